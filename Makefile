@@ -1,0 +1,43 @@
+# make install | demo | test | lint | bench
+# Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 1
+
+.PHONY: install demo test lint bench lock clean
+
+install: $(VENV)/.installed
+
+# The stamp names the requirements it was made from, so an edit of either file reinstalls.
+$(VENV)/.installed: requirements.txt pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: install
+	$(BIN)/edge-robot demo --seed $(SEED)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check edge_robot test setup.py
+	$(BIN)/ruff format --check edge_robot test setup.py
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/edge-robot bench all
+
+# Re-resolve the pinned sets for every supported Python (needs uv).
+lock:
+	uv pip compile --universal --python-version 3.10 --extra sim pyproject.toml --no-annotate --no-header -o requirements.txt
+	uv pip compile --universal --python-version 3.10 --extra sim --extra test --extra lint -c requirements.txt pyproject.toml --no-annotate --no-header -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

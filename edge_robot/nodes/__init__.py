@@ -1,0 +1,1 @@
+"""One thin rclpy node per file: parameters, topics, conversions."""

@@ -1,0 +1,36 @@
+"""How every node of the stack is started, spun and stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from edge_robot.errors import UserError
+
+
+def run(make_node: Callable[[], Node]) -> None:
+    """Create one node, spin it until shutdown, and leave cleanly.
+
+    A `UserError` (in the constructor or in a callback) is printed as one line and ends the
+    process with status 2; SIGINT and SIGTERM end it with status 0.
+    """
+    node: Node | None = None
+    status = 0
+    try:
+        rclpy.init()
+        node = make_node()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        status = 2
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    sys.exit(status)

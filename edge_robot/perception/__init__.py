@@ -1,0 +1,1 @@
+"""Images and points in, detections out."""

@@ -1,0 +1,1 @@
+"""Map, tracks and goal in, trajectory out."""

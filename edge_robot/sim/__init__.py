@@ -1,0 +1,1 @@
+"""The embedded MuJoCo world: scenarios, robot, sensors."""

@@ -1,0 +1,213 @@
+"""The table of topics: what talks to what, how fast, and under which QoS contract.
+
+Every node takes its names, types and QoS from here; `docs/architecture.md` and the conformance
+tests read the same table. Plain data: no ROS import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Reliability(Enum):
+    """Whether DDS resends what was lost."""
+
+    RELIABLE = "reliable"
+    BEST_EFFORT = "best effort"
+
+
+class Durability(Enum):
+    """Whether a late joiner gets the last samples."""
+
+    VOLATILE = "volatile"
+    TRANSIENT_LOCAL = "transient local"
+
+
+@dataclass(frozen=True)
+class Qos:
+    """A QoS contract; history is always keep-last.
+
+    Attributes:
+        reliability: Whether lost samples are resent.
+        depth: Samples kept.
+        durability: Whether a late joiner gets the kept samples.
+        deadline: Longest promised time between two samples, s; None for no promise.
+        lifespan: Age after which a sample is not delivered any more, s; None for ever.
+        liveliness_lease: Time without a sign of life after which a writer counts as dead, s.
+    """
+
+    reliability: Reliability = Reliability.RELIABLE
+    depth: int = 10
+    durability: Durability = Durability.VOLATILE
+    deadline: float | None = None
+    lifespan: float | None = None
+    liveliness_lease: float | None = None
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One row of the table.
+
+    Attributes:
+        name: Default topic name; remappable as in any ROS 2 node.
+        type: ROS 2 type, `package/Name`.
+        rate: Nominal rate as text, Hz.
+        qos: The contract of its publisher and of its subscribers.
+        about: What it carries: meaning, frame, units.
+    """
+
+    name: str
+    type: str
+    rate: str
+    qos: Qos
+    about: str
+
+
+_BEST = Reliability.BEST_EFFORT
+_LATCHED = Qos(depth=1, durability=Durability.TRANSIENT_LOCAL)
+_COMMAND = Qos(depth=1, deadline=0.060, lifespan=0.100, liveliness_lease=0.200)
+
+CLOCK = Topic("/clock", "rosgraph_msgs/Clock", "50", Qos(_BEST, 1), "simulated time")
+TF = Topic("/tf", "tf2_msgs/TFMessage", "50", Qos(depth=100), "odom → base_link")
+TF_STATIC = Topic(
+    "/tf_static",
+    "tf2_msgs/TFMessage",
+    "once",
+    Qos(depth=100, durability=Durability.TRANSIENT_LOCAL),
+    "map → odom, base_link → sensors",
+)
+ODOM = Topic("/odom", "nav_msgs/Odometry", "50", Qos(depth=10), "pose in odom, twist in base_link")
+CAMERA_IMAGE = Topic(
+    "/camera/front/image_raw",
+    "sensor_msgs/Image",
+    "10",
+    Qos(_BEST, 2, lifespan=0.200),
+    "colour image, bgr8 or rgb8; frame camera_front_optical_frame",
+)
+CAMERA_INFO = Topic(
+    "/camera/front/camera_info",
+    "sensor_msgs/CameraInfo",
+    "10",
+    Qos(_BEST, 2, lifespan=0.200),
+    "intrinsics of the front camera",
+)
+LIDAR_POINTS = Topic(
+    "/lidar/points",
+    "sensor_msgs/PointCloud2",
+    "10",
+    Qos(_BEST, 2, deadline=0.150),
+    "one sweep, x y z intensity float32, m; frame lidar_link",
+)
+SCAN = Topic(
+    "/scan",
+    "sensor_msgs/LaserScan",
+    "20",
+    Qos(_BEST, 2, deadline=0.100),
+    "horizontal ranges near the floor, m; frame scan_link",
+)
+CAMERA_DETECTIONS = Topic(
+    "/perception/camera/front/detections",
+    "vision_msgs/Detection2DArray",
+    "10",
+    Qos(depth=5, deadline=0.200, lifespan=0.300),
+    "onboard detections, boxes in pixels of the raw image, class name as class_id",
+)
+LIDAR_DETECTIONS = Topic(
+    "/perception/lidar/detections",
+    "vision_msgs/Detection3DArray",
+    "10",
+    Qos(depth=5, deadline=0.200, lifespan=0.300),
+    "oriented boxes, m; frame lidar_link",
+)
+FLEET_DETECTIONS = Topic(
+    "/fleet/detections",
+    "edge_robot/FleetDetections",
+    "as they come",
+    Qos(depth=10),
+    "second opinions of the fleet backend, at their capture time",
+)
+TRACKS = Topic(
+    "/fusion/tracks",
+    "edge_robot/TrackedObjectArray",
+    "20",
+    Qos(depth=2, deadline=0.150, lifespan=0.300),
+    "fused tracks; frame odom",
+)
+GOAL = Topic("/goal_pose", "geometry_msgs/PoseStamped", "on demand", Qos(depth=1), "goal; map or odom")
+COSTMAP = Topic(
+    "/planning/costmap", "nav_msgs/OccupancyGrid", "1", _LATCHED, "what the planner knows; frame odom"
+)
+PATH = Topic("/planning/path", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
+TRAJECTORY = Topic(
+    "/planning/trajectory",
+    "edge_robot/Trajectory",
+    "20",
+    Qos(depth=1, deadline=0.200, lifespan=0.500),
+    "timed local trajectory; frame odom",
+)
+CMD_VEL_NAV = Topic(
+    "/cmd_vel/nav", "geometry_msgs/TwistStamped", "50", _COMMAND, "autonomy's command; base_link"
+)
+CMD_VEL_TELEOP = Topic(
+    "/cmd_vel/teleop",
+    "geometry_msgs/TwistStamped",
+    "20 while held",
+    Qos(depth=1, lifespan=0.100),
+    "operator's command; base_link",
+)
+CMD_VEL_MUX = Topic(
+    "/cmd_vel/mux", "geometry_msgs/TwistStamped", "50", _COMMAND, "the command that won arbitration"
+)
+CMD_VEL = Topic(
+    "/cmd_vel", "geometry_msgs/TwistStamped", "50", _COMMAND, "what the wheels do; base_link"
+)
+MODE = Topic("/robot/mode", "edge_robot/RobotMode", "on change, 1", _LATCHED, "mode, cause, speed limit")
+ESTOP = Topic("/estop", "std_msgs/Bool", "on change, 1", _LATCHED, "latched emergency stop")
+DEADLINES = Topic(
+    "/deadlines", "edge_robot/DeadlineStatus", "1 per stage", Qos(depth=50), "budgets kept and missed"
+)
+LINK = Topic("/fleet/link", "edge_robot/LinkState", "on change, 5", _LATCHED, "link to the backend")
+EVENTS = Topic(
+    "/events",
+    "edge_robot/Event",
+    "as they happen",
+    Qos(depth=50, durability=Durability.TRANSIENT_LOCAL),
+    "what belongs on the report's time line",
+)
+SIMULATION_TRUTH = Topic(
+    "/sim/truth",
+    "edge_robot/SimulationTruth",
+    "10",
+    Qos(depth=10),
+    "the referee's view; recorded, never used by the stack",
+)
+
+TOPICS: tuple[Topic, ...] = (
+    CLOCK,
+    TF,
+    TF_STATIC,
+    ODOM,
+    CAMERA_IMAGE,
+    CAMERA_INFO,
+    LIDAR_POINTS,
+    SCAN,
+    CAMERA_DETECTIONS,
+    LIDAR_DETECTIONS,
+    FLEET_DETECTIONS,
+    TRACKS,
+    GOAL,
+    COSTMAP,
+    PATH,
+    TRAJECTORY,
+    CMD_VEL_NAV,
+    CMD_VEL_TELEOP,
+    CMD_VEL_MUX,
+    CMD_VEL,
+    MODE,
+    ESTOP,
+    DEADLINES,
+    LINK,
+    EVENTS,
+    SIMULATION_TRUTH,
+)
