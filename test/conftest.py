@@ -1,0 +1,30 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+_domains = count(os.getpid() % 60)
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Give the test a DDS domain of its own (1..100), confined to this machine."""
+    number = 1 + next(_domains) % 100
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    yield number
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real recordings and models, or skip where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("../shared/data is absent: tests on real recordings and models are skipped")
+    return folder
