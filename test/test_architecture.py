@@ -1,0 +1,87 @@
+"""The house rules that a reader of docs/architecture.md relies on, held against the code."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_robot.stages import STAGES
+from edge_robot.topics import TOPICS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "edge_robot"
+PLAIN = (
+    "perception",
+    "fusion",
+    "planning",
+    "control",
+    "fleet",
+    "teleop",
+    "sim",
+    "replay",
+    "report",
+)
+ROS = {
+    "rclpy",
+    "tf2_ros",
+    "edge_robot.msg",
+    "edge_robot.nodes",
+    *(topic.type.split("/")[0] + ".msg" for topic in TOPICS),
+}
+REFEREES = {"recorder", "mission", "simulator"}
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def under(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+@pytest.mark.parametrize("folder", PLAIN)
+def test_plain_folders_import_no_ros_and_no_nodes(folder: str) -> None:
+    files = list((PACKAGE / folder).rglob("*.py"))
+    assert files
+    for file in files:
+        for module in imports(file):
+            assert not any(under(module, name) for name in ROS), f"{file}: {module}"
+            assert not under(module, "edge_robot.standalone"), f"{file}: {module}"
+
+
+def test_nodes_know_nothing_of_the_standalone_runtime() -> None:
+    for file in (PACKAGE / "nodes").glob("*.py"):
+        assert not any(under(module, "edge_robot.standalone") for module in imports(file)), file
+
+
+def test_nothing_of_the_stack_reads_the_referee() -> None:
+    for file in (PACKAGE / "nodes").glob("*.py"):
+        if file.stem not in REFEREES:
+            assert "SIMULATION_TRUTH" not in file.read_text(), file
+
+
+def test_documented_tables_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
+    assert tables["with_tables"](page) == page, "run `python docs/tables.py`"
+
+
+def test_every_stage_belongs_to_a_node() -> None:
+    for stage in STAGES:
+        assert (PACKAGE / "nodes" / f"{stage.node}.py").is_file(), stage.name
+
+
+def test_own_message_types_of_the_table_are_defined() -> None:
+    for topic in TOPICS:
+        package, name = topic.type.split("/")
+        if package == "edge_robot":
+            assert (ROOT / "msg" / f"{name}.msg").is_file(), topic.name
