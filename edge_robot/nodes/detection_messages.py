@@ -1,0 +1,42 @@
+"""Camera detections as `vision_msgs/Detection2DArray`."""
+
+from __future__ import annotations
+
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+
+from edge_robot.perception.detections import Detections
+
+
+def to_detection_array(detections: Detections, header: Header) -> Detection2DArray:
+    """Return detections as a message.
+
+    Args:
+        detections: What was found, boxes in pixels of the raw image.
+        header: The image's: its capture time and frame.
+    """
+    return Detection2DArray(
+        header=header,
+        detections=[
+            _to_detection(header, *row)
+            for row in zip(
+                detections.boxes.tolist(),
+                detections.labels,
+                detections.scores.tolist(),
+                strict=True,
+            )
+        ],
+    )
+
+
+def _to_detection(header: Header, box: list[float], label: str, score: float) -> Detection2D:
+    x1, y1, x2, y2 = box
+    hypothesis = ObjectHypothesisWithPose()
+    hypothesis.hypothesis.class_id = label
+    hypothesis.hypothesis.score = score
+    detection = Detection2D(header=header, results=[hypothesis])
+    detection.bbox.center.position.x = 0.5 * (x1 + x2)
+    detection.bbox.center.position.y = 0.5 * (y1 + y2)
+    detection.bbox.size_x = x2 - x1
+    detection.bbox.size_y = y2 - y1
+    return detection
