@@ -10,13 +10,20 @@ SHARE = Path("share/edge_robot")
 def data_files() -> list[tuple[str, list[str]]]:
     """Install launch files, configuration, interfaces and models where ROS 2 installs them."""
     return [
-        (str(SHARE / folder), sorted(str(path) for path in Path(folder).glob("*") if path.is_file()))
+        (
+            str(SHARE / folder),
+            sorted(str(path) for path in Path(folder).glob("*") if path.is_file()),
+        )
         for folder in ("launch", "config", "msg", "models")
     ]
 
 
 setup(
     packages=find_packages(include=["edge_robot", "edge_robot.*"]),
-    package_data={"edge_robot": ["py.typed"], "edge_robot.teleop": ["page/*"]},
+    package_data={
+        "edge_robot": ["py.typed"],
+        "edge_robot.teleop": ["page/*"],
+        "edge_robot.report": ["*.css"],
+    },
     data_files=data_files(),
 )

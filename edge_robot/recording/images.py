@@ -1,0 +1,64 @@
+"""Turns raw images into JPEG on their way into a recording, as CDR on both sides."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from rosbags.typesys import Stores, get_typestore
+
+from edge_robot.errors import UserError
+
+_TYPES = get_typestore(Stores.ROS2_HUMBLE)
+_IMAGE = "sensor_msgs/msg/Image"
+_COMPRESSED = "sensor_msgs/msg/CompressedImage"
+_CHANNELS = {"bgr8": 3, "rgb8": 3, "mono8": 1}
+
+
+def compress_image(data: bytes, quality: int) -> bytes:
+    """Compress a `sensor_msgs/Image` to a `sensor_msgs/CompressedImage`.
+
+    Args:
+        data: CDR of an Image; encoding bgr8, rgb8 or mono8.
+        quality: JPEG quality, 1..100.
+
+    Returns:
+        CDR of a CompressedImage (format "jpeg") with the same header.
+
+    Raises:
+        UserError: The encoding is another.
+        ValueError: The data does not fit the stated size.
+    """
+    image = _TYPES.deserialize_cdr(data, _IMAGE)
+    channels = _CHANNELS.get(image.encoding)
+    if channels is None:
+        raise UserError(
+            f"recorder: images of encoding '{image.encoding}' cannot be recorded as JPEG; publish "
+            f"{', '.join(_CHANNELS)} or leave the topic out with the parameter 'topics'"
+        )
+    pixels = image.data.reshape(image.height, image.step)[:, : image.width * channels]
+    pixels = np.ascontiguousarray(pixels).reshape(image.height, image.width, channels)
+    if image.encoding == "rgb8":
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    compressed = _TYPES.types[_COMPRESSED](
+        header=image.header, format="jpeg", data=np.asarray(jpeg, np.uint8).reshape(-1)
+    )
+    return bytes(_TYPES.serialize_cdr(compressed, _COMPRESSED))
+
+
+def compressed_image_definition() -> str:
+    """Return the message definition of `sensor_msgs/CompressedImage`, dependencies included."""
+    return _TYPES.generate_msgdef(_COMPRESSED, ros_version=2)[0]
+
+
+def stamp_of(data: bytes) -> int:
+    """Return the header stamp of a sample whose type begins with a header, ns.
+
+    Args:
+        data: CDR with its 4-byte header.
+    """
+    order: Literal["little", "big"] = "little" if data[1] & 1 else "big"
+    sec = int.from_bytes(data[4:8], order, signed=True)
+    return sec * 1_000_000_000 + int.from_bytes(data[8:12], order)
