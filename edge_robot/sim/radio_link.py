@@ -1,0 +1,218 @@
+"""A TCP proxy in user space that stands in for a radio link.
+
+It delays, throttles, and can be cut: a cut link is a black hole. Nothing is forwarded in either
+direction, connections stay open in silence, new ones are accepted and hang. That is harsher than
+a reset, which tells both sides at once. When it is restored, stalled connections go on where they
+were, as TCP does after a radio outage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from edge_robot.errors import UserError
+
+CHUNK = 4096
+"""Bytes forwarded at a time: small, so that connections share a narrow link fairly."""
+QUEUE = 64
+"""Chunks on their way per connection and direction; the sender is held back beyond."""
+
+
+@dataclass(frozen=True)
+class LinkQuality:
+    """What the link does to data while it is up.
+
+    Attributes:
+        delay: One way, s.
+        jitter: Largest additional delay, s; order is kept.
+        bandwidth: Of each direction, shared by all connections, bytes/s; 0 for no limit.
+    """
+
+    delay: float = 0.0
+    jitter: float = 0.0
+    bandwidth: float = 0.0
+
+
+class RadioLink:
+    """The proxy; it runs in a thread of its own.
+
+    Args:
+        host: Address to listen on.
+        port: TCP port to listen on; 0 for any free one.
+        target_host: Host connections go to.
+        target_port: Its port.
+        quality: What the link does to data.
+
+    Attributes:
+        port: The port in use.
+
+    Raises:
+        UserError: the port to listen on is taken.
+    """
+
+    def __init__(
+        self, host: str, port: int, target_host: str, target_port: int, quality: LinkQuality
+    ) -> None:
+        self._target = (target_host, target_port)
+        self._quality = quality
+        self._connections: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="radio-link", daemon=True
+        )
+        self._thread.start()
+        try:
+            self.port: int = self._call(self._listen(host, port)).result()
+        except OSError as error:
+            self._end_thread()
+            raise UserError(
+                f"the network link cannot listen on {host}:{port}: {error.strerror}; stop the "
+                "other process or choose another port"
+            ) from error
+
+    def set_up(self, up: bool) -> None:
+        """Cut or restore the link; it has happened when this returns."""
+        self._call(self._set_up(up)).result()
+
+    def close(self) -> None:
+        """Drop all connections and stop listening."""
+        self._call(self._close()).result()
+        self._end_thread()
+
+    def _call(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _listen(self, host: str, port: int) -> int:
+        self._up = asyncio.Event()
+        self._up.set()
+        self._uplink = _Direction(self._quality, self._up)
+        self._downlink = _Direction(self._quality, self._up)
+        self._server = await asyncio.start_server(self._accept, host, port, limit=CHUNK)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def _set_up(self, up: bool) -> None:
+        if up:
+            self._up.set()
+        else:
+            self._up.clear()
+
+    async def _close(self) -> None:
+        self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # closing: nothing awaits this task but `_close`
+        finally:
+            self._connections.discard(task)
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        outgoing: _Queue = asyncio.Queue(QUEUE)
+        reading = asyncio.ensure_future(_read(reader, outgoing, self._uplink))
+        opening = asyncio.ensure_future(self._up.wait())
+        upstream: asyncio.StreamWriter | None = None
+        tasks: list[asyncio.Future[Any]] = [reading, opening]
+        try:
+            # A caller that hung up before the link came back needs no connection any more.
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                return
+            answers, upstream = await asyncio.open_connection(*self._target, limit=CHUNK)
+            incoming: _Queue = asyncio.Queue(QUEUE)
+            tasks += [
+                asyncio.ensure_future(_write(upstream, outgoing, self._uplink)),
+                asyncio.ensure_future(_read(answers, incoming, self._downlink)),
+                asyncio.ensure_future(_write(writer, incoming, self._downlink)),
+            ]
+            await asyncio.gather(*tasks)
+        except OSError:
+            pass  # refused or reset: the caller is reset in turn
+        finally:
+            for task in tasks:
+                task.cancel()
+            if upstream is not None:
+                upstream.transport.abort()
+
+
+_Queue = asyncio.Queue[tuple[float, bytes]]
+
+
+class _Direction:
+    """One direction of the link, shared by all connections."""
+
+    def __init__(self, quality: LinkQuality, up: asyncio.Event) -> None:
+        self._quality = quality
+        self._up = up
+        self._free_at = 0.0
+
+    def due(self, now: float) -> float:
+        """Return when data that enters now leaves, s."""
+        quality = self._quality
+        return now + quality.delay + random.uniform(0.0, quality.jitter)
+
+    async def pass_on(self, due: float, size: int) -> None:
+        """Wait until a chunk may leave."""
+        loop = asyncio.get_running_loop()
+        await _sleep_until(due)
+        await self.restored()
+        if self._quality.bandwidth > 0.0:
+            self._free_at = max(self._free_at, loop.time()) + size / self._quality.bandwidth
+            await _sleep_until(self._free_at)
+            await self.restored()
+
+    async def restored(self) -> None:
+        """Wait until the link is up; return at once if it is."""
+        while not self._up.is_set():
+            await self._up.wait()
+
+
+async def _read(reader: asyncio.StreamReader, queue: _Queue, direction: _Direction) -> None:
+    """Take in data until its end, which travels as an empty chunk."""
+    due = 0.0
+    data = b"?"
+    while data:
+        try:
+            data = await reader.read(CHUNK)
+        except OSError:
+            await direction.restored()  # a reset cannot cross a cut link either
+            raise
+        due = max(due, direction.due(asyncio.get_running_loop().time()))
+        await queue.put((due, data))
+
+
+async def _write(writer: asyncio.StreamWriter, queue: _Queue, direction: _Direction) -> None:
+    """Give out data as the link lets it pass."""
+    while True:
+        due, data = await queue.get()
+        await direction.pass_on(due, len(data))
+        if not data:
+            if writer.can_write_eof():
+                writer.write_eof()
+            return
+        writer.write(data)
+        await writer.drain()
+
+
+async def _sleep_until(when: float) -> None:
+    pause = when - asyncio.get_running_loop().time()
+    if pause > 0.0:
+        await asyncio.sleep(pause)
