@@ -1,0 +1,222 @@
+"""Reading launch XML: what it means, and one clear line for everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from launching import launch, write
+
+from edge_robot.errors import UserError
+from edge_robot.standalone.launch import arguments_of, load
+from edge_robot.standalone.launch.substitutions import Scope, SubstitutionError, expand
+
+
+def commands(file: Path, environment: dict[str, str] | None = None, **arguments: str) -> list[str]:
+    processes = load(file, arguments, environment or {}).processes
+    return [" ".join(process.command) for process in processes]
+
+
+def test_arguments_variables_and_conditions(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """
+        <arg name="who" default="world"/>
+        <arg name="loud" default="false"/>
+        <let name="greeting" value="hello $(var who)"/>
+        <executable cmd="say $(var greeting)"/>
+        <executable cmd="shout" if="$(var loud)"/>
+        <executable cmd="whisper" unless="$(var loud)"/>
+        """,
+    )
+    assert commands(file) == ["say hello world", "whisper"]
+    assert commands(file, who="you", loud="True") == ["say hello you", "shout"]
+    (say, _) = load(file, {}).processes
+    assert say.command == ("say", "hello world"), "a filled-in value stays one word"
+
+
+def test_a_group_keeps_its_changes_to_itself(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """
+        <let name="x" value="outer"/>
+        <group>
+          <let name="x" value="inner"/><set_env name="E" value="1"/>
+          <executable cmd="a $(var x) $(env E none)"/>
+        </group>
+        <group scoped="false"><let name="y" value="kept"/></group>
+        <executable cmd="b $(var x) $(env E none) $(var y)"/>
+        """,
+    )
+    assert commands(file) == ["a inner 1", "b outer none kept"]
+
+
+def test_includes_pass_arguments_and_resolve_their_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write(
+        tmp_path / "sub",
+        '<arg name="speed" default="1" description="m/s"/><arg name="name" default="n"/>'
+        '<executable cmd="run $(dirname) $(var speed) $(var name)"/>',
+        "inner.launch.xml",
+    )
+    file = write(
+        tmp_path,
+        '<arg name="fast" default="2"/>'
+        '<include file="$(dirname)/sub/inner.launch.xml">'
+        '<arg name="speed" value="$(var fast)"/></include>',
+    )
+    assert commands(file) == [f"run {tmp_path}/sub 2 n"]
+    assert commands(file, fast="3", name="m") == [f"run {tmp_path}/sub 3 m"]
+    assert [argument.name for argument in arguments_of(file)] == ["fast", "name"]
+
+
+def test_a_node_becomes_the_command_line_ros_has(tmp_path: Path) -> None:
+    parameters = tmp_path / "p.yaml"
+    parameters.write_text("/**: {ros__parameters: {rate: 3}}")
+    file = write(
+        tmp_path,
+        f"""
+        <set_parameter name="use_sim_time" value="true"/>
+        <push_ros_namespace namespace="fleet"/>
+        <node pkg="edge_robot" exec="dashboard" name="page" namespace="r1" args="--verbose">
+          <param from="{parameters}"/>
+          <param name="port" value="8081"/>
+          <param name="label" type="str" value="0012"/>
+          <remap from="/odom" to="/wheels/odom"/>
+        </node>
+        """,
+    )
+    (process,) = load(file, {}).processes
+    assert process.command == (
+        *(sys.executable, "-m", "edge_robot.nodes.dashboard", "--verbose", "--ros-args"),
+        *("-r", "__node:=page", "-r", "__ns:=/fleet/r1"),
+        *("-p", "use_sim_time:=true", "--params-file", str(parameters)),
+        *("-p", "port:=8081", "-p", 'label:="0012"', "-r", "/odom:=/wheels/odom"),
+    )
+    assert process.node == "/fleet/r1/page"
+    assert process.name == "page-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("<nod/>", ":2: <nod>: is not known to this launch runner; it knows <arg>"),
+        ('<let name="a"/>', ":2: <let>: needs the attribute 'value'"),
+        ('\n<let name="a" value="b" wert="c"/>', ":3: <let>: attribute 'wert' is not known"),
+        ('<let name="a" value="$(var b)"/>', ":2: <let>: no launch argument or <let> named 'b'"),
+        ('<let name="a" value="$(eval 1)"/>', ":2: <let>: unknown substitution $(eval)"),
+        ('<let name="a" value="$(var b"/>', ":2: <let>: '$(var b' is not closed"),
+        ('<let name="a" value="$(env NOT_SET_HERE)"/>', "environment variable NOT_SET_HERE"),
+        ('<include file="no.launch.xml"/>', "no.launch.xml does not exist"),
+        ('<executable cmd=""/>', "needs the attribute 'cmd'"),
+        ('<executable cmd="a \'b"/>', "cmd: No closing quotation"),
+        ('<executable cmd="a" respawn="perhaps"/>', "respawn='perhaps' is neither true nor false"),
+        ('<executable cmd="a" on_exit="cry"/>', "on_exit='cry' is not known"),
+        ('<executable cmd="a"><param name="b" value="c"/></executable>', "has no place inside"),
+        ('<node pkg="other" exec="x"/>', "package 'other' is not known"),
+        ('<node pkg="edge_robot" exec="dashbord"/>', "has no executable 'dashbord'; it has"),
+        (
+            '<node pkg="edge_robot" exec="dashboard"><param from="no.yaml"/></node>',
+            "parameter file no.yaml does not exist",
+        ),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_with_its_line(
+    tmp_path: Path, body: str, problem: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load(write(tmp_path, body), {})
+    assert problem in str(caught.value)
+    assert str(tmp_path / "test.launch.xml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("<launch>\n<let\n</launch>", ":3: malformed XML (not well-formed (invalid token))"),
+        ("", ":1: malformed XML (no element found)"),
+        ("<launch>\n", ":2: malformed XML (no element found)"),
+        ("<robot/>", ":1: <robot>: a launch file's root is <launch>"),
+    ],
+)
+def test_malformed_xml_is_one_line(tmp_path: Path, content: str, problem: str) -> None:
+    file = tmp_path / "bad.launch.xml"
+    file.write_text(content)
+    result = launch(file)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {file}{problem}")
+
+
+@given(st.text())
+def test_any_text_is_expanded_or_refused(text: str) -> None:
+    try:
+        expand(text, Scope({}, {}), Path("f"))
+    except SubstitutionError as error:
+        assert str(error)
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\\$")))
+def test_text_without_substitutions_is_itself(text: str) -> None:
+    assert expand(text, Scope({"x": text}, {}), Path("f")) == text
+    assert expand("<$(var x)>", Scope({"x": text}, {}), Path("f")) == f"<{text}>"
+
+
+def test_nested_and_quoted_substitutions() -> None:
+    scope = Scope({"a": "b", "b": "c"}, {"E": "e"})
+    assert expand("$(var $(var a))", scope, Path("f")) == "c"
+    assert expand("$(env NO 'two words')", scope, Path("f")) == "two words"
+    assert expand("$(env NO '')|$(env E)", scope, Path("f")) == "|e"
+    assert expand(r"\$(var a) 5$", scope, Path("f")) == "$(var a) 5$"
+
+
+def test_bad_invocations_are_one_line_with_status_2(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        '<arg name="speed"/><arg name="mode" default="a"><choice value="a"/></arg>',
+    )
+    for arguments, problem in [
+        (("no/such.launch.xml",), "launch file no/such.launch.xml does not exist"),
+        (("no_such",), "no launch file named 'no_such'"),
+        ((file,), "launch argument 'speed' has no default; give speed:=VALUE"),
+        ((file, "sped:=1"), "has no launch argument 'sped'; did you mean speed?"),
+        ((file, "speed=1"), "'speed=1' is no launch argument; write NAME:=VALUE"),
+        ((file, "speed:=1", "mode:=b"), "launch argument mode:=b: use one of a"),
+    ]:
+        result = launch(*arguments)
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert problem in line
+
+
+def test_show_args(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        '<arg name="speed" description="in m/s"/>'
+        '<arg name="where" default="$(dirname)/x"/>'
+        '<arg name="mode" default="a"><choice value="a"/><choice value="b"/></arg>',
+    )
+    result = launch(file, "--show-args")
+    assert result.returncode == 0
+    assert result.stdout.splitlines() == [
+        "speed  (required)",
+        "    in m/s",
+        "where  (default: $(dirname)/x)",
+        "mode  (default: a; one of a, b)",
+    ]
+
+
+def test_text_parameters_survive_quoting(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        '<node pkg="edge_robot" exec="dashboard">'
+        '<param name="p" type="str" value="a &quot;b&quot;"/></node>',
+    )
+    argument = load(file, {}).processes[0].command[-1]
+    assert json.loads(argument.removeprefix("p:=")) == 'a "b"'
