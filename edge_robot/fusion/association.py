@@ -1,0 +1,28 @@
+"""Which measurement belongs to which track."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from edge_robot.fusion.kalman import Array
+
+
+def assign(cost: Array, allowed: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows and columns of the cheapest one-to-one pairing among allowed pairs.
+
+    As many pairs as possible are made; among those pairings the cheapest is taken.
+
+    Args:
+        cost: (N, M), finite where allowed.
+        allowed: (N, M).
+    """
+    if not allowed.any():
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    span = np.ptp(cost[allowed])
+    # One forbidden pair costs more than any set of allowed pairs can save.
+    forbidden = cost[allowed].max() + (span + 1.0) * (min(cost.shape) + 1)
+    rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
+    good = allowed[rows, columns]
+    return rows[good], columns[good]

@@ -1,0 +1,229 @@
+"""Applies the boxes of one camera image to the tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.fusion import kalman
+from edge_robot.fusion.association import assign
+from edge_robot.fusion.boxes import cover, iou
+from edge_robot.fusion.camera import Located
+from edge_robot.fusion.config import ClassPrior, TrackerConfig
+from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.measurements import CameraMeasurement, Source
+from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys
+
+_CAMERA, _LIDAR, _FLEET = (SOURCES.index(s) for s in (Source.CAMERA, Source.LIDAR, Source.FLEET))
+_OTHER_CLASS = 0.3  # cost of a pair whose classes differ, in units of overlap
+_FADE = 0.98  # share of its class votes a track keeps with each further vote
+_BIRTH_OVERLAP = 0.3  # a box that overlaps something known more than this starts no track
+_PART_OF = 0.5  # nor does one this much inside of something known of the same class
+_OVERSIZE = 1.6  # times the usual size of a class that an object of it may measure
+_UNKNOWN = ClassPrior(np.nan, np.nan, np.nan, np.nan)
+
+
+def update_with_camera(
+    tracks: TrackSet,
+    measurement: CameraMeasurement,
+    class_names: Sequence[str],
+    config: TrackerConfig,
+) -> tuple[TrackSet, NDArray[np.object_]]:
+    """Return tracks (already predicted to the image) after it, and the track key of each box.
+
+    A box of no track that starts none has the key None. `class_names` are the columns of
+    `tracks.classes`; every label of the measurement is among them.
+    """
+    view, boxes = measurement.view, measurement.boxes
+    labels = np.array([class_names.index(label) for label in measurement.labels], np.intp)
+    mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
+    centers = np.column_stack([mean[:, :2], tracks.bottom + tracks.size[:, 2] / 2])
+    expected, in_view = view.project_boxes(centers, tracks.size, tracks.yaw)
+    derivative = view.column_derivative(centers)
+    located = _locate(measurement, config)
+    width = boxes[:, 2] - boxes[:, 0]
+    noise = config.pixel_noise + config.box_noise * width
+    by_lidar = measurement.stamp - tracks.seen[:, _LIDAR] <= config.recent * 1e9
+
+    # Pair by overlap; what has no lidar may lie at a wrong range, so there position speaks too.
+    overlap = iou(expected, boxes)
+    offset = _middle(boxes) - _middle(expected)[:, None]
+    bearing = np.einsum("nk,nkl,nl->n", derivative, covariance[:, :2, :2], derivative)
+    off_bearing = offset**2 / (bearing[:, None] + noise**2)
+    apart = located.positions - mean[:, None, :2]
+    spread = covariance[:, None, :2, :2] + located.covariances
+    near = located.valid & (kalman.squared_distance(apart, spread) < config.gate)
+    near &= ~by_lidar[:, None]
+    allowed = in_view[:, None] & (
+        ((overlap >= config.min_iou) & (off_bearing < config.gate)) | near
+    )
+    allowed &= _could_be(tracks, measurement.labels, config)
+    named = tracks.classes.sum(axis=1) > 0.0
+    best = tracks.classes.argmax(axis=1) if tracks.classes.shape[1] else np.zeros(len(tracks), int)
+    differs = named[:, None] & (best[:, None] != labels)
+    cost = 1.0 - overlap + 0.1 * off_bearing / config.gate + _OTHER_CLASS * differs
+    cost += _OTHER_CLASS * ~by_lidar[:, None]
+    rows, columns = assign(cost, allowed)
+
+    tracks = tracks.copy()
+    whole = np.asarray(~view.touches_edge(boxes)[:, [0, 2]].any(axis=1))
+    placed = ~by_lidar[rows] & located.valid[columns]
+    bearing_only = ~placed & whole[columns]
+    _update_position(tracks, rows[placed], columns[placed], located, config)
+    _update_bearing(
+        tracks, rows[bearing_only], columns[bearing_only], offset, derivative, mean, noise, config
+    )
+
+    source = SOURCES.index(measurement.source)
+    _update_existence(tracks, rows, columns, in_view, measurement, config)
+    tracks.classes[rows] *= _FADE
+    tracks.classes[rows, labels[columns]] += measurement.scores[columns]
+    tracks.seen[rows, source] = measurement.stamp
+    tracks.hits[rows] += 1
+
+    keys = birth_keys(measurement.stamp, measurement.source, np.arange(len(boxes)))
+    free = np.ones(len(boxes), bool)
+    free[columns] = False
+    part = (cover(expected, boxes) > _PART_OF) & ~differs & named[:, None]
+    crowded = ((overlap > _BIRTH_OVERLAP) | part)[in_view].any(axis=0)
+    crowded |= (iou(boxes, boxes[columns]) > _BIRTH_OVERLAP).any(axis=1)
+    crowded |= ~whole
+    has_prior = np.array([label in config.priors for label in measurement.labels], bool)
+    range_error = np.sqrt(np.trace(located.covariances, axis1=1, axis2=2))
+    born = free & ~crowded & has_prior & located.valid
+    born &= (measurement.scores >= config.birth_score) & (
+        range_error <= config.max_camera_range_error
+    )
+    keys[columns] = tracks.keys[rows]
+    keys[free & ~born] = None
+    return tracks.join(_births(measurement, located, keys, born, labels, tracks, config)), keys
+
+
+def _could_be(tracks: TrackSet, labels: Sequence[str], config: TrackerConfig) -> NDArray[np.bool_]:
+    """Return (N, K) whether a track is small enough to be of a box's class.
+
+    A lidar may see less than the whole of an object but not more: a cluster of a person and a
+    shelf is not the person, who then gets a track of their own.
+    """
+    priors = [config.priors.get(label, _UNKNOWN) for label in labels]
+    limits = _OVERSIZE * np.array([[p.length, p.width, p.height] for p in priors]).reshape(-1, 3)
+    limits[:, :2] = limits[:, :2].max(axis=1, keepdims=True)
+    too_large = (tracks.size[:, None] > limits).any(axis=-1)  # never true of NaN
+    return ~(too_large & (tracks.seen[:, _LIDAR] > NEVER)[:, None])
+
+
+def _middle(boxes: Array) -> Array:
+    return (boxes[:, 0] + boxes[:, 2]) / 2
+
+
+def _locate(measurement: CameraMeasurement, config: TrackerConfig) -> Located:
+    priors = [config.priors.get(label, _UNKNOWN) for label in measurement.labels]
+    return measurement.view.locate(
+        measurement.boxes,
+        np.array([prior.height for prior in priors]),
+        np.array([prior.height_error for prior in priors]),
+        ground_z=config.ground_z,
+        pixel_noise=config.pixel_noise,
+        slope_noise=config.slope_noise,
+    )
+
+
+def _update_position(
+    tracks: TrackSet,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    located: Located,
+    config: TrackerConfig,
+) -> None:
+    """Update tracks without lidar, in place, with where the camera alone puts them."""
+    innovation = located.positions[columns][:, None] - tracks.mean[rows, :, :2]
+    tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
+        tracks.mean[rows],
+        tracks.covariance[rows],
+        tracks.modes[rows],
+        innovation,
+        np.broadcast_to(np.eye(2, 4), (len(rows), 2, 4)),
+        located.covariances[columns] * config.range_correlation,
+    )
+
+
+def _update_bearing(
+    tracks: TrackSet,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    offset: Array,
+    derivative: Array,
+    mean: Array,
+    noise: Array,
+    config: TrackerConfig,
+) -> None:
+    """Update tracks, in place, with the column of the middle of their box."""
+    observation = np.zeros((len(rows), 1, 4))
+    observation[:, 0, :2] = derivative[rows]
+    from_mean = tracks.mean[rows, :, :2] - mean[rows, None, :2]
+    innovation = offset[rows, columns, None] - np.einsum("nk,njk->nj", derivative[rows], from_mean)
+    tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
+        tracks.mean[rows],
+        tracks.covariance[rows],
+        tracks.modes[rows],
+        innovation[..., None],
+        observation,
+        noise[columns, None, None] ** 2,
+    )
+
+
+def _update_existence(
+    tracks: TrackSet,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    in_view: NDArray[np.bool_],
+    measurement: CameraMeasurement,
+    config: TrackerConfig,
+) -> None:
+    """Raise the existence of what was seen and lower that of what should have been, in place."""
+    known = (tracks.seen[:, [_CAMERA, _FLEET]] > NEVER).any(axis=1)
+    # A second opinion that does not repeat the first is no evidence of absence.
+    watched = known & in_view & (measurement.source is Source.CAMERA)
+    odds = 1.0 - config.camera_detection * watched
+    odds[rows] = np.maximum(1.0, config.camera_evidence * measurement.scores[columns])
+    existence = tracks.existence
+    tracks.existence[:] = existence * odds / (existence * odds + 1.0 - existence)
+
+
+def _births(
+    measurement: CameraMeasurement,
+    located: Located,
+    keys: NDArray[np.object_],
+    born: NDArray[np.bool_],
+    labels: NDArray[np.intp],
+    tracks: TrackSet,
+    config: TrackerConfig,
+) -> TrackSet:
+    count = int(born.sum())
+    names = [label for label, is_born in zip(measurement.labels, born, strict=True) if is_born]
+    priors = [config.priors[name] for name in names]
+    mean, covariance, modes = config.motion.start(
+        located.positions[born], located.covariances[born]
+    )
+    away = located.positions[born] - measurement.view.origin[:2]
+    seen = np.full((count, len(SOURCES)), NEVER)
+    seen[:, SOURCES.index(measurement.source)] = measurement.stamp
+    classes = np.zeros((count, tracks.classes.shape[1]))
+    classes[np.arange(count), labels[born]] = measurement.scores[born]
+    return TrackSet(
+        keys=keys[born],
+        mean=mean,
+        covariance=covariance,
+        modes=modes,
+        size=np.array([[p.length, p.width, p.height] for p in priors]).reshape(-1, 3),
+        yaw=np.arctan2(away[:, 1], away[:, 0]),
+        bottom=np.full(count, config.ground_z),
+        existence=0.5 * np.asarray(measurement.scores, float)[born],
+        hits=np.ones(count, np.int64),
+        first=np.full(count, measurement.stamp, np.int64),
+        seen=seen,
+        classes=classes,
+        confirmed=np.zeros(count, bool),
+    )

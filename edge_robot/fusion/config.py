@@ -1,0 +1,81 @@
+"""Everything about the tracker that may be set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge_robot.fusion.motion import MotionModel
+from edge_robot.settings import setting
+
+
+@dataclass(frozen=True)
+class ClassPrior:
+    """What is known of a class before seeing one; classes without a prior start no track alone.
+
+    Attributes:
+        length: m.
+        width: m.
+        height: m.
+        height_error: Standard deviation of the height, m.
+    """
+
+    length: float
+    width: float
+    height: float
+    height_error: float
+
+
+PERSON = ClassPrior(0.5, 0.5, 1.72, 0.12)
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """The tracker's parameters."""
+
+    motion: MotionModel = field(default_factory=MotionModel)
+    priors: Mapping[str, ClassPrior] = field(default_factory=lambda: {"person": PERSON})
+    ground_z: float = setting(0.0, "height of the ground in the fixed frame, m")
+    lidar_noise: float = setting(0.05, "standard deviation of a lidar box's centre, m")
+    lidar_range_noise: float = setting(0.002, "its growth with range, m per m")
+    hidden_noise: float = setting(
+        0.15, "share of a box's unseen part that its centre may be off by"
+    )
+    pixel_noise: float = setting(4.0, "standard deviation of a camera box's edges, pixels")
+    box_noise: float = setting(0.05, "its growth with the box's width, pixels per pixel")
+    slope_noise: float = setting(
+        0.01, "standard deviation of the ground's slope against the camera, rad"
+    )
+    range_correlation: float = setting(
+        8.0,
+        "successive camera ranges of one object that say as much as one would alone: their errors "
+        "(posture, build, slope) hardly change between frames",
+    )
+    gate: float = setting(
+        16.0, "largest squared Mahalanobis distance of a pair of track and measurement"
+    )
+    min_iou: float = setting(0.2, "least image overlap of a pair of track and camera box")
+    max_camera_range_error: float = setting(
+        2.0, "largest standard deviation of range with which a camera box alone starts a track, m"
+    )
+    birth_score: float = setting(0.4, "least score with which a camera box alone starts a track")
+    lidar_detection: float = setting(0.8, "probability that the lidar sees what it saw before")
+    camera_detection: float = setting(0.6, "the same of the camera, for what is in its view")
+    lidar_evidence: float = setting(
+        6.0, "how many times likelier a lidar box is with an object than without"
+    )
+    camera_evidence: float = setting(10.0, "the same of a camera box of score 1")
+    confirm_existence: float = setting(0.8, "existence from which a track is confirmed")
+    confirm_hits: int = setting(3, "measurements from which a track is confirmed")
+    delete_existence: float = setting(0.05, "existence below which a track is forgotten")
+    max_coasting: float = setting(
+        1.0, "time without a measurement after which a confirmed track is forgotten, s"
+    )
+    max_coasting_tentative: float = setting(0.35, "the same of a track not yet confirmed, s")
+    max_position_error: float = setting(
+        3.0, "standard deviation of position at which a track is forgotten, m"
+    )
+    recent: float = setting(0.5, "how long a sensor counts as recent, s")
+    history: float = setting(
+        1.0, "how late a measurement may come and still be applied at its capture time, s"
+    )

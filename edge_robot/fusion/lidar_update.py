@@ -1,0 +1,192 @@
+"""Applies the boxes of one lidar sweep to the tracks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.fusion import kalman
+from edge_robot.fusion.association import assign
+from edge_robot.fusion.config import TrackerConfig
+from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.measurements import LidarMeasurement, Source
+from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys
+
+_LIDAR = SOURCES.index(Source.LIDAR)
+_HEIGHT_SPREAD = 0.5  # m; sparse beams leave the top of a box this uncertain
+_GROW, _SHRINK = 0.3, 0.05  # what is seen is there; what is not seen may be hidden
+_TURN = 0.2  # share of a new heading that is taken over
+
+
+@dataclass(frozen=True)
+class _Boxes:
+    """The sweep's boxes in the fixed frame."""
+
+    center: Array  # (M, 3)
+    size: Array  # (M, 3)
+    yaw: Array  # (M,)
+    sight: Array  # (M, 2) unit vector from the sensor to each box
+    range: Array  # (M,)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Every track against every box; N × M."""
+
+    position: Array  # (N, M, 2) where the box puts the track's centre
+    noise: Array  # (N, M, 2, 2)
+    turn: Array  # (N, M) rad, heading of the box against the track's, nearest quarter turn removed
+    extent: Array  # (N, M, 2) the box's extent along the track's length and width
+    lean: Array  # (N, M, 2, 2) how far the centre moves for each metre of length and width
+
+
+def update_with_lidar(
+    tracks: TrackSet, measurement: LidarMeasurement, config: TrackerConfig
+) -> tuple[TrackSet, NDArray[np.object_]]:
+    """Return tracks (already predicted to the sweep) after it, and the track key of each box."""
+    boxes = _in_fixed_frame(measurement)
+    pairs = _compare(tracks, boxes, config)
+    mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
+    innovation = pairs.position - mean[:, None, :2]
+    spread = covariance[:, None, :2, :2] + pairs.noise
+    distance = kalman.squared_distance(innovation, spread)
+    taller = (boxes.size[:, 2] - tracks.size[:, None, 2]) / _HEIGHT_SPREAD
+    cost = distance + np.linalg.slogdet(spread)[1] + taller**2
+    rows, columns = assign(cost, distance < config.gate)
+
+    tracks = tracks.copy()
+    observation = np.broadcast_to(np.eye(2, 4), (len(rows), 2, 4))
+    own = pairs.position[rows, columns][:, None] - tracks.mean[rows, :, :2]
+    tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
+        tracks.mean[rows],
+        tracks.covariance[rows],
+        tracks.modes[rows],
+        own,
+        observation,
+        pairs.noise[rows, columns],
+    )
+    _reshape(tracks, boxes, pairs, rows, columns)
+
+    hit = np.zeros(len(tracks), bool)
+    hit[rows] = True
+    known = tracks.seen[:, _LIDAR] > NEVER
+    missed = 1.0 - config.lidar_detection * known
+    odds = np.where(hit, config.lidar_evidence, missed)
+    existence = tracks.existence
+    tracks.existence[:] = existence * odds / (existence * odds + 1.0 - existence)
+    tracks.seen[rows, _LIDAR] = measurement.stamp
+    tracks.hits[rows] += 1
+
+    keys = birth_keys(measurement.stamp, Source.LIDAR, np.arange(len(measurement)))
+    born = np.ones(len(measurement), bool)
+    born[columns] = False
+    keys[columns] = tracks.keys[rows]
+    return tracks.join(_births(measurement, boxes, keys, born, tracks, config)), keys
+
+
+def _in_fixed_frame(measurement: LidarMeasurement) -> _Boxes:
+    pose = measurement.fixed_from_sensor
+    center = measurement.centers @ pose[:3, :3].T + pose[:3, 3]
+    heading = np.column_stack(
+        [np.cos(measurement.yaws), np.sin(measurement.yaws), np.zeros(len(measurement))]
+    )
+    heading = heading @ pose[:3, :3].T
+    offset = center[:, :2] - pose[:2, 3]
+    distance = np.hypot(offset[:, 0], offset[:, 1])
+    return _Boxes(
+        center=center,
+        size=np.asarray(measurement.sizes, float),
+        yaw=np.arctan2(heading[:, 1], heading[:, 0]),
+        sight=offset / np.maximum(distance, 1e-6)[:, None],
+        range=distance,
+    )
+
+
+def _compare(tracks: TrackSet, boxes: _Boxes, config: TrackerConfig) -> _Pairs:
+    """Work out where each box would put each track's centre.
+
+    A lidar sees the near faces only, and more or less of the rest from sweep to sweep. So the
+    faces towards the sensor hold the box in place, and the track's own size, gathered over time,
+    says how far behind them the centre lies: a newly seen flank moves no centre.
+    """
+    turn = boxes.yaw - tracks.yaw[:, None]
+    quarter = np.rint(turn / (np.pi / 2))
+    turn = turn - quarter * (np.pi / 2)
+    odd = (quarter.astype(int) % 2 == 1)[..., None]
+    extent = np.where(odd, boxes.size[:, 1::-1], boxes.size[:, :2])
+    # A size that is only a class's prior says nothing about this box.
+    seen = (tracks.seen[:, _LIDAR] > NEVER)[:, None, None]
+    hidden = np.where(seen, tracks.size[:, None, :2] - extent, 0.0)
+
+    yaw = tracks.yaw[:, None] + turn
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    axes = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)  # length, width
+    facing = np.einsum("nmak,mk->nma", axes, boxes.sight)
+    # Along the line of sight the near face holds; across it both faces are seen.
+    lean = 0.5 * np.clip(2.0 * facing, -1.0, 1.0)[..., None] * axes
+    position = boxes.center[:, :2] + np.einsum("nma,nmak->nmk", hidden, lean)
+
+    sigma = config.lidar_noise + config.lidar_range_noise * boxes.range
+    unsure = config.hidden_noise * np.abs(hidden)
+    noise = np.einsum("nma,nmak,nmal->nmkl", unsure**2, axes, axes)
+    noise += sigma[:, None, None] ** 2 * np.eye(2)
+    return _Pairs(position, noise, turn, extent, lean)
+
+
+def _reshape(
+    tracks: TrackSet,
+    boxes: _Boxes,
+    pairs: _Pairs,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+) -> None:
+    """Let the boxes' size, heading and height above ground flow into their tracks', in place."""
+    first = tracks.seen[rows, _LIDAR] == NEVER
+    seen_size = np.column_stack([pairs.extent[rows, columns], boxes.size[columns, 2]])
+    old = tracks.size[rows]
+    share = np.where(seen_size > old, _GROW, _SHRINK)
+    share[first] = 1.0
+    change = share * (seen_size - old)
+    tracks.size[rows] = old + change
+    # The near faces stay where they are while the box grows behind them.
+    change[first] = 0.0
+    shift = np.einsum("na,nak->nk", change[:, :2], pairs.lean[rows, columns])
+    tracks.mean[rows, :, :2] += shift[:, None]
+    turned = tracks.yaw[rows] + np.where(first, 1.0, _TURN) * pairs.turn[rows, columns]
+    tracks.yaw[rows] = (turned + np.pi) % (2.0 * np.pi) - np.pi
+    bottom = boxes.center[columns, 2] - boxes.size[columns, 2] / 2
+    tracks.bottom[rows] += np.where(first, 1.0, _GROW) * (bottom - tracks.bottom[rows])
+
+
+def _births(
+    measurement: LidarMeasurement,
+    boxes: _Boxes,
+    keys: NDArray[np.object_],
+    born: NDArray[np.bool_],
+    tracks: TrackSet,
+    config: TrackerConfig,
+) -> TrackSet:
+    count = int(born.sum())
+    sigma = config.lidar_noise + config.lidar_range_noise * boxes.range[born]
+    mean, covariance, modes = config.motion.start(
+        boxes.center[born, :2], sigma[:, None, None] ** 2 * np.eye(2)
+    )
+    seen = np.full((count, len(SOURCES)), NEVER)
+    seen[:, _LIDAR] = measurement.stamp
+    return TrackSet(
+        keys=keys[born],
+        mean=mean,
+        covariance=covariance,
+        modes=modes,
+        size=boxes.size[born],
+        yaw=boxes.yaw[born],
+        bottom=boxes.center[born, 2] - boxes.size[born, 2] / 2,
+        existence=0.5 * np.asarray(measurement.scores, float)[born],
+        hits=np.ones(count, np.int64),
+        first=np.full(count, measurement.stamp, np.int64),
+        seen=seen,
+        classes=np.zeros((count, tracks.classes.shape[1])),
+        confirmed=np.zeros(count, bool),
+    )

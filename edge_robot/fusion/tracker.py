@@ -1,0 +1,228 @@
+"""Multi-object tracker over camera and lidar, exact for measurements that come late.
+
+The tracker keeps the measurements of the last second with the tracks after each. One that comes
+late is put in its place and what followed is computed again, so the result is the same as if
+everything had come in the order of capture.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.fusion.camera_update import update_with_camera
+from edge_robot.fusion.config import TrackerConfig
+from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.lidar_update import update_with_lidar
+from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Measurement, Source
+from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
+
+_HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
+_UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
+_SAME_INSTANT = {Source.LIDAR: 0, Source.CAMERA: 1, Source.FLEET: 2}
+"""Order of measurements of one instant: what knows the range first, a second opinion last."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One measurement in the history, with what came of it."""
+
+    order: tuple[int, int]
+    measurement: Measurement
+    tracks: TrackSet
+    keys: NDArray[np.object_]
+
+
+class Tracker:
+    """Follows objects in a fixed frame.
+
+    Attributes:
+        config: The parameters.
+        rejected: How often measurements, or boxes of them, were refused, by reason: "too late"
+            (older than the history), "duplicate", "pose not finite", "box not finite" (or
+            without size).
+    """
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self.config = config or TrackerConfig()
+        self.rejected: Counter[str] = Counter()
+        self._history: list[_Entry] = []
+        self._base = TrackSet.empty()
+        self._base_stamp = 0
+        self._horizon: int | None = None
+        self._class_names: list[str] = []
+        self._ids: dict[BirthKey, int] = {}
+        self._next_id = 1
+
+    @property
+    def stamp(self) -> int | None:
+        """Capture time of the newest measurement, ns; None before the first."""
+        return self._history[-1].order[0] if self._history else None
+
+    def process(self, measurement: Measurement) -> bool:
+        """Apply a measurement at its capture time, however it stands to those already applied.
+
+        Returns:
+            Whether it was applied; if not, `rejected` counts why.
+        """
+        if not measurement.pose_is_finite():
+            self.rejected["pose not finite"] += 1
+            return False
+        order = (measurement.stamp, _SAME_INSTANT[measurement.source])
+        if self._horizon is not None and measurement.stamp <= self._horizon:
+            self.rejected["too late"] += 1
+            return False
+        place = bisect_left(self._history, order, key=lambda entry: entry.order)
+        if place < len(self._history) and self._history[place].order == order:
+            self.rejected["duplicate"] += 1
+            return False
+        sound = measurement.sound()
+        if dropped := len(measurement) - len(sound):
+            self.rejected["box not finite"] += dropped
+        if isinstance(sound, CameraMeasurement):
+            self._class_names += sorted(set(sound.labels) - set(self._class_names))
+
+        old = self._history[place:]
+        del self._history[place:]
+        for following in [sound, *(entry.measurement for entry in old)]:
+            self._history.append(self._step(following))
+        if old:
+            self._keep_identities(old, self._history[place + 1 :])
+        self._name_confirmed()
+        self._trim()
+        return True
+
+    def tracks(self) -> list[Track]:
+        """Return all confirmed tracks at `stamp`, oldest first."""
+        if not self._history:
+            return []
+        now, tracks = self._history[-1].order[0], self._history[-1].tracks
+        tracks = tracks.select(tracks.confirmed)
+        mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
+        names, scores = self._classes(tracks)
+        recent = now - tracks.seen <= self.config.recent * 1e9
+        ever = tracks.seen >= tracks.first[:, None]
+        found = []
+        for i, key in enumerate(tracks.keys):
+            yaw, size = _along_motion(mean[i, 2:], tracks.yaw[i], tracks.size[i])
+            found.append(
+                Track(
+                    id=self._ids[key],
+                    class_name=names[i],
+                    class_score=scores[i],
+                    existence=float(tracks.existence[i]),
+                    position=np.array([*mean[i, :2], tracks.bottom[i] + tracks.size[i, 2] / 2]),
+                    size=size,
+                    yaw=yaw,
+                    velocity=mean[i, 2:],
+                    covariance=covariance[i],
+                    sources=_bits(ever[i]),
+                    recent_sources=_bits(recent[i]),
+                    age=(now - int(tracks.first[i])) * 1e-9,
+                    coasting=(now - int(tracks.last[i])) * 1e-9,
+                )
+            )
+        return sorted(found, key=lambda track: track.id)
+
+    def _step(self, measurement: Measurement) -> _Entry:
+        """Return the entry of a measurement that follows the newest of the history."""
+        if self._history:
+            before, since = self._history[-1].tracks, self._history[-1].order[0]
+        else:
+            before, since = self._base, self._base_stamp
+        tracks = before.with_classes(len(self._class_names))
+        if len(tracks):
+            dt = (measurement.stamp - since) * 1e-9
+            mean, covariance, modes = self.config.motion.predict(
+                tracks.mean, tracks.covariance, tracks.modes, dt
+            )
+            tracks = replace(tracks, mean=mean, covariance=covariance, modes=modes)
+        if isinstance(measurement, LidarMeasurement):
+            tracks, keys = update_with_lidar(tracks, measurement, self.config)
+        else:
+            tracks, keys = update_with_camera(tracks, measurement, self._class_names, self.config)
+        order = (measurement.stamp, _SAME_INSTANT[measurement.source])
+        return _Entry(order, measurement, self._manage(tracks, measurement.stamp), keys)
+
+    def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
+        """Confirm what is sure enough and forget what is not there any more."""
+        config = self.config
+        sure = tracks.existence >= config.confirm_existence
+        confirmed = tracks.confirmed | (sure & (tracks.hits >= config.confirm_hits))
+        patience = np.where(confirmed, config.max_coasting, config.max_coasting_tentative)
+        variance = np.einsum("nj,njkk->nk", tracks.modes, tracks.covariance)[:, :2].max(axis=1)
+        keep = (
+            (tracks.existence >= config.delete_existence)
+            & (now - tracks.last <= patience * 1e9)
+            & (variance <= config.max_position_error**2)
+        )
+        return replace(tracks, confirmed=confirmed).select(keep)
+
+    def _keep_identities(self, old: list[_Entry], new: list[_Entry]) -> None:
+        """Hand on the identity of tracks that a late measurement made begin elsewhere.
+
+        The heir is the track that now owns most of the boxes the old one owned.
+        """
+        alive = set(new[-1].tracks.keys)
+        votes: Counter[tuple[BirthKey, BirthKey]] = Counter()
+        for before, after in zip(old, new, strict=True):
+            votes.update(
+                (a, b)
+                for a, b in zip(before.keys, after.keys, strict=True)
+                if a in self._ids and a not in alive and b in alive and b not in self._ids
+            )
+        for (lost, heir), _ in votes.most_common():
+            if lost in self._ids and heir not in self._ids:
+                self._ids[heir] = self._ids.pop(lost)
+
+    def _name_confirmed(self) -> None:
+        tracks = self._history[-1].tracks
+        for key in tracks.keys[tracks.confirmed]:
+            if key not in self._ids:
+                self._ids[key] = self._next_id
+                self._next_id += 1
+
+    def _trim(self) -> None:
+        """Forget what is older than the history is long."""
+        oldest = self._history[-1].order[0] - int(self.config.history * 1e9)
+        count = bisect_left(self._history, (oldest, 0), key=lambda entry: entry.order)
+        if not count:
+            return
+        last = self._history[count - 1]
+        self._base, self._base_stamp, self._horizon = last.tracks, last.order[0], last.order[0]
+        del self._history[:count]
+        known = set(self._base.keys).union(*(entry.tracks.keys for entry in self._history))
+        self._ids = {key: identity for key, identity in self._ids.items() if key in known}
+
+    def _classes(self, tracks: TrackSet) -> tuple[list[str], list[float]]:
+        """Return each track's most probable class and its probability."""
+        total = tracks.classes.sum(axis=1)
+        names, scores = [], []
+        for votes, votes_in_all in zip(tracks.classes, total, strict=True):
+            best = int(votes.argmax()) if votes_in_all > 0.0 else -1
+            names.append(self._class_names[best] if best >= 0 else "unknown")
+            scores.append(float(votes[best] / (votes_in_all + _UNSEEN_CLASS)) if best >= 0 else 0.0)
+        return names, scores
+
+
+def _bits(flags: NDArray[np.bool_]) -> Source:
+    bits = Source(0)
+    for source, flag in zip(SOURCES, flags, strict=True):
+        if flag:
+            bits |= source
+    return bits
+
+
+def _along_motion(velocity: Array, yaw: float, size: Array) -> tuple[float, Array]:
+    """Return heading and size so that the length points along the motion, if there is any."""
+    if np.hypot(*velocity) < _HEADING_SPEED:
+        return float(yaw), size
+    course = float(np.arctan2(velocity[1], velocity[0]))
+    quarters = int(np.rint((course - yaw) / (np.pi / 2)))
+    turned = yaw + quarters * np.pi / 2
+    turned = float(np.arctan2(np.sin(turned), np.cos(turned)))
+    return turned, size[[1, 0, 2]] if quarters % 2 else size

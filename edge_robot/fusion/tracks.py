@@ -1,0 +1,147 @@
+"""The tracks: as the tracker keeps them (arrays over all tracks), and as it hands them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.measurements import Source
+
+SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET)
+"""Columns of `TrackSet.seen`."""
+NEVER = np.iinfo(np.int64).min // 2
+
+BirthKey = tuple[int, int, int]
+"""Stamp, source and index of the measurement a track began with: the same however often it is
+replayed."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One confirmed track at one instant, in the fixed frame.
+
+    Attributes:
+        id: Stable for the life of the track, from 1.
+        class_name: Most probable class; "unknown" while no camera has named it.
+        class_score: Probability of `class_name`, 0..1.
+        existence: Probability that the object exists, 0..1.
+        position: (3,) centre of the box, m.
+        size: (3,) length along `yaw`, width, height of what has been seen of it, m.
+        yaw: Heading of the length, rad.
+        velocity: (2,) m/s; zero within its covariance for what stands.
+        covariance: (4, 4) of x, y, vx, vy.
+        sources: Every sensor that ever updated it.
+        recent_sources: Those within the last half second.
+        age: Since the first measurement, s.
+        coasting: Since the last measurement, s.
+    """
+
+    id: int
+    class_name: str
+    class_score: float
+    existence: float
+    position: Array
+    size: Array
+    yaw: float
+    velocity: Array
+    covariance: Array
+    sources: Source
+    recent_sources: Source
+    age: float
+    coasting: float
+
+
+@dataclass(frozen=True)
+class TrackSet:
+    """All tracks at one instant; N tracks, C classes. Never changed in place once made.
+
+    Attributes:
+        keys: (N,) object, each track's `BirthKey`.
+        mean: (N, 2, 4) state per motion mode.
+        covariance: (N, 2, 4, 4).
+        modes: (N, 2) probability of each motion mode.
+        size: (N, 3) m.
+        yaw: (N,) rad.
+        bottom: (N,) height of the box's lower face, m.
+        existence: (N,) probability.
+        hits: (N,) measurements so far.
+        first: (N,) stamp of the first measurement, ns.
+        seen: (N, 3) stamp of the last measurement of each of `SOURCES`, ns.
+        classes: (N, C) evidence for each class, in votes.
+        confirmed: (N,) whether it has ever been sure enough to publish.
+    """
+
+    keys: NDArray[np.object_]
+    mean: Array
+    covariance: Array
+    modes: Array
+    size: Array
+    yaw: Array
+    bottom: Array
+    existence: Array
+    hits: NDArray[np.int64]
+    first: NDArray[np.int64]
+    seen: NDArray[np.int64]
+    classes: Array
+    confirmed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def copy(self) -> TrackSet:
+        """Return a set whose arrays may be written to."""
+        return TrackSet(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
+
+    def select(self, keep: NDArray[np.bool_]) -> TrackSet:
+        """Return the tracks where `keep` is true."""
+        return TrackSet(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    def join(self, other: TrackSet) -> TrackSet:
+        """Return these tracks followed by the other's."""
+        return TrackSet(
+            **{
+                f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)])
+                for f in fields(self)
+            }
+        )
+
+    def with_classes(self, count: int) -> TrackSet:
+        """Return the same tracks with room for `count` classes."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        missing = count - self.classes.shape[1]
+        values["classes"] = np.pad(self.classes, ((0, 0), (0, missing)))
+        return TrackSet(**values)
+
+    @property
+    def last(self) -> NDArray[np.int64]:
+        """Stamp of each track's last measurement, ns."""
+        return np.asarray(self.seen.max(axis=1))
+
+    @staticmethod
+    def empty() -> TrackSet:
+        """Return no tracks."""
+        return TrackSet(
+            keys=np.empty(0, object),
+            mean=np.empty((0, 2, 4)),
+            covariance=np.empty((0, 2, 4, 4)),
+            modes=np.empty((0, 2)),
+            size=np.empty((0, 3)),
+            yaw=np.empty(0),
+            bottom=np.empty(0),
+            existence=np.empty(0),
+            hits=np.empty(0, np.int64),
+            first=np.empty(0, np.int64),
+            seen=np.empty((0, len(SOURCES)), np.int64),
+            classes=np.empty((0, 0)),
+            confirmed=np.empty(0, bool),
+        )
+
+
+def birth_keys(stamp: int, source: Source, indices: NDArray[np.intp]) -> NDArray[np.object_]:
+    """Return the `BirthKey`s of detections `indices` of one measurement."""
+    keys = np.empty(len(indices), object)
+    keys[:] = [(stamp, int(source), int(index)) for index in indices]
+    return keys

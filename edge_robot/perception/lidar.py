@@ -1,0 +1,192 @@
+"""Lidar perception: a sweep in, oriented boxes of the objects standing on the ground out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from edge_robot.perception.lidar_boxes import fit_rectangles
+from edge_robot.perception.lidar_ground import (
+    Ground,
+    GroundConfig,
+    estimate_plane,
+    heights_above_ground,
+)
+from edge_robot.settings import setting
+
+_NEIGHBOURS = np.ones((3, 3), int)
+
+
+@dataclass(frozen=True)
+class LidarConfig:
+    """Limits of what counts as an object. The defaults suit a small robot indoors."""
+
+    ground: GroundConfig = field(default_factory=GroundConfig)
+    min_range: float = setting(0.4, "nearer points are the robot itself, m")
+    max_range: float = setting(15.0, "farther points are left out, m")
+    max_height: float = setting(
+        2.2, "points higher above the ground are left out (ceilings, bridges), m"
+    )
+    cell: float = setting(
+        0.12, "side of a clustering cell, m; objects at least two cells apart stay apart"
+    )
+    min_points: int = setting(5, "fewest points of an object")
+    min_height: float = setting(0.15, "least height of an object above the ground, m")
+    stand_gap: float = setting(
+        0.6,
+        "a box whose lowest point is no higher than this reaches down to the ground (beams are "
+        "too sparse to hit the very foot of things), m",
+    )
+    max_length: float = setting(
+        1.5, "longest horizontal side of an object; anything longer is structure, m"
+    )
+    max_width: float = setting(
+        1.2, "longest shorter side of an object; anything wider is structure, m"
+    )
+    score_points: float = setting(10.0, "number of points at which the score is one half")
+
+
+@dataclass(frozen=True)
+class LidarDetections:
+    """Objects of one sweep, in the sensor frame (x forward, y left, z up).
+
+    Attributes:
+        centers: (M, 3) float32 box centres, m.
+        sizes: (M, 3) float32 length ≥ width, and height, m.
+        yaws: (M,) float32 heading of the length about +z, rad, in (-π/2, π/2].
+        points: (M,) number of points inside.
+        scores: (M,) float32 in (0, 1): grows with the number of points.
+        structures: Number of clusters left out as too large: walls, shelves, hedges.
+        ground: The ground the boxes stand on.
+    """
+
+    centers: NDArray[np.float32]
+    sizes: NDArray[np.float32]
+    yaws: NDArray[np.float32]
+    points: NDArray[np.intp]
+    scores: NDArray[np.float32]
+    structures: int
+    ground: Ground
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+
+class LidarDetector:
+    """Segments the ground, clusters what stands on it, and boxes each cluster.
+
+    Stateless: the same sweep always gives the same boxes.
+    """
+
+    def __init__(self, config: LidarConfig | None = None) -> None:
+        self.config = config or LidarConfig()
+
+    def detect(self, points: NDArray[np.float32]) -> LidarDetections:
+        """Return the objects of one sweep.
+
+        Args:
+            points: (N, 3+) float32, m, sensor frame; all finite (see `read_points`).
+        """
+        config = self.config
+        distance = np.hypot(points[:, 0], points[:, 1])
+        xyz = points[(distance >= config.min_range) & (distance <= config.max_range), :3]
+        ground = estimate_plane(xyz, config.ground)
+        height = heights_above_ground(xyz, ground, config.ground)
+        obstacle = (height > config.ground.clearance) & (height < config.max_height)
+        return self._boxes(xyz[obstacle], height[obstacle], ground)
+
+    def _boxes(
+        self, xyz: NDArray[np.float32], height: NDArray[np.float32], ground: Ground
+    ) -> LidarDetections:
+        config = self.config
+        order, starts = _clusters(xyz, config.cell, config.min_points)
+        if not len(starts):
+            return _nothing(ground)
+        counts = np.diff(starts, append=len(order))
+        xyz, height = xyz[order], height[order]
+        top = np.maximum.reduceat(height, starts)
+        extent = np.maximum.reduceat(xyz, starts) - np.minimum.reduceat(xyz, starts)
+
+        # The diagonal of the upright bounding box is never shorter than the object's length.
+        diagonal = np.hypot(config.max_length, config.max_width)
+        fits = np.hypot(extent[:, 0], extent[:, 1]) <= 1.5 * diagonal
+        tall = top >= config.min_height
+        keep = fits & tall
+        if not keep.any():
+            return _nothing(ground, int((~fits).sum()))
+        inside = np.repeat(keep, counts)
+        xyz, height, counts = xyz[inside], height[inside], counts[keep]
+        starts = np.cumsum(counts) - counts
+        centers, sizes, yaws = fit_rectangles(xyz[:, :2], starts)
+        small = (sizes[:, 0] <= config.max_length) & (sizes[:, 1] <= config.max_width)
+        own = ~_inside_of_larger(centers, sizes, yaws)
+
+        bottom = np.minimum.reduceat(height, starts)
+        bottom = np.where(bottom <= config.stand_gap, 0.0, bottom)
+        # Height above the ground back to z: the ground's own z below each cluster.
+        base = np.minimum.reduceat(xyz[:, 2] - height, starts)
+        top = np.maximum.reduceat(height, starts)
+        good = small & own
+        counts = counts[good]
+        return LidarDetections(
+            centers=np.column_stack([centers, base + (bottom + top) / 2])[good].astype(np.float32),
+            sizes=np.column_stack([sizes, top - bottom])[good].astype(np.float32),
+            yaws=yaws[good],
+            points=counts,
+            scores=(counts / (counts + config.score_points)).astype(np.float32),
+            structures=int((~fits & tall).sum() + (~small).sum()),
+            ground=ground,
+        )
+
+
+def _inside_of_larger(
+    centers: NDArray[np.float32], sizes: NDArray[np.float32], yaws: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Return which rectangles have their centre inside of a larger one.
+
+    They are parts of it: seats behind a car's window, goods on a trolley.
+    """
+    offset = centers[:, None] - centers
+    cos, sin = np.cos(yaws), np.sin(yaws)
+    along = np.abs(offset[..., 0] * cos + offset[..., 1] * sin)
+    across = np.abs(offset[..., 1] * cos - offset[..., 0] * sin)
+    area = sizes.prod(axis=1)
+    inside = (along <= sizes[:, 0] / 2) & (across <= sizes[:, 1] / 2)
+    return np.asarray((inside & (area[:, None] < area)).any(axis=1))
+
+
+def _clusters(
+    xyz: NDArray[np.float32], cell: float, min_points: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return point indices ordered by cluster, and where each cluster begins."""
+    if not len(xyz):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    index = np.floor(xyz[:, :2] / np.float32(cell)).astype(np.int32)
+    index -= index.min(axis=0)
+    occupied = np.zeros(index.max(axis=0) + 1, bool)
+    occupied[index[:, 0], index[:, 1]] = True
+    labels, _ = ndimage.label(occupied, _NEIGHBOURS)
+    label = labels[index[:, 0], index[:, 1]]
+    counts = np.bincount(label)
+    label[counts[label] < min_points] = 0
+    order = np.argsort(label, kind="stable")
+    ordered = label[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=0))
+    if not len(starts):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    return order[starts[0] :], starts - starts[0]
+
+
+def _nothing(ground: Ground, structures: int = 0) -> LidarDetections:
+    return LidarDetections(
+        centers=np.empty((0, 3), np.float32),
+        sizes=np.empty((0, 3), np.float32),
+        yaws=np.empty(0, np.float32),
+        points=np.empty(0, np.intp),
+        scores=np.empty(0, np.float32),
+        structures=structures,
+        ground=ground,
+    )
