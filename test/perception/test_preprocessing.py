@@ -1,0 +1,65 @@
+"""Placing an image in a network's input, and boxes back into the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_robot.perception.preprocessing import letterbox, stretch, to_tensor
+
+sizes = st.integers(1, 700)
+
+
+@settings(max_examples=60)
+@given(raw_width=sizes, raw_height=sizes, width=st.integers(8, 420), height=st.integers(8, 420))
+def test_letterbox_keeps_the_aspect_and_its_inverse_restores_boxes(
+    raw_width: int, raw_height: int, width: int, height: int
+) -> None:
+    image = np.full((raw_height, raw_width, 3), 200, np.uint8)
+    filled, placement = letterbox(image, width, height, pad=114)
+    assert filled.shape == (height, width, 3)
+    used = placement.to_input(np.array([[0, 0, raw_width, raw_height]], np.float32))[0]
+    assert used[2] == pytest.approx(width, abs=0.6) or used[3] == pytest.approx(height, abs=0.6)
+    inside = filled[: round(float(used[3])), : round(float(used[2]))]
+    assert np.all(inside == 200)
+    assert np.count_nonzero(filled == 114) == filled.size - inside.size
+    boxes = np.array([[0.1, 0.2, 0.7, 0.9]], np.float32) * ([raw_width, raw_height] * 2)
+    np.testing.assert_allclose(placement.to_raw(placement.to_input(boxes)), boxes, rtol=1e-4)
+
+
+def test_letterbox_puts_the_image_at_the_top_left() -> None:
+    image = np.zeros((100, 50, 3), np.uint8)
+    filled, _ = letterbox(image, 200, 200, pad=255)
+    assert np.all(filled[:, :100] == 0)
+    assert np.all(filled[:, 100:] == 255)
+
+
+def test_a_mark_is_found_where_the_placement_says() -> None:
+    image = np.zeros((360, 480, 3), np.uint8)
+    image[120:180, 240:300] = 255
+    for filled, placement in (letterbox(image, 320, 320, 0), stretch(image, 320, 320)):
+        rows, columns = np.nonzero(filled[:, :, 0] > 127)
+        seen = np.array(
+            [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], np.float32
+        )
+        np.testing.assert_allclose(placement.to_raw(seen), [[240, 120, 300, 180]], atol=2.0)
+
+
+def test_boxes_are_clipped_to_the_image() -> None:
+    _, placement = stretch(np.zeros((100, 200, 3), np.uint8), 100, 100)
+    assert placement.to_raw(np.array([[-5, -5, 500, 500]], np.float32)).tolist() == [
+        [0, 0, 200, 100]
+    ]
+
+
+def test_tensor_is_normalised_per_channel_in_the_order_of_the_network() -> None:
+    image = np.full((2, 4, 3), (10, 20, 30), np.uint8)
+    tensor = to_tensor(image, (30.0, 20.0, 10.0), (1.0, 2.0, 10.0), swap_channels=True)
+    assert tensor.shape == (1, 3, 2, 4)
+    assert tensor.dtype == np.float32
+    assert tensor.flags.c_contiguous
+    assert tensor[0, :, 0, 0].tolist() == [0.0, 0.0, 0.0]
+    plain = to_tensor(image, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), swap_channels=False)
+    assert plain[0, :, 1, 3].tolist() == [10.0, 20.0, 30.0]
