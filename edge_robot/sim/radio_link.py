@@ -145,7 +145,7 @@ class RadioLink:
             ]
             await asyncio.gather(*tasks)
         except OSError:
-            pass  # refused or reset: the caller is reset in turn
+            pass  # refused or reset: the caller is dropped in turn
         finally:
             for task in tasks:
                 task.cancel()

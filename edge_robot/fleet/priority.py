@@ -1,0 +1,18 @@
+"""Keeps heavy work from delaying heartbeats and control on the same cores."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+HEAVY_WORK_NICENESS = 10
+
+
+def yield_to_others() -> None:
+    """Lower the scheduling priority of the calling thread and of threads it starts later.
+
+    Linux keeps a niceness per thread; elsewhere it belongs to the process and is left alone.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HEAVY_WORK_NICENESS)

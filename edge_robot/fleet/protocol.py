@@ -1,0 +1,69 @@
+"""How a detector looks in the Open Inference Protocol, version 2: names, types, byte layout.
+
+Read by the backend and by its client alike. A request has exactly one of the two inputs; a
+response has all outputs, or those the request names.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of the protocol; a size of -1 is free."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+JPEG = Tensor("jpeg", "BYTES", (1,))
+"""The image as a JPEG file."""
+IMAGE = Tensor("image", "UINT8", (-1, -1, 3))
+"""The image as rows, columns, BGR."""
+BOXES = Tensor("boxes", "FP32", (-1, 4))
+"""x1 y1 x2 y2 in pixels of the image sent."""
+SCORES = Tensor("scores", "FP32", (-1,))
+"""0..1, best first."""
+CLASS_IDS = Tensor("class_ids", "INT64", (-1,))
+"""Indices into `class_names`."""
+CLASS_NAMES = Tensor("class_names", "BYTES", (-1,))
+"""Names of all classes the model knows."""
+
+INPUTS = (JPEG, IMAGE)
+OUTPUTS = (BOXES, SCORES, CLASS_IDS, CLASS_NAMES)
+
+TIMEOUT = "timeout"
+"""Request parameter, µs from arrival (as in Triton): work not begun by then is dropped."""
+MODEL_SHA256 = "model_sha256"
+"""Response parameter: hash of the model file that computed the answer."""
+SERVICE_TIME = "service_us"
+"""Response parameter: µs from the arrival of the request to its answer, waiting included."""
+
+
+def pack_bytes(items: Iterable[bytes]) -> bytes:
+    """Return a BYTES tensor's raw contents: each item behind its length, uint32 little-endian."""
+    return b"".join(struct.pack("<I", len(item)) + item for item in items)
+
+
+def unpack_bytes(data: bytes) -> list[bytes]:
+    """Return the items of a BYTES tensor's raw contents.
+
+    Raises:
+        ValueError: a length points past the end.
+    """
+    items = []
+    position = 0
+    while position < len(data):
+        start = position + 4
+        if start > len(data):
+            raise ValueError("raw contents end within an item's length")
+        (length,) = struct.unpack_from("<I", data, position)
+        position = start + length
+        if position > len(data):
+            raise ValueError(f"an item of {length} bytes runs past the end of the raw contents")
+        items.append(data[start:position])
+    return items

@@ -1,0 +1,55 @@
+"""A detector whose answers and speed a test controls, and pictures for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.perception.detections import Detections
+
+MODEL = "lamp"
+
+
+class LampDetector:
+    """Finds one object: the bounding box of the pixels brighter than 128."""
+
+    sha256 = "ab" * 32
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.free = threading.Event()
+        self.free.set()
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        self.calls += 1
+        assert self.free.wait(30.0)
+        rows, columns = np.nonzero(image.max(axis=2) > 128)
+        boxes = np.zeros((0, 4), np.float32)
+        if len(rows):
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            boxes = np.array([box], np.float32)
+        return Detections(
+            boxes,
+            np.full(len(boxes), 0.75, np.float32),
+            np.ones(len(boxes), np.int64),
+            ("nothing", "lamp"),
+        )
+
+
+def lamp_image() -> NDArray[np.uint8]:
+    """A dark image with a lamp at x 96..160, y 32..64."""
+    image = np.zeros((120, 200, 3), np.uint8)
+    image[32:64, 96:160] = 255
+    return image
+
+
+def wait_for(condition: Callable[[], bool], what: str, limit: float = 20.0) -> None:
+    """Poll a condition; fail with `what` if it does not come true."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, f"waited {limit} s in vain for {what}"
+        time.sleep(0.002)

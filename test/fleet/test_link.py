@@ -1,0 +1,221 @@
+"""The link's state machine on a fake clock."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_robot.fleet.link import LinkMonitor, LinkPhase, LinkTiming
+
+TIMING = LinkTiming()
+
+
+@dataclass
+class World:
+    """Drives a monitor exactly as it asks; answers each heartbeat after `rtt` while `works`."""
+
+    rtt: float = 0.002
+    works: bool = True
+    hold_up: float = 0.0
+    now: float = 100.0
+    last_answer: float = -math.inf
+    history: list[tuple[float, LinkPhase]] = field(default_factory=list)
+    beats: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.monitor = LinkMonitor(TIMING, self.now, jitter=lambda: 0.5)
+        self._answers: list[tuple[float, int]] = []
+
+    def run(self, duration: float) -> None:
+        end = self.now + duration
+        while True:
+            answer_at = self._answers[0][0] if self._answers else math.inf
+            step = min(answer_at, self.monitor.next_poll + self.hold_up)
+            if step > end:
+                self.now = end
+                return
+            self.now = max(self.now, step)
+            if answer_at <= step:
+                _, number = heapq.heappop(self._answers)
+                if self.works:
+                    self.last_answer = self.now
+                    self.monitor.answered(number, self.now)
+            else:
+                beat = self.monitor.poll(self.now)
+                if beat is not None:
+                    self.beats.append(self.now)
+                    if self.works:
+                        heapq.heappush(self._answers, (self.now + self.rtt, beat))
+                # A late driver may look twice, but must not be asked to spin.
+                assert self.monitor.next_poll > self.now - self.hold_up - 1e-9 or beat is not None
+            if not self.history or self.history[-1][1] is not self.monitor.phase:
+                self.history.append((self.now, self.monitor.phase))
+
+    def went(self, phase: LinkPhase) -> float:
+        """When the monitor last entered a phase."""
+        return max(at for at, entered in self.history if entered is phase)
+
+
+def test_starts_down_and_comes_up_after_its_confirmations() -> None:
+    world = World()
+    assert not world.monitor.up and world.monitor.cause == "not yet connected"
+    world.run(0.2)
+    assert world.monitor.up
+    assert [phase for _, phase in world.history] == [
+        LinkPhase.DOWN,
+        LinkPhase.CONFIRMING,
+        LinkPhase.UP,
+    ]
+    assert world.went(LinkPhase.UP) >= 100.0 + TIMING.period
+    assert math.isclose(world.monitor.round_trip(0.5), world.rtt, abs_tol=1e-6)
+    assert world.monitor.loss == 0.0
+
+
+@settings(deadline=None)
+@given(
+    rtt=st.floats(0.0005, 0.14),
+    before=st.floats(0.5, 0.8),
+)
+def test_a_black_hole_is_noticed_within_the_silence_whatever_the_round_trip(
+    rtt: float, before: float
+) -> None:
+    world = World(rtt=rtt)
+    world.run(before)
+    assert world.monitor.up
+    cut = world.now
+    world.works = False
+    world.run(0.3)
+    assert world.monitor.phase is LinkPhase.DOWN
+    noticed = next(at for at, phase in world.history if at >= cut and phase is LinkPhase.DOWN)
+    assert noticed - cut <= TIMING.silence + 1e-6
+    assert "no answer for" in world.monitor.cause
+
+
+@settings(deadline=None)
+@given(rtt=st.floats(0.0005, 0.14), outage=st.floats(0.2, 3.0))
+def test_recovery_is_bounded(rtt: float, outage: float) -> None:
+    world = World(rtt=rtt)
+    world.run(0.6)
+    world.works = False
+    world.run(outage)
+    world.works = True
+    restored = world.now
+    world.run(1.0)
+    assert world.monitor.up
+    # The attempt that was hopeless when the link came back, a pause, and an attempt that works.
+    bound = TIMING.probe_timeout + TIMING.probe_pause + 2 * rtt + 3 * TIMING.period
+    assert world.went(LinkPhase.UP) - restored <= bound
+
+
+@settings(deadline=None)
+@given(rtt=st.floats(0.0005, 0.14), hold_up=st.floats(0.0, 0.04))
+def test_an_answering_backend_is_never_declared_down(rtt: float, hold_up: float) -> None:
+    world = World(rtt=rtt)
+    world.run(0.6)
+    world.hold_up = hold_up
+    world.run(3.0)
+    assert world.history[-1][1] is LinkPhase.UP
+    assert world.monitor.up
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 0.2), st.sampled_from(["poll", "answer", "fail", "request"])),
+        max_size=200,
+    )
+)
+def test_any_sequence_of_events_keeps_the_invariants(events: list[tuple[float, str]]) -> None:
+    now = 0.0
+    monitor = LinkMonitor(TIMING, now)
+    sent: list[int] = []
+    last_answer = -math.inf
+    for pause, event in events:
+        now += pause
+        if event == "poll":
+            beat = monitor.poll(now)
+            if beat is not None:
+                sent.append(beat)
+        elif event == "answer" and sent:
+            was_up, phase = monitor.up, monitor.phase
+            monitor.answered(sent.pop(0), now)
+            last_answer = now
+            assert not was_up or monitor.up, "an answer never takes the link down"
+            assert not monitor.up or phase is not LinkPhase.DOWN, "never up on one answer"
+        elif event == "fail" and sent:
+            monitor.failed(sent.pop(), now, "reset")
+        else:
+            monitor.request_answered(now)
+            last_answer = now
+        assert 0.0 <= monitor.loss <= 1.0
+        assert math.isfinite(monitor.next_poll)
+        if event == "poll" and monitor.up:
+            # Only while it looks a second time after a hold-up may a long silence be "up".
+            assert now - last_answer < TIMING.silence or monitor.next_poll > now or beat is not None
+
+
+def test_a_failure_takes_the_link_down_at_once_with_its_cause() -> None:
+    world = World()
+    world.run(0.5)
+    world.works = False
+    while not world.monitor._waiting:
+        world.run(0.001)
+    world.monitor.failed(next(iter(world.monitor._waiting)), world.now, "connection reset")
+    assert world.monitor.phase is LinkPhase.DOWN
+    assert world.monitor.cause == "connection reset"
+
+
+def test_vain_attempts_keep_the_cause_of_the_loss() -> None:
+    world = World()
+    world.run(0.5)
+    world.works = False
+    world.run(0.1)
+    cause = world.monitor.cause
+    world.run(5.0)
+    assert world.monitor.cause == cause
+    assert world.monitor.loss > 0.3
+
+
+def test_never_connected_says_why() -> None:
+    monitor = LinkMonitor(TIMING, 0.0)
+    beat = monitor.poll(0.0)
+    assert beat is not None
+    monitor.failed(beat, 0.001, "UNAVAILABLE: connection refused")
+    assert monitor.cause == "UNAVAILABLE: connection refused"
+
+
+def test_each_attempt_uses_a_new_connection_and_old_answers_do_not_count() -> None:
+    monitor = LinkMonitor(TIMING, 0.0)
+    first = monitor.poll(0.0)
+    assert first is not None and monitor.connection == 1
+    monitor.poll(monitor.next_poll)  # the attempt times out
+    second = monitor.poll(monitor.next_poll)
+    assert second is not None and monitor.connection == 2
+    monitor.answered(first, monitor.next_poll)
+    assert monitor.phase is LinkPhase.DOWN
+
+
+def test_pauses_between_attempts_are_jittered_within_bounds() -> None:
+    pauses = []
+    for share in (0.0, 0.999):
+        monitor = LinkMonitor(TIMING, 0.0, jitter=lambda share=share: share)
+        beat = monitor.poll(0.0)
+        assert beat is not None
+        monitor.failed(beat, 1.0, "refused")
+        pauses.append(monitor.next_poll - 1.0)
+    assert math.isclose(pauses[0], TIMING.probe_pause / 2)
+    assert pauses[1] < TIMING.probe_pause
+
+
+def test_an_answered_request_is_a_sign_of_life() -> None:
+    world = World()
+    world.run(0.5)
+    world.works = False
+    for _ in range(20):
+        world.run(0.05)
+        world.monitor.request_answered(world.now)
+    assert world.monitor.up

@@ -1,0 +1,360 @@
+"""The whole way over real gRPC and real sockets, cut in mid-flight."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lamp import MODEL, LampDetector, lamp_image, wait_for
+from numpy.typing import NDArray
+
+from edge_robot.fleet.backend.server import Backend
+from edge_robot.fleet.breaker import BreakerState
+from edge_robot.fleet.camera_task import decode_detections, encode_image
+from edge_robot.fleet.link import LinkTiming
+from edge_robot.fleet.offload import (
+    ONBOARD,
+    Answer,
+    Estimate,
+    Limits,
+    NoAnswer,
+    OffloadEngine,
+    Reason,
+    Status,
+    Task,
+)
+from edge_robot.perception.detections import Detections
+from edge_robot.sim.radio_link import RadioLink
+
+Engine = OffloadEngine[NDArray[np.uint8], Detections]
+
+TASK: Task[NDArray[np.uint8], Detections] = Task(
+    encode=lambda image: encode_image(image, MODEL, 90),
+    decode=lambda response: decode_detections(response, 0.0),
+    deadline=5.0,
+    expiry=20.0,
+)
+FAST = Limits(rate=1000.0)
+# A loaded test machine may hold up everything for a moment: longer than the robot's silence.
+PATIENT = LinkTiming(silence=0.4)
+
+
+class Robot:
+    """An engine and everything it said."""
+
+    def __init__(
+        self,
+        port: int,
+        task: Task[NDArray[np.uint8], Detections] = TASK,
+        limits: Limits = FAST,
+        timing: LinkTiming = PATIENT,
+    ) -> None:
+        self.outcomes: list[Answer[Detections] | NoAnswer] = []
+        self.changes: list[tuple[float, Status]] = []
+        self.last: Status | None = None
+        self.reports = 0
+        self.offered = 0
+        self.engine: Engine = OffloadEngine(
+            f"127.0.0.1:{port}", task, limits, timing, self.outcomes.append, self._on_status
+        )
+        self.engine.start()
+
+    def _on_status(self, status: Status) -> None:
+        self.reports += 1
+        if self.last is None or (status.up, status.breaker) != (self.last.up, self.last.breaker):
+            self.changes.append((time.monotonic(), status))
+        self.last = status
+
+    @property
+    def up(self) -> bool:
+        return self.last is not None and self.last.up
+
+    def offer(self, age: float = 0.0) -> None:
+        self.offered += 1
+        self.engine.offer(lamp_image(), self.offered, age)
+
+    def ask(self, age: float = 0.0) -> Answer[Detections] | NoAnswer:
+        """Offer one frame and wait for its outcome."""
+        before = len(self.outcomes)
+        self.offer(age)
+        wait_for(lambda: len(self.outcomes) > before, "an outcome")
+        return self.outcomes[-1]
+
+    def ask_until_answered(self) -> Answer[Detections]:
+        """Offer frames until the backend answers one."""
+
+        def answered() -> bool:
+            return self.up and isinstance(self.ask(), Answer)
+
+        wait_for(answered, "an answer of the backend")
+        outcome = self.outcomes[-1]
+        assert isinstance(outcome, Answer)
+        return outcome
+
+    def went_down_after(self, begun: float) -> float | None:
+        return next((at for at, s in self.changes if at >= begun and not s.up), None)
+
+
+@pytest.fixture
+def make_robot(detector: LampDetector) -> Iterator[Callable[..., Robot]]:
+    robots: list[Robot] = []
+
+    def make(*args: object, **kwargs: object) -> Robot:
+        robots.append(Robot(*args, **kwargs))  # type: ignore[arg-type]
+        return robots[-1]
+
+    yield make
+    detector.free.set()
+    for robot in robots:
+        robot.engine.close()
+
+
+def assert_never_empty(robot: Robot) -> None:
+    """The lamp is in every picture: an answer without it would be a failure in disguise."""
+    for outcome in robot.outcomes:
+        if isinstance(outcome, Answer):
+            assert outcome.value.labels == ["lamp"]
+
+
+def test_an_answer_carries_where_it_comes_from(
+    make_robot: Callable[..., Robot], backend: Backend
+) -> None:
+    robot = make_robot(backend.port)
+    answer = robot.ask_until_answered()
+    assert answer.value.labels == ["lamp"]
+    assert answer.computed_by == f"127.0.0.1:{backend.port}"
+    assert (answer.model, answer.model_sha256) == ("lamp@1", LampDetector.sha256)
+    assert answer.stamp == robot.offered
+    assert 0.0 < answer.age < 20.0
+    assert answer.late == (answer.age > TASK.deadline)
+    assert robot.last is not None
+    wait_for(lambda: robot.last is not None and robot.last.bandwidth > 0.0, "a bandwidth")
+    assert robot.last.rtt_p50 > 0.0
+
+
+def test_a_cut_in_mid_flight_is_noticed_and_survived(
+    make_robot: Callable[..., Robot], radio: RadioLink, detector: LampDetector
+) -> None:
+    timing = LinkTiming()
+    robot = make_robot(radio.port, timing=timing)
+    for _ in range(3):
+        robot.ask_until_answered()
+        detector.free.clear()
+        before, calls = len(robot.outcomes), detector.calls
+        robot.offer()
+        wait_for(
+            lambda calls=calls, before=before: (
+                detector.calls > calls or len(robot.outcomes) > before
+            ),
+            "a request in flight",
+        )
+        cut = time.monotonic()
+        radio.set_up(False)
+        detector.free.set()
+        wait_for(lambda: not robot.up, "the loss to be noticed")
+        noticed = robot.went_down_after(cut)
+        assert noticed is None or noticed - cut < 1.0
+        wait_for(lambda before=before: len(robot.outcomes) > before, "its outcome")
+        missed = robot.ask()
+        assert isinstance(missed, NoAnswer) and missed.reason is Reason.LINK_DOWN
+        radio.set_up(True)
+        restored = time.monotonic()
+        wait_for(lambda: robot.up, "the link to come back")
+        assert time.monotonic() - restored < 5.0
+    robot.ask_until_answered()
+    assert len(robot.outcomes) == robot.offered, "one outcome for every frame"
+    assert_never_empty(robot)
+
+
+def test_a_killed_backend_is_noticed_at_once_and_a_new_one_found(
+    make_robot: Callable[..., Robot], detector: LampDetector
+) -> None:
+    backend = Backend(MODEL, lambda: detector, port=0)
+    port = backend.port
+    robot = make_robot(port, timing=LinkTiming(silence=15.0))
+    robot.ask_until_answered()
+    backend.stop()
+    wait_for(lambda: not robot.up, "the loss to be noticed", limit=10.0)  # not by silence
+    assert robot.last is not None and "UNAVAILABLE" in robot.last.cause
+    backend = Backend(MODEL, lambda: detector, port=port)
+    robot.ask_until_answered()
+    backend.stop()
+
+
+def test_a_backend_that_is_not_there_is_explained(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(1)
+    wait_for(lambda: robot.last is not None and "UNAVAILABLE" in robot.last.cause, "the cause")
+    outcome = robot.ask()
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.LINK_DOWN
+    wait_for(lambda: robot.reports >= 4, "reports while down")
+
+
+def test_late_answers_are_delivered_as_late(
+    make_robot: Callable[..., Robot], backend: Backend
+) -> None:
+    robot = make_robot(backend.port)
+    robot.ask_until_answered()
+    limits = replace(FAST, explore_after=0.0)
+    robot = make_robot(backend.port, limits=limits)
+    wait_for(lambda: robot.up, "the link")
+    outcome = robot.ask(age=6.0)
+    assert isinstance(outcome, Answer) and outcome.late and outcome.age > 6.0
+    assert outcome.value.labels == ["lamp"]
+    wait_for(lambda: robot.last is not None and robot.last.late == 1, "the count")
+
+
+def test_frames_whose_answer_would_be_late_are_not_offered(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    robot = make_robot(backend.port, limits=replace(FAST, explore_after=3600.0))
+    robot.ask_until_answered()
+    calls = detector.calls
+    outcome = robot.ask(age=TASK.deadline)
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.TOO_LATE
+    assert detector.calls == calls
+    assert isinstance(robot.ask(), Answer)
+
+
+def test_a_silent_computation_times_out_and_opens_the_breaker(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    task = replace(TASK, deadline=0.2, expiry=0.3)
+    robot = make_robot(backend.port, task=task, limits=replace(FAST, explore_after=0.0))
+    robot.ask_until_answered()
+    detector.free.clear()
+    reasons = []
+    while robot.last is None or robot.last.breaker is not BreakerState.OPEN:
+        outcome = robot.ask()
+        assert isinstance(outcome, NoAnswer)
+        reasons.append(outcome.reason)
+        assert len(reasons) < 1000
+    assert reasons.count(Reason.TIMEOUT) >= 3
+    assert robot.up, "heartbeats are answered: the link stands"
+    assert "requests failed in a row" in robot.last.cause
+    outcome = robot.ask()
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.BREAKER_OPEN
+    detector.free.set()
+    robot.ask_until_answered()
+    wait_for(lambda: robot.last is not None and robot.last.breaker is BreakerState.CLOSED, "close")
+    assert_never_empty(robot)
+
+
+def test_refusals_are_typed(make_robot: Callable[..., Robot], backend: Backend) -> None:
+    task = replace(TASK, encode=lambda image: encode_image(image, "another", 80))
+    robot = make_robot(backend.port, task=task)
+    wait_for(lambda: robot.up, "the link")
+    outcome = robot.ask()
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.REFUSED
+    assert "another" in outcome.detail
+
+
+def test_invalid_answers_are_rejected(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    robot = make_robot(backend.port)
+    robot.ask_until_answered()
+    sound = detector.detect
+    broken = Detections(
+        np.array([[0.0, 0.0, np.nan, 1.0]], np.float32),
+        np.ones(1, np.float32),
+        np.zeros(1, np.int64),
+        ("lamp",),
+    )
+    detector.detect = lambda image: broken  # type: ignore[method-assign]
+    outcome = robot.ask()
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.INVALID
+    assert "finite" in outcome.detail
+    detector.detect = sound  # type: ignore[method-assign]
+    robot.ask_until_answered()
+
+
+def test_one_in_flight_and_the_rate_are_kept(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    robot = make_robot(backend.port, limits=Limits(rate=0.001))
+    wait_for(lambda: robot.up, "the link")
+    assert isinstance(robot.ask(), Answer)
+    outcome = robot.ask()
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.RATE
+
+    robot = make_robot(backend.port)
+    robot.ask_until_answered()
+    detector.free.clear()
+    robot.offer()
+    outcome = robot.ask()
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.BUSY
+
+
+def test_the_local_fallback_computes_what_the_backend_does_not(
+    make_robot: Callable[..., Robot], radio: RadioLink
+) -> None:
+    onboard = LampDetector()
+    computed_in: set[str] = set()
+
+    def local(image: NDArray[np.uint8]) -> Detections:
+        computed_in.add(threading.current_thread().name)
+        return onboard.detect(image)
+
+    robot = make_robot(radio.port, task=replace(TASK, local=local))
+    wait_for(lambda: robot.up, "the link")
+    assert robot.ask_until_answered().computed_by != ONBOARD
+    radio.set_up(False)
+    wait_for(lambda: not robot.up, "the loss to be noticed")
+    answer = robot.ask()
+    assert isinstance(answer, Answer) and answer.computed_by == ONBOARD
+    assert answer.value.labels == ["lamp"] and "link down" in answer.reason
+    assert all("fleet-encode" in name for name in computed_in), "never in the link's own thread"
+    radio.set_up(True)
+
+
+def test_closing_ends_what_is_outstanding(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    robot = make_robot(backend.port)
+    robot.ask_until_answered()
+    detector.free.clear()
+    before, calls = len(robot.outcomes), detector.calls
+    robot.offer()
+    wait_for(lambda: detector.calls > calls, "a request in flight")
+    robot.engine.close()
+    assert len(robot.outcomes) == before + 1
+    outcome = robot.outcomes[-1]
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.LINK_DOWN
+
+
+def test_an_error_in_the_engine_is_not_swallowed(
+    make_robot: Callable[..., Robot], backend: Backend
+) -> None:
+    def encode(image: NDArray[np.uint8]) -> object:
+        raise ZeroDivisionError("bug")
+
+    robot = Robot(backend.port, task=replace(TASK, encode=encode))
+    wait_for(lambda: robot.up, "the link")
+    robot.offer()
+
+    def failed() -> bool:
+        try:
+            robot.engine.raise_if_failed()
+        except ZeroDivisionError:
+            return True
+        return False
+
+    wait_for(failed, "the error")
+    with pytest.raises(ZeroDivisionError):
+        robot.engine.close()
+
+
+def test_an_estimate_follows_its_measurements() -> None:
+    estimate = Estimate()
+    assert estimate.upper == 0.0
+    for _ in range(100):
+        estimate.add(0.030)
+    assert estimate.mean == pytest.approx(0.030)
+    assert estimate.upper == pytest.approx(0.030, abs=1e-4)
+    for value in (0.020, 0.040) * 50:
+        estimate.add(value)
+    assert estimate.upper > 0.040
