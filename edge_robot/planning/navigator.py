@@ -1,0 +1,294 @@
+"""From a goal, scans and tracks to the next trajectory: the planners put together.
+
+Plain calls and no threads: `see_*` take in what the sensors saw, `think` advances the search for a
+global path by a slice, `decide` answers with a trajectory at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from math import hypot
+
+import numpy as np
+
+from edge_robot.planning.costmap import Costmap, Grid, RangeScan
+from edge_robot.planning.global_planner import GlobalPlannerConfig, NoPath, Plan, search
+from edge_robot.planning.mppi import Guidance, Mppi, MppiConfig
+from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
+from edge_robot.planning.trajectory import Trajectory
+from edge_robot.settings import setting
+
+
+@dataclass(frozen=True)
+class NavigatorConfig:
+    """How the planners work together."""
+
+    goal_tolerance: float = setting(0.4, "distance from the goal that counts as reached, m")
+    replan_period: float = setting(1.0, "time between searches for a path, s")
+    path_lifetime: float = setting(10.0, "how long a path serves while newer searches fail, s")
+    view: float = setting(6.0, "half the side of the square the local planner sees, m")
+    lidar_blind_range: float = setting(1.5, "nearer the lidar misses low obstacles, m")
+    moving_speed: float = setting(0.3, "speed from which a track counts as moving, m/s")
+    largest_moving: float = setting(4.0, "longest side of a track that can be moving, m")
+    stuck_time: float = setting(6.0, "time near one place after which to back out, s")
+    stuck_radius: float = setting(0.3, "what counts as near, m")
+    recovery_time: float = setting(1.5, "duration of backing out, s")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do next.
+
+    Attributes:
+        trajectory: To follow.
+        goal_reached: The robot is at its goal and the trajectory is a stop there.
+        why: What governs the decision, in words.
+    """
+
+    trajectory: Trajectory
+    goal_reached: bool
+    why: str
+
+
+@dataclass
+class _Progress:
+    """Where and since when the robot stands about, and how it gets out of there."""
+
+    x: float = np.inf
+    y: float = np.inf
+    since: float = 0.0
+    recovering_until: float = -np.inf
+    manoeuvre: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass
+class _Search:
+    """A search for a path under way, and the result of the last."""
+
+    steps: Generator[None, None, Plan] | None = None
+    due: float = -np.inf
+    plan: Plan | None = None
+    found: float = -np.inf
+    refusal: str = ""
+    guidance: Guidance | None = field(default=None, repr=False)
+
+
+class Navigator:
+    """Plans for one robot. All times are s on one scale that the caller chooses.
+
+    Args:
+        limits: Of the base.
+        footprint: Of the base.
+        costmap: To fill and plan on.
+        config: How the planners work together.
+        global_config: Weights of the global planner.
+        local_config: Weights of the local planner.
+        seed: Of the local planner's noise.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        footprint: Footprint,
+        costmap: Costmap,
+        config: NavigatorConfig | None = None,
+        global_config: GlobalPlannerConfig | None = None,
+        local_config: MppiConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.config = config or NavigatorConfig()
+        self.costmap = costmap
+        self.goal: tuple[float, float] | None = None
+        self._limits = limits
+        self._global_config = global_config or GlobalPlannerConfig()
+        self._mppi = Mppi(limits, footprint, local_config, seed)
+        self._search = _Search()
+        self._progress = _Progress()
+        self._reached = False
+        self._moving = MovingObjects.none()
+        self._last: tuple[float, Trajectory] | None = None
+
+    @property
+    def path(self) -> Plan | None:
+        """The global plan in use."""
+        return self._search.plan
+
+    @property
+    def refusal(self) -> str:
+        """Why the last search found no path; empty if it found one."""
+        return self._search.refusal
+
+    def set_goal(self, x: float, y: float, now: float) -> None:
+        """Drive to (x, y), m; the goal that is being driven to already changes nothing."""
+        if self.goal is not None and not self._reached and np.allclose(self.goal, (x, y)):
+            return
+        self.goal = (x, y)
+        self._reached = False
+        self._search = _Search()
+        self._progress = _Progress(since=now)
+        if not self.costmap.include(x, y, 2 * self._global_config.path_beyond):
+            self._search.refusal = (
+                f"the goal ({x:.2f}, {y:.2f}) would need a map longer than "
+                f"{self.costmap.config.max_map_side:.0f} m"
+            )
+            self.goal = None
+
+    def clear_goal(self) -> None:
+        """Drive nowhere."""
+        self.goal = None
+        self._reached = False
+        self._search = _Search()
+
+    def see_scan(self, scan: RangeScan) -> None:
+        """Take in a scan."""
+        self.costmap.integrate("scan", scan, self._moving)
+
+    def see_lidar(self, scan: RangeScan) -> None:
+        """Take in a sweep reduced to the nearest obstacle in every direction."""
+        self.costmap.integrate("lidar", scan, self._moving, self.config.lidar_blind_range)
+
+    def think(self, now: float, state: State, budget: float) -> bool:
+        """Search for a path for about `budget` seconds; return whether a search ended."""
+        search_ = self._search
+        if self.goal is None or self._reached:
+            return False
+        if search_.steps is None:
+            if now < search_.due:
+                return False
+            start = (state.x, state.y)
+            search_.steps = search(self.costmap.grid, start, self.goal, self._global_config)
+            search_.due = now + self.config.replan_period
+        stop_at = time.perf_counter() + budget
+        try:
+            while time.perf_counter() < stop_at:
+                next(search_.steps)
+            return False
+        except StopIteration as end:
+            search_.plan, search_.found, search_.refusal = end.value, now, ""
+            search_.guidance = Guidance.along(end.value)
+        except NoPath as refusal:
+            search_.refusal = str(refusal)
+            if now - search_.found > self.config.path_lifetime:
+                search_.plan = search_.guidance = None
+        search_.steps = None
+        return True
+
+    def decide(
+        self,
+        now: float,
+        state: State,
+        objects: MovingObjects,
+        persons: np.ndarray,
+        max_speed: float,
+        budget: float | None = None,
+    ) -> Decision | None:
+        """Return what to do from `now` on; None without a goal or a path to it.
+
+        Args:
+            now: Time of `state` and `objects`, s.
+            state: Where the robot is.
+            objects: All tracks, predicted to `now`.
+            persons: Which of them are persons, (n,) bool: avoided even while they stand.
+            max_speed: Limit of the moment, m/s; at 0 the robot holds still.
+            budget: Time after which the local planner stops refining, s.
+        """
+        speed = np.hypot(objects.velocity[:, 0], objects.velocity[:, 1])
+        sigma = np.sqrt(objects.covariance[:, 2, 2] + objects.covariance[:, 3, 3])
+        moving = (speed > np.maximum(self.config.moving_speed, sigma)) & (
+            2 * objects.half_size.max(1, initial=0.0) < self.config.largest_moving
+        )
+        self._moving = objects.select(moving)
+        state = self._smooth_start(now, state)
+        decision = self._decide(now, state, objects.select(moving | persons), max_speed, budget)
+        self._last = None if decision is None else (now, decision.trajectory)
+        return decision
+
+    def hold(self, state: State, why: str, goal_reached: bool = False) -> Decision:
+        """Return a stop."""
+        c = self._mppi.config
+        return Decision(Trajectory.stop(state, self._limits, c.dt, c.steps), goal_reached, why)
+
+    def _decide(
+        self,
+        now: float,
+        state: State,
+        objects: MovingObjects,
+        max_speed: float,
+        budget: float | None,
+    ) -> Decision | None:
+        if self.goal is None:
+            return None
+        away = hypot(self.goal[0] - state.x, self.goal[1] - state.y)
+        # Reached a little inside the tolerance, so that coming to rest does not leave it.
+        self._reached |= away < 0.75 * self.config.goal_tolerance
+        if self._reached:
+            return self.hold(state, "goal reached", goal_reached=True)
+        if max_speed <= 0.0:
+            self._progress.since = now
+            return self.hold(state, "held by the mode")
+        guidance = self._search.guidance
+        if guidance is None or self._search.plan is None:
+            return None
+        obstacles = self.costmap.distance_field(state.x, state.y, self.config.view)
+        if self._blocked(self._search.plan, state, obstacles):
+            self._search.due = min(self._search.due, now)
+        recovery = self._recover(now, state, objects, obstacles)
+        if recovery is not None:
+            return recovery
+        plan = self._mppi.plan(now, state, guidance, objects, obstacles, max_speed, budget)
+        why = "following the path" if plan.feasible else "evading: every way is blocked"
+        return Decision(plan.trajectory, False, why)
+
+    def _smooth_start(self, now: float, state: State) -> State:
+        """Start from the planned velocity where the base follows it: no noise and no lag."""
+        if self._last is None or not 0 <= now - self._last[0] < 0.5:
+            return state
+        planned = self._last[1].at(now - self._last[0])
+        v = planned.v if abs(planned.v - state.v) < 0.25 else state.v
+        w = planned.w if abs(planned.w - state.w) < 0.4 else state.w
+        return State(state.x, state.y, state.yaw, v, w)
+
+    def _blocked(self, plan: Plan, state: State, obstacles: Grid) -> bool:
+        """Return whether an obstacle has come up on the next metres of the path."""
+        away = np.hypot(plan.path[:, 0] - state.x, plan.path[:, 1] - state.y)
+        nearest = int(np.argmin(away))
+        ahead = plan.path[nearest:][away[nearest:] < 0.8 * self.config.view]
+        distance = obstacles.at(ahead[:, 0], ahead[:, 1])
+        return bool(np.any(distance < 0.75 * self._global_config.path_clearance))
+
+    def _recover(
+        self,
+        now: float,
+        state: State,
+        objects: MovingObjects,
+        obstacles: Grid,
+    ) -> Decision | None:
+        """Return a way out after too long at one place: back, or turn on the spot."""
+        progress, c = self._progress, self.config
+        if now < progress.recovering_until:
+            v, w = progress.manoeuvre
+            return self._manoeuvre(state, v, w, objects, obstacles)
+        if hypot(state.x - progress.x, state.y - progress.y) > c.stuck_radius:
+            progress.x, progress.y, progress.since = state.x, state.y, now
+        if now - progress.since < c.stuck_time:
+            return None
+        progress.since = now
+        self._search.due = now
+        self._mppi.reset()
+        for v, w in ((-0.3, 0.0), (-0.2, 0.5), (-0.2, -0.5), (0.0, 1.0), (0.0, -1.0)):
+            decision = self._manoeuvre(state, v, w, objects, obstacles)
+            if decision is not None:
+                progress.recovering_until, progress.manoeuvre = now + c.recovery_time, (v, w)
+                return decision
+        return None
+
+    def _manoeuvre(
+        self, state: State, v: float, w: float, objects: MovingObjects, obstacles: Grid
+    ) -> Decision | None:
+        """Return a motion at constant velocity that ends in a stop; None unless clear."""
+        trajectory = self._mppi.constant(state, v, w, self.config.recovery_time, objects, obstacles)
+        if trajectory is None:
+            return None
+        return Decision(trajectory, False, "standing about: backing out")
