@@ -1,0 +1,97 @@
+"""What ROS 2's tools read: package.xml, CMakeLists.txt and the launch files agree with the tree."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from edge_robot.share import share_dir
+from edge_robot.standalone.launch import load
+from edge_robot.standalone.launch.loader import node_executables
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH_FILES = sorted((share_dir() / "launch").glob("*.launch.xml"))
+
+
+def cmake_list(start: str) -> list[str]:
+    """Return the words of a CMake call, from `start` to its closing parenthesis."""
+    content = (ROOT / "CMakeLists.txt").read_text()
+    return content[content.index(start) + len(start) :].split(")")[0].split()
+
+
+def test_package_xml_is_what_catkin_pkg_accepts() -> None:
+    package = ET.parse(ROOT / "package.xml").getroot()
+    assert package.get("format") == "3"
+    maintainer = package.find("maintainer")
+    assert maintainer is not None
+    # The form catkin_pkg asks for: it refuses the package otherwise.
+    pattern = (
+        r"^[-a-zA-Z0-9_%+]+(\.[-a-zA-Z0-9_%+]+)*@[-a-zA-Z0-9%]+(\.[-a-zA-Z0-9%]+)*\.[a-zA-Z]{2,}$"
+    )
+    assert re.match(pattern, maintainer.get("email", ""))
+    version = package.findtext("version")
+    assert version is not None
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text()
+    assert package.findtext("member_of_group") == "rosidl_interface_packages"
+    assert package.findtext("export/build_type") == "ament_cmake"
+
+
+def test_package_xml_names_every_package_that_the_code_imports() -> None:
+    package = ET.parse(ROOT / "package.xml").getroot()
+    named = {element.text for element in package if element.tag.endswith("depend")}
+    ros = r"(?:\w+_msgs|\w+_interfaces|std_srvs|rclpy|tf2_ros)"
+    imported: set[str] = set()
+    for file in (ROOT / "edge_robot").rglob("*.py"):
+        if "standalone" not in file.parts:
+            text = file.read_text()
+            imported |= set(re.findall(rf"^\s*(?:from|import) ({ros})\b", text, re.MULTILINE))
+    table = (ROOT / "edge_robot" / "topics.py").read_text()
+    imported |= set(re.findall(r'"(\w+)/[A-Z]\w+"', table)) - {"edge_robot"}
+    imported = {"tf2_ros_py" if name == "tf2_ros" else name for name in imported}
+    assert imported <= named
+
+
+def test_cmake_generates_every_message() -> None:
+    words = cmake_list("rosidl_generate_interfaces(")
+    listed = [word.strip('"') for word in words if word.startswith('"')]
+    assert listed == [f"msg/{file.name}" for file in sorted((ROOT / "msg").glob("*.msg"))]
+
+
+def test_cmake_depends_on_every_package_the_messages_use() -> None:
+    words = cmake_list("rosidl_generate_interfaces(")
+    listed = set(words[words.index("DEPENDENCIES") + 1 :])
+    used: set[str] = set()
+    for file in (ROOT / "msg").glob("*.msg"):
+        used |= set(re.findall(r"^(\w+)/\w+", file.read_text(), re.MULTILINE))
+    assert listed == used - {"edge_robot"}
+
+
+def test_cmake_makes_an_executable_of_every_node() -> None:
+    assert cmake_list("set(NODES") == node_executables()
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
+def test_every_launch_file_can_be_read(file: Path) -> None:
+    required = {"source": "recording"} if file.name == "replay.launch.xml" else {}
+    assert load(file, required).processes
+
+
+def test_the_launch_files_start_every_node() -> None:
+    text = "".join(file.read_text() for file in LAUNCH_FILES)
+    assert set(re.findall(r'exec="(\w+)"', text)) == set(node_executables())
+
+
+def test_every_node_of_a_launch_file_has_its_parameter_file() -> None:
+    for file in LAUNCH_FILES:
+        for node in ET.parse(file).getroot().iter("node"):
+            parameters = [param.get("from") for param in node.iter("param")]
+            assert f"$(var config_dir)/{node.get('exec')}.yaml" in parameters, file.name
+
+
+def test_the_robot_runs_from_ros_humble_on() -> None:
+    """launch_xml of Humble refuses the attribute on_exit."""
+    for name in ("robot", "sim", "fleet"):
+        assert "on_exit" not in (share_dir() / "launch" / f"{name}.launch.xml").read_text()
