@@ -1,1 +1,1 @@
-"""The part of rclpy, tf2_ros, the message packages and launch that the nodes use, over Cyclone DDS."""
+"""The part of rclpy, tf2_ros, the message packages and launch that nodes use, over Cyclone DDS."""

@@ -1,0 +1,117 @@
+"""The C functions of Cyclone DDS that the package calls itself.
+
+`cyclonedds` wraps most of them in classes that own what they create; here entities are plain
+handles, deleted explicitly, and every call releases the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import ctypes as ct
+from typing import Any
+
+from cyclonedds.internal import DDS, dds_c_t
+
+INFINITE = (1 << 63) - 1
+"""A duration without end, ns."""
+
+DATA_AVAILABLE = 1 << 8
+OFFERED_DEADLINE_MISSED = 1 << 1
+REQUESTED_DEADLINE_MISSED = 1 << 2
+OFFERED_INCOMPATIBLE_QOS = 1 << 3
+REQUESTED_INCOMPATIBLE_QOS = 1 << 4
+LIVELINESS_LOST = 1 << 9
+LIVELINESS_CHANGED = 1 << 10
+
+ANY_STATE = 0x7F
+"""Mask of all sample, view and instance states."""
+
+_entity = ct.c_int32
+_duration = ct.c_int64
+_qos = ct.c_void_p
+
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "dds_create_domain": (_entity, [ct.c_uint32, ct.c_char_p]),
+    "dds_create_participant": (_entity, [ct.c_uint32, _qos, ct.c_void_p]),
+    "dds_create_writer": (_entity, [_entity, _entity, _qos, ct.c_void_p]),
+    "dds_create_reader": (_entity, [_entity, _entity, _qos, ct.c_void_p]),
+    "dds_create_readcondition": (_entity, [_entity, ct.c_uint32]),
+    "dds_create_guardcondition": (_entity, [_entity]),
+    "dds_set_guardcondition": (ct.c_int32, [_entity, ct.c_bool]),
+    "dds_create_waitset": (_entity, [_entity]),
+    "dds_waitset_attach": (ct.c_int32, [_entity, _entity, ct.c_ssize_t]),
+    "dds_waitset_detach": (ct.c_int32, [_entity, _entity]),
+    "dds_waitset_wait": (
+        ct.c_int32,
+        [_entity, ct.POINTER(ct.c_ssize_t), ct.c_size_t, _duration],
+    ),
+    "dds_delete": (ct.c_int32, [_entity]),
+    "dds_set_status_mask": (ct.c_int32, [_entity, ct.c_uint32]),
+    "dds_take_status": (ct.c_int32, [_entity, ct.POINTER(ct.c_uint32), ct.c_uint32]),
+    "dds_get_guid": (ct.c_int32, [_entity, ct.POINTER(dds_c_t.guid)]),
+    "dds_get_matched_subscriptions": (
+        ct.c_int32,
+        [_entity, ct.POINTER(ct.c_uint64), ct.c_size_t],
+    ),
+    "dds_get_matched_publications": (
+        ct.c_int32,
+        [_entity, ct.POINTER(ct.c_uint64), ct.c_size_t],
+    ),
+    "dds_assert_liveliness": (ct.c_int32, [_entity]),
+    "dds_wait_for_acks": (ct.c_int32, [_entity, _duration]),
+    "dds_get_requested_deadline_missed_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_offered_deadline_missed_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_liveliness_changed_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_liveliness_lost_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_requested_incompatible_qos_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_offered_incompatible_qos_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_strretcode": (ct.c_char_p, [ct.c_int32]),
+    "dds_create_qos": (_qos, []),
+    "dds_delete_qos": (None, [_qos]),
+    "dds_qset_userdata": (None, [_qos, ct.c_char_p, ct.c_size_t]),
+    "dds_qset_reliability": (None, [_qos, ct.c_int, _duration]),
+    "dds_qset_durability": (None, [_qos, ct.c_int]),
+    "dds_qset_durability_service": (
+        None,
+        [_qos, _duration, ct.c_int, ct.c_int32, ct.c_int32, ct.c_int32, ct.c_int32],
+    ),
+    "dds_qset_history": (None, [_qos, ct.c_int, ct.c_int32]),
+    "dds_qset_deadline": (None, [_qos, _duration]),
+    "dds_qset_lifespan": (None, [_qos, _duration]),
+    "dds_qset_liveliness": (None, [_qos, ct.c_int, _duration]),
+    "dds_qset_writer_data_lifecycle": (None, [_qos, ct.c_bool]),
+    "dds_qset_ignorelocal": (None, [_qos, ct.c_int]),
+    "dds_qset_data_representation": (None, [_qos, ct.c_uint32, ct.POINTER(ct.c_int16)]),
+}
+
+
+class Library:
+    """The functions named in `_SIGNATURES`, as attributes, without the prefix `dds_`."""
+
+    def __init__(self) -> None:
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(DDS._dll_handle, name)
+            function.restype = result
+            function.argtypes = arguments
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(DDS._dll_handle, f"dds_{name}")
+        setattr(self, name, function)
+        return function
+
+
+lib = Library()
+
+
+class DdsError(RuntimeError):
+    """Cyclone DDS refused an operation."""
+
+
+def check(result: int, what: str) -> int:
+    """Return the result of a call that gives a handle, a count or a negative error code.
+
+    Raises:
+        DdsError: it is an error code.
+    """
+    if result < 0:
+        raise DdsError(f"{what}: {lib.strretcode(result).decode()}")
+    return result

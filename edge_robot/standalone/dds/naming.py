@@ -1,0 +1,44 @@
+"""ROS 2 names and types as DDS sees them."""
+
+from __future__ import annotations
+
+
+def topic_name(name: str) -> str:
+    """Return the DDS topic of a fully qualified ROS topic."""
+    return f"rt{name}"
+
+
+def request_topic_name(service: str) -> str:
+    """Return the DDS topic that carries a fully qualified service's requests."""
+    return f"rq{service}Request"
+
+
+def reply_topic_name(service: str) -> str:
+    """Return the DDS topic that carries a fully qualified service's replies."""
+    return f"rr{service}Reply"
+
+
+def type_name(name: str) -> str:
+    """Return the DDS type of `package/msg/Name` (or of a service's `…_Request`, `…_Response`)."""
+    package, kind, message = name.split("/")
+    return f"{package}::{kind}::dds_::{message}_"
+
+
+def ros_topic_name(name: str) -> str | None:
+    """Return the ROS topic of a DDS topic, or None if it carries something else."""
+    return name[2:] if name.startswith("rt/") else None
+
+
+def ros_service_name(name: str) -> str | None:
+    """Return the ROS service of a DDS topic of requests or replies, or None."""
+    for prefix, suffix in (("rq/", "Request"), ("rr/", "Reply")):
+        if name.startswith(prefix) and name.endswith(suffix):
+            return name[2 : -len(suffix)]
+    return None
+
+
+def ros_type_name(name: str) -> str:
+    """Return `package/msg/Name` for a DDS type of ROS 2; other names come back unchanged."""
+    if "::dds_::" not in name or not name.endswith("_"):
+        return name
+    return name[:-1].replace("dds_::", "").replace("::", "/")

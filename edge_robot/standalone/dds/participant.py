@@ -1,0 +1,189 @@
+"""A process's presence in a DDS domain."""
+
+from __future__ import annotations
+
+import ctypes as ct
+import os
+import threading
+from xml.sax.saxutils import quoteattr
+
+from cyclonedds._clayer import ddspy_topic_create
+from cyclonedds.idl import IdlStruct, make_idl_struct
+from cyclonedds.internal import dds_c_t
+
+from edge_robot.errors import UserError
+from edge_robot.standalone.dds.library import DdsError, check, lib
+from edge_robot.standalone.dds.qos import participant_qos
+
+MAX_PARTICIPANT_INDEX = 99
+"""Highest port slot a process on one machine may take; peers on localhost probe all of them."""
+
+_RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
+
+
+def domain_id() -> int:
+    """Return the domain chosen by ROS_DOMAIN_ID (default 0).
+
+    Raises:
+        UserError: it is not a number from 0 to 232.
+    """
+    text = os.environ.get("ROS_DOMAIN_ID") or "0"
+    if not text.isdecimal() or int(text) > 232:
+        raise UserError(f"ROS_DOMAIN_ID is {text!r}: set it to a number from 0 to 232")
+    return int(text)
+
+
+def domain_configuration() -> str:
+    """Return Cyclone's configuration for the discovery settings of ROS 2's environment variables.
+
+    Raises:
+        UserError: ROS_AUTOMATIC_DISCOVERY_RANGE has no meaning.
+    """
+    scope = (os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") or "SUBNET").upper()
+    if scope not in _RANGES:
+        raise UserError(
+            f"ROS_AUTOMATIC_DISCOVERY_RANGE is {scope!r}: set it to one of {', '.join(_RANGES)}"
+        )
+    if os.environ.get("ROS_LOCALHOST_ONLY") == "1":
+        scope = "LOCALHOST"
+    peers = [peer for peer in os.environ.get("ROS_STATIC_PEERS", "").split(";") if peer.strip()]
+    general = ""
+    discovery = ""
+    if scope == "OFF":
+        general += "<AllowMulticast>false</AllowMulticast>"
+        discovery += "<ParticipantIndex>none</ParticipantIndex>"
+        discovery += f"<Tag>ros_discovery_off_{os.getpid()}</Tag>"
+    elif scope != "SYSTEM_DEFAULT":
+        discovery += "<ParticipantIndex>auto</ParticipantIndex>"
+        discovery += f"<MaxAutoParticipantIndex>{MAX_PARTICIPANT_INDEX}</MaxAutoParticipantIndex>"
+        if scope == "LOCALHOST":
+            # Unicast on the loopback interface: needs no multicast route there, and the nodes of
+            # one robot keep talking to each other when its network interfaces go down. Loopback
+            # takes whole UDP datagrams, so large samples need few fragments.
+            general += '<Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces>'
+            general += "<AllowMulticast>false</AllowMulticast>"
+            general += "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>63000B</FragmentSize>"
+            peers.insert(0, "127.0.0.1")
+        if peers:
+            addresses = "".join(f"<Peer address={quoteattr(peer.strip())}/>" for peer in peers)
+            discovery += f"<Peers>{addresses}</Peers>"
+    own = (
+        f"<CycloneDDS><Domain><General>{general}</General>"
+        f"<Discovery>{discovery}</Discovery></Domain></CycloneDDS>"
+    )
+    user = os.environ.get("CYCLONEDDS_URI")
+    return f"{own},{user}" if user else own
+
+
+class _RawType:
+    """Stands for a type whose samples are passed as ready CDR bytes.
+
+    Cyclone's Python binding wants XTypes information for every topic; as real ROS 2 nodes offer
+    none, the information of one empty structure serves for all and matching goes by type name.
+    """
+
+    _empty: type[IdlStruct] | None = None
+
+    def __init__(self, name: str) -> None:
+        if _RawType._empty is None:
+            _RawType._empty = make_idl_struct("Raw", "edge_robot.Raw", {})
+            _RawType._empty.__idl__.fill_type_data()
+        idl = _RawType._empty.__idl__
+        self.idl_transformed_typename = name
+        self.data_type_props = idl.data_type_props
+        self.supported_versions = idl.supported_versions
+        self._xt_bytedata = idl._xt_bytedata
+
+    @property
+    def __idl__(self) -> _RawType:
+        return self
+
+
+class _Domains:
+    """The domains this process has opened; a domain lives as long as its participants."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, tuple[int, int]] = {}
+
+    def acquire(self, number: int) -> None:
+        with self._lock:
+            if number in self._open:
+                handle, users = self._open[number]
+            else:
+                configuration = domain_configuration()
+                handle = lib.create_domain(number, configuration.encode())
+                if handle < 0:
+                    raise UserError(
+                        f"cannot join DDS domain {number}: check CYCLONEDDS_URI, ROS_STATIC_PEERS "
+                        f"and the network interfaces ({lib.strretcode(handle).decode()})"
+                    )
+                users = 0
+            self._open[number] = handle, users + 1
+
+    def release(self, number: int) -> None:
+        with self._lock:
+            handle, users = self._open.pop(number)
+            if users > 1:
+                self._open[number] = handle, users - 1
+            else:
+                lib.delete(handle)
+
+
+_domains = _Domains()
+
+
+def entity_guid(entity: int) -> bytes:
+    """Return the 16 bytes that name an entity on the network."""
+    guid = dds_c_t.guid()
+    check(lib.get_guid(entity, ct.byref(guid)), "reading a GUID")
+    return bytes(guid.v)
+
+
+class Participant:
+    """A process's presence in a domain, parent of all its endpoints.
+
+    Args:
+        domain: Domain number.
+        enclave: ROS 2 security enclave to announce.
+
+    Raises:
+        UserError: the domain cannot be joined.
+    """
+
+    def __init__(self, domain: int, enclave: str = "/") -> None:
+        self.domain = domain
+        self._topics: dict[tuple[str, str], int] = {}
+        self._types: list[_RawType] = []
+        self._lock = threading.Lock()
+        _domains.acquire(domain)
+        try:
+            with participant_qos(f"enclave={enclave};".encode()) as qos:
+                self.handle = check(
+                    lib.create_participant(domain, qos, None), f"joining DDS domain {domain}"
+                )
+        except DdsError as error:
+            _domains.release(domain)
+            raise UserError(
+                f"{error}; more than {MAX_PARTICIPANT_INDEX + 1} processes in this domain, "
+                "or its ports are taken: choose another ROS_DOMAIN_ID"
+            ) from error
+        self.guid = entity_guid(self.handle)
+
+    def topic(self, name: str, type_name: str) -> int:
+        """Return the handle of a DDS topic, made on first use; the participant keeps it."""
+        with self._lock:
+            key = name, type_name
+            if key not in self._topics:
+                raw_type = _RawType(type_name)
+                handle = ddspy_topic_create(self.handle, name, raw_type, None, None)
+                self._topics[key] = check(handle, f"creating the topic {name} of type {type_name}")
+                self._types.append(raw_type)
+            return self._topics[key]
+
+    def close(self) -> None:
+        """Leave the domain; all endpoints end."""
+        if self.handle:
+            lib.delete(self.handle)
+            self.handle = 0
+            _domains.release(self.domain)

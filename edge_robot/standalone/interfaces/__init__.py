@@ -1,0 +1,1 @@
+"""Message and service classes, made on import from interface definitions."""

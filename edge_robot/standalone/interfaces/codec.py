@@ -1,0 +1,372 @@
+"""CDR (XCDR version 1) readers and writers, compiled per message type.
+
+Nested messages are flattened: neighbouring numbers, across message borders, become one
+`struct.Struct`, so most messages are a handful of C calls. Alignment is tracked while the code is
+generated and costs run time only after strings and sequences.
+"""
+
+from __future__ import annotations
+
+import array
+import math
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from edge_robot.standalone.interfaces.definitions import Field, FieldType, interfaces
+from edge_robot.standalone.interfaces.message import (
+    NUMPY_TYPES,
+    TYPECODES,
+    Message,
+    message_class,
+)
+
+HEADER_SIZE = 4
+"""Bytes of the encapsulation header; alignment counts from its end."""
+
+_LITTLE_ENDIAN_HEADER = b"\x00\x01\x00\x00"
+_BIG_ENDIAN_HEADER = b"\x00\x00"
+
+_SIZES = {
+    "bool": 1,
+    "byte": 1,
+    **{name: np.dtype(kind).itemsize for name, kind in NUMPY_TYPES.items()},
+}
+_FORMATS = {
+    "bool": "?",
+    "byte": "c",
+    "int8": "b",
+    "uint8": "B",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+    "float32": "f",
+    "float64": "d",
+}
+_MALFORMED = (struct.error, UnicodeDecodeError, ValueError)
+
+
+class CdrError(ValueError):
+    """Bytes are not the CDR form of the message they should be."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Writer and reader of one message type.
+
+    Attributes:
+        write: Message to CDR with encapsulation header, in this machine's byte order.
+        read: CDR with encapsulation header, of either byte order, to a new message.
+    """
+
+    write: Callable[[Any], bytearray]
+    read: Callable[[bytes], Any]
+
+
+@dataclass(frozen=True)
+class _Alignment:
+    """What is known of the position while generating: `position % modulus == rest`."""
+
+    modulus: int
+    rest: int
+
+    def after(self, size: int) -> _Alignment:
+        return _Alignment(self.modulus, (self.rest + size) % self.modulus)
+
+    def padding(self, alignment: int) -> int | None:
+        """Bytes to the next multiple of `alignment`, or None if that is not known."""
+        return -self.rest % alignment if self.modulus % alignment == 0 else None
+
+    def meet(self, other: _Alignment) -> _Alignment:
+        """Return what holds whichever of the two positions it is."""
+        modulus = math.gcd(self.modulus, other.modulus, self.rest - other.rest)
+        return _Alignment(modulus, self.rest % modulus)
+
+
+_START = _Alignment(8, 0)
+_UNKNOWN = _Alignment(1, 0)
+
+
+@dataclass
+class _Generator:
+    """Emits the lines of one function; `read` says which of the two it is."""
+
+    read: bool
+    order: Literal["<", ">"]
+    lines: list[str] = field(default_factory=list)
+    scope: dict[str, Any] = field(default_factory=dict)
+    alignment: _Alignment = _START
+    depth: int = 1
+    _run: list[tuple[str, str]] = field(default_factory=list)
+    _names: int = 0
+
+    def name(self, prefix: str) -> str:
+        self._names += 1
+        return f"{prefix}{self._names}"
+
+    def emit(self, line: str) -> None:
+        self.lines.append("    " * self.depth + line)
+
+    def constant(self, prefix: str, value: Any) -> str:
+        name = self.name(prefix)
+        self.scope[name] = value
+        return name
+
+    # Runs: numbers packed or unpacked by one struct.
+
+    def number(self, base: str, expression: str) -> None:
+        """Add a number: `expression` is read from (writing) or assigned to (reading)."""
+        self.align(_SIZES[base])
+        self._run.append((_FORMATS[base], expression))
+        self.alignment = self.alignment.after(_SIZES[base])
+
+    def align(self, alignment: int) -> None:
+        padding = self.alignment.padding(alignment)
+        if padding is None:
+            self.flush()
+            if self.read:
+                offset = HEADER_SIZE % alignment
+                self.emit(f"pos += {offset} - pos & {alignment - 1}")
+            else:
+                offset = HEADER_SIZE % alignment
+                self.emit(f"out += PADDING[{offset} - len(out) & {alignment - 1}]")
+            self.alignment = _Alignment(alignment, 0)
+        elif padding:
+            self._run.append((f"{padding}x", ""))
+            self.alignment = self.alignment.after(padding)
+
+    def flush(self) -> None:
+        """Emit the collected run."""
+        if not self._run:
+            return
+        packer = struct.Struct(self.order + "".join(code for code, _ in self._run))
+        expressions = [expression for _, expression in self._run if expression]
+        self._run.clear()
+        if self.read:
+            if expressions:
+                unpack = self.constant("unpack", packer.unpack_from)
+                self.emit(f"{', '.join(expressions)}, = {unpack}(buf, pos)")
+            self.emit(f"pos += {packer.size}")
+        else:
+            pack = self.constant("pack", packer.pack)
+            self.emit(f"out += {pack}({', '.join(expressions)})")
+
+    # Fields.
+
+    def message(self, name: str, variable: str) -> None:
+        """Add the fields of a message held by (writing) or to be made in (reading) `variable`."""
+        if self.read:
+            make = self.constant("cls", message_class(name))
+            self.emit(f"{variable} = new({make})")
+        for item in interfaces().message(name).fields:
+            self.field(item, f"{variable}._{item.name}")
+
+    def field(self, item: Field, target: str) -> None:
+        kind = item.type
+        if kind.array is None and not kind.sequence:
+            self.single(kind, target)
+        elif kind.base in NUMPY_TYPES:
+            (self.number_array if kind.array is not None else self.number_sequence)(kind, target)
+        else:
+            self.elements(kind, target)
+
+    def single(self, kind: FieldType, target: str) -> None:
+        if kind.base == "string":
+            self.string(target)
+        elif kind.is_primitive:
+            self.number(kind.base, target)
+        else:
+            variable = self.name("m")
+            if not self.read:
+                self.emit(f"{variable} = {target}")
+            self.message(kind.base, variable)
+            if self.read:
+                self.emit(f"{target} = {variable}")
+
+    def string(self, target: str) -> None:
+        size = self.name("n")
+        if self.read:
+            self.number("uint32", size)
+            self.flush()
+            self.emit(f"end = pos + {size}")
+            self.emit(f"if not pos < end <= total: raise CdrError(f'a string of {{{size}}} bytes')")
+            self.emit(f"{target} = str(buf[pos:end - 1], 'utf-8')")
+            self.emit("pos = end")
+        else:
+            text = self.name("s")
+            self.emit(f"{text} = {target}.encode()")
+            self.number("uint32", f"len({text}) + 1")
+            self.flush()
+            self.emit(f"out += {text}")
+            self.emit("out.append(0)")
+        self.alignment = _UNKNOWN
+
+    def number_array(self, kind: FieldType, target: str) -> None:
+        assert kind.array is not None
+        self.align(_SIZES[kind.base])
+        self.flush()
+        size = kind.array * _SIZES[kind.base]
+        if self.read:
+            dtype = self.constant(
+                "dtype", np.dtype(NUMPY_TYPES[kind.base]).newbyteorder(self.order)
+            )
+            native = self.constant("native", np.dtype(NUMPY_TYPES[kind.base]))
+            self.emit(f"{target} = frombuffer(buf, {dtype}, {kind.array}, pos).astype({native})")
+            self.emit(f"pos += {size}")
+        else:
+            self.emit(f"out += {target}.tobytes()")
+        self.alignment = self.alignment.after(size)
+
+    def number_sequence(self, kind: FieldType, target: str) -> None:
+        size = _SIZES[kind.base]
+        count = self.count(target)
+        before = self.alignment
+        if before.padding(size) is None:
+            self.emit(f"if {count}:")
+            self.depth += 1
+            self.align(size)
+            self.depth -= 1
+        if self.read:
+            value = self.name("a")
+            self.emit(f"end = pos + {count} * {size}")
+            self.emit(f"if end > total: raise CdrError(f'a sequence of {{{count}}} elements')")
+            self.emit(f"{value} = array({TYPECODES[kind.base]!r})")
+            self.emit(f"{value}.frombytes(view[pos:end])")
+            if size > 1 and self.order != _NATIVE:
+                self.emit(f"{value}.byteswap()")
+            self.emit(f"{target} = {value}")
+            self.emit("pos = end")
+        else:
+            self.emit(f"out.extend(memoryview({target}).cast('B'))")
+        self.alignment = before.meet(_Alignment(size, 0))
+
+    def count(self, target: str) -> str:
+        """Add a sequence's element count and return the variable that holds it."""
+        count = self.name("n")
+        if not self.read:
+            self.emit(f"{count} = len({target})")
+        self.number("uint32", count)
+        self.flush()
+        return count
+
+    def elements(self, kind: FieldType, target: str) -> None:
+        """Add an array or a sequence of messages, strings, booleans or bytes."""
+        element = FieldType(kind.base)
+        item = self.name("e")
+        if kind.sequence:
+            count = self.count(target)
+        else:
+            self.flush()
+            count = str(kind.array)
+        if self.read:
+            values = self.name("v")
+            self.emit(f"{values} = []")
+            self.emit(f"for _ in range({count}):")
+        else:
+            if not kind.sequence:
+                self.emit(f"if len({target}) != {kind.array}: raise ValueError('array length')")
+            self.emit(f"for {item} in {target}:")
+        start = self._loop_alignment(element)
+        self.depth += 1
+        self.alignment = start
+        self.single_element(element, item)
+        if self.read:
+            self.emit(f"{values}.append({item})")
+        self.depth -= 1
+        if self.read:
+            self.emit(f"{target} = {values}")
+        self.alignment = start
+
+    def single_element(self, element: FieldType, item: str) -> None:
+        if element.is_primitive:
+            self.single(element, item)
+        else:
+            self.message(element.base, item)
+        self.flush()
+
+    def _loop_alignment(self, element: FieldType) -> _Alignment:
+        """Return what is known at the start of every iteration, the first and all others."""
+        start = self.alignment
+        while True:
+            trial = _Generator(self.read, self.order, alignment=start)
+            trial.single_element(element, "item")
+            merged = start.meet(trial.alignment)
+            if merged == start:
+                return start
+            start = merged
+
+
+_NATIVE = "<" if sys.byteorder == "little" else ">"
+
+
+def _compile(generator: _Generator, name: str, head: list[str], last: str) -> Callable[..., Any]:
+    generator.flush()
+    source = "\n".join([*head, *generator.lines, last])
+    scope = generator.scope
+    scope.update(
+        new=object.__new__,
+        array=array.array,
+        frombuffer=np.frombuffer,
+        CdrError=CdrError,
+        PADDING=tuple(bytes(size) for size in range(8)),
+    )
+    exec(compile(source, f"<cdr of {name}>", "exec"), scope)
+    function: Callable[..., Any] = scope["function"]
+    return function
+
+
+def _writer(name: str) -> Callable[[Any], bytearray]:
+    generator = _Generator(read=False, order="<")
+    generator.message(name, "m")
+    head = ["def function(m):", f"    out = bytearray({_LITTLE_ENDIAN_HEADER!r})"]
+    return _compile(generator, name, head, "    return out")
+
+
+def _reader(name: str, order: Literal["<", ">"]) -> Callable[[bytes], Any]:
+    generator = _Generator(read=True, order=order)
+    generator.message(name, "m")
+    head = [
+        "def function(buf):",
+        "    total = len(buf)",
+        "    view = memoryview(buf)",
+        f"    pos = {HEADER_SIZE}",
+    ]
+    return _compile(generator, name, head, "    return m")
+
+
+def _make_codec(name: str) -> Codec:
+    read_native = _reader(name, "<")
+
+    @lru_cache(maxsize=1)
+    def read_foreign() -> Callable[[bytes], Any]:
+        return _reader(name, ">")
+
+    def read(buf: bytes) -> Any:
+        try:
+            if buf[:2] == _LITTLE_ENDIAN_HEADER[:2]:
+                return read_native(buf)
+            if buf[:2] == _BIG_ENDIAN_HEADER:
+                return read_foreign()(buf)
+        except _MALFORMED as error:
+            raise CdrError(f"{name}: {error}") from error
+        raise CdrError(f"{name}: encapsulation {bytes(buf[:2]).hex()} is not XCDR version 1")
+
+    return Codec(_writer(name), read)
+
+
+_codecs: dict[type[Message], Codec] = {}
+
+
+def codec(message_type: type[Message]) -> Codec:
+    """Return the codec of a message class, compiled on first use."""
+    if message_type not in _codecs:
+        _codecs[message_type] = _make_codec(message_type.definition.name)
+    return _codecs[message_type]

@@ -1,0 +1,98 @@
+"""RIHS01 type hashes: how ROS 2 tells whether two nodes mean the same by a type's name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import Any
+
+from edge_robot.standalone.interfaces.definitions import FieldType, interfaces
+
+_TYPE_IDS = {
+    "int8": 2,
+    "uint8": 3,
+    "int16": 4,
+    "uint16": 5,
+    "int32": 6,
+    "uint32": 7,
+    "int64": 8,
+    "uint64": 9,
+    "float32": 10,
+    "float64": 11,
+    "bool": 15,
+    "byte": 16,
+    "string": 17,
+}
+_NESTED, _BOUNDED_STRING = 1, 21
+_ARRAY, _BOUNDED_SEQUENCE, _SEQUENCE = 48, 96, 144
+
+
+def _type_description(kind: FieldType) -> dict[str, Any]:
+    nested = "" if kind.is_primitive else kind.base
+    if nested:
+        type_id = _NESTED
+    elif kind.string_bound:
+        type_id = _BOUNDED_STRING
+    else:
+        type_id = _TYPE_IDS[kind.base]
+    if kind.array is not None:
+        type_id += _ARRAY
+    elif kind.sequence:
+        type_id += _BOUNDED_SEQUENCE if kind.bound else _SEQUENCE
+    return {
+        "type_id": type_id,
+        "capacity": kind.array or kind.bound,
+        "string_capacity": kind.string_bound,
+        "nested_type_name": nested,
+    }
+
+
+def _describe(name: str, fields: list[tuple[str, FieldType]]) -> dict[str, Any]:
+    return {
+        "type_name": name,
+        "fields": [{"name": field, "type": _type_description(kind)} for field, kind in fields],
+    }
+
+
+def _fields(name: str) -> list[tuple[str, FieldType]]:
+    """Return a message's fields; ROS 2 describes a service as a message of three."""
+    if "/srv/" not in name or name.endswith(("_Request", "_Response", "_Event")):
+        if name.endswith("_Event"):
+            service = name.removesuffix("_Event")
+            return [
+                ("info", FieldType("service_msgs/msg/ServiceEventInfo")),
+                ("request", FieldType(f"{service}_Request", sequence=True, bound=1)),
+                ("response", FieldType(f"{service}_Response", sequence=True, bound=1)),
+            ]
+        return [(field.name, field.type) for field in interfaces().message(name).fields]
+    return [
+        ("request_message", FieldType(f"{name}_Request")),
+        ("response_message", FieldType(f"{name}_Response")),
+        ("event_message", FieldType(f"{name}_Event")),
+    ]
+
+
+@cache
+def type_hash(name: str) -> str:
+    """Return the RIHS01 hash of `package/msg/Name` or `package/srv/Name`."""
+    referenced: dict[str, dict[str, Any]] = {}
+
+    def collect(kind_name: str) -> dict[str, Any]:
+        fields = _fields(kind_name)
+        for _, kind in fields:
+            if not kind.is_primitive and kind.base not in referenced:
+                referenced[kind.base] = {}
+                referenced[kind.base] = collect(kind.base)
+        return _describe(kind_name, fields)
+
+    described = {
+        "type_description": collect(name),
+        "referenced_type_descriptions": [referenced[key] for key in sorted(referenced)],
+    }
+    return "RIHS01_" + hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def type_hash_user_data(name: str) -> bytes:
+    """Return the USER_DATA by which an endpoint announces its type's hash."""
+    return f"typehash={type_hash(name)};".encode()

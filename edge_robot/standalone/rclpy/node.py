@@ -1,0 +1,387 @@
+"""Nodes: named sets of publishers, subscriptions, services, clients, timers and parameters."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edge_robot.standalone.rclpy import names
+from edge_robot.standalone.rclpy.arguments import ParameterOverride, parse_arguments
+from edge_robot.standalone.rclpy.callback_groups import (
+    CallbackGroup,
+    MutuallyExclusiveCallbackGroup,
+    ReentrantCallbackGroup,
+)
+from edge_robot.standalone.rclpy.clock import Clock, ROSClock
+from edge_robot.standalone.rclpy.context import Context, get_default_context
+from edge_robot.standalone.rclpy.duration import S_TO_NS
+from edge_robot.standalone.rclpy.event_handler import (
+    PublisherEventCallbacks,
+    SubscriptionEventCallbacks,
+)
+from edge_robot.standalone.rclpy.guard_condition import GuardCondition
+from edge_robot.standalone.rclpy.logging import Logger, get_logger
+from edge_robot.standalone.rclpy.node_parameters import NodeParameters
+from edge_robot.standalone.rclpy.parameter import Parameter
+from edge_robot.standalone.rclpy.publisher import Publisher
+from edge_robot.standalone.rclpy.qos import QoSProfile, as_profile
+from edge_robot.standalone.rclpy.subscription import Subscription
+from edge_robot.standalone.rclpy.time_source import TimeSource
+from edge_robot.standalone.rclpy.timer import Rate, Timer
+
+if TYPE_CHECKING:
+    from edge_robot.standalone.rclpy.executors import Executable, Executor
+
+HIDDEN_NODE_PREFIX = "_"
+
+
+class Node(NodeParameters):
+    """A participant of the ROS graph.
+
+    Args:
+        node_name: Name; `-r __node:=…` takes its place.
+        context: Life it belongs to; the default one if not given.
+        cli_args: Arguments for this node alone, as after `--ros-args`.
+        namespace: Namespace; `-r __ns:=…` takes its place.
+        use_global_arguments: Whether what was given to `rclpy.init` counts.
+        start_parameter_services: Accepted; parameters are not served over the network yet.
+        parameter_overrides: Initial parameter values that count over all others.
+        allow_undeclared_parameters: Whether parameters may be set without being declared.
+        automatically_declare_parameters_from_overrides: Declare all that was given from outside.
+
+    Raises:
+        NotInitializedException: the context is not in use.
+        InvalidNodeNameException: the name is malformed.
+        InvalidNamespaceException: the namespace is malformed.
+    """
+
+    def __init__(
+        self,
+        node_name: str,
+        *,
+        context: Context | None = None,
+        cli_args: Sequence[str] | None = None,
+        namespace: str | None = None,
+        use_global_arguments: bool = True,
+        enable_rosout: bool = True,
+        start_parameter_services: bool = True,
+        parameter_overrides: Sequence[Parameter] | None = None,
+        allow_undeclared_parameters: bool = False,
+        automatically_declare_parameters_from_overrides: bool = False,
+    ) -> None:
+        self._context = context or get_default_context()
+        self._participant = self._context.participant
+        own = parse_arguments(["--ros-args", *(cli_args or ())])
+        sources = [self._context.arguments, own] if use_global_arguments else [own]
+        self._remaps = {
+            source: target
+            for arguments in sources
+            for source, target in arguments.node_remaps(node_name).items()
+        }
+        self._name = self._remaps.get("__node", self._remaps.get("__name", node_name))
+        names.validate_node_name(self._name)
+        self._namespace = self._remaps.get("__ns", namespace or "/")
+        if not self._namespace.startswith("/"):
+            self._namespace = f"/{self._namespace}"
+        names.validate_namespace(self._namespace)
+        full_name = self.get_fully_qualified_name()
+        overrides = [
+            override
+            for arguments in sources
+            for override in arguments.overrides
+            if override.matches(full_name)
+        ]
+        overrides += [
+            ParameterOverride(
+                full_name, item.name, item.value, "parameter_overrides", explicit=False
+            )
+            for item in parameter_overrides or ()
+        ]
+        super().__init__(overrides, allow_undeclared=allow_undeclared_parameters)
+        self._logger = get_logger(full_name.strip("/").replace("/", "."))
+        self._executor: weakref.ref[Executor] | None = None
+        self.executables: list[Executable] = []
+        self._publishers: list[Publisher] = []
+        self._subscriptions: list[Subscription] = []
+        self._timers: list[Timer] = []
+        self._default_callback_group: CallbackGroup = MutuallyExclusiveCallbackGroup()
+        self.clock_callback_group: CallbackGroup = ReentrantCallbackGroup()
+        self._clock = ROSClock()
+        if automatically_declare_parameters_from_overrides:
+            for override in overrides:
+                if not self.has_parameter(override.name):
+                    self.declare_parameter(override.name, override.value)
+        self._time_source = TimeSource(self, self._clock)
+
+    # What it is.
+
+    def get_name(self) -> str:
+        """Return the name without namespace."""
+        return self._name
+
+    def get_namespace(self) -> str:
+        """Return the namespace."""
+        return self._namespace
+
+    def get_fully_qualified_name(self) -> str:
+        """Return namespace and name."""
+        return f"{self._namespace.rstrip('/')}/{self._name}"
+
+    def get_logger(self) -> Logger:
+        """Return the node's logger."""
+        return self._logger
+
+    def get_clock(self) -> Clock:
+        """Return the node's clock: ROS time, from `/clock` while `use_sim_time` is true."""
+        return self._clock
+
+    @property
+    def context(self) -> Context:
+        """The life it belongs to."""
+        return self._context
+
+    @property
+    def default_callback_group(self) -> CallbackGroup:
+        """Group of what is created without one: mutually exclusive."""
+        return self._default_callback_group
+
+    @property
+    def executor(self) -> Executor | None:
+        """Who runs its callbacks."""
+        return None if self._executor is None else self._executor()
+
+    @executor.setter
+    def executor(self, executor: Executor | None) -> None:
+        current = self.executor
+        if current is executor:
+            return
+        if current is not None:
+            current.remove_node(self)
+        if executor is None:
+            self._executor = None
+        else:
+            self._executor = weakref.ref(executor)
+            executor.add_node(self)
+
+    @property
+    def publishers(self) -> list[Publisher]:
+        """Its publishers."""
+        return list(self._publishers)
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """Its subscriptions."""
+        return list(self._subscriptions)
+
+    @property
+    def timers(self) -> list[Timer]:
+        """Its timers."""
+        return list(self._timers)
+
+    def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
+        """Return a topic's fully qualified name, after renamings unless `only_expand`."""
+        remaps = {} if only_expand else self._remaps
+        return names.resolve_name(topic, self._name, self._namespace, remaps)
+
+    def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
+        """Return a service's fully qualified name, after renamings unless `only_expand`."""
+        remaps = {} if only_expand else self._remaps
+        return names.resolve_name(service, self._name, self._namespace, remaps, is_service=True)
+
+    # What it is made of.
+
+    def _add(self, executable: Any, group: CallbackGroup) -> None:
+        group.add_entity(executable)
+        self.executables.append(executable)
+        executor = self.executor
+        if executor is not None:
+            executor.attach(executable)
+
+    def _remove(self, executable: Any) -> None:
+        if executable in self.executables:
+            self.executables.remove(executable)
+            executor = self.executor
+            if executor is not None:
+                executor.detach(executable)
+
+    def _destroy(self, entity: Any, kept_in: list[Any]) -> bool:
+        if entity not in kept_in:
+            return False
+        kept_in.remove(entity)
+        handler = getattr(entity, "event_handler", None)
+        if handler is not None:
+            self._remove(handler)
+        self._remove(entity)
+        entity.destroy()
+        return True
+
+    def create_publisher(
+        self,
+        msg_type: Any,
+        topic: str,
+        qos_profile: QoSProfile | int,
+        *,
+        callback_group: CallbackGroup | None = None,
+        event_callbacks: PublisherEventCallbacks | None = None,
+        qos_overriding_options: object = None,
+        publisher_class: type[Publisher] = Publisher,
+    ) -> Publisher:
+        """Create a publisher.
+
+        Args:
+            msg_type: Message class.
+            topic: Topic; relative and private names are resolved, renamings applied.
+            qos_profile: Contract, or a depth.
+            callback_group: Decides when event callbacks may run.
+            event_callbacks: What to call for QoS events.
+            qos_overriding_options: Accepted as in ROS 2; contracts are not taken from parameters.
+            publisher_class: Class to make.
+        """
+        group = callback_group or self._default_callback_group
+        publisher = publisher_class(
+            self._participant,
+            msg_type,
+            self.resolve_topic_name(topic),
+            as_profile(qos_profile),
+            event_callbacks or PublisherEventCallbacks(),
+            group,
+            self._logger,
+        )
+        self._publishers.append(publisher)
+        self._add(publisher.event_handler, group)
+        return publisher
+
+    def create_subscription(
+        self,
+        msg_type: Any,
+        topic: str,
+        callback: Callable[..., Any],
+        qos_profile: QoSProfile | int,
+        *,
+        callback_group: CallbackGroup | None = None,
+        event_callbacks: SubscriptionEventCallbacks | None = None,
+        qos_overriding_options: object = None,
+        raw: bool = False,
+    ) -> Subscription:
+        """Create a subscription.
+
+        Args:
+            msg_type: Message class.
+            topic: Topic; relative and private names are resolved, renamings applied.
+            callback: Called with a message, or with a message and its `MessageInfo`.
+            qos_profile: Contract, or a depth.
+            callback_group: Decides when callbacks may run.
+            event_callbacks: What to call for QoS events.
+            qos_overriding_options: Accepted as in ROS 2; contracts are not taken from parameters.
+            raw: Whether the callback gets the serialized bytes.
+        """
+        group = callback_group or self._default_callback_group
+        subscription = Subscription(
+            self._participant,
+            msg_type,
+            self.resolve_topic_name(topic),
+            callback,
+            group,
+            as_profile(qos_profile),
+            raw,
+            event_callbacks or SubscriptionEventCallbacks(),
+            self._logger,
+        )
+        self._subscriptions.append(subscription)
+        self._add(subscription, group)
+        self._add(subscription.event_handler, group)
+        return subscription
+
+    def create_timer(
+        self,
+        timer_period_sec: float,
+        callback: Callable[..., Any] | None,
+        callback_group: CallbackGroup | None = None,
+        clock: Clock | None = None,
+        autostart: bool = True,
+    ) -> Timer:
+        """Create a timer.
+
+        Args:
+            timer_period_sec: Period, s.
+            callback: Called without arguments, or with a `TimerInfo` if it takes one.
+            callback_group: Decides when it may run.
+            clock: Clock whose time counts; the node's if not given.
+            autostart: Whether the first period begins now.
+        """
+        group = callback_group or self._default_callback_group
+        timer = Timer(
+            callback,
+            group,
+            int(timer_period_sec * S_TO_NS),
+            clock or self._clock,
+            autostart=autostart,
+        )
+        self._timers.append(timer)
+        self._add(timer, group)
+        return timer
+
+    def create_guard_condition(
+        self, callback: Callable[[], None], callback_group: CallbackGroup | None = None
+    ) -> GuardCondition:
+        """Create a guard condition, whose callback runs after `trigger`."""
+        group = callback_group or self._default_callback_group
+        guard = GuardCondition(callback, group)
+        self._add(guard, group)
+        return guard
+
+    def create_rate(self, frequency: float, clock: Clock | None = None) -> Rate:
+        """Create a rate for a loop in a thread that does not spin.
+
+        Raises:
+            ValueError: the frequency is not positive.
+        """
+        if frequency <= 0:
+            raise ValueError("frequency must be greater than 0")
+        timer = self.create_timer(1.0 / frequency, None, ReentrantCallbackGroup(), clock)
+        return Rate(timer, context=self._context)
+
+    def destroy_publisher(self, publisher: Publisher) -> bool:
+        """End a publisher; False if it is not this node's."""
+        return self._destroy(publisher, self._publishers)
+
+    def destroy_subscription(self, subscription: Subscription) -> bool:
+        """End a subscription; False if it is not this node's."""
+        return self._destroy(subscription, self._subscriptions)
+
+    def destroy_timer(self, timer: Timer) -> bool:
+        """End a timer; False if it is not this node's."""
+        return self._destroy(timer, self._timers)
+
+    def destroy_guard_condition(self, guard: GuardCondition) -> bool:
+        """End a guard condition; False if it is not this node's."""
+        if guard not in self.executables:
+            return False
+        self._remove(guard)
+        guard.destroy()
+        return True
+
+    def destroy_rate(self, rate: Rate) -> bool:
+        """End a rate; False if it is not this node's."""
+        rate.destroy()
+        return self.destroy_timer(rate._timer)
+
+    def destroy_node(self) -> None:
+        """End everything the node is made of, and the node."""
+        self.executor = None
+        for publisher in self.publishers:
+            self.destroy_publisher(publisher)
+        for subscription in self.subscriptions:
+            self.destroy_subscription(subscription)
+        for timer in self.timers:
+            self.destroy_timer(timer)
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy_node()
+
+    def __repr__(self) -> str:
+        return f"Node({self.get_fully_qualified_name()!r})"

@@ -1,0 +1,86 @@
+"""SIGINT and SIGTERM end what is spinning.
+
+Python runs signal handlers on the main thread, between bytecodes; a main thread that waits inside
+Cyclone DDS executes none. So the interpreter writes a byte to a socket when a signal arrives, and
+a thread that sleeps on its other end wakes the executors.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from enum import IntEnum
+from types import FrameType
+from typing import Any
+
+
+class SignalHandlerOptions(IntEnum):
+    """Which signals `rclpy.init` handles."""
+
+    NO = 0
+    SIGINT = 1
+    SIGTERM = 2
+    ALL = 3
+
+
+class SignalHandlers:
+    """The handlers of this process.
+
+    Args:
+        on_signal: Called on the main thread for every signal handled.
+        wake: Called from another thread when a signal has arrived.
+    """
+
+    def __init__(self, on_signal: Callable[[int], None], wake: Callable[[], None]) -> None:
+        self._on_signal = on_signal
+        self._wake = wake
+        self._previous: dict[int, Any] = {}
+        self._previous_fd = -1
+        self._sockets: tuple[socket.socket, socket.socket] | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether signals are handled now."""
+        return self._sockets is not None
+
+    def install(self, options: SignalHandlerOptions) -> None:
+        """Handle the signals of `options`; only the main thread may, others are ignored."""
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        if self.installed or options is SignalHandlerOptions.NO or not on_main_thread:
+            return
+        receiver, sender = socket.socketpair()
+        sender.setblocking(False)
+        self._sockets = receiver, sender
+        self._previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        for number, flag in ((signal.SIGINT, 1), (signal.SIGTERM, 2)):
+            if options & flag:
+                self._previous[number] = signal.signal(number, self._handle)
+        threading.Thread(
+            target=self._forward, args=(receiver,), name="signal wake-up", daemon=True
+        ).start()
+
+    def uninstall(self) -> None:
+        """Give the signals back to who had them before."""
+        if self._sockets is None or threading.current_thread() is not threading.main_thread():
+            return
+        for number, handler in self._previous.items():
+            # None stands for a handler that was not installed from Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._previous.clear()
+        signal.set_wakeup_fd(self._previous_fd)
+        _, sender = self._sockets
+        self._sockets = None
+        sender.close()  # ends the thread, which closes the receiver
+
+    def _forward(self, receiver: socket.socket) -> None:
+        with receiver:
+            while receiver.recv(64):
+                self._wake()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._on_signal(number)
+        previous = self._previous.get(number)
+        if callable(previous):
+            previous(number, frame)

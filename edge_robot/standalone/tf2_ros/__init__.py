@@ -1,0 +1,1 @@
+"""Transforms between frames, as ROS 2's tf2_ros."""
