@@ -11,6 +11,8 @@ import pytest
 from launching import Running, launch, python, wait_until_gone, write
 
 SLEEPER = python("import time; print('ready'); time.sleep(100)")
+PATIENCE = 4.0
+"""The promise is 2 s, of which the schedule of signals takes 1.5 s; more is for a busy machine."""
 STUBBORN = python(
     "import signal, time; signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN);"
     "print('ready'); time.sleep(100)"
@@ -100,7 +102,7 @@ def test_a_signal_stops_everything(tmp_path: Path, number: signal.Signals) -> No
         running.wait_for("[a-1] ready", "[a-2] ready", "[a-3] ready")
         status, elapsed = running.finish(number)
         assert status == 0
-        assert elapsed < 2.0
+        assert elapsed < PATIENCE
         assert not any("Traceback" in line for line in running.lines)
         wait_until_gone(running.pids())
 
@@ -110,7 +112,7 @@ def test_ctrl_c_stops_a_process_that_ignores_signals_within_two_seconds(tmp_path
     with Running(file) as running:
         running.wait_for("[a-1] ready")
         _, elapsed = running.finish(signal.SIGINT)
-        assert elapsed < 2.0
+        assert 1.5 <= elapsed < PATIENCE
         assert any("a-1: does not end; killing it" in line for line in running.lines)
         wait_until_gone(running.pids())
 

@@ -75,7 +75,7 @@ def test_cmake_makes_an_executable_of_every_node() -> None:
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
 def test_every_launch_file_can_be_read(file: Path) -> None:
-    required = {"source": "recording"} if file.name == "replay.launch.xml" else {}
+    required = {"path": "recording"} if file.name == "replay.launch.xml" else {}
     assert load(file, required).processes
 
 

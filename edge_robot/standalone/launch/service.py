@@ -21,7 +21,7 @@ USER_MISTAKE = 2
 
 _STREAMS: dict[int, Stream] = {1: "stdout", 2: "stderr"}
 
-_URGENT = ((signal.SIGINT, 1.0), (signal.SIGTERM, 0.7), (signal.SIGKILL, 1.0))
+_URGENT = ((signal.SIGINT, 0.9), (signal.SIGTERM, 0.6), (signal.SIGKILL, 1.0))
 _ORDERLY = ((signal.SIGINT, 4.0), (signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0))
 """Signals to end the processes with, and how long each has to work, s."""
 

@@ -1,0 +1,230 @@
+"""`edge-robot demo`: the closed loop in the embedded world, with a report of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_robot.cli.launch import parse_arguments
+from edge_robot.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from edge_robot.cli.demo_output import DemoOutput
+
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+
+    @app.command()
+    def demo(
+        arguments: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="[NAME:=VALUE]...", help="Arguments of demo.launch.xml."),
+        ] = None,
+        headless: Annotated[
+            bool, typer.Option("--headless", help="Do not offer the dashboard; plain output.")
+        ] = False,
+        seed: Annotated[int, typer.Option(min=0, help="Seed of warehouse, people, drive.")] = 1,
+        json_file: Annotated[
+            Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")
+        ] = None,
+        report: Annotated[
+            Path | None,
+            typer.Option(metavar="DIR", help="Report folder [default: runs/demo-SEED-TIME]"),
+        ] = None,
+        duration: Annotated[float, typer.Option(min=1.0, help="Longest drive, s.")] = 180.0,
+        domain: Annotated[
+            int | None,
+            typer.Option(min=0, max=232, help="DDS domain [default: ROS_DOMAIN_ID, or 0]"),
+        ] = None,
+    ) -> None:
+        """Drive through a simulated warehouse, and lose the fleet backend on the way.
+
+        Starts world, robot and backend as separate processes that talk DDS on this machine only,
+        cuts the link to the backend for ten seconds, and writes a report. Ends with status 0 if
+        the goal was reached without touching anything.
+        """
+        from rich.console import Console
+
+        console = Console(force_terminal=False if headless else None)
+        folder = report or Path("runs") / f"demo-{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+        given = {"seed": str(seed), "drive_timeout": str(float(duration))}
+        given |= parse_arguments(arguments or [])
+        if json_file is not None:
+            _require_writable(json_file)
+        sys.exit(run_demo(console, folder, given, json_file, domain, show_url=not headless))
+
+
+def run_demo(
+    console: Console,
+    folder: Path,
+    arguments: Mapping[str, str],
+    json_file: Path | None,
+    domain: int | None,
+    show_url: bool,
+) -> int:
+    """Run the demo and write its report.
+
+    Args:
+        console: Where progress and summary are shown.
+        folder: Gets recording, report and logs.
+        arguments: Launch arguments given by the user; what is not among them is chosen here.
+        json_file: Gets the figures.
+        domain: DDS domain; None for the environment's.
+        show_url: Whether to say where the dashboard is.
+
+    Returns:
+        The exit status: 0 if the goal was reached without a collision.
+
+    Raises:
+        UserError: something the user can mend kept the run from taking place.
+    """
+    from edge_robot.cli.demo_output import DemoOutput
+    from edge_robot.report.metrics import run_metrics
+    from edge_robot.report.page import write_report
+    from edge_robot.standalone.launch import LaunchService, find_launch_file, load
+    from edge_robot.standalone.launch.usage import UsageMeter
+
+    logs = folder / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the report folder {folder}: {error.strerror}; give another with --report"
+        ) from error
+    recording, facts_file = (folder / "recording.mcap").resolve(), (folder / "facts.json").resolve()
+    recording.unlink(missing_ok=True)
+    facts_file.unlink(missing_ok=True)
+    filled = {
+        "recording": str(recording),
+        "facts": str(facts_file),
+        "fleet_port": str(_free_port()),
+        "link_port": str(_free_port()),
+        "dashboard_port": str(_free_port()),
+        **arguments,
+    }
+    environment = dict(os.environ)
+    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    environment.setdefault("EDGE_ROBOT_TOKEN", secrets.token_urlsafe(9))
+    if domain is not None:
+        environment["ROS_DOMAIN_ID"] = str(domain)
+    description = load(find_launch_file("demo"), filled, environment)
+    processes = description.processes
+
+    console.print(f"{len(processes)} processes; logs in {logs}", highlight=False, soft_wrap=True)
+    if show_url:
+        url = f"http://127.0.0.1:{filled['dashboard_port']}/"
+        token = environment["EDGE_ROBOT_TOKEN"]
+        console.print(f"dashboard: [bold]{url}[/bold]  access token: {token}", soft_wrap=True)
+    meter = UsageMeter()
+    with DemoOutput(console, logs, lambda: meter.sample(service.running.values())) as output:
+        service = LaunchService(processes, output, fail_fast=True)
+        status = service.run()
+    if service.interrupted:
+        console.print("interrupted: no report was made")
+        return INTERRUPTED
+    if status != 0 or not facts_file.is_file():
+        raise UserError(_why_it_ended(console, output, logs))
+
+    facts = json.loads(facts_file.read_text())
+    metrics = run_metrics(recording, processes=len(processes))
+    usage = meter.total()
+    metrics |= {
+        "seed": int(filled["seed"]),
+        "cpu_seconds": round(usage.cpu, 1),
+        "peak_memory_mb": round(usage.memory / 2**20),
+        "referee": facts,
+    }
+    page = write_report(recording, folder, metrics)
+    for file in (folder / "metrics.json", json_file):
+        if file is not None:
+            file.write_text(json.dumps(metrics, indent=2) + "\n")
+    console.print(_summary(metrics))
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    if reason := _failure(facts):
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _require_writable(file: Path) -> None:
+    """Refuse before the run what would fail after it."""
+    try:
+        with file.open("a"):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write the figures to {file}: {error.strerror}; give another file with --json"
+        ) from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _why_it_ended(console: Console, output: DemoOutput, logs: Path) -> str:
+    """Return in one line why there was no run; show what a process that crashed said last."""
+    if output.mistake is not None:
+        return output.mistake
+    if output.casualty:
+        console.print("\n".join(output.casualty), markup=False, highlight=False, style="dim")
+        return f"{output.casualty[0]}; its log is in {logs}"
+    return f"the run ended before the referee had judged it; the logs are in {logs}"
+
+
+def _failure(facts: Mapping[str, Any]) -> str | None:
+    """Return in one line what went wrong with the drive; None if nothing did."""
+    if facts["collisions"]:
+        touched = ", ".join(facts["collided_with"])
+        return f"the robot collided {facts['collisions']} times: with {touched}"
+    if not facts["reached_goal"]:
+        left, mode = facts["distance_to_goal"], facts["last_mode"]
+        return f"the goal was not reached: {left:.1f} m were left, the last mode was {mode}"
+    return None
+
+
+def _summary(metrics: Mapping[str, Any]) -> Table:
+    """Return the figures of a run for people."""
+    from rich.table import Table
+
+    link, latency = metrics["link"], metrics["camera_to_cmd_ms"]
+    table = Table(title=f"Run of seed {metrics['seed']}", show_header=False, title_justify="left")
+    for name, value in (
+        ("goal reached", "yes" if metrics["reached_goal"] else "NO"),
+        ("collisions", _figure(metrics["collisions"])),
+        ("simulated time", _figure(metrics["sim_seconds"], ".1f", " s")),
+        ("real-time factor", _figure(metrics["real_time_factor"], ".2f")),
+        ("camera to command, median", _figure(latency["p50"], ".0f", " ms")),
+        ("camera to command, 99th percentile", _figure(latency["p99"], ".0f", " ms")),
+        ("commands later than their deadline", _figure(metrics["cmd_deadline_misses"])),
+        ("link cut", f"{link['cuts']} times"),
+        ("fallback after the cut", _figure(link["fallback_ms"], ".0f", " ms")),
+        ("answers before the cut", _figure(link["offloaded_before"])),
+        ("answers after restoring", _figure(link["offloaded_after"])),
+        ("processes", _figure(metrics["processes"])),
+        ("processor time", _figure(metrics["cpu_seconds"], ".0f", " s")),
+        ("peak memory, shared pages counted often", _figure(metrics["peak_memory_mb"], "", " MB")),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def _figure(value: float | None, form: str = "", unit: str = "") -> str:
+    return "no data" if value is None else f"{value:{form}}{unit}"
