@@ -53,14 +53,12 @@ class ModeMachine:
     Attributes:
         mode: The present mode.
         cause: Why, in words.
-        since: When it was entered, s on the caller's clock; None before the first update.
     """
 
     def __init__(self, recovery: float = 1.0) -> None:
         self.recovery = recovery
         self.mode = Mode.INITIALIZING
         self.cause = "starting"
-        self.since: float | None = None
         self._better_since: float | None = None
         self._wanted: Mode | None = None
         self._goals_at_stop: int | None = None
@@ -75,18 +73,16 @@ class ModeMachine:
         wanted, cause = self._target(conditions)
         if wanted is self.mode:
             self._wanted = None
-            changed = cause != self.cause or self.since is None
-            self.cause = cause
-            self.since = now if self.since is None else self.since
+            changed, self.cause = cause != self.cause, cause
             return changed
         if not self._gives_freedom(wanted):
-            return self._enter(wanted, cause, now)
+            return self._enter(wanted, cause)
         if wanted is not self._wanted:
             self._wanted, self._better_since = wanted, now
         assert self._better_since is not None
         if now - self._better_since < self.recovery:
             return False
-        return self._enter(wanted, cause, now)
+        return self._enter(wanted, cause)
 
     def _target(self, conditions: Conditions) -> tuple[Mode, str]:
         """Return the mode that the conditions ask for, and why."""
@@ -124,7 +120,7 @@ class ModeMachine:
             return wanted in (Mode.NOMINAL, Mode.REDUCED)
         return freedom.index(wanted) > freedom.index(self.mode)
 
-    def _enter(self, mode: Mode, cause: str, now: float) -> bool:
-        self.mode, self.cause, self.since = mode, cause, now
+    def _enter(self, mode: Mode, cause: str) -> bool:
+        self.mode, self.cause = mode, cause
         self._wanted = self._better_since = None
         return True

@@ -248,6 +248,33 @@ def distance_to(
     return np.clip(metres, 0.0, np.float32(longest))
 
 
+def occupancy(grid: Grid, factor: int) -> Grid:
+    """Return the part of a costmap that was seen, coarser, for people to look at.
+
+    Args:
+        grid: Evidence as `Costmap.grid` gives it.
+        factor: Cells of the costmap along the side of one of the result.
+
+    Returns:
+        int8 as in `nav_msgs/OccupancyGrid`: -1 unknown, 0 free, 100 occupied.
+    """
+    known = grid.values != 0
+    rows, columns = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
+    if not len(rows):
+        return Grid(np.zeros((0, 0), np.int8), grid.origin, grid.resolution * factor)
+    row0, column0 = rows[0] // factor * factor, columns[0] // factor * factor
+    height, width = (rows[-1] - row0) // factor + 1, (columns[-1] - column0) // factor + 1
+    part = grid.values[row0 : row0 + height * factor, column0 : column0 + width * factor]
+    blocks = part.reshape(height, factor, width, factor)
+    strongest = blocks.max((1, 3))
+    values = np.where(strongest > 0, np.int8(100), np.where(blocks.min((1, 3)) < 0, 0, -1))
+    origin = (
+        grid.origin[0] + float(column0) * grid.resolution,
+        grid.origin[1] + float(row0) * grid.resolution,
+    )
+    return Grid(values.astype(np.int8), origin, grid.resolution * factor)
+
+
 def _combine(layers: list[NDArray[np.int8]]) -> NDArray[np.int8]:
     """Merge layers cell by cell: an obstacle in any counts; else free in any."""
     merged = layers[0].copy()

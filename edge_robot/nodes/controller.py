@@ -1,0 +1,132 @@
+"""Follows the newest trajectory at 50 Hz: `TRAJECTORY`, `ODOM`, `MODE` → `CMD_VEL_NAV`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time as TimeMsg
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from edge_robot import stages, topics
+from edge_robot.control.smoothing import SmoothingLimits, VelocitySmoother
+from edge_robot.control.tracking import TrackingGains, track
+from edge_robot.msg import RobotMode, Trajectory
+from edge_robot.nodes.conversions import nanoseconds, seconds, stamp_from_nanoseconds, yaw_of
+from edge_robot.nodes.deadline_reporter import DeadlineReporter
+from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.runner import run
+from edge_robot.planning.robot import Limits, State
+from edge_robot.planning.trajectory import Trajectory as PlannedTrajectory
+
+_PERIOD = 0.02  # s
+_AUTONOMOUS = (RobotMode.NOMINAL, RobotMode.REDUCED)
+
+
+class Controller(Node):
+    """Commands what the trajectory asks for now; without one it comes to rest."""
+
+    def __init__(self) -> None:
+        super().__init__("controller")
+        about = "age of a trajectory, and of odometry, above which the robot comes to rest, s"
+        descriptor = ParameterDescriptor(description=about)
+        self._timeout = self.declare_parameter("trajectory_timeout", 0.5, descriptor).value
+        self._limits = declare_settings(self, Limits())
+        self._gains = declare_settings(self, TrackingGains())
+        self._smoother = VelocitySmoother(declare_settings(self, SmoothingLimits()))
+        self._trajectory: PlannedTrajectory | None = None
+        self._start = 0  # ns, time of the trajectory's first point
+        self._capture_stamp = TimeMsg()
+        self._heard = -np.inf
+        self._odometry: tuple[float, State] | None = None
+        self._mode: RobotMode | None = None
+        self._last_stamp = 0
+        self._last_tick = time.monotonic()
+        self._reporter = DeadlineReporter(self, stages.CONTROL)
+        for kind, topic, callback in (
+            (Trajectory, topics.TRAJECTORY, self._on_trajectory),
+            (Odometry, topics.ODOM, self._on_odometry),
+            (RobotMode, topics.MODE, self._on_mode),
+        ):
+            newest = qos_profile(topic)
+            newest.depth = 1
+            self.create_subscription(kind, topic.name, callback, newest)
+        self._publisher = self.create_publisher(
+            TwistStamped, topics.CMD_VEL_NAV.name, qos_profile(topics.CMD_VEL_NAV)
+        )
+        self.create_timer(_PERIOD, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _on_odometry(self, message: Odometry) -> None:
+        pose, twist = message.pose.pose, message.twist.twist
+        yaw = yaw_of(pose.orientation)
+        state = State(pose.position.x, pose.position.y, yaw, twist.linear.x, twist.angular.z)
+        self._odometry = (seconds(message.header.stamp), state)
+
+    def _on_mode(self, message: RobotMode) -> None:
+        self._mode = message
+
+    def _on_trajectory(self, message: Trajectory) -> None:
+        self._heard = time.monotonic()
+        self._start = nanoseconds(message.header.stamp)
+        self._capture_stamp = message.capture_stamp
+        rows = [(p.time_from_start, p.x, p.y, p.yaw, p.v, p.w) for p in message.points]
+        self._trajectory = PlannedTrajectory(*np.array(rows, float).T)
+
+    def _tick(self) -> None:
+        tick = time.monotonic()
+        # After a pause of the process the command may still only change as in one period or two.
+        elapsed, self._last_tick = min(tick - self._last_tick, 2 * _PERIOD), tick
+        trajectory = self._current(tick)
+        capture_stamp = TimeMsg() if trajectory is None else self._capture_stamp
+        with self._reporter.measure(capture_stamp) as stage_run:
+            now = self.get_clock().now().nanoseconds
+            if self._mode is None or self._mode.mode not in _AUTONOMOUS:
+                v, w = self._smoother.stop()
+            elif trajectory is None:
+                v, w = self._smoother.towards(0.0, 0.0, elapsed)
+            else:
+                v, w = self._smoother.towards(*self._follow(trajectory, now), elapsed)
+            stage_run.output_stamp = self._publish(v, w, now)
+
+    def _current(self, tick: float) -> PlannedTrajectory | None:
+        """Return the trajectory if it and odometry are fresh, else None."""
+        now = self.get_clock().now().nanoseconds
+        fresh = tick - self._heard < self._timeout and now - self._start < self._timeout * 1e9
+        if not fresh or self._odometry is None:
+            return None
+        return self._trajectory if now * 1e-9 - self._odometry[0] < self._timeout else None
+
+    def _follow(self, trajectory: PlannedTrajectory, now: int) -> tuple[float, float]:
+        assert self._odometry is not None and self._mode is not None
+        stamp, state = self._odometry
+        state = state.after(max(0.0, now * 1e-9 - stamp))
+        limits = replace(
+            self._limits, max_speed=min(self._limits.max_speed, float(self._mode.max_speed))
+        )
+        return track(trajectory, (now - self._start) * 1e-9, state, self._gains, limits)
+
+    def _publish(self, v: float, w: float, now: int) -> Any:
+        # The stamp is a command's identity all the way to the wheels: no two may be equal.
+        self._last_stamp = max(now, self._last_stamp + 1)
+        command = TwistStamped()
+        command.header.stamp = stamp_from_nanoseconds(self._last_stamp)
+        command.header.frame_id = "base_link"
+        command.twist.linear.x, command.twist.angular.z = v, w
+        self._publisher.publish(command)
+        return command.header.stamp
+
+
+def main() -> None:
+    """Run the node."""
+    run(Controller)
+
+
+if __name__ == "__main__":
+    main()
