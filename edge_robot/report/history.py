@@ -126,12 +126,13 @@ class TrackHistory:
     Attributes:
         id: Identity given by the tracker.
         stamp: (N,) int64, ns.
-        position: (N, 2) float64, centre, m, in the fixed frame.
-        size: (N, 2) float64, length and width, m.
+        position: (N, 3) float64, centre, m, in the fixed frame.
+        size: (N, 3) float64, length, width and height, m.
         yaw: (N,) float64, rad.
         velocity: (N, 2) float64, m/s, in the fixed frame.
         scores: Class name to the sum of its scores over the life.
         sources: Bits of `TrackedObject.sources`, all ever set.
+        recent: (N,) uint8, bits of `TrackedObject.recent_sources`.
     """
 
     id: int
@@ -142,6 +143,7 @@ class TrackHistory:
     velocity: np.ndarray
     scores: dict[str, float]
     sources: int
+    recent: np.ndarray
 
     @property
     def label(self) -> str:
@@ -452,10 +454,11 @@ def _track(identity: int, by_stamp: dict[int, Any]) -> TrackHistory:
     return TrackHistory(
         identity,
         np.array(sorted(by_stamp), dtype=np.int64),
-        np.array([(i.position.x, i.position.y) for i in items], dtype=np.float64),
-        np.array([(i.size.x, i.size.y) for i in items], dtype=np.float64),
+        np.array([(i.position.x, i.position.y, i.position.z) for i in items], dtype=np.float64),
+        np.array([(i.size.x, i.size.y, i.size.z) for i in items], dtype=np.float64),
         np.array([i.yaw for i in items], dtype=np.float64),
         np.array([(i.velocity.x, i.velocity.y) for i in items], dtype=np.float64),
         scores,
         sources,
+        np.array([i.recent_sources for i in items], dtype=np.uint8),
     )

@@ -337,7 +337,7 @@ def _track_section(history: History) -> str:
 def _track_row(track: TrackHistory, first: int) -> str:
     chips = "".join(f'<span class="chip {n}">{n}</span>' for n in track.source_names)
     begin, end = ((stamp - first) * 1e-9 for stamp in (int(track.stamp[0]), int(track.stamp[-1])))
-    length, width = np.median(track.size, axis=0)
+    length, width = np.median(track.size[:, :2], axis=0)
     return (
         f'<tr><td>{track.id}</td><td class="l">{escape(track.label)}</td><td class="l">{chips}</td>'
         f"<td>{begin:.1f}</td><td>{end:.1f}</td><td>{len(track.stamp)}</td>"

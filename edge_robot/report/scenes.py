@@ -49,7 +49,7 @@ def map_view(history: History) -> str | None:
     tracks = [track for track in history.tracks if len(track.stamp) >= 5][:30]
     moved = _has_moved(history.odometry.xy)
     clouds = [history.truth.xy, *(p.xy for p in history.people.values())]
-    clouds += [track.position for track in tracks]
+    clouds += [track.position[:, :2] for track in tracks]
     clouds.append(history.odometry.xy[:1] if not moved else history.odometry.xy)
     if history.goal is not None:
         clouds.append(np.array([history.goal]))
@@ -155,21 +155,21 @@ def _own_vehicle(view: _View, history: History) -> str:
 
 
 def _track(view: _View, track: TrackHistory, labelled: bool) -> list[str]:
-    length, width = track.size[-1]
+    length, width = track.size[-1, :2]
     cosine, sine = np.cos(track.yaw[-1]), np.sin(track.yaw[-1])
     rotation = np.array([[cosine, -sine], [sine, cosine]])
     corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * [length / 2, width / 2]
-    outline = view(corners @ rotation.T + track.position[-1])
+    outline = view(corners @ rotation.T + track.position[-1, :2])
     joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in outline)
     tip = f"track {track.id}: {track.label}, {', '.join(track.source_names)}"
     fused = "fused" if track.sources & 3 == 3 else ""
     body = [
-        path(view(thinned(track.position, 200)), f"track-path {fused}"),
+        path(view(thinned(track.position[:, :2], 200)), f"track-path {fused}"),
         f'<polygon points="{joined}" class="track-box {fused}">'
         f"<title>{escape(tip)}</title></polygon>",
     ]
     if labelled and fused:
-        x, y = view(track.position[-1])[0]
+        x, y = view(track.position[-1, :2])[0]
         body.append(text(x, y - 12, f"{track.id} {track.label}", "map-label", "middle"))
     return body
 

@@ -1,0 +1,147 @@
+"""`edge-robot replay`: recorded sensor data through perception and fusion, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_robot.errors import UserError
+
+if TYPE_CHECKING:
+    from edge_robot.replay.results import TrackRow
+    from edge_robot.report.history import History
+
+SHOWN_TRACKS = 12
+"""Rows of the table on the terminal."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+
+    @app.command()
+    def replay(
+        path: Annotated[
+            Path,
+            typer.Argument(
+                help="Folder with image/, lidar/ and calibration.json; ROS 2 bag; or MCAP file."
+            ),
+        ],
+        model: Annotated[
+            str, typer.Option(help="Detector: a name in models/, or the path of an .onnx file.")
+        ] = "warehouse_edge",
+        report: Annotated[
+            Path | None,
+            typer.Option(help="Folder for the report; by default runs/replay-NAME."),
+        ] = None,
+        json_file: Annotated[
+            Path | None, typer.Option("--json", help="File for the tracks as JSON.")
+        ] = None,
+        image_topic: Annotated[str, typer.Option(help="Of a bag with several cameras.")] = "",
+        points_topic: Annotated[str, typer.Option(help="Of a bag with several lidars.")] = "",
+        scene_config: Annotated[
+            Path | None,
+            typer.Option(help="Parameters for this vehicle; by default config/replay_kitti.yaml."),
+        ] = None,
+        speed: Annotated[float, typer.Option(min=0.0, help="Times real time; 0: no limit.")] = 1.0,
+    ) -> None:
+        """Feed recorded camera and lidar data through the very same perception and fusion nodes.
+
+        Writes an annotated video, a table of tracks (CSV) and the report page; all from the
+        recording made of the replay.
+        """
+        from edge_robot.replay.opening import open_source
+
+        source = open_source(path, image_topic=image_topic, points_topic=points_topic)
+        folder = report or Path("runs") / f"replay-{source.name}"
+        recording = folder / "recording.mcap"
+        arguments = {
+            "path": str(path.resolve()),
+            "recording": str(recording.resolve()),
+            "model": model,
+            "image_topic": image_topic,
+            "points_topic": points_topic,
+            "speed": str(speed),
+        }
+        if scene_config is not None:
+            arguments["scene_config"] = str(scene_config.resolve())
+        _launch(arguments)
+        _write_results(recording, folder, json_file, source.name, source.note, len(source))
+
+
+def _launch(arguments: dict[str, str]) -> None:
+    """Run the launch file to its end; leave with its status if that is not 0."""
+    from edge_robot.standalone.launch import Console, LaunchService, find_launch_file, load
+
+    service = LaunchService(load(find_launch_file("replay"), arguments).processes, Console())
+    status = service.run()
+    if status or service.interrupted:
+        sys.exit(status or 130)
+
+
+def _write_results(
+    recording: Path, folder: Path, json_file: Path | None, name: str, note: str, expected: int
+) -> None:
+    from edge_robot import topics
+    from edge_robot.recording.reader import Recording
+    from edge_robot.replay.results import track_rows, write_csv
+    from edge_robot.replay.transforms import TransformTree
+    from edge_robot.replay.video import write_video
+    from edge_robot.report.history import History
+    from edge_robot.report.metrics import history_metrics
+    from edge_robot.report.page import write_report
+
+    history = History(Recording(recording))
+    results = history.recording.count(topics.CAMERA_DETECTIONS.name)
+    results += history.recording.count(topics.LIDAR_DETECTIONS.name)
+    if results < expected:
+        raise UserError(
+            f"replay: {recording} holds {results} of {expected} detection messages: the recorder "
+            "could not keep up; close other programs, or replay with --speed 0.5"
+        )
+    tree = TransformTree(history.recording)
+    rows = track_rows(history, tree)
+    write_csv(history, tree, folder / "tracks.csv")
+    rate = _image_rate(history)
+    video = write_video(history, tree, folder, rate)
+    title = f"Replay of {name}"
+    page = write_report(recording, folder, history_metrics(history), title, note)
+    if json_file is not None:
+        content = json.dumps({"tracks": [row.as_json() for row in rows]}, indent=1)
+        try:
+            json_file.write_text(content + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {json_file}: {error.strerror}") from error
+    _print_table(rows)
+    print(f"report: {page}\nvideo:  {video}\ntracks: {folder / 'tracks.csv'}")
+
+
+def _image_rate(history: History) -> float:
+    """Return the images per s of capture time."""
+    stamps = [frame.stamp for frame in history.frames]
+    if len(stamps) < 2 or stamps[-1] <= stamps[0]:
+        return 10.0
+    return (len(stamps) - 1) * 1e9 / (stamps[-1] - stamps[0])
+
+
+def _print_table(rows: list[TrackRow]) -> None:
+    from rich.console import Console as Terminal
+    from rich.table import Table
+
+    table = Table(title=f"{len(rows)} tracks")
+    for head in ("track", "class", "frames", "fused", "sources", "range, m", "speed, m/s"):
+        table.add_column(head, justify="left" if head in ("class", "sources") else "right")
+    for row in rows[:SHOWN_TRACKS]:
+        table.add_row(
+            str(row.id),
+            row.label,
+            str(row.frames),
+            str(row.frames_fused),
+            ", ".join(row.sources),
+            f"{row.range_first:.1f} → {row.range_last:.1f}",
+            f"{row.speed:.1f}",
+        )
+    Terminal().print(table)
