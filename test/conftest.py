@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import edge_robot  # noqa: F401  (from here on rclpy can be imported, with or without ROS 2)
+
 _domains = count(os.getpid() % 60)
 
 
