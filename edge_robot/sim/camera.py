@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,6 +62,8 @@ class Camera:
         width: Image width, pixels.
         height: Image height, pixels.
         backend: "egl", "osmesa", "raycast" or "auto"; None takes it from MUJOCO_GL.
+        ray_stride: Where rays are cast: pixels from one ray to the next. The image between them is
+            interpolated; a stride of 2 takes a quarter of the time.
         name: The MuJoCo camera.
 
     Attributes:
@@ -78,6 +81,7 @@ class Camera:
         height: int = HEIGHT,
         *,
         backend: str | None = None,
+        ray_stride: int = 1,
         name: str = "camera_front",
     ) -> None:
         if not (16 <= width <= _MAX_WIDTH and 16 <= height <= _MAX_HEIGHT):
@@ -95,7 +99,7 @@ class Camera:
         self.backend = gl.choose_backend(backend)
         self._drawer: _GlDrawer | _RayDrawer
         if self.backend == "raycast":
-            self._drawer = _RayDrawer(world, self._id, self.intrinsics)
+            self._drawer = _RayDrawer(world, self._id, self.intrinsics, ray_stride)
         else:
             self._drawer = _GlDrawer(world, self._id, width, height, self.backend)
 
@@ -181,12 +185,16 @@ class _GlDrawer:
 class _RayDrawer:
     """Draws by casting rays: the colours of geoms and textures, lit as OpenGL would."""
 
-    def __init__(self, world: World, camera: int, intrinsics: Intrinsics) -> None:
+    def __init__(self, world: World, camera: int, intrinsics: Intrinsics, stride: int) -> None:
         model = world.model
+        self._world = world
         self._model = model
         self._camera = camera
-        self._shape = (intrinsics.height, intrinsics.width)
-        rows, columns = np.indices(self._shape)
+        self._stride = stride
+        self._size = (intrinsics.height, intrinsics.width)
+        self._shape = (-(-intrinsics.height // stride), -(-intrinsics.width // stride))
+        # A ray goes through the middle of the stride × stride pixels it stands for.
+        rows, columns = (np.indices(self._shape) + 0.5) * stride - 0.5
         # MuJoCo's camera looks along -z, x to the right and y up.
         rays = np.stack(
             [
@@ -197,19 +205,18 @@ class _RayDrawer:
             axis=-1,
         ).reshape(-1, 3)
         self._rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
-        self._groups = np.ones(6, np.uint8)
-        self._groups[COLLISION_GROUP] = 0
         self._paint = _Paint(model)
 
     def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
         rays = self._world_rays(data)
         origin = data.cam_xpos[self._camera]
-        hit = cast(self._model, data, origin, rays, self._groups, _MAX_RANGE, normals=True)
+        hit = cast(self._world, data, origin, rays, _MAX_RANGE, robot=True, normals=True)
         points = origin + hit.distance[:, None] * rays
         colour = self._paint.colours(data, hit.geom, points, hit.normal)
         headlight, lamp = self._model.vis.headlight, data.light_xdir[0]
-        # OpenGL's headlight is a lamp beside the eye: every surface is lit along the line of sight.
-        facing = np.abs(np.einsum("ij,ij->i", rays, hit.normal))
+        # MuJoCo's headlight shines along the optical axis.
+        axis = -data.cam_xmat[self._camera].reshape(3, 3)[:, 2]
+        facing = np.maximum(-hit.normal @ axis, 0)
         lit = np.maximum(-hit.normal @ lamp, 0)
         light = (
             headlight.ambient
@@ -218,16 +225,24 @@ class _RayDrawer:
         )
         image = np.clip(colour * light, 0, 1)
         image[hit.geom < 0] = 0
-        return (image * 255).astype(np.uint8).reshape(*self._shape, 3)
+        pixels = (image * 255).astype(np.uint8).reshape(*self._shape, 3)
+        return self._enlarge(pixels, cv2.INTER_LINEAR)
 
     def segmentation(self, data: mujoco.MjData) -> NDArray[np.int32]:
         origin = data.cam_xpos[self._camera]
         rays = self._world_rays(data)
-        hit = cast(self._model, data, origin, rays, self._groups, _MAX_RANGE)
-        return hit.geom.reshape(self._shape)
+        hit = cast(self._world, data, origin, rays, _MAX_RANGE, robot=True)
+        return self._enlarge(hit.geom.reshape(self._shape), cv2.INTER_NEAREST)
 
     def close(self) -> None:
         """Nothing to free."""
+
+    def _enlarge(self, rays: NDArray[Any], interpolation: int) -> NDArray[Any]:
+        if self._stride == 1:
+            return rays
+        width, height = (self._stride * count for count in self._shape[::-1])
+        whole = cv2.resize(rays, (width, height), interpolation=interpolation)
+        return np.ascontiguousarray(whole[: self._size[0], : self._size[1]])
 
     def _world_rays(self, data: mujoco.MjData) -> NDArray[np.float64]:
         return self._rays @ data.cam_xmat[self._camera].reshape(3, 3).T
@@ -277,13 +292,14 @@ class _Paint:
     def _coordinates(
         self, geom: NDArray[np.int32], local: NDArray[np.float64], normal: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return texture coordinates: tiled over planes, once over each face of a box."""
+        """Return texture coordinates as OpenGL has them: tiled over planes, once per box face."""
         model = self._model
         plane = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
-        repeat = model.mat_texrepeat[model.geom_matid[geom]]
-        u, v = local[:, 0] * repeat[:, 0], local[:, 1] * repeat[:, 1]
-        on_box = 0.5 + 0.5 * local / model.geom_size[geom]
+        size, repeat = model.geom_size[geom], model.mat_texrepeat[model.geom_matid[geom]]
+        u = 0.5 * (size[:, 0] + local[:, 0]) * repeat[:, 0]
+        v = 0.5 * (size[:, 1] - local[:, 1]) * repeat[:, 1]
+        on_box = 0.5 + 0.5 * local / size
         axis = normal.argmax(axis=1)
-        across = np.where(axis == 0, on_box[:, 1], on_box[:, 0])
-        up = np.where(axis == 2, on_box[:, 1], on_box[:, 2])
-        return np.where(plane, u, across), np.where(plane, v, 1 - up)
+        across = np.where(axis == 0, on_box[:, 2], on_box[:, 0])
+        down = np.where(axis == 1, on_box[:, 2], on_box[:, 1])
+        return np.where(plane, u, across), np.where(plane, v, 1 - down)

@@ -38,7 +38,7 @@ class Mount:
 
 CAMERA_MOUNT = Mount("camera_front_link", (0.15, 0.0, 0.45))
 LIDAR_MOUNT = Mount("lidar_link", (0.0, 0.0, 0.55))
-SCAN_MOUNT = Mount("scan_link", (0.12, 0.0, 0.18))
+SCAN_MOUNT = Mount("scan_link", (0.0, 0.0, 0.18))
 
 CAMERA_FOVY = math.degrees(2 * math.atan(math.tan(math.radians(40.0)) * 360 / 480))
 """Vertical field of view, degrees: 80° horizontally at 480×360."""
@@ -66,7 +66,8 @@ def robot_mjcf(group: int) -> tuple[str, str, list[str]]:
         for y in (-TRACK / 2, TRACK / 2)
     )
     casters = "".join(
-        f'<geom name="caster_{name}" type="sphere" size="{_CASTER_RADIUS}" condim="1" mass="0.1"'
+        f'<geom name="caster_{name}" type="sphere" size="{_CASTER_RADIUS}" mass="0.1"'
+        ' condim="1" priority="1"'
         f' pos="{x} 0 {_CASTER_RADIUS + _CASTER_LIFT}" rgba=".1 .1 .1 1" {solid}/>'
         for name, x in (("front", 0.15), ("rear", -0.15))
     )

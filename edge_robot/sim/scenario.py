@@ -97,7 +97,7 @@ class Bay:
     Attributes:
         x: Centre along the rack, in the rack's frame, m.
         backed: Whether a panel closes the view through it.
-        goods: What lies on its boards, in the rack's frame.
+        goods: What lies on its boards; in a frame on the floor in its middle.
     """
 
     x: float
@@ -447,17 +447,18 @@ def _draw_racks(rng: Rng, wild: bool, surfaces: tuple[Surface, ...]) -> tuple[Ra
         y = aisle * (row + 1) + depth * (row + 0.5) + rng.uniform(-0.15, 0.15)
         splits = [[2, 3, 3], [3, 2, 3], [3, 3, 2]]
         x = west
-        for number, bays in enumerate(splits[int(rng.integers(3))]):
-            span = bays * _BAY
-            name = f"shelf_{chr(ord('a') + row)}{number + 1}"
+        for number, count in enumerate(splits[int(rng.integers(3))], start=1):
+            span = count * _BAY
+            name = f"shelf_{chr(ord('a') + row)}{number}"
             outline = Footprint(name, "shelf", x + span / 2, y, 0.0, span, depth)
-            drawn = tuple(
-                _draw_bay(
-                    rng, wild, surfaces, (i + 0.5) * _BAY - span / 2, depth, levels, height, fill
+            bays = tuple(
+                Bay(
+                    (slot + 0.5) * _BAY - span / 2,
+                    *_draw_bay(rng, wild, surfaces, depth, levels, height, fill),
                 )
-                for i in range(bays)
+                for slot in range(count)
             )
-            racks.append(Rack(outline, height, levels, drawn, _BAY, upright, beam))
+            racks.append(Rack(outline, height, levels, bays, _BAY, upright, beam))
             x += span + _CROSS_AISLE
     return tuple(racks)
 
@@ -466,21 +467,20 @@ def _draw_bay(
     rng: Rng,
     wild: bool,
     surfaces: tuple[Surface, ...],
-    centre: float,
     depth: float,
     levels: tuple[float, ...],
     height: float,
     fill: float,
-) -> Bay:
-    """Fill the boards of a bay from left to right on both sides."""
+) -> tuple[bool, tuple[Part, ...]]:
+    """Fill the boards of a bay from left to right on both sides; draw whether it has a back."""
     goods = []
     boards = (PLINTH_HEIGHT, *levels)
     ceilings = (*(level - 0.1 for level in levels), height + 0.35)
     for board, ceiling in zip(boards, ceilings, strict=True):
         room = ceiling - board - 0.06
         for side in (-1, 1):
-            left = centre - _BAY / 2 + 0.1
-            end = centre + _BAY / 2 - 0.1
+            left = -_BAY / 2 + 0.1
+            end = _BAY / 2 - 0.1
             while end - left > 0.35:
                 width = min(rng.uniform(0.4, 1.1), end - left)
                 if rng.uniform() < fill:
@@ -490,7 +490,7 @@ def _draw_bay(
                     place = (middle, side * (depth / 2 - 0.04 - deep / 2), board + 0.02 + tall / 2)
                     goods.append(_good(rng, wild, surfaces, place, (width - 0.05, deep, tall)))
                 left += width
-    return Bay(centre, bool(rng.uniform() < 0.7), tuple(goods))
+    return bool(rng.uniform() < 0.7), tuple(goods)
 
 
 _ITEM_SIZES = {"box": (0.45, 0.85), "pallet": (0.8, 1.2), "forklift": (1.1, 3.0)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +34,10 @@ CLASSES = ("background", "person", "box", "shelf", "pallet", "forklift", "goods"
 """Class names; `World.geom_class` holds indices into it. "goods" lie on shelves, a "box" stands
 on the floor or on a pallet."""
 
-TIME_STEP = 0.004
+TIME_STEP = 0.005
 
-SOLID_GROUP = 0  # seen by camera and lidar
+SOLID_GROUP = 0  # what stands; seen by camera and lidar
+PEOPLE_GROUP = 1  # seen by camera and lidar
 ROBOT_GROUP = 3  # seen by the camera only: a robot's lidar does not see the robot
 COLLISION_GROUP = 4  # seen by nothing
 
@@ -72,6 +74,10 @@ class World:
         self.data.qpos[:7] = (x, y, 0.0, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
         self.data.qvel[:] = 0.0
         mujoco.mj_forward(self.model, self.data)
+
+    def people_positions(self, data: mujoco.MjData) -> Array:
+        """Return where everyone stands in a state, shape (n, 2), m, map frame."""
+        return data.mocap_pos[:: 1 + len(LIMBS), :2]
 
     def place_people(self, place: Array, phase: Array, stride: Array) -> None:
         """Pose all people; takes effect with the next `mj_step` or `mj_forward`.
@@ -145,7 +151,7 @@ class _Writer:
         return f"""
 <mujoco>
   <compiler angle="radian" autolimits="true"/>
-  <option timestep="{TIME_STEP}" integrator="implicitfast" cone="elliptic" iterations="20"/>
+  <option timestep="{TIME_STEP}" integrator="implicitfast" cone="elliptic" impratio="10"/>
   <statistic extent="20" center="{_text(centre)}"/>
   <visual>
     <global offwidth="1920" offheight="1080"/>
@@ -254,44 +260,39 @@ class _Writer:
         return "".join(out)
 
     def _rack(self, rack: Rack) -> str:
-        place, bay_length = rack.footprint, rack.bay_length
-        depth, half = place.width, place.length / 2
-        out = []
-        for number, bay in enumerate(rack.bays):
-            label = ("shelf", self._object(f"{place.name}_bay{number + 1}"))
-            goods = ("goods", label[1])
-            out.append(
-                self._box(
-                    label,
-                    (bay.x, 0, PLINTH_HEIGHT / 2),
-                    (bay_length, depth - 0.04, PLINTH_HEIGHT),
-                    (0.30, 0.31, 0.33),
-                )
-            )
-            posts = [bay.x - bay_length / 2 + 0.04]
-            if number == len(rack.bays) - 1:
-                posts.append(bay.x + bay_length / 2 - 0.04)
-            for x in posts:
-                for y in (-depth / 2 + 0.04, depth / 2 - 0.04):
-                    size = (0.08, 0.08, rack.height)
-                    out.append(self._box(label, (x, y, rack.height / 2), size, rack.upright_rgb))
-            for level in rack.levels:
-                board = (bay_length, depth - 0.06, 0.03)
-                out.append(self._box(label, (bay.x, 0, level), board, (0.62, 0.58, 0.50)))
-                for y in (-depth / 2 + 0.02, depth / 2 - 0.02):
-                    beam = (bay_length - 0.08, 0.04, 0.1)
-                    out.append(self._box(label, (bay.x, y, level - 0.04), beam, rack.beam_rgb))
-            if bay.backed:
-                panel = (bay_length - 0.08, 0.02, rack.height - PLINTH_HEIGHT)
-                middle = (rack.height + PLINTH_HEIGHT) / 2
-                out.append(self._box(label, (bay.x, 0, middle), panel, (0.55, 0.57, 0.60)))
-            out += [self._part(goods, part) for part in bay.goods]
-        block = ("shelf", self._object(place.name))
-        shape = (
-            f'type="box" pos="0 0 {rack.height / 2}" size="{half} {depth / 2} {rack.height / 2}"'
-        )
-        out.append(self._geom(block, shape, solid=True, group=COLLISION_GROUP))
-        return _body(place, out)
+        place = rack.footprint
+        bays = [self._bay(rack, number) for number in range(len(rack.bays))]
+        label = ("shelf", self._object(place.name))
+        size = f"{place.length / 2} {place.width / 2} {rack.height / 2}"
+        shape = f'type="box" pos="0 0 {rack.height / 2}" size="{size}"'
+        solid = self._geom(label, shape, solid=True, group=COLLISION_GROUP)
+        return _body(place, [solid, *bays])
+
+    def _bay(self, rack: Rack, number: int) -> str:
+        """One bay, as bodies of its own: rays skip a body that is not in their direction."""
+        bay, length, depth = rack.bays[number], rack.bay_length, rack.footprint.width
+        label = ("shelf", self._object(f"{rack.footprint.name}_bay{number + 1}"))
+        plinth = (length, depth - 0.04, PLINTH_HEIGHT)
+        frame = [self._box(label, (0, 0, PLINTH_HEIGHT / 2), plinth, (0.30, 0.31, 0.33))]
+        posts = [-length / 2 + 0.04]
+        if number == len(rack.bays) - 1:
+            posts.append(length / 2 - 0.04)
+        sides = (-depth / 2 + 0.04, depth / 2 - 0.04)
+        for x, y in itertools.product(posts, sides):
+            size = (0.08, 0.08, rack.height)
+            frame.append(self._box(label, (x, y, rack.height / 2), size, rack.upright_rgb))
+        for level in rack.levels:
+            board = (length, depth - 0.06, 0.03)
+            frame.append(self._box(label, (0, 0, level), board, (0.62, 0.58, 0.50)))
+            for y in (-depth / 2 + 0.02, depth / 2 - 0.02):
+                beam = (length - 0.08, 0.04, 0.1)
+                frame.append(self._box(label, (0, y, level - 0.04), beam, rack.beam_rgb))
+        if bay.backed:
+            panel = (length - 0.08, 0.02, rack.height - PLINTH_HEIGHT)
+            middle = (0, 0, (rack.height + PLINTH_HEIGHT) / 2)
+            frame.append(self._box(label, middle, panel, (0.55, 0.57, 0.60)))
+        goods = [self._part(("goods", label[1]), part) for part in bay.goods]
+        return f'<frame pos="{bay.x} 0 0">{"".join(frame + goods)}</frame>'
 
     def _item(self, item: Item) -> str:
         place = item.footprint
@@ -356,7 +357,8 @@ class _Writer:
         out = [f'<body name="{person.name}" mocap="true">{solid}</body>']
         for limb in LIMBS:
             drawn = "".join(
-                self._geom(label, _primitive(shape, scale), shape.rgb) for shape in shapes[limb]
+                self._geom(label, _primitive(shape, scale), shape.rgb, group=PEOPLE_GROUP)
+                for shape in shapes[limb]
             )
             out.append(f'<body name="{person.name}_{limb}" mocap="true">{drawn}</body>')
         return "".join(out)
@@ -366,7 +368,8 @@ def _material(index: int, kind: str) -> str:
     """Reserve the texture of a surface: flat ones for the hall, cubes for boxes."""
     flat = index < 3
     tile = _FLOOR_TILE if index != 1 else _WALL_TILE
-    repeat = f'texrepeat="{1 / tile} {1 / tile}" texuniform="true"' if flat else ""
+    # MuJoCo counts repetitions per two metres.
+    repeat = f'texrepeat="{2 / tile} {2 / tile}" texuniform="true"' if flat else ""
     height = textures.SIZE * (1 if flat else 6)
     return (
         f'<texture name="surface_{index}" type="{"2d" if flat else "cube"}" builtin="flat"'

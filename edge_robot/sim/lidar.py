@@ -1,0 +1,95 @@
+"""The robot's ranging sensors: a 3D lidar and a planar scanner. Neither sees the robot itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.sim.gl import mujoco
+from edge_robot.sim.rays import cast
+from edge_robot.sim.world import World
+
+COLUMNS = 720
+"""Directions around the full circle, of both sensors."""
+
+
+class Lidar:
+    """A spinning 3D lidar: 16 beams over ±15°, 30 m.
+
+    A sweep is taken at one instant: there is no distortion by motion within it.
+
+    Args:
+        world: The world.
+        seed: Seed of the range noise.
+    """
+
+    BEAMS = 16
+    MIN_RANGE = 0.2
+    MAX_RANGE = 30.0
+    NOISE = 0.015
+    """Standard deviation of a range, m."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world = world
+        self._rng = np.random.default_rng((seed, 0x11DA))
+        self._rays = _fan(np.radians(np.linspace(-15.0, 15.0, self.BEAMS)))
+        self._site = world.model.site("lidar").id
+        # Reflectivity stands in for intensity: the brightness of what was hit.
+        self._brightness = world.model.geom_rgba[:, :3].mean(axis=1)
+
+    def sweep(self, data: mujoco.MjData) -> NDArray[np.float32]:
+        """Return the returns of one sweep: x, y, z in lidar_link, m, and intensity 0..100.
+
+        Directions without a return are left out; shape (n, 4), n ≤ 16·720.
+        """
+        rotation = data.site_xmat[self._site].reshape(3, 3)
+        origin = data.site_xpos[self._site]
+        hits = cast(self._world, data, origin, self._rays @ rotation.T, self.MAX_RANGE)
+        seen = (hits.geom >= 0) & (hits.distance >= self.MIN_RANGE)
+        ranges = hits.distance[seen] + self.NOISE * self._rng.normal(size=int(seen.sum()))
+        out = np.empty((len(ranges), 4), np.float32)
+        out[:, :3] = self._rays[seen] * ranges[:, None]
+        out[:, 3] = 100.0 * self._brightness[hits.geom[seen]]
+        return out
+
+
+class Scanner:
+    """A planar scanner: 720 ranges around the full circle from -π on, counter-clockwise, 25 m.
+
+    Args:
+        world: The world.
+        seed: Seed of the range noise.
+    """
+
+    MIN_RANGE = 0.1
+    MAX_RANGE = 25.0
+    NOISE = 0.01
+    """Standard deviation of a range, m."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world = world
+        self._rng = np.random.default_rng((seed, 0x5CA7))
+        self._rays = _fan(np.zeros(1))
+        self._site = world.model.site("scan").id
+
+    def scan(self, data: mujoco.MjData) -> NDArray[np.float32]:
+        """Return the ranges in scan_link, shape (720,), m; +inf where there is no return."""
+        rotation = data.site_xmat[self._site].reshape(3, 3)
+        origin = data.site_xpos[self._site]
+        hits = cast(self._world, data, origin, self._rays @ rotation.T, self.MAX_RANGE)
+        ranges = hits.distance + self.NOISE * self._rng.normal(size=COLUMNS)
+        missed = (hits.geom < 0) | (ranges < self.MIN_RANGE) | (ranges > self.MAX_RANGE)
+        return np.where(missed, np.inf, ranges).astype(np.float32)
+
+
+def _fan(elevations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return unit vectors for all elevations times all columns, shape (n, 3)."""
+    azimuth = np.arange(COLUMNS) * (2 * math.pi / COLUMNS) - math.pi
+    up = elevations[:, None]
+    rays = np.stack(
+        [np.cos(up) * np.cos(azimuth), np.cos(up) * np.sin(azimuth), np.sin(up) + 0 * azimuth],
+        axis=-1,
+    )
+    return rays.reshape(-1, 3)
