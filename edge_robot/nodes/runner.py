@@ -15,22 +15,22 @@ from edge_robot.errors import UserError
 def run(make_node: Callable[[], Node]) -> None:
     """Create one node, spin it until shutdown, and leave cleanly.
 
-    A `UserError` (in the constructor or in a callback) is printed as one line and ends the
-    process with status 2; SIGINT and SIGTERM end it with status 0.
+    A `UserError` (in the constructor, a callback or `destroy_node`) is printed as one line and
+    ends the process with status 2; SIGINT and SIGTERM end it with status 0.
     """
-    node: Node | None = None
     status = 0
     try:
         rclpy.init()
         node = make_node()
-        rclpy.spin(node)
+        try:
+            rclpy.spin(node)
+        finally:
+            node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         status = 2
     finally:
-        if node is not None:
-            node.destroy_node()
         rclpy.try_shutdown()
     sys.exit(status)
