@@ -22,6 +22,7 @@ setup(
     packages=find_packages(include=["edge_robot", "edge_robot.*"]),
     package_data={
         "edge_robot": ["py.typed"],
+        "edge_robot.standalone.interfaces": ["share/*/*/*"],
         "edge_robot.teleop": ["page/*"],
         "edge_robot.report": ["*.css"],
     },

@@ -121,7 +121,12 @@ class NodeParameters:
         """Declare several: `(name[, value[, descriptor]])` each, below `namespace` if not empty."""
         prefix = f"{namespace}." if namespace else ""
         return [
-            self.declare_parameter(prefix + item[0], *item[1:], ignore_override=ignore_override)
+            self.declare_parameter(
+                prefix + item[0],
+                item[1] if len(item) > 1 else None,
+                item[2] if len(item) > 2 else None,
+                ignore_override,
+            )
             for item in parameters
         ]
 
