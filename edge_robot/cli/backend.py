@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,16 +25,14 @@ def register(app: typer.Typer) -> None:
         threads: Annotated[int, typer.Option(help="threads one inference may use")] = 1,
     ) -> None:
         """Answer the Open Inference Protocol (gRPC) with a detector, until Ctrl-C."""
-        from edge_robot.fleet.backend.server import Backend
-        from edge_robot.perception.detector import Detector
+        from edge_robot.fleet.backend.serving import serve_detector
 
         # Blocked here and taken by sigwait: no handler can interrupt a request half answered.
         stop_signals = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
-        served = name or Path(model).stem
-        server = Backend(
-            served, lambda: Detector(model, min_score=min_score, threads=threads), host, port
+        server = serve_detector(
+            model, name=name, host=host, port=port, threads=threads, min_score=min_score
         )
-        print(f"fleet backend: model {served!r} on {host}:{server.port}", flush=True)
+        print(f"fleet backend: model {server.model!r} on {host}:{server.port}", flush=True)
         signal.sigwait(stop_signals)
         server.stop()

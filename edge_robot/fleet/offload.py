@@ -330,10 +330,11 @@ class OffloadEngine(Generic[In, Out]):
 
     def _measure(self, size: int, elapsed: float, response: Any) -> None:
         service = response.parameters[protocol.SERVICE_TIME].int64_param * 1e-6
-        round_trip = self._client.link.round_trip(0.5)
+        transfer = elapsed - service - self._client.link.round_trip(0.0)
         self._service.add(service)
         self._size.add(size)
-        self._seconds_per_byte.add(max(0.0, elapsed - service - round_trip) / size)
+        if transfer > 0.0:  # else too fast to be told from the round trip
+            self._seconds_per_byte.add(transfer / size)
 
     def _conclude(self, work: In, outcome: Answer[Out] | NoAnswer) -> None:
         if isinstance(outcome, NoAnswer) and self._task.local is not None:
@@ -367,7 +368,6 @@ class OffloadEngine(Generic[In, Out]):
     def status(self) -> Status:
         """Return the state of the link and of the work; only in the client's thread."""
         link = self._client.link
-        rate = self._seconds_per_byte.mean
         return Status(
             up=link.up,
             breaker=self._breaker.state,
@@ -376,7 +376,7 @@ class OffloadEngine(Generic[In, Out]):
             rtt_p50=link.round_trip(0.5),
             rtt_p95=link.round_trip(0.95),
             loss=link.loss,
-            bandwidth=1.0 / rate if rate > 0.0 else math.nan,
+            bandwidth=1.0 / self._seconds_per_byte.mean,
             offered=self._offered,
             answered=self._answered,
             late=self._late,

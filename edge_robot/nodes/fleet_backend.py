@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
-from edge_robot.fleet.backend.server import Backend
+from edge_robot.fleet.backend.serving import serve_detector
 from edge_robot.nodes.runner import run
-from edge_robot.perception.detector import Detector
 
 
 class FleetBackend(Node):
@@ -23,9 +21,8 @@ class FleetBackend(Node):
         host = self._parameter("host", "127.0.0.1", "address to listen on")
         port = self._parameter("port", 8001, "TCP port")
         threads = self._parameter("threads", 1, "threads one inference may use")
-        served = name or Path(model).stem
-        self._backend = Backend(served, lambda: Detector(model, threads=threads), host, port)
-        self.get_logger().info(f"model {served!r} on {host}:{self._backend.port}")
+        self._backend = serve_detector(model, name=name, host=host, port=port, threads=threads)
+        self.get_logger().info(f"model {self._backend.model!r} on {host}:{self._backend.port}")
 
     def destroy_node(self) -> None:
         """Stop the server, then leave the graph."""

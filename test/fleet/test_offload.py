@@ -28,7 +28,7 @@ from edge_robot.fleet.offload import (
     Task,
 )
 from edge_robot.perception.detections import Detections
-from edge_robot.sim.radio_link import RadioLink
+from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
 Engine = OffloadEngine[NDArray[np.uint8], Detections]
 
@@ -131,9 +131,28 @@ def test_an_answer_carries_where_it_comes_from(
     assert answer.stamp == robot.offered
     assert 0.0 < answer.age < 20.0
     assert answer.late == (answer.age > TASK.deadline)
+    wait_for(lambda: robot.last is not None and robot.last.answered == 1, "the count")
     assert robot.last is not None
-    wait_for(lambda: robot.last is not None and robot.last.bandwidth > 0.0, "a bandwidth")
-    assert robot.last.rtt_p50 > 0.0
+    assert 0.0 < robot.last.rtt_p50 <= robot.last.rtt_p95
+
+
+def test_bandwidth_is_measured_and_predicts_the_age_of_an_answer(
+    make_robot: Callable[..., Robot], backend: Backend
+) -> None:
+    bandwidth = 200_000.0
+    radio = RadioLink("127.0.0.1", 0, "127.0.0.1", backend.port, LinkQuality(bandwidth=bandwidth))
+    noise = np.random.default_rng(0).integers(0, 255, (180, 180, 3), dtype=np.uint8)
+    task = replace(TASK, encode=lambda image: encode_image(noise, MODEL, 90))
+    size = task.encode(noise).ByteSize()
+    robot = make_robot(radio.port, task=task)
+    for _ in range(3):
+        robot.ask_until_answered()
+    wait_for(lambda: robot.last is not None and robot.last.answered == 3, "the count")
+    assert robot.last is not None
+    assert 0.1 * bandwidth < robot.last.bandwidth < 1.5 * bandwidth
+    assert robot.engine.predicted_age(1.0) > 1.0 + 0.5 * size / bandwidth
+    robot.engine.close()
+    radio.close()
 
 
 def test_a_cut_in_mid_flight_is_noticed_and_survived(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -63,6 +64,7 @@ class Backend:
         port: TCP port; 0 for any free one.
 
     Attributes:
+        model: Name the model is served under.
         port: The port in use.
 
     Raises:
@@ -76,6 +78,8 @@ class Backend:
         host: str = "127.0.0.1",
         port: int = 8001,
     ) -> None:
+        _check_address(host, port)
+        self.model = model
         self._worker = ThreadPoolExecutor(
             1, thread_name_prefix="detector", initializer=yield_to_others
         )
@@ -92,19 +96,24 @@ class Backend:
         pb_grpc.add_GRPCInferenceServiceServicer_to_server(
             _Service(model, detector, self._worker), self._server
         )
-        try:
-            self.port: int = self._server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError as error:
-            raise UserError(
-                f"the fleet backend cannot listen on {host}:{port}: the port is taken or the "
-                "address is not of this machine; stop the other process or choose another port"
-            ) from error
+        self.port: int = self._server.add_insecure_port(f"{host}:{port}")
         self._server.start()
 
     def stop(self) -> None:
         """Refuse new requests, let running ones finish for a moment, and stop."""
         self._server.stop(grace=0.5).wait()
         self._worker.shutdown(cancel_futures=True)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Bind for a moment: gRPC would not say why it cannot, and writes to stderr by itself."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise UserError(
+            f"the fleet backend cannot listen on {host}:{port}: {error.strerror}; "
+            "stop the other process, or choose another port or an address of this machine"
+        ) from error
 
 
 class _Service(pb_grpc.GRPCInferenceServiceServicer):

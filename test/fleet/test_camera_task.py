@@ -1,0 +1,129 @@
+"""What the bridge makes of a backend's answer, sound or not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from lamp import MODEL, lamp_image
+from tritonclient.grpc import service_pb2 as pb
+
+from edge_robot.fleet import protocol
+from edge_robot.fleet.backend.codec import image_reader, response
+from edge_robot.fleet.camera_task import decode_detections, encode_image
+from edge_robot.fleet.offload import InvalidAnswerError
+from edge_robot.perception.detections import Detections
+
+FOUND = Detections(
+    np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]], np.float32),
+    np.array([0.9, 0.4], np.float32),
+    np.array([1, 0], np.int64),
+    ("box", "person"),
+)
+
+
+def answer(found: Detections = FOUND) -> Any:
+    return response(pb.ModelInferRequest(id="1"), found, MODEL, "1", "00", 1000)
+
+
+def test_request_and_answer_survive_the_way() -> None:
+    image = lamp_image()
+    request = encode_image(image, MODEL, 95)
+    decoded = image_reader(request)()
+    assert decoded.shape == image.shape
+    assert np.abs(decoded.astype(int) - image).mean() < 2.0
+
+    detections = decode_detections(answer(), 0.0)
+    assert np.array_equal(detections.boxes, FOUND.boxes)
+    assert np.array_equal(detections.scores, FOUND.scores)
+    assert detections.labels == ["person", "box"]
+    assert decode_detections(answer(), 0.5).labels == ["person"]
+
+
+def drop(name: str) -> Callable[[Any], None]:
+    def change(message: Any) -> None:
+        index = [output.name for output in message.outputs].index(name)
+        del message.outputs[index]
+        del message.raw_output_contents[index]
+
+    return change
+
+
+def replace_values(tensor: protocol.Tensor, values: np.ndarray) -> Callable[[Any], None]:
+    def change(message: Any) -> None:
+        index = [output.name for output in message.outputs].index(tensor.name)
+        message.raw_output_contents[index] = values.tobytes()
+
+    return change
+
+
+BOXES = FOUND.boxes
+WRONG: dict[str, tuple[Callable[[Any], None], str]] = {
+    "no boxes": (drop("boxes"), "'boxes' is missing"),
+    "no names": (drop("class_names"), "'class_names' is missing"),
+    "nothing at all": (lambda m: m.Clear(), "missing"),
+    "contents missing": (lambda m: m.raw_output_contents.pop(), "raw contents"),
+    "type": (lambda m: setattr(m.outputs[0], "datatype", "FP64"), "FP64"),
+    "width": (lambda m: m.outputs[0].shape.__setitem__(1, 5), r"\[2, 5\]"),
+    "rank": (lambda m: m.outputs[0].shape.append(1), r"\[2, 4, 1\]"),
+    "negative": (lambda m: m.outputs[0].shape.__setitem__(0, -1), r"\[-1, 4\]"),
+    "longer than its bytes": (lambda m: m.outputs[0].shape.__setitem__(0, 3), "32 bytes"),
+    "NaN box": (replace_values(protocol.BOXES, BOXES * np.float32(np.nan)), "finite"),
+    "box inside out": (replace_values(protocol.BOXES, -BOXES), "area"),
+    "NaN score": (replace_values(protocol.SCORES, np.full(2, np.nan, "<f4")), "score"),
+    "score": (replace_values(protocol.SCORES, np.array([0.5, 1.5], "<f4")), "score"),
+    "class": (replace_values(protocol.CLASS_IDS, np.array([0, 2], "<i8")), "class"),
+    "names": (replace_values(protocol.CLASS_NAMES, np.array([99], "<u4")), "past the end"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_answer_is_rejected_with_its_reason(name: str) -> None:
+    change, reason = WRONG[name]
+    message = answer()
+    change(message)
+    with pytest.raises(InvalidAnswerError, match=reason):
+        decode_detections(message, 0.0)
+
+
+def test_counts_must_agree() -> None:
+    message = answer()
+    message.outputs[1].shape[0] = 1
+    message.raw_output_contents[1] = FOUND.scores[:1].tobytes()
+    with pytest.raises(InvalidAnswerError, match="2 boxes, 1 scores"):
+        decode_detections(message, 0.0)
+
+
+def test_fuzzed_answers_are_sound_or_rejected() -> None:
+    rng = random.Random(3)
+    good = answer().SerializeToString()
+    rejected = 0
+    for _ in range(2000):
+        data = bytearray(good)
+        for _ in range(rng.randint(1, 6)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        try:
+            message = pb.ModelInferResponse.FromString(bytes(data))
+        except Exception:  # protobuf's DecodeError: gRPC reports it before the task sees it
+            continue
+        try:
+            detections = decode_detections(message, 0.0)
+        except InvalidAnswerError:
+            rejected += 1
+            continue
+        assert np.isfinite(detections.boxes).all()
+        assert np.all(detections.boxes[:, 2:] > detections.boxes[:, :2])
+        assert np.all((detections.scores >= 0.0) & (detections.scores <= 1.0))
+        assert len(detections.labels) == len(detections) == len(detections.boxes)
+    assert rejected > 100
+
+
+def test_bytes_tensors_are_packed_as_the_protocol_says() -> None:
+    assert protocol.pack_bytes([b"ab", b""]) == b"\x02\0\0\0ab\0\0\0\0"
+    assert protocol.unpack_bytes(b"\x02\0\0\0ab\0\0\0\0") == [b"ab", b""]
+    for broken in (b"\x02\0\0", b"\x02\0\0\0a"):
+        with pytest.raises(ValueError):
+            protocol.unpack_bytes(broken)
