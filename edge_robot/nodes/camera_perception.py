@@ -34,7 +34,7 @@ class CameraPerception(Node):
             model, min_score=min_score if min_score >= 0.0 else None, threads=threads
         )
         self._detector.warm_up()
-        self._dropped = 0
+        self.dropped = 0
         self._reporter = DeadlineReporter(self, stages.CAMERA_PERCEPTION)
         self._publisher = self.create_publisher(
             Detection2DArray,
@@ -57,9 +57,9 @@ class CameraPerception(Node):
         try:
             pixels = image_to_bgr(image)
         except ValueError as error:
-            self._dropped += 1
+            self.dropped += 1
             self.get_logger().error(
-                f"{error}; {self._dropped} frame(s) dropped so far", throttle_duration_sec=5.0
+                f"{error}; {self.dropped} frame(s) dropped so far", throttle_duration_sec=5.0
             )
             return
         with self._reporter.measure(image.header.stamp) as stage_run:

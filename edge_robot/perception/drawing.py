@@ -37,7 +37,7 @@ def draw_box(
     thickness = max(1, round(max(height, width) / 500))
     scale = max(0.4, max(height, width) / 1600)
     x1, y1, x2, y2 = (round(value) for value in box)
-    cv2.rectangle(image, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, thickness)
     font = cv2.FONT_HERSHEY_SIMPLEX
     (text_width, text_height), baseline = cv2.getTextSize(label, font, scale, thickness)
     tab = text_height + baseline + 2

@@ -152,7 +152,7 @@ def recognise(
         return None
     channels = 5 + len(COCO_CLASSES)
     if output_shape == (1, len(grid(width, height, YOLOX_STRIDES)), channels):
-        return ModelCard("yolox", COCO_CLASSES, width, height, nms_iou=0.45)
+        return ModelCard("yolox", COCO_CLASSES, width, height, score_threshold=0.3, nms_iou=0.45)
     if len(output_shape) == 4 and output_shape[:2] == (1, channels):
         return ModelCard(
             "fastestdet",
@@ -161,6 +161,7 @@ def recognise(
             height,
             resize="stretch",
             std=(255.0, 255.0, 255.0),
+            score_threshold=0.3,
             nms_iou=0.45,
         )
     return None

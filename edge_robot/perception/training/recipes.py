@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edge_robot.errors import UserError
@@ -47,6 +48,8 @@ class Recipe:
         width: Input width, px.
         height: Input height, px.
         steps: Batches it is trained on.
+        refines: Recipe of the same shape whose weights it starts from: what is learnt at one
+            resolution is most of what another needs.
         about: What it is for.
     """
 
@@ -54,19 +57,16 @@ class Recipe:
     width: int
     height: int
     steps: int
+    refines: str | None
     about: str
 
 
+_SHAPE = Shape((16, 32), (64, 96, 128), (2, 2, 2, 2), 64)
+
 RECIPES = {
-    "warehouse_edge": Recipe(
-        Shape((16, 32), (64, 96, 128), (2, 2, 2, 2), 64), 320, 240, 6000, "onboard detector"
-    ),
+    "warehouse_edge": Recipe(_SHAPE, 320, 240, 3000, None, "onboard detector"),
     "warehouse_fleet": Recipe(
-        Shape((24, 48), (80, 128, 160), (2, 2, 2, 2), 80),
-        480,
-        360,
-        3000,
-        "fleet backend's detector",
+        _SHAPE, 480, 360, 1000, "warehouse_edge", "the fleet backend's detector"
     ),
 }
 
@@ -108,7 +108,7 @@ def make(
     calibration = _images("calibration", 20, work, report)
     scoring = _images("scoring", scoring_worlds, work, report)
 
-    start = time.monotonic()
+    started = time.monotonic()
     network = train(
         training,
         recipe.shape,
@@ -116,10 +116,12 @@ def make(
         recipe.height,
         steps=steps,
         seed=seed,
+        start=None if recipe.refines is None else _weights(recipe.refines, work),
         report=lambda p: report(
-            f"step {p.step}/{p.steps}: loss {p.loss:.3f}, {time.monotonic() - start:.0f} s"
+            f"step {p.step}/{p.steps}: loss {p.loss:.3f}, {time.monotonic() - started:.0f} s"
         ),
     )
+    torch.save(network.state_dict(), work / f"{name}.pt")
     full, small = work / f"{name}_fp32.onnx", work / f"{name}_int8.onnx"
     export_onnx(network, recipe.width, recipe.height, full)
     card = ModelCard(
@@ -194,6 +196,14 @@ def measure(detector: Detector, scoring: Dataset) -> dict[str, Any]:
         },
         "latency_ms": round(1e3 * float(np.median(elapsed)), 1),
     }
+
+
+def _weights(name: str, work: Path) -> dict[str, torch.Tensor]:
+    """Return the weights an earlier run has left."""
+    path = work / f"{name}.pt"
+    if not path.is_file():
+        raise UserError(f"no weights {path} to start from; run `edge-robot train {name}` first")
+    return torch.load(path, weights_only=True)
 
 
 def _images(purpose: str, worlds: int, work: Path, report: Report) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from edge_robot.perception.training.network import STRIDES, Detector, Shape
 
 _BATCH = 16
 _PEAK_RATE = 2e-3
+_REFINING_RATE = 5e-4
 _WARM_UP = 300  # steps
 _WEIGHT_DECAY = 0.02
 _PLAIN_END = 0.1
@@ -49,6 +50,7 @@ def train(
     *,
     steps: int,
     seed: int,
+    start: Mapping[str, Tensor] | None,
     report: Callable[[Progress], None],
 ) -> Detector:
     """Train a network and return the moving average of its weights.
@@ -60,12 +62,16 @@ def train(
         height: Input height, px.
         steps: Batches of 16 images.
         seed: Of weights, order and augmentation.
+        start: Weights to refine, at a lower rate; None for random ones.
         report: Called every 100 steps.
     """
     torch.manual_seed(seed)
     network = Detector(shape, len(dataset.classes)).to(memory_format=torch.channels_last)
+    if start is not None:
+        network.load_state_dict(start)
     average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(_groups(network), lr=_PEAK_RATE)
+    peak = _PEAK_RATE if start is None else _REFINING_RATE
+    optimiser = torch.optim.AdamW(_groups(network), lr=peak)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     cells = torch.from_numpy(grid(width, height, STRIDES))
     losses: list[float] = []
