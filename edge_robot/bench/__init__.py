@@ -1,0 +1,1 @@
+"""Benchmarks: each measures one thing and returns figures for a table and for JSON."""

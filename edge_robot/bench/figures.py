@@ -1,0 +1,37 @@
+"""Figures every benchmark reports in the same way."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def percentiles(durations: list[float]) -> dict[str, float]:
+    """Return p50 and p99 in ms, and their count, of durations in s."""
+    p50, p99 = np.percentile(durations, [50, 99]) * 1e3
+    return {"p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3), "runs": len(durations)}
+
+
+def timed(work: Callable[[], Any], runs: int, warm_up: int = 5) -> dict[str, float]:
+    """Run `work` and return the percentiles of its wall-clock time."""
+    durations = []
+    for run in range(warm_up + runs):
+        start = time.perf_counter()
+        work()
+        if run >= warm_up:
+            durations.append(time.perf_counter() - start)
+    return percentiles(durations)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were measured on; absolute times mean nothing without it."""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
