@@ -42,6 +42,9 @@ class Writer:
                 f"creating a writer of {topic}",
             )
         self.guid = entity_guid(self.handle)
+        instance = ct.c_uint64()
+        check(lib.get_instance_handle(self.handle, ct.byref(instance)), "reading a handle")
+        self.instance_handle = instance.value
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send one sample.

@@ -11,6 +11,8 @@ from typing import Any
 
 from cyclonedds.internal import DDS, dds_c_t
 
+S_TO_NS = 1_000_000_000
+
 INFINITE = (1 << 63) - 1
 """A duration without end, ns."""
 
@@ -21,6 +23,8 @@ OFFERED_INCOMPATIBLE_QOS = 1 << 3
 REQUESTED_INCOMPATIBLE_QOS = 1 << 4
 LIVELINESS_LOST = 1 << 9
 LIVELINESS_CHANGED = 1 << 10
+PUBLICATION_MATCHED = 1 << 11
+SUBSCRIPTION_MATCHED = 1 << 12
 
 ANY_STATE = 0x7F
 """Mask of all sample, view and instance states."""
@@ -47,6 +51,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dds_delete": (ct.c_int32, [_entity]),
     "dds_set_status_mask": (ct.c_int32, [_entity, ct.c_uint32]),
     "dds_take_status": (ct.c_int32, [_entity, ct.POINTER(ct.c_uint32), ct.c_uint32]),
+    "dds_get_instance_handle": (ct.c_int32, [_entity, ct.POINTER(ct.c_uint64)]),
     "dds_get_guid": (ct.c_int32, [_entity, ct.POINTER(dds_c_t.guid)]),
     "dds_get_matched_subscriptions": (
         ct.c_int32,

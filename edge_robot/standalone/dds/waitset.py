@@ -33,7 +33,7 @@ class WaitSet:
         lib.waitset_detach(self._handle, entity)
 
     def wake(self) -> None:
-        """Make the running `wait`, or the next one, return."""
+        """Make the running `wait`, or the next one, return; harmless on a closed set."""
         lib.set_guardcondition(self._guard, True)
 
     def wait(self, timeout: int) -> list[int]:

@@ -48,43 +48,22 @@ def _type_description(kind: FieldType) -> dict[str, Any]:
     }
 
 
-def _describe(name: str, fields: list[tuple[str, FieldType]]) -> dict[str, Any]:
-    return {
-        "type_name": name,
-        "fields": [{"name": field, "type": _type_description(kind)} for field, kind in fields],
-    }
-
-
-def _fields(name: str) -> list[tuple[str, FieldType]]:
-    """Return a message's fields; ROS 2 describes a service as a message of three."""
-    if "/srv/" not in name or name.endswith(("_Request", "_Response", "_Event")):
-        if name.endswith("_Event"):
-            service = name.removesuffix("_Event")
-            return [
-                ("info", FieldType("service_msgs/msg/ServiceEventInfo")),
-                ("request", FieldType(f"{service}_Request", sequence=True, bound=1)),
-                ("response", FieldType(f"{service}_Response", sequence=True, bound=1)),
-            ]
-        return [(field.name, field.type) for field in interfaces().message(name).fields]
-    return [
-        ("request_message", FieldType(f"{name}_Request")),
-        ("response_message", FieldType(f"{name}_Response")),
-        ("event_message", FieldType(f"{name}_Event")),
-    ]
-
-
 @cache
 def type_hash(name: str) -> str:
-    """Return the RIHS01 hash of `package/msg/Name` or `package/srv/Name`."""
+    """Return the RIHS01 hash of `package/msg/Name`, or of a service's `…_Request`, `…_Response`."""
     referenced: dict[str, dict[str, Any]] = {}
 
     def collect(kind_name: str) -> dict[str, Any]:
-        fields = _fields(kind_name)
-        for _, kind in fields:
+        fields = interfaces().message(kind_name).fields
+        for kind in (field.type for field in fields):
             if not kind.is_primitive and kind.base not in referenced:
-                referenced[kind.base] = {}
                 referenced[kind.base] = collect(kind.base)
-        return _describe(kind_name, fields)
+        return {
+            "type_name": kind_name,
+            "fields": [
+                {"name": field.name, "type": _type_description(field.type)} for field in fields
+            ],
+        }
 
     described = {
         "type_description": collect(name),

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from edge_robot.standalone.dds.graph import Graph
 from edge_robot.standalone.dds.participant import Participant, domain_id
 from edge_robot.standalone.rclpy.arguments import RosArguments, parse_arguments
 from edge_robot.standalone.rclpy.exceptions import NotInitializedException
@@ -31,6 +32,7 @@ class Context:
         self._lock = threading.RLock()
         self._ok = False
         self._participant: Participant | None = None
+        self._graph: Graph | None = None
         self._callbacks: list[Callable[[], object]] = []
         self._waiting: weakref.WeakSet[Waiting] = weakref.WeakSet()
         self._domain = 0
@@ -83,6 +85,14 @@ class Context:
                 self._participant = Participant(self._domain, self.arguments.enclave)
             return self._participant
 
+    @property
+    def graph(self) -> Graph:
+        """The nodes of the domain, as far as they are known."""
+        with self._lock:
+            if self._graph is None:
+                self._graph = Graph(self.participant)
+            return self._graph
+
     def on_shutdown(self, callback: Callable[[], object]) -> None:
         """Call something when the context is shut down.
 
@@ -120,6 +130,7 @@ class Context:
             if self._participant is not None:
                 self._participant.close()
                 self._participant = None
+                self._graph = None
 
     def shutdown(self) -> None:
         """Stop what is spinning and leave the DDS domain.

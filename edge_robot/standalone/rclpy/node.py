@@ -6,6 +6,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.standalone.dds.endpoints import Reader, Writer
+from edge_robot.standalone.dds.naming import ros_service_name, ros_topic_name, ros_type_name
 from edge_robot.standalone.rclpy import names
 from edge_robot.standalone.rclpy.arguments import ParameterOverride, parse_arguments
 from edge_robot.standalone.rclpy.callback_groups import (
@@ -13,6 +15,7 @@ from edge_robot.standalone.rclpy.callback_groups import (
     MutuallyExclusiveCallbackGroup,
     ReentrantCallbackGroup,
 )
+from edge_robot.standalone.rclpy.client import Client
 from edge_robot.standalone.rclpy.clock import Clock, ROSClock
 from edge_robot.standalone.rclpy.context import Context, get_default_context
 from edge_robot.standalone.rclpy.duration import S_TO_NS
@@ -25,10 +28,20 @@ from edge_robot.standalone.rclpy.logging import Logger, get_logger
 from edge_robot.standalone.rclpy.node_parameters import NodeParameters
 from edge_robot.standalone.rclpy.parameter import Parameter
 from edge_robot.standalone.rclpy.publisher import Publisher
-from edge_robot.standalone.rclpy.qos import QoSProfile, as_profile
+from edge_robot.standalone.rclpy.qos import (
+    QoSProfile,
+    as_profile,
+    qos_profile_services_default,
+)
+from edge_robot.standalone.rclpy.service import Service
 from edge_robot.standalone.rclpy.subscription import Subscription
 from edge_robot.standalone.rclpy.time_source import TimeSource
 from edge_robot.standalone.rclpy.timer import Rate, Timer
+from edge_robot.standalone.rclpy.topic_endpoint_info import (
+    TopicEndpointInfo,
+    TopicEndpointTypeEnum,
+    topic_endpoints,
+)
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executable, Executor
@@ -104,7 +117,10 @@ class Node(NodeParameters):
         self.executables: list[Executable] = []
         self._publishers: list[Publisher] = []
         self._subscriptions: list[Subscription] = []
+        self._services: list[Service] = []
+        self._clients: list[Client] = []
         self._timers: list[Timer] = []
+        self._entities = self._context.graph.add_node(self._namespace, self._name)
         self._default_callback_group: CallbackGroup = MutuallyExclusiveCallbackGroup()
         self.clock_callback_group: CallbackGroup = ReentrantCallbackGroup()
         self._clock = ROSClock()
@@ -175,6 +191,16 @@ class Node(NodeParameters):
         return list(self._subscriptions)
 
     @property
+    def services(self) -> list[Service]:
+        """Its services."""
+        return list(self._services)
+
+    @property
+    def clients(self) -> list[Client]:
+        """Its clients."""
+        return list(self._clients)
+
+    @property
     def timers(self) -> list[Timer]:
         """Its timers."""
         return list(self._timers)
@@ -190,6 +216,23 @@ class Node(NodeParameters):
         return names.resolve_name(service, self._name, self._namespace, remaps, is_service=True)
 
     # What it is made of.
+
+    def _announce(self, writer: Writer | None, reader: Reader | None) -> None:
+        """Tell the other participants of new endpoints of this node."""
+        if writer is not None:
+            self._entities.writers.append(writer.guid)
+        if reader is not None:
+            self._entities.readers.append(reader.guid)
+        self._context.graph.announce()
+
+    def _take_back(self, writer: Writer | None, reader: Reader | None) -> None:
+        """Tell the other participants that endpoints are about to end."""
+        if writer is not None:
+            self._entities.writers.remove(writer.guid)
+        if reader is not None:
+            self._entities.readers.remove(reader.guid)
+        if self._context.ok():
+            self._context.graph.announce()
 
     def _add(self, executable: Any, group: CallbackGroup) -> None:
         group.add_entity(executable)
@@ -249,6 +292,7 @@ class Node(NodeParameters):
             self._logger,
         )
         self._publishers.append(publisher)
+        self._announce(publisher.writer, None)
         self._add(publisher.event_handler, group)
         return publisher
 
@@ -289,9 +333,67 @@ class Node(NodeParameters):
             self._logger,
         )
         self._subscriptions.append(subscription)
+        self._announce(None, subscription.reader)
         self._add(subscription, group)
         self._add(subscription.event_handler, group)
         return subscription
+
+    def create_service(
+        self,
+        srv_type: Any,
+        srv_name: str,
+        callback: Callable[[Any, Any], Any],
+        *,
+        qos_profile: QoSProfile = qos_profile_services_default,
+        callback_group: CallbackGroup | None = None,
+    ) -> Service:
+        """Create a service.
+
+        Args:
+            srv_type: Service class.
+            srv_name: Name; relative and private names are resolved, renamings applied.
+            callback: Called with a request and a response to fill in; returns the response.
+            qos_profile: Contract of both directions.
+            callback_group: Decides when callbacks may run.
+        """
+        group = callback_group or self._default_callback_group
+        service = Service(
+            self._participant,
+            srv_type,
+            self.resolve_service_name(srv_name),
+            callback,
+            group,
+            qos_profile,
+            self._logger,
+        )
+        self._services.append(service)
+        self._announce(service.endpoints.writer, service.endpoints.reader)
+        self._add(service, group)
+        return service
+
+    def create_client(
+        self,
+        srv_type: Any,
+        srv_name: str,
+        *,
+        qos_profile: QoSProfile = qos_profile_services_default,
+        callback_group: CallbackGroup | None = None,
+    ) -> Client:
+        """Create a client of a service; arguments as for `create_service`."""
+        group = callback_group or self._default_callback_group
+        client = Client(
+            self._context,
+            self._participant,
+            srv_type,
+            self.resolve_service_name(srv_name),
+            group,
+            qos_profile,
+            self._logger,
+        )
+        self._clients.append(client)
+        self._announce(client.endpoints.writer, client.endpoints.reader)
+        self._add(client, group)
+        return client
 
     def create_timer(
         self,
@@ -344,11 +446,27 @@ class Node(NodeParameters):
 
     def destroy_publisher(self, publisher: Publisher) -> bool:
         """End a publisher; False if it is not this node's."""
+        if publisher in self._publishers:
+            self._take_back(publisher.writer, None)
         return self._destroy(publisher, self._publishers)
 
     def destroy_subscription(self, subscription: Subscription) -> bool:
         """End a subscription; False if it is not this node's."""
+        if subscription in self._subscriptions:
+            self._take_back(None, subscription.reader)
         return self._destroy(subscription, self._subscriptions)
+
+    def destroy_service(self, service: Service) -> bool:
+        """End a service; False if it is not this node's."""
+        if service in self._services:
+            self._take_back(service.endpoints.writer, service.endpoints.reader)
+        return self._destroy(service, self._services)
+
+    def destroy_client(self, client: Client) -> bool:
+        """End a client; False if it is not this node's."""
+        if client in self._clients:
+            self._take_back(client.endpoints.writer, client.endpoints.reader)
+        return self._destroy(client, self._clients)
 
     def destroy_timer(self, timer: Timer) -> bool:
         """End a timer; False if it is not this node's."""
@@ -370,12 +488,72 @@ class Node(NodeParameters):
     def destroy_node(self) -> None:
         """End everything the node is made of, and the node."""
         self.executor = None
-        for publisher in self.publishers:
-            self.destroy_publisher(publisher)
-        for subscription in self.subscriptions:
-            self.destroy_subscription(subscription)
-        for timer in self.timers:
-            self.destroy_timer(timer)
+        self._entities.readers.clear()
+        self._entities.writers.clear()
+        if self._context.ok():
+            self._context.graph.remove_node(self._entities)
+        kinds: tuple[list[Any], ...] = (
+            self._publishers,
+            self._subscriptions,
+            self._services,
+            self._clients,
+            self._timers,
+        )
+        for kind in kinds:
+            for entity in list(kind):
+                self._destroy(entity, kind)
+
+    # The graph.
+
+    def get_node_names(self) -> list[str]:
+        """Return the names of all nodes known."""
+        return [name for name, _ in self.get_node_names_and_namespaces()]
+
+    def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
+        """Return name and namespace of all nodes known."""
+        return [(node.name, node.namespace) for node in self._context.graph.nodes()]
+
+    def get_fully_qualified_node_names(self) -> list[str]:
+        """Return the full names of all nodes known."""
+        return [f"{node.namespace.rstrip('/')}/{node.name}" for node in self._context.graph.nodes()]
+
+    def get_topic_names_and_types(self) -> list[tuple[str, list[str]]]:
+        """Return all topics known, with the types found on them."""
+        types: dict[str, set[str]] = {}
+        graph = self._context.graph
+        for endpoint in [*graph.writers(), *graph.readers()]:
+            name = ros_topic_name(endpoint.topic_name)
+            if name is not None:
+                types.setdefault(name, set()).add(ros_type_name(endpoint.type_name))
+        return [(name, sorted(found)) for name, found in sorted(types.items())]
+
+    def get_service_names_and_types(self) -> list[tuple[str, list[str]]]:
+        """Return all services known, with their types."""
+        types: dict[str, set[str]] = {}
+        for endpoint in self._context.graph.readers():
+            name = ros_service_name(endpoint.topic_name)
+            if name is not None and endpoint.topic_name.startswith("rq/"):
+                kind = ros_type_name(endpoint.type_name).removesuffix("_Request")
+                types.setdefault(name, set()).add(kind)
+        return [(name, sorted(found)) for name, found in sorted(types.items())]
+
+    def get_publishers_info_by_topic(self, topic_name: str) -> list[TopicEndpointInfo]:
+        """Return who publishes on a topic."""
+        topic = self.resolve_topic_name(topic_name)
+        return topic_endpoints(self._context.graph, topic, TopicEndpointTypeEnum.PUBLISHER)
+
+    def get_subscriptions_info_by_topic(self, topic_name: str) -> list[TopicEndpointInfo]:
+        """Return who subscribes to a topic."""
+        topic = self.resolve_topic_name(topic_name)
+        return topic_endpoints(self._context.graph, topic, TopicEndpointTypeEnum.SUBSCRIPTION)
+
+    def count_publishers(self, topic_name: str) -> int:
+        """Return how many publish on a topic."""
+        return len(self.get_publishers_info_by_topic(topic_name))
+
+    def count_subscribers(self, topic_name: str) -> int:
+        """Return how many subscribe to a topic."""
+        return len(self.get_subscriptions_info_by_topic(topic_name))
 
     def __enter__(self) -> Node:
         return self

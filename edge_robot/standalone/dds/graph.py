@@ -1,0 +1,142 @@
+"""Which node has which endpoints: what `ros_discovery_info` carries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_robot.standalone.dds.discovery import Discovery
+from edge_robot.standalone.dds.endpoints import Reader, Writer
+from edge_robot.standalone.dds.naming import type_name
+from edge_robot.standalone.dds.participant import Participant
+from edge_robot.standalone.dds.qos import DdsQos
+from edge_robot.standalone.interfaces.codec import CdrError, codec
+from edge_robot.standalone.interfaces.message import message_class
+
+TOPIC = "ros_discovery_info"
+_TYPE = "rmw_dds_common/msg/ParticipantEntitiesInfo"
+
+_HISTORY = 1000
+"""Updates of other participants kept until someone asks for the graph."""
+
+
+@dataclass
+class NodeEntities:
+    """A node and the GUIDs of its endpoints."""
+
+    namespace: str
+    name: str
+    readers: list[bytes] = field(default_factory=list)
+    writers: list[bytes] = field(default_factory=list)
+
+
+class Graph:
+    """Tells other participants of this one's nodes, and knows theirs.
+
+    Others' announcements are only looked at when someone asks.
+    """
+
+    def __init__(self, participant: Participant) -> None:
+        message_type = message_class(_TYPE)
+        self._codec = codec(message_type)
+        self._message_type = message_type
+        self._entities_type = message_class("rmw_dds_common/msg/NodeEntitiesInfo")
+        self._gid_type = message_class("rmw_dds_common/msg/Gid")
+        self._participant = participant
+        self._own: list[NodeEntities] = []
+        self._others: dict[bytes, list[NodeEntities]] = {}
+        self._lock = threading.RLock()
+        self._discovery: Discovery | None = None
+        dds_type = type_name(_TYPE)
+        latched = DdsQos(depth=1, transient_local=True)
+        self._writer = Writer(participant, TOPIC, dds_type, latched)
+        self._reader = Reader(
+            participant,
+            TOPIC,
+            dds_type,
+            DdsQos(depth=_HISTORY, transient_local=True, ignore_local=True),
+        )
+
+    # This participant's nodes.
+
+    def add_node(self, namespace: str, name: str) -> NodeEntities:
+        """Announce a node; change what is returned, then call `announce`."""
+        entities = NodeEntities(namespace, name)
+        with self._lock:
+            self._own.append(entities)
+        self.announce()
+        return entities
+
+    def remove_node(self, entities: NodeEntities) -> None:
+        """Take a node back."""
+        with self._lock:
+            self._own.remove(entities)
+        self.announce()
+
+    def announce(self) -> None:
+        """Tell the other participants how things are."""
+        with self._lock:
+            info = self._message_type(
+                gid=self._gid(self._participant.guid),
+                node_entities_info_seq=[
+                    self._entities_type(
+                        node_namespace=entities.namespace,
+                        node_name=entities.name,
+                        reader_gid_seq=[self._gid(guid) for guid in entities.readers],
+                        writer_gid_seq=[self._gid(guid) for guid in entities.writers],
+                    )
+                    for entities in self._own
+                ],
+            )
+            self._writer.write(self._codec.write(info))
+
+    def _gid(self, guid: bytes) -> Any:
+        gid = self._gid_type()
+        gid.data[: len(guid)] = list(guid)
+        return gid
+
+    # Everybody's.
+
+    def nodes(self) -> list[NodeEntities]:
+        """Return all nodes known, this participant's first."""
+        with self._lock:
+            self._listen()
+            # A participant that was killed cannot take its nodes back.
+            alive = {guid[:12] for guid in self._participants()}
+            self._others = {guid: on for guid, on in self._others.items() if guid[:12] in alive}
+            return [*self._own, *(node for nodes in self._others.values() for node in nodes)]
+
+    def writers(self) -> list[Any]:
+        """Return all writers as `cyclonedds.builtin_types.DcpsEndpoint`."""
+        return self._discovered().writers()
+
+    def readers(self) -> list[Any]:
+        """Return all readers as `cyclonedds.builtin_types.DcpsEndpoint`."""
+        return self._discovered().readers()
+
+    def _discovered(self) -> Discovery:
+        with self._lock:
+            if self._discovery is None:
+                self._discovery = Discovery(self._participant)
+            return self._discovery
+
+    def _participants(self) -> Iterable[bytes]:
+        return (writer.participant_key.bytes for writer in self.writers())
+
+    def _listen(self) -> None:
+        while (sample := self._reader.take()) is not None:
+            try:
+                info = self._codec.read(sample[0])
+            except CdrError:
+                continue  # not ours to mend: the announcement of another implementation
+            self._others[bytes(info.gid.data[:16])] = [
+                NodeEntities(
+                    entities.node_namespace,
+                    entities.node_name,
+                    [bytes(gid.data[:16]) for gid in entities.reader_gid_seq],
+                    [bytes(gid.data[:16]) for gid in entities.writer_gid_seq],
+                )
+                for entities in info.node_entities_info_seq
+            ]

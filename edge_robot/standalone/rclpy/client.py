@@ -1,0 +1,136 @@
+"""Clients of services."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edge_robot.standalone.dds.participant import Participant
+from edge_robot.standalone.dds.services import ClientEndpoints
+from edge_robot.standalone.interfaces.codec import CdrError, codec
+from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
+from edge_robot.standalone.rclpy.context import Context
+from edge_robot.standalone.rclpy.logging import Logger
+from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos
+from edge_robot.standalone.rclpy.service import service_hashes
+from edge_robot.standalone.rclpy.task import Future
+
+if TYPE_CHECKING:
+    from edge_robot.standalone.rclpy.executors import Executor
+
+
+class Client:
+    """Sends requests to a service. Made by `Node.create_client`."""
+
+    def __init__(
+        self,
+        context: Context,
+        participant: Participant,
+        srv_type: Any,
+        srv_name: str,
+        callback_group: CallbackGroup,
+        qos_profile: QoSProfile,
+        logger: Logger,
+    ) -> None:
+        self.context = context
+        self.srv_type = srv_type
+        self.srv_name = srv_name
+        self.callback_group = callback_group
+        self.qos_profile = qos_profile
+        self._logger = logger
+        self._write = codec(srv_type.Request).write
+        self._read = codec(srv_type.Response).read
+        self._pending: dict[int, Future] = {}
+        self._executor: Executor | None = None
+        self.endpoints = ClientEndpoints(
+            participant, srv_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
+        )
+
+    @property
+    def service_name(self) -> str:
+        """Fully qualified name of the service."""
+        return self.srv_name
+
+    def service_is_ready(self) -> bool:
+        """Return whether a service with this name and type is there."""
+        return self.endpoints.server_is_available()
+
+    def wait_for_service(self, timeout_sec: float | None = None) -> bool:
+        """Wait until the service is there; False on time-out or shutdown."""
+        return self.endpoints.wait_for_server(
+            timeout_sec, self.context.ok, self.context.add_waiting
+        )
+
+    def call_async(self, request: Any) -> Future:
+        """Send a request; return the future of its response.
+
+        Raises:
+            TypeError: the request is not of the service's request type.
+        """
+        if not isinstance(request, self.srv_type.Request):
+            raise TypeError(f"Expected {self.srv_type.Request}, got {type(request)}")
+        future = Future(executor=self._executor)
+
+        def remember(number: int) -> None:
+            self._pending[number] = future
+
+        number = self.endpoints.request(self._write(request), remember)
+
+        def forget(_: Future) -> None:
+            self._pending.pop(number, None)
+
+        future.add_done_callback(forget)
+        return future
+
+    def call(self, request: Any, timeout_sec: float | None = None) -> Any:
+        """Send a request and wait for the response, while another thread spins the node.
+
+        Raises:
+            TypeError: the request is not of the service's request type.
+            TimeoutError: the response did not come in time.
+        """
+        done = threading.Event()
+        future = self.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(timeout_sec):
+            future.cancel()
+            raise TimeoutError(f"no response from {self.srv_name} within {timeout_sec} s")
+        return future.result()
+
+    def remove_pending_request(self, future: Future) -> None:
+        """Wait for a response no more."""
+        for number, pending in list(self._pending.items()):
+            if pending is future:
+                self._pending.pop(number, None)
+
+    # What an executor needs.
+
+    def handles(self) -> list[int]:
+        """Return the condition that waiting responses trigger."""
+        return [self.endpoints.reader.condition]
+
+    def bind(self, executor: Executor | None) -> None:
+        """Learn who runs done-callbacks of futures."""
+        self._executor = executor
+
+    def take(self) -> Callable[[], object] | None:
+        """Take the oldest waiting response of ours; return the work of completing its future."""
+        while (message := self.endpoints.take()) is not None:
+            header, data = message
+            if data is None or header.client != self.endpoints.identity:
+                continue  # someone else's; all clients of a service hear all its replies
+            future = self._pending.pop(header.number, None)
+            if future is None:
+                continue
+            try:
+                response = self._read(data)
+            except CdrError as error:
+                self._logger.warning(f"{self.srv_name}: dropped a malformed response: {error}")
+                continue
+            return lambda: future.set_result(response)
+        return None
+
+    def destroy(self) -> None:
+        """End it; use `Node.destroy_client`."""
+        self.endpoints.close()

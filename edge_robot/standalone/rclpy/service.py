@@ -1,0 +1,110 @@
+"""Services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edge_robot.standalone.dds.participant import Participant
+from edge_robot.standalone.dds.services import RequestId, ServerEndpoints
+from edge_robot.standalone.interfaces.codec import CdrError, codec
+from edge_robot.standalone.interfaces.hashing import type_hash_user_data
+from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
+from edge_robot.standalone.rclpy.logging import Logger
+from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos
+
+if TYPE_CHECKING:
+    from edge_robot.standalone.rclpy.executors import Executor
+
+
+class Service:
+    """Answers requests. Made by `Node.create_service`."""
+
+    def __init__(
+        self,
+        participant: Participant,
+        srv_type: Any,
+        srv_name: str,
+        callback: Callable[[Any, Any], Any],
+        callback_group: CallbackGroup,
+        qos_profile: QoSProfile,
+        logger: Logger,
+    ) -> None:
+        self.srv_type = srv_type
+        self.srv_name = srv_name
+        self.callback = callback
+        self.callback_group = callback_group
+        self.qos_profile = qos_profile
+        self._logger = logger
+        self._read = codec(srv_type.Request).read
+        self._write = codec(srv_type.Response).write
+        self.endpoints = ServerEndpoints(
+            participant, srv_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
+        )
+
+    @property
+    def service_name(self) -> str:
+        """Fully qualified name."""
+        return self.srv_name
+
+    def send_response(self, response: Any, header: RequestId) -> None:
+        """Send a response.
+
+        Raises:
+            TypeError: it is not of the service's response type.
+        """
+        if not isinstance(response, self.srv_type.Response):
+            raise TypeError(f"Expected {self.srv_type.Response}, got {type(response)}")
+        if not self.endpoints.reply(header, self._write(response)):
+            self._logger.warning(f"{self.srv_name}: the client of a request cannot be reached")
+
+    # What an executor needs.
+
+    def handles(self) -> list[int]:
+        """Return the condition that waiting requests trigger."""
+        return [self.endpoints.reader.condition]
+
+    def bind(self, executor: Executor | None) -> None:
+        """Nothing to tell the executor: DDS triggers."""
+
+    def take(self) -> Callable[[], object] | None:
+        """Take the oldest waiting request; return the work of answering it."""
+        while (message := self.endpoints.take()) is not None:
+            header, data = message
+            try:
+                if data is None:
+                    raise CdrError("shorter than a request's header")
+                request = self._read(data)
+            except CdrError as error:
+                self._logger.warning(
+                    f"{self.srv_name}: dropped a malformed request: {error}",
+                    throttle_duration_sec=1.0,
+                )
+                continue
+            return self._answer(header, request)
+        return None
+
+    def _answer(self, header: RequestId, request: Any) -> Callable[[], object]:
+        def answer() -> Any:
+            response = self.callback(request, self.srv_type.Response())
+            if hasattr(response, "__await__"):
+                return self._answer_later(header, response)
+            self.send_response(response, header)
+            return None
+
+        return answer
+
+    async def _answer_later(self, header: RequestId, response: Any) -> None:
+        self.send_response(await response, header)
+
+    def destroy(self) -> None:
+        """End it; use `Node.destroy_service`."""
+        self.endpoints.close()
+
+
+def service_hashes(srv_type: Any) -> tuple[bytes, bytes]:
+    """Return the USER_DATA with the type hashes of a service's request and response."""
+    return (
+        type_hash_user_data(srv_type.Request.definition.name),
+        type_hash_user_data(srv_type.Response.definition.name),
+    )
