@@ -84,20 +84,20 @@ class Node(NodeParameters):
         automatically_declare_parameters_from_overrides: bool = False,
     ) -> None:
         self._context = context or get_default_context()
-        self._participant = self._context.participant
+        self.__participant = self._context.participant
         own = parse_arguments(["--ros-args", *(cli_args or ())])
         sources = [self._context.arguments, own] if use_global_arguments else [own]
-        self._remaps = {
+        self.__remaps = {
             source: target
             for arguments in sources
             for source, target in arguments.node_remaps(node_name).items()
         }
-        self._name = self._remaps.get("__node", self._remaps.get("__name", node_name))
-        names.validate_node_name(self._name)
-        self._namespace = self._remaps.get("__ns", namespace or "/")
-        if not self._namespace.startswith("/"):
-            self._namespace = f"/{self._namespace}"
-        names.validate_namespace(self._namespace)
+        self.__name = self.__remaps.get("__node", self.__remaps.get("__name", node_name))
+        names.validate_node_name(self.__name)
+        self.__namespace = self.__remaps.get("__ns", namespace or "/")
+        if not self.__namespace.startswith("/"):
+            self.__namespace = f"/{self.__namespace}"
+        names.validate_namespace(self.__namespace)
         full_name = self.get_fully_qualified_name()
         overrides = [
             override
@@ -115,12 +115,12 @@ class Node(NodeParameters):
         self._logger = get_logger(full_name.strip("/").replace("/", "."))
         self._executor: weakref.ref[Executor] | None = None
         self.executables: list[Executable] = []
-        self._publishers: list[Publisher] = []
-        self._subscriptions: list[Subscription] = []
-        self._services: list[Service] = []
-        self._clients: list[Client] = []
-        self._timers: list[Timer] = []
-        self._entities = self._context.graph.add_node(self._namespace, self._name)
+        self.__publishers: list[Publisher] = []
+        self.__subscriptions: list[Subscription] = []
+        self.__services: list[Service] = []
+        self.__clients: list[Client] = []
+        self.__timers: list[Timer] = []
+        self.__entities = self._context.graph.add_node(self.__namespace, self.__name)
         self._default_callback_group: CallbackGroup = MutuallyExclusiveCallbackGroup()
         self.clock_callback_group: CallbackGroup = ReentrantCallbackGroup()
         self._clock = ROSClock()
@@ -134,15 +134,15 @@ class Node(NodeParameters):
 
     def get_name(self) -> str:
         """Return the name without namespace."""
-        return self._name
+        return self.__name
 
     def get_namespace(self) -> str:
         """Return the namespace."""
-        return self._namespace
+        return self.__namespace
 
     def get_fully_qualified_name(self) -> str:
         """Return namespace and name."""
-        return f"{self._namespace.rstrip('/')}/{self._name}"
+        return f"{self.__namespace.rstrip('/')}/{self.__name}"
 
     def get_logger(self) -> Logger:
         """Return the node's logger."""
@@ -183,79 +183,79 @@ class Node(NodeParameters):
     @property
     def publishers(self) -> list[Publisher]:
         """Its publishers."""
-        return list(self._publishers)
+        return list(self.__publishers)
 
     @property
     def subscriptions(self) -> list[Subscription]:
         """Its subscriptions."""
-        return list(self._subscriptions)
+        return list(self.__subscriptions)
 
     @property
     def services(self) -> list[Service]:
         """Its services."""
-        return list(self._services)
+        return list(self.__services)
 
     @property
     def clients(self) -> list[Client]:
         """Its clients."""
-        return list(self._clients)
+        return list(self.__clients)
 
     @property
     def timers(self) -> list[Timer]:
         """Its timers."""
-        return list(self._timers)
+        return list(self.__timers)
 
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
         """Return a topic's fully qualified name, after renamings unless `only_expand`."""
-        remaps = {} if only_expand else self._remaps
-        return names.resolve_name(topic, self._name, self._namespace, remaps)
+        remaps = {} if only_expand else self.__remaps
+        return names.resolve_name(topic, self.__name, self.__namespace, remaps)
 
     def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
         """Return a service's fully qualified name, after renamings unless `only_expand`."""
-        remaps = {} if only_expand else self._remaps
-        return names.resolve_name(service, self._name, self._namespace, remaps, is_service=True)
+        remaps = {} if only_expand else self.__remaps
+        return names.resolve_name(service, self.__name, self.__namespace, remaps, is_service=True)
 
     # What it is made of.
 
-    def _announce(self, writer: Writer | None, reader: Reader | None) -> None:
+    def __announce(self, writer: Writer | None, reader: Reader | None) -> None:
         """Tell the other participants of new endpoints of this node."""
         if writer is not None:
-            self._entities.writers.append(writer.guid)
+            self.__entities.writers.append(writer.guid)
         if reader is not None:
-            self._entities.readers.append(reader.guid)
+            self.__entities.readers.append(reader.guid)
         self._context.graph.announce()
 
-    def _take_back(self, writer: Writer | None, reader: Reader | None) -> None:
+    def __take_back(self, writer: Writer | None, reader: Reader | None) -> None:
         """Tell the other participants that endpoints are about to end."""
         if writer is not None:
-            self._entities.writers.remove(writer.guid)
+            self.__entities.writers.remove(writer.guid)
         if reader is not None:
-            self._entities.readers.remove(reader.guid)
+            self.__entities.readers.remove(reader.guid)
         if self._context.ok():
             self._context.graph.announce()
 
-    def _add(self, executable: Any, group: CallbackGroup) -> None:
+    def __add(self, executable: Any, group: CallbackGroup) -> None:
         group.add_entity(executable)
         self.executables.append(executable)
         executor = self.executor
         if executor is not None:
             executor.attach(executable)
 
-    def _remove(self, executable: Any) -> None:
+    def __remove(self, executable: Any) -> None:
         if executable in self.executables:
             self.executables.remove(executable)
             executor = self.executor
             if executor is not None:
                 executor.detach(executable)
 
-    def _destroy(self, entity: Any, kept_in: list[Any]) -> bool:
+    def __destroy(self, entity: Any, kept_in: list[Any]) -> bool:
         if entity not in kept_in:
             return False
         kept_in.remove(entity)
         handler = getattr(entity, "event_handler", None)
         if handler is not None:
-            self._remove(handler)
-        self._remove(entity)
+            self.__remove(handler)
+        self.__remove(entity)
         entity.destroy()
         return True
 
@@ -283,7 +283,7 @@ class Node(NodeParameters):
         """
         group = callback_group or self._default_callback_group
         publisher = publisher_class(
-            self._participant,
+            self.__participant,
             msg_type,
             self.resolve_topic_name(topic),
             as_profile(qos_profile),
@@ -291,9 +291,9 @@ class Node(NodeParameters):
             group,
             self._logger,
         )
-        self._publishers.append(publisher)
-        self._announce(publisher.writer, None)
-        self._add(publisher.event_handler, group)
+        self.__publishers.append(publisher)
+        self.__announce(publisher.writer, None)
+        self.__add(publisher.event_handler, group)
         return publisher
 
     def create_subscription(
@@ -322,7 +322,7 @@ class Node(NodeParameters):
         """
         group = callback_group or self._default_callback_group
         subscription = Subscription(
-            self._participant,
+            self.__participant,
             msg_type,
             self.resolve_topic_name(topic),
             callback,
@@ -332,10 +332,10 @@ class Node(NodeParameters):
             event_callbacks or SubscriptionEventCallbacks(),
             self._logger,
         )
-        self._subscriptions.append(subscription)
-        self._announce(None, subscription.reader)
-        self._add(subscription, group)
-        self._add(subscription.event_handler, group)
+        self.__subscriptions.append(subscription)
+        self.__announce(None, subscription.reader)
+        self.__add(subscription, group)
+        self.__add(subscription.event_handler, group)
         return subscription
 
     def create_service(
@@ -358,7 +358,7 @@ class Node(NodeParameters):
         """
         group = callback_group or self._default_callback_group
         service = Service(
-            self._participant,
+            self.__participant,
             srv_type,
             self.resolve_service_name(srv_name),
             callback,
@@ -366,9 +366,9 @@ class Node(NodeParameters):
             qos_profile,
             self._logger,
         )
-        self._services.append(service)
-        self._announce(service.endpoints.writer, service.endpoints.reader)
-        self._add(service, group)
+        self.__services.append(service)
+        self.__announce(service.endpoints.writer, service.endpoints.reader)
+        self.__add(service, group)
         return service
 
     def create_client(
@@ -383,16 +383,16 @@ class Node(NodeParameters):
         group = callback_group or self._default_callback_group
         client = Client(
             self._context,
-            self._participant,
+            self.__participant,
             srv_type,
             self.resolve_service_name(srv_name),
             group,
             qos_profile,
             self._logger,
         )
-        self._clients.append(client)
-        self._announce(client.endpoints.writer, client.endpoints.reader)
-        self._add(client, group)
+        self.__clients.append(client)
+        self.__announce(client.endpoints.writer, client.endpoints.reader)
+        self.__add(client, group)
         return client
 
     def create_timer(
@@ -420,8 +420,8 @@ class Node(NodeParameters):
             clock or self._clock,
             autostart=autostart,
         )
-        self._timers.append(timer)
-        self._add(timer, group)
+        self.__timers.append(timer)
+        self.__add(timer, group)
         return timer
 
     def create_guard_condition(
@@ -430,7 +430,7 @@ class Node(NodeParameters):
         """Create a guard condition, whose callback runs after `trigger`."""
         group = callback_group or self._default_callback_group
         guard = GuardCondition(callback, group)
-        self._add(guard, group)
+        self.__add(guard, group)
         return guard
 
     def create_rate(self, frequency: float, clock: Clock | None = None) -> Rate:
@@ -446,37 +446,37 @@ class Node(NodeParameters):
 
     def destroy_publisher(self, publisher: Publisher) -> bool:
         """End a publisher; False if it is not this node's."""
-        if publisher in self._publishers:
-            self._take_back(publisher.writer, None)
-        return self._destroy(publisher, self._publishers)
+        if publisher in self.__publishers:
+            self.__take_back(publisher.writer, None)
+        return self.__destroy(publisher, self.__publishers)
 
     def destroy_subscription(self, subscription: Subscription) -> bool:
         """End a subscription; False if it is not this node's."""
-        if subscription in self._subscriptions:
-            self._take_back(None, subscription.reader)
-        return self._destroy(subscription, self._subscriptions)
+        if subscription in self.__subscriptions:
+            self.__take_back(None, subscription.reader)
+        return self.__destroy(subscription, self.__subscriptions)
 
     def destroy_service(self, service: Service) -> bool:
         """End a service; False if it is not this node's."""
-        if service in self._services:
-            self._take_back(service.endpoints.writer, service.endpoints.reader)
-        return self._destroy(service, self._services)
+        if service in self.__services:
+            self.__take_back(service.endpoints.writer, service.endpoints.reader)
+        return self.__destroy(service, self.__services)
 
     def destroy_client(self, client: Client) -> bool:
         """End a client; False if it is not this node's."""
-        if client in self._clients:
-            self._take_back(client.endpoints.writer, client.endpoints.reader)
-        return self._destroy(client, self._clients)
+        if client in self.__clients:
+            self.__take_back(client.endpoints.writer, client.endpoints.reader)
+        return self.__destroy(client, self.__clients)
 
     def destroy_timer(self, timer: Timer) -> bool:
         """End a timer; False if it is not this node's."""
-        return self._destroy(timer, self._timers)
+        return self.__destroy(timer, self.__timers)
 
     def destroy_guard_condition(self, guard: GuardCondition) -> bool:
         """End a guard condition; False if it is not this node's."""
         if guard not in self.executables:
             return False
-        self._remove(guard)
+        self.__remove(guard)
         guard.destroy()
         return True
 
@@ -488,20 +488,20 @@ class Node(NodeParameters):
     def destroy_node(self) -> None:
         """End everything the node is made of, and the node."""
         self.executor = None
-        self._entities.readers.clear()
-        self._entities.writers.clear()
+        self.__entities.readers.clear()
+        self.__entities.writers.clear()
         if self._context.ok():
-            self._context.graph.remove_node(self._entities)
+            self._context.graph.remove_node(self.__entities)
         kinds: tuple[list[Any], ...] = (
-            self._publishers,
-            self._subscriptions,
-            self._services,
-            self._clients,
-            self._timers,
+            self.__publishers,
+            self.__subscriptions,
+            self.__services,
+            self.__clients,
+            self.__timers,
         )
         for kind in kinds:
             for entity in list(kind):
-                self._destroy(entity, kind)
+                self.__destroy(entity, kind)
 
     # The graph.
 
