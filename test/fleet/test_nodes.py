@@ -1,0 +1,189 @@
+"""The fleet nodes as processes: frames in, provenance out, a cut link announced at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+import tritonclient.grpc as triton
+from edge_robot.msg import FleetDetections, LinkState
+from lamp import LampDetector, lamp_image
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
+
+import edge_robot  # noqa: F401 - makes rclpy importable without ROS 2
+from edge_robot import topics
+from edge_robot.fleet.backend.server import Backend
+from edge_robot.nodes.qos import qos_profile
+
+LIMIT = 40.0
+
+
+def start(node: str, **parameters: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", f"edge_robot.nodes.{node}", "--ros-args"]
+    for name, value in parameters.items():
+        command += ["-p", f"{name}:={value}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class Observer(Node):
+    """The rest of the robot: publishes frames, listens, and cuts the link."""
+
+    def __init__(self) -> None:
+        super().__init__("observer")
+        self.links: list[tuple[float, LinkState]] = []
+        self.answers: list[FleetDetections] = []
+        self._images = self.create_publisher(
+            Image, topics.CAMERA_IMAGE.name, qos_profile(topics.CAMERA_IMAGE)
+        )
+        self.create_subscription(
+            LinkState,
+            topics.LINK.name,
+            lambda message: self.links.append((time.monotonic(), message)),
+            qos_profile(topics.LINK),
+        )
+        self.create_subscription(
+            FleetDetections,
+            topics.FLEET_DETECTIONS.name,
+            self.answers.append,
+            qos_profile(topics.FLEET_DETECTIONS),
+        )
+        self.create_timer(0.1, self._publish_image)
+        self._client = self.create_client(SetBool, "/network_link/set_up")
+        self._spinner = SingleThreadedExecutor()
+        self._spinner.add_node(self)
+        self._pixels = lamp_image()
+
+    def _publish_image(self) -> None:
+        height, width, channels = self._pixels.shape
+        image = Image(height=height, width=width, encoding="bgr8", step=width * channels)
+        image.header.stamp = self.get_clock().now().to_msg()
+        image.header.frame_id = "camera_front_optical_frame"
+        image.data = self._pixels.tobytes()
+        self._images.publish(image)
+
+    def until(self, condition: Callable[[], Any], what: str) -> None:
+        end = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < end, f"waited {LIMIT} s in vain for {what}"
+            self._spinner.spin_once(timeout_sec=0.05)
+
+    def set_link(self, up: bool) -> None:
+        self.until(self._client.service_is_ready, "the service")
+        future = self._client.call_async(SetBool.Request(data=up))
+        self.until(future.done, "the service's answer")
+        assert future.result().success
+
+
+@pytest.fixture
+def observer(domain: int) -> Iterator[Observer]:
+    rclpy.init()
+    node = Observer()
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def test_frames_are_answered_and_a_cut_is_announced_at_once(
+    observer: Observer, backend: Backend
+) -> None:
+    port = free_port()
+    target = f"127.0.0.1:{backend.port}"
+    processes = [
+        start("network_link", port=port, target=target),
+        start("fleet_bridge", endpoint=f"127.0.0.1:{port}", model="lamp", deadline=5.0, expiry=9.0),
+    ]
+    try:
+        observer.until(lambda: len(observer.answers) >= 2, "answers of the fleet")
+        answer = observer.answers[-1]
+        assert answer.computed_by == f"127.0.0.1:{port}"
+        assert (answer.model, answer.model_sha256) == ("lamp@1", LampDetector.sha256)
+        assert answer.detections.header.frame_id == "camera_front_optical_frame"
+        assert answer.detections.header.stamp.sec > 0
+        (detection,) = answer.detections.detections
+        assert detection.results[0].hypothesis.class_id == "lamp"
+        assert abs(detection.bbox.center.position.x - 128.0) < 8.0
+
+        observer.until(lambda: observer.links[-1][1].answered >= 2, "the count")
+        cut = time.monotonic()
+        observer.set_link(False)
+        observer.until(lambda: not observer.links[-1][1].up, "the loss")
+        at, link = next((at, link) for at, link in observer.links if at > cut and not link.up)
+        assert at - cut < 2.0
+        assert link.breaker == LinkState.BREAKER_OPEN
+        assert "no answer" in link.cause
+        before, reports = len(observer.answers), len(observer.links)
+        observer.until(lambda: len(observer.links) >= reports + 4, "reports while down")
+        assert len(observer.answers) == before
+
+        observer.set_link(True)
+        observer.until(lambda: observer.links[-1][1].up, "the link's return")
+        observer.until(lambda: len(observer.answers) > before, "answers after the return")
+        assert all(len(answer.detections.detections) == 1 for answer in observer.answers)
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGINT)
+        statuses = [process.wait(timeout=LIMIT) for process in processes]
+    assert statuses == [0, 0], [process.stderr and process.stderr.read() for process in processes]
+
+
+def test_the_backend_node_serves_a_model(domain: int, shared_data: Path) -> None:
+    port = free_port()
+    model = shared_data / "models" / "yolox_nano_416.onnx"
+    process = start("fleet_backend", model=model, name="nano", port=port)
+    try:
+        client = triton.InferenceServerClient(f"127.0.0.1:{port}")
+        end = time.monotonic() + LIMIT
+        while not _is_ready(client, "nano"):
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.05)
+        second = start("fleet_backend", model=model, name="nano", port=port)
+        _, complaint = second.communicate(timeout=LIMIT)
+        assert second.returncode == 2
+        assert complaint.startswith("error: ") and complaint.count("\n") == 1, complaint
+        assert str(port) in complaint
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=LIMIT) == 0
+
+
+def _is_ready(client: triton.InferenceServerClient, model: str) -> bool:
+    try:
+        return bool(client.is_model_ready(model))
+    except triton.InferenceServerException:
+        return False
+
+
+BAD_PARAMETERS: list[tuple[str, dict[str, object], str]] = [
+    ("fleet_bridge", {"rate": 0.0}, "rate"),
+    ("fleet_bridge", {"endpoint": "nowhere"}, "host:port"),
+    ("fleet_bridge", {"silence": 0.01}, "silence"),
+    ("network_link", {"target": "nowhere"}, "host:port"),
+    ("network_link", {"delay": -1.0}, "negative"),
+    ("fleet_backend", {"model": "/nowhere.onnx"}, "/nowhere.onnx"),
+]
+
+
+def test_bad_parameters_are_one_clear_line(domain: int) -> None:
+    processes = [start(node, **parameters) for node, parameters, _ in BAD_PARAMETERS]
+    for process, (_, _, words) in zip(processes, BAD_PARAMETERS, strict=True):
+        _, complaint = process.communicate(timeout=LIMIT)
+        assert process.returncode == 2, complaint
+        assert complaint.startswith("error: ") and complaint.count("\n") == 1, complaint
+        assert words in complaint
