@@ -137,7 +137,6 @@ class Planner(Node):
             self.get_logger().error("goal refused: its position is not a number")
             return
         self._navigator.set_goal(float(goal[0]), float(goal[1]), self._now())
-        self._report_refusal()
 
     def _on_scan(self, scan: LaserScan) -> None:
         placed = self._place(scan.header)

@@ -146,29 +146,52 @@ class Costmap:
         layers = list(self._evidence.values())
         return Grid(_combine(layers), self._origin, self.resolution)
 
-    def include(self, x: float, y: float, margin: float) -> bool:
+    def include(self, x: float, y: float, margin: float, forget: bool = False) -> bool:
         """Grow the grid to hold everything within `margin` of a point, m.
 
+        Args:
+            x: m.
+            y: m.
+            margin: m.
+            forget: Rather than grow beyond `max_map_side`, drop what lies farthest away.
+
         Returns:
-            False, leaving the grid as it is, if it would become longer than `max_map_side`.
+            False, leaving the grid as it is, if it would grow beyond `max_map_side`.
         """
-        rows, columns = next(iter(self._evidence.values())).shape
-        if rows == 0:
-            self._origin = (np.floor(x) - _GROWTH, np.floor(y) - _GROWTH)
-        low = np.array(self._origin)
-        high = low + np.array((columns, rows)) * self.resolution
-        wanted_low, wanted_high = np.array((x, y)) - margin, np.array((x, y)) + margin
-        before = np.ceil(np.maximum(low - wanted_low, 0) / _GROWTH) * _GROWTH
-        after = np.ceil(np.maximum(wanted_high - high, 0) / _GROWTH) * _GROWTH
-        if not (before.any() or after.any()):
-            return True
-        if np.any(high - low + before + after > self.config.max_map_side):
-            return False
-        pad = np.rint(np.stack((before, after), 1) / self.resolution).astype(int)
-        self._origin = (float(low[0] - before[0]), float(low[1] - before[1]))
-        for name, layer in self._evidence.items():
-            self._evidence[name] = np.pad(layer, (tuple(pad[1]), tuple(pad[0])))
+        shape = next(iter(self._evidence.values())).shape
+        wanted = np.array((x, y)) + np.array([[-margin], [margin]])
+        wanted = np.stack((np.floor(wanted[0] / _GROWTH), np.ceil(wanted[1] / _GROWTH))) * _GROWTH
+        if shape == (0, 0):
+            low, high = wanted
+        else:
+            old_low = np.array(self._origin)
+            old_high = old_low + np.array(shape[::-1]) * self.resolution
+            low, high = np.minimum(old_low, wanted[0]), np.maximum(old_high, wanted[1])
+            if np.allclose((low, high), (old_low, old_high)):
+                return True
+        longest = self.config.max_map_side
+        if np.any(high - low > longest):
+            if not forget:
+                return False
+            upwards = wanted[1] >= high
+            low = np.where(upwards, np.maximum(low, high - longest), low)
+            high = np.minimum(high, low + longest)
+        self._move(low, high)
         return True
+
+    def _move(self, low: NDArray[np.floating], high: NDArray[np.floating]) -> None:
+        """Let the grid reach from `low` to `high`, keeping what lies within."""
+        columns, rows = np.rint((high - low) / self.resolution).astype(int)
+        shift = np.rint((np.array(self._origin) - low) / self.resolution).astype(int)
+        for name, old in self._evidence.items():
+            new = np.zeros((rows, columns), np.int8)
+            first = np.maximum(shift, 0)
+            last = np.minimum(shift + old.shape[::-1], (columns, rows))
+            if np.all(last > first):
+                a, b = first - shift, last - shift
+                new[first[1] : last[1], first[0] : last[0]] = old[a[1] : b[1], a[0] : b[0]]
+            self._evidence[name] = new
+        self._origin = (float(low[0]), float(low[1]))
 
     def integrate(
         self, layer: str, scan: RangeScan, moving: MovingObjects, blind_range: float = 0.0
@@ -181,7 +204,7 @@ class Costmap:
             moving: Objects whose surface is not to be marked.
             blind_range: Nearer than this the sensor misses obstacles, so nothing is cleared, m.
         """
-        self.include(scan.x, scan.y, self.config.mark_range + 1.0)
+        self.include(scan.x, scan.y, self.config.mark_range + 1.0, forget=True)
         evidence = self._evidence[layer]
         half = int(np.ceil(self.config.mark_range / self.resolution)) + 2
         row0 = int((scan.y - self._origin[1]) / self.resolution) - half
@@ -225,11 +248,10 @@ class Costmap:
             Distances from cell centres to the nearest obstacle cell's edge, float32, m; zero on
             obstacles, and never more than `half_side`.
         """
-        self.include(x, y, half_side)
+        self.include(x, y, half_side + self.resolution, forget=True)
         half = int(half_side / self.resolution)
         row0 = int((y - self._origin[1]) / self.resolution) - half
         column0 = int((x - self._origin[0]) / self.resolution) - half
-        row0, column0 = max(row0, 0), max(column0, 0)
         part = np.s_[row0 : row0 + 2 * half, column0 : column0 + 2 * half]
         window = _combine([layer[part] for layer in self._evidence.values()])
         origin = (

@@ -128,12 +128,6 @@ class Navigator:
         self._reached = False
         self._search = _Search()
         self._progress = _Progress(since=now)
-        if not self.costmap.include(x, y, 2 * self._global_config.path_beyond):
-            self._search.refusal = (
-                f"the goal ({x:.2f}, {y:.2f}) would need a map longer than "
-                f"{self.costmap.config.max_map_side:.0f} m"
-            )
-            self.goal = None
 
     def clear_goal(self) -> None:
         """Drive nowhere."""
@@ -157,6 +151,8 @@ class Navigator:
         if search_.steps is None:
             if now < search_.due:
                 return False
+            if not self._map_both_ends(state):
+                return True
             start = (state.x, state.y)
             search_.steps = search(self.costmap.grid, start, self.goal, self._global_config)
             search_.due = now + self.config.replan_period
@@ -174,6 +170,19 @@ class Navigator:
                 search_.plan = search_.guidance = None
         search_.steps = None
         return True
+
+    def _map_both_ends(self, state: State) -> bool:
+        """Let the map hold the way; give the goal up and return False if it is too far away."""
+        assert self.goal is not None
+        margin = 2 * self._global_config.path_beyond
+        self.costmap.include(state.x, state.y, margin, forget=True)
+        if self.costmap.include(*self.goal, margin):
+            return True
+        x, y = self.goal
+        self.clear_goal()
+        longest = self.costmap.config.max_map_side
+        self._search.refusal = f"({x:.2f}, {y:.2f}) would need a map longer than {longest:.0f} m"
+        return False
 
     def decide(
         self,

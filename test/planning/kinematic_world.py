@@ -39,9 +39,12 @@ class Person:
 
     def step(self, dt: float, robot: State) -> None:
         way = self.there - self.position
-        left = hypot(*way)
+        left = max(hypot(*way), 1e-9)
         to_robot = np.array((robot.x, robot.y)) - self.position
-        ahead, aside = to_robot @ way / left, abs(np.cross(to_robot, way)) / left
+        ahead, aside = (
+            to_robot @ way / left,
+            abs(to_robot[0] * way[1] - to_robot[1] * way[0]) / left,
+        )
         if ahead > 0 and aside < PERSON_RADIUS + 0.35 and hypot(*to_robot) < PERSON_RADIUS + 0.8:
             self.velocity = np.zeros(2)
             self.waited += dt
@@ -87,34 +90,34 @@ class World:
         return np.where(ranges < 12.0, ranges, np.inf)
 
     def clearance(self, footprint: Footprint) -> tuple[float, float]:
-        """Signed distance from the footprint to the nearest obstacle and the nearest person."""
+        """Distance from the footprint to the nearest obstacle and the nearest person."""
         half = np.array((footprint.length, footprint.width)) / 2
+        c, s = cos(self.robot.yaw), sin(self.robot.yaw)
 
-        def outside(x, y):
-            c, s = cos(self.robot.yaw), sin(self.robot.yaw)
+        def outside(x: np.ndarray, y: np.ndarray) -> np.ndarray:
             dx, dy = x - self.robot.x, y - self.robot.y
-            ox = np.abs(dx * c + dy * s) - half[0]
-            oy = np.abs(dy * c - dx * s) - half[1]
-            return np.hypot(np.maximum(ox, 0), np.maximum(oy, 0)) + np.minimum(
-                np.maximum(ox, oy), 0
-            )
+            ox, oy = np.abs(dx * c + dy * s) - half[0], np.abs(dy * c - dx * s) - half[1]
+            inside = np.minimum(np.maximum(ox, oy), 0)
+            return np.hypot(np.maximum(ox, 0), np.maximum(oy, 0)) + inside
 
-        walls = [1e9]
-        for x0, y0, x1, y1 in self.boxes:
-            # Boxes nearby only, along their outline.
-            if (
-                max(x0 - self.robot.x, self.robot.x - x1) < 1
-                and max(y0 - self.robot.y, self.robot.y - y1) < 1
-            ):
-                ex, ey = np.linspace(x0, x1, 400), np.linspace(y0, y1, 400)
-                xs = np.concatenate((ex, ex, np.full(400, x0), np.full(400, x1)))
-                ys = np.concatenate((np.full(400, y0), np.full(400, y1), ey, ey))
-                walls.append(outside(xs, ys).min())
-        for x, y, r in self.cylinders:
-            if hypot(x - self.robot.x, y - self.robot.y) < 2:
-                walls.append(float(outside(x, y)) - r)
-        people = [1e9] + [float(outside(*p.position)) - PERSON_RADIUS for p in self.people]
-        return min(walls), min(people)
+        # Between rectangles the shortest way starts at a corner of one of them; the rest of the
+        # outline is for overlaps.
+        u = np.linspace(-1, 1, 5)
+        edges = np.concatenate([np.stack((u, i * np.ones(5)), 1) for i in (-1, 1)])
+        outline = np.concatenate((edges, edges[:, ::-1])) * half
+        x = self.robot.x + outline[:, 0] * c - outline[:, 1] * s
+        y = self.robot.y + outline[:, 0] * s + outline[:, 1] * c
+        walls = np.array([1e9])
+        if len(self.boxes):
+            x0, y0, x1, y1 = (side[:, None] for side in self.boxes.T)
+            ox, oy = np.maximum(x0 - x, x - x1), np.maximum(y0 - y, y - y1)
+            out = np.hypot(np.maximum(ox, 0), np.maximum(oy, 0)) + np.minimum(np.maximum(ox, oy), 0)
+            corners = outside(self.boxes[:, [0, 0, 2, 2]], self.boxes[:, [1, 3, 1, 3]])
+            walls = np.concatenate((walls, out.min(1), corners.min(1)))
+        if len(self.cylinders):
+            walls = np.append(walls, outside(*self.cylinders.T[:2]) - self.cylinders[:, 2])
+        people = [float(outside(*p.position)) - PERSON_RADIUS for p in self.people]
+        return float(walls.min()), min(people, default=1e9)
 
 
 def warehouse(seed: int, people: int = 5) -> World:
@@ -160,7 +163,7 @@ class Result:
 def drive(
     world: World, seed: int = 0, timeout: float = 90.0, limits: Limits | None = None
 ) -> Result:
-    """Drive to the goal with planner, tracker and monitor in the loop; stop at the first contact."""
+    """Drive to the goal, planner, tracker and monitor in the loop; end at the first contact."""
     limits, footprint = limits or Limits(), Footprint()
     random = np.random.default_rng(seed)
     navigator = Navigator(limits, footprint, Costmap(), seed=seed)

@@ -1,0 +1,100 @@
+"""The planners, the tracker and the collision monitor together, in a kinematic world."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kinematic_world import World, drive, warehouse
+
+from edge_robot.planning.costmap import Costmap
+from edge_robot.planning.navigator import Navigator
+from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_crosses_a_warehouse_without_touching_anything_or_anybody(seed) -> None:
+    result = drive(warehouse(seed, people=8), seed)
+    assert result.clearance > 0.02
+    assert result.person_clearance > 0.05
+    assert result.reached
+    assert result.seconds < 45.0
+
+
+@pytest.mark.parametrize("number", [100, 290])
+def test_it_finds_its_way_through_barn_worlds(shared_data: Path, number) -> None:
+    barn = json.loads((shared_data / "barn" / f"world_{number:03}.json").read_text())
+    world = World(
+        boxes=np.empty((0, 4)),
+        cylinders=np.array(barn["cylinders"]),
+        people=[],
+        robot=State(*barn["start"]),
+        goal=tuple(barn["goal"]),
+    )
+    result = drive(world, timeout=60.0)
+    assert result.clearance > 0.0
+    assert result.reached
+
+
+def navigator() -> Navigator:
+    return Navigator(Limits(), Footprint(), Costmap())
+
+
+def decide(navigator: Navigator, now: float, state: State, max_speed: float = 1.0):
+    return navigator.decide(now, state, MovingObjects.none(), np.empty(0, bool), max_speed)
+
+
+def test_without_a_goal_or_a_path_there_is_no_decision() -> None:
+    planner = navigator()
+    assert decide(planner, 0.0, State(0, 0, 0)) is None
+    planner.set_goal(5.0, 0.0, 0.0)
+    assert decide(planner, 0.0, State(0, 0, 0)) is None
+    assert planner.think(0.0, State(0, 0, 0), 1.0)
+    assert decide(planner, 0.0, State(0, 0, 0)).why == "following the path"
+    planner.clear_goal()
+    assert decide(planner, 0.1, State(0, 0, 0)) is None
+
+
+def test_a_goal_too_far_away_is_refused() -> None:
+    planner = navigator()
+    planner.set_goal(1000.0, 0.0, 0.0)
+    assert planner.think(0.0, State(0, 0, 0), 1.0)
+    assert "longer than 200 m" in planner.refusal
+    assert decide(planner, 0.0, State(0, 0, 0)) is None
+
+
+def test_the_mode_can_hold_it_still_and_the_goal_ends_the_drive() -> None:
+    planner = navigator()
+    planner.set_goal(5.0, 0.0, 0.0)
+    planner.think(0.0, State(0, 0, 0), 1.0)
+    held = decide(planner, 0.0, State(0, 0, 0, 0.4), max_speed=0.0)
+    assert held.trajectory.v[-1] == 0.0
+    assert not held.goal_reached
+    arrived = decide(planner, 0.1, State(4.9, 0.1, 0, 0.4))
+    assert arrived.goal_reached
+    assert arrived.trajectory.v[-1] == 0.0
+    # It stays arrived, whatever odometry does meanwhile.
+    assert decide(planner, 0.2, State(4.0, 0.0, 0)).goal_reached
+
+
+def test_a_goal_given_again_does_not_start_the_search_afresh() -> None:
+    planner = navigator()
+    planner.set_goal(5.0, 0.0, 0.0)
+    planner.think(0.0, State(0, 0, 0), 1.0)
+    path = planner.path
+    planner.set_goal(5.0, 0.0, 1.0)
+    assert planner.path is path
+    planner.set_goal(6.0, 0.0, 1.0)
+    assert planner.path is None
+
+
+def test_standing_about_too_long_it_backs_out() -> None:
+    planner = navigator()
+    planner.set_goal(5.0, 0.0, 0.0)
+    planner.think(0.0, State(0, 0, 0), 1.0)
+    # The base does not move, whatever is asked of it.
+    reasons = [decide(planner, 0.1 * i, State(0, 0, 0)).why for i in range(80)]
+    assert reasons[30] == "following the path"
+    assert "standing about: backing out" in reasons[55:70]
