@@ -57,8 +57,7 @@ class Base:
         self._gyro = int(model.sensor("gyro").adr[0]) + 2
         self._radius = WHEEL_RADIUS * (1 + _RADIUS_ERROR * self._rng.normal(size=2))
         self._bias = _GYRO_BIAS * self._rng.normal()
-        self._wanted = (0.0, 0.0)
-        self._commanded_at = -math.inf
+        self._command = (0.0, 0.0, -math.inf)  # one tuple, so that threads see it whole
         self._speed = self._yaw_rate = 0.0
         self._ticks = np.zeros(2)
         self._turned = 0.0
@@ -78,16 +77,17 @@ class Base:
         """
         if not (math.isfinite(speed) and math.isfinite(yaw_rate)):
             raise ValueError(f"velocity command ({speed}, {yaw_rate}) is not finite")
-        self._wanted = (
+        self._command = (
             min(max(speed, -MAX_SPEED), MAX_SPEED),
             min(max(yaw_rate, -MAX_YAW_RATE), MAX_YAW_RATE),
+            now,
         )
-        self._commanded_at = now
 
     def drive(self, data: mujoco.MjData) -> None:
         """Set the wheel actuators for the next step."""
-        fresh = data.time - self._commanded_at < COMMAND_TIMEOUT
-        speed, yaw_rate = self._wanted if fresh else (0.0, 0.0)
+        speed, yaw_rate, given_at = self._command
+        if data.time - given_at >= COMMAND_TIMEOUT:
+            speed = yaw_rate = 0.0
         self._speed = _approach(self._speed, speed, MAX_ACCELERATION * self._dt)
         self._yaw_rate = _approach(self._yaw_rate, yaw_rate, MAX_YAW_ACCELERATION * self._dt)
         half = 0.5 * TRACK * self._yaw_rate

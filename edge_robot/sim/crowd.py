@@ -74,27 +74,27 @@ class Crowd:
 
     def step(self, dt: float, robot: tuple[float, float] | None) -> None:
         """Walk on for `dt` seconds, the robot standing at `robot` (map frame; None: nowhere)."""
-        for i, route in enumerate(self._routes):
-            _, tangent = route.at(self._along[i])
-            way = self._sense[i] * tangent
-            error = _wrap(math.atan2(way[1], way[0]) - self.heading[i])
-            limit = _TURN_RATE * dt
-            self.heading[i] = _wrap(self.heading[i] + min(max(error, -limit), limit))
-            by_robot = robot is not None and _in_way(
-                self.position[i], way, np.array(robot), RADIUS + ROBOT_RADIUS, HALT_GAP
-            )
-            by_person = self._person_in_way(i, way)
-            speed = 0.0
-            if by_robot or by_person:
-                self._waited[i] += dt
-                if self._waited[i] > (_ROBOT_PATIENCE if by_robot else self._patience[i]):
-                    self._turn_round(i)
-            else:
-                self._waited[i] = max(0.0, self._waited[i] - dt)
-                speed = self._speed[i] * max(math.cos(error), 0.0)
-            before = self.position[i].copy()
-            self._advance(i, speed * dt)
-            self.velocity[i] = (self.position[i] - before) / dt
+        if not self._routes:
+            return
+        ahead = [route.at(self._along[i])[1] for i, route in enumerate(self._routes)]
+        way = np.array(ahead) * self._sense[:, None]
+        error = _wrap(np.arctan2(way[:, 1], way[:, 0]) - self.heading)
+        self.heading = _wrap(self.heading + np.clip(error, -_TURN_RATE * dt, _TURN_RATE * dt))
+        by_person = _in_way(self.position, way, self.position, 2 * RADIUS, _PERSON_GAP).any(axis=1)
+        by_robot = np.zeros_like(by_person)
+        if robot is not None:
+            spot = np.array([robot])
+            by_robot = _in_way(self.position, way, spot, RADIUS + ROBOT_RADIUS, HALT_GAP)[:, 0]
+        halted = by_person | by_robot
+        self._waited = np.where(halted, self._waited + dt, np.maximum(self._waited - dt, 0.0))
+        patience = np.where(by_robot, _ROBOT_PATIENCE, self._patience)
+        for i in np.flatnonzero(halted & (self._waited > patience)).tolist():
+            self._turn_round(i)
+        speed = np.where(halted, 0.0, self._speed * np.maximum(np.cos(error), 0.0))
+        before = self.position.copy()
+        for i in np.flatnonzero(speed).tolist():
+            self._advance(i, speed[i] * dt)
+        self.velocity = (self.position - before) / dt
         pace = np.hypot(self.velocity[:, 0], self.velocity[:, 1])
         self.stride += (np.minimum(pace / _BRISK, 1.0) - self.stride) * min(1.0, 6.0 * dt)
         self.phase = (self.phase + 2 * math.pi * pace / _DOUBLE_STEP * dt) % (2 * math.pi)
@@ -110,12 +110,6 @@ class Crowd:
     def _turn_round(self, i: int) -> None:
         self._sense[i] = -self._sense[i]
         self._waited[i] = 0.0
-
-    def _person_in_way(self, i: int, way: Array) -> bool:
-        for j, other in enumerate(self.position):
-            if j != i and _in_way(self.position[i], way, other, 2 * RADIUS, _PERSON_GAP):
-                return True
-        return False
 
 
 class _Route:
@@ -136,13 +130,23 @@ class _Route:
         return self._points[leg] + (distance - self._along[leg]) * direction, direction
 
 
-def _in_way(position: Array, way: Array, other: Array, radii: float, gap: float) -> bool:
-    """Tell whether walking on along `way` would soon run into a disc around `other`."""
-    dx, dy = other[0] - position[0], other[1] - position[1]
-    ahead = dx * way[0] + dy * way[1]
-    aside = abs(dy * way[0] - dx * way[1])
-    return bool(ahead > 0 and aside < radii + _SIDE_ROOM and math.hypot(dx, dy) < radii + gap)
+def _in_way(
+    position: Array, way: Array, others: Array, radii: float, gap: float
+) -> NDArray[np.bool_]:
+    """Tell who, walking on, would soon run into which disc, shape (people, others).
+
+    Args:
+        position: Where people are, shape (n, 2).
+        way: The directions they walk in, unit vectors, shape (n, 2).
+        others: Centres of the discs, shape (m, 2).
+        radii: Of a person and a disc together, m.
+        gap: Free space below which a disc counts, m.
+    """
+    dx, dy = np.moveaxis(others[None] - position[:, None], -1, 0)
+    ahead = dx * way[:, :1] + dy * way[:, 1:]
+    aside = np.abs(dy * way[:, :1] - dx * way[:, 1:])
+    return (ahead > 0) & (aside < radii + _SIDE_ROOM) & (np.hypot(dx, dy) < radii + gap)
 
 
-def _wrap(angle: float) -> float:
+def _wrap(angle: Array) -> Array:
     return (angle + math.pi) % (2 * math.pi) - math.pi

@@ -5,11 +5,14 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+_OUTLINE_SPACING = 0.1
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,20 @@ class Footprint:
         local = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * half
         return self._to_map(local)
 
-    def outline(self, spacing: float = 0.1) -> Array:
-        """Return points along the outline no further apart than `spacing`, shape (n, 2)."""
+    @cached_property
+    def outline(self) -> Array:
+        """Points along the outline no further apart than 0.1 m, shape (n, 2)."""
         corners = self.polygon()
         sides = []
         for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            count = max(1, math.ceil(float(np.hypot(*(end - start))) / spacing))
+            count = max(1, math.ceil(float(np.hypot(*(end - start))) / _OUTLINE_SPACING))
             sides.append(start + np.linspace(0, 1, count, endpoint=False)[:, None] * (end - start))
         return np.concatenate(sides)
+
+    @property
+    def reach(self) -> float:
+        """Distance of the corners from the centre, m."""
+        return 0.5 * math.hypot(self.length, self.width)
 
     def distance(self, points: Array) -> Array:
         """Return the distance of points, shape (..., 2), to the rectangle; negative inside."""
@@ -69,9 +78,7 @@ class Footprint:
 
     def gap(self, other: Footprint) -> float:
         """Return the free space between two footprints, m; negative if they overlap."""
-        return float(
-            min(self.distance(other.outline()).min(), other.distance(self.outline()).min())
-        )
+        return float(min(self.distance(other.outline).min(), other.distance(self.outline).min()))
 
     def _to_map(self, local: Array) -> Array:
         cos, sin = math.cos(self.yaw), math.sin(self.yaw)

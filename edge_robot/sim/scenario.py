@@ -542,10 +542,16 @@ def _place(rng: Rng, name: str, kind: str, standing: list[Footprint]) -> Footpri
         place = Footprint(name, kind, float(x), float(y), float(yaw), float(long), float(wide))
         if not (0 < x < SIZE[0] and 0 < y < SIZE[1]):
             continue
-        gaps = [place.gap(other) for other in standing]
+        gaps = [place.gap(other) for other in standing if _is_near(place, other)]
         if all(0.02 < gap < CLOSED_GAP or gap >= MIN_GAP for gap in gaps):
             return place
     return None
+
+
+def _is_near(place: Footprint, other: Footprint) -> bool:
+    """Tell whether the gap between two footprints may be less than `MIN_GAP`."""
+    apart = math.hypot(place.x - other.x, place.y - other.y)
+    return apart < place.reach + other.reach + MIN_GAP
 
 
 def _draw_item(rng: Rng, wild: bool, surfaces: tuple[Surface, ...], place: Footprint) -> Item:

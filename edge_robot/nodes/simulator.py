@@ -1,0 +1,326 @@
+"""The embedded world as a robot's drivers: `CMD_VEL` in, sensors, odometry, clock and truth out."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time as TimeMsg
+from geometry_msgs.msg import TransformStamped, TwistStamped
+from nav_msgs.msg import Odometry
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock as ClockMsg
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
+from std_msgs.msg import Header
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+
+from edge_robot import topics
+from edge_robot.errors import UserError
+from edge_robot.msg import SimulationTruth, TrackedObject
+from edge_robot.nodes.conversions import quaternion_from_yaw, stamp_from_nanoseconds
+from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.runner import run
+from edge_robot.settings import setting
+from edge_robot.sim import crowd
+from edge_robot.sim.camera import HEIGHT, WIDTH, Camera, Intrinsics
+from edge_robot.sim.gl import mujoco
+from edge_robot.sim.lidar import COLUMNS, Lidar, Scanner
+from edge_robot.sim.realtime import Capture, RealTime, Sensor
+from edge_robot.sim.robot import CAMERA_MOUNT, LIDAR_MOUNT, SCAN_MOUNT
+from edge_robot.sim.scenario import Scenario
+from edge_robot.sim.simulation import TICK, Simulation
+from edge_robot.topics import Topic
+
+OPTICAL_FRAME = "camera_front_optical_frame"
+LIDAR_PERIOD = 0.1
+SCAN_PERIOD = 0.05
+TRUTH_PERIOD = 0.1
+WATCH_PERIOD = 0.1  # wall-clock time between two looks at the simulator's threads, s
+
+
+@dataclass(frozen=True)
+class SimulatorSettings:
+    """Parameters of the node."""
+
+    seed: int = setting(1, "seed of the warehouse, its people and the drive")
+    people: int = setting(-1, "number of people; -1: as the seed has it")
+    camera_width: int = setting(WIDTH, "image width, pixels")
+    camera_height: int = setting(HEIGHT, "image height, pixels; 64° are in view vertically")
+    camera_rate: float = setting(10.0, "images per simulated second, Hz")
+    gl_backend: str = setting(
+        "",
+        "what draws the camera: egl, osmesa, raycast, or auto for the first that works; "
+        "empty: as the environment variable MUJOCO_GL says",
+    )
+    ray_stride: int = setting(
+        3, "pixels from one ray to the next where the camera is drawn by ray casting"
+    )
+
+    def __post_init__(self) -> None:
+        if self.people < -1:
+            raise UserError(f"simulator's people is {self.people}; give -1 or a number")
+        if not 0.1 <= self.camera_rate <= 50.0:
+            raise UserError(
+                f"simulator's camera_rate is {self.camera_rate}; give a rate from 0.1 to 50 Hz"
+            )
+        if not 1 <= self.ray_stride <= 8:
+            raise UserError(f"simulator's ray_stride is {self.ray_stride}; give 1 to 8 pixels")
+
+
+class Simulator(Node):
+    """Runs the world in real time.
+
+    Three threads beside the executor's: physics, which also publishes clock, odometry and truth;
+    the camera; the lidars. They end with the node.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("simulator")
+        settings = declare_settings(self, SimulatorSettings())
+        scenario = Scenario.generate(
+            settings.seed, people=None if settings.people < 0 else settings.people
+        )
+        self._settings = settings
+        self._simulation = Simulation(scenario)
+        self._truth_due = 0.0
+        self._reported_skips = 0
+        self._clock_publisher = self._publisher(ClockMsg, topics.CLOCK)
+        self._odometry = self._publisher(Odometry, topics.ODOM)
+        self._truth = self._publisher(SimulationTruth, topics.SIMULATION_TRUTH)
+        self._images = self._publisher(Image, topics.CAMERA_IMAGE)
+        self._camera_info = self._publisher(CameraInfo, topics.CAMERA_INFO)
+        self._points = self._publisher(PointCloud2, topics.LIDAR_POINTS)
+        self._scans = self._publisher(LaserScan, topics.SCAN)
+        self._transforms = TransformBroadcaster(self)
+        self._static_transforms = StaticTransformBroadcaster(self)
+        self._static_transforms.sendTransform(_static_transforms())
+        self.create_subscription(
+            TwistStamped, topics.CMD_VEL.name, self._on_command, qos_profile(topics.CMD_VEL)
+        )
+        world = self._simulation.world
+        camera_period = 1.0 / settings.camera_rate
+        self._sensors = [
+            # The phases keep camera and lidar from competing for the cores.
+            Sensor("camera", world, camera_period, 0.1, self._open_camera),
+            Sensor("lidar", world, LIDAR_PERIOD, 0.15, self._open_lidar),
+            Sensor("scanner", world, SCAN_PERIOD, 0.125, self._open_scanner),
+        ]
+        self._real_time = RealTime(self._simulation, self._sensors, self._on_tick)
+        self._real_time.start()
+        self.create_timer(WATCH_PERIOD, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.get_logger().info(
+            f"warehouse of seed {settings.seed} with {len(scenario.people)} people is running"
+        )
+
+    def destroy_node(self) -> None:
+        """End the threads, then the node."""
+        if hasattr(self, "_real_time"):
+            self._real_time.stop()
+        super().destroy_node()
+
+    def _publisher(self, message_type: Any, topic: Topic) -> Any:
+        return self.create_publisher(message_type, topic.name, qos_profile(topic))
+
+    def _on_command(self, command: TwistStamped) -> None:
+        twist = command.twist
+        try:
+            self._simulation.base.command(twist.linear.x, twist.angular.z, self._simulation.time)
+        except ValueError as error:
+            self.get_logger().error(f"{error}; ignored", throttle_duration_sec=1.0)
+
+    def _watch(self) -> None:
+        self._real_time.check()
+        skipped = {sensor.name: sensor.skipped for sensor in self._sensors if sensor.skipped}
+        if sum(skipped.values()) > self._reported_skips:
+            self._reported_skips = sum(skipped.values())
+            self.get_logger().warning(
+                f"measurements left out because the one before took too long: {skipped}",
+                throttle_duration_sec=5.0,
+            )
+
+    # --- physics thread -----------------------------------------------------------------------
+
+    def _on_tick(self) -> None:
+        stamp = _stamp(self._simulation.time)
+        self._clock_publisher.publish(ClockMsg(clock=stamp))
+        self._publish_odometry(stamp)
+        if self._simulation.time >= self._truth_due:
+            self._truth_due = self._simulation.time + TRUTH_PERIOD - TICK / 2
+            self._publish_truth(stamp)
+
+    def _publish_odometry(self, stamp: TimeMsg) -> None:
+        odometry = self._simulation.base.odometry(self._simulation.world.data)
+        message = Odometry(child_frame_id="base_link")
+        message.header = Header(stamp=stamp, frame_id="odom")
+        pose, twist = message.pose, message.twist
+        pose.pose.position.x, pose.pose.position.y = odometry.pose.x, odometry.pose.y
+        pose.pose.orientation = quaternion_from_yaw(odometry.pose.yaw)
+        twist.twist.linear.x, twist.twist.angular.z = odometry.speed, odometry.yaw_rate
+        # Dead reckoning: about 1 % of the way, and 0.1° per metre.
+        drift = (0.01 * odometry.distance) ** 2 + 1e-6
+        turn = (0.002 * odometry.distance) ** 2 + 1e-6
+        pose.covariance = np.diag([drift, drift, 1e-6, 1e-6, 1e-6, turn]).ravel()
+        twist.covariance = np.diag([4e-4, 1e-6, 1e-6, 1e-6, 1e-6, 1e-4]).ravel()
+        self._odometry.publish(message)
+        transform = TransformStamped(child_frame_id="base_link")
+        transform.header = message.header
+        translation = transform.transform.translation
+        translation.x, translation.y = odometry.pose.x, odometry.pose.y
+        transform.transform.rotation = pose.pose.orientation
+        self._transforms.sendTransform(transform)
+
+    def _publish_truth(self, stamp: TimeMsg) -> None:
+        simulation = self._simulation
+        truth = SimulationTruth(
+            collisions=len(simulation.referee.collided_with),
+            collided_with=list(simulation.referee.collided_with),
+            real_time_factor=self._real_time.real_time_factor,
+        )
+        truth.header = Header(stamp=stamp, frame_id="map")
+        pose = simulation.robot_pose
+        truth.robot.position.x, truth.robot.position.y = pose.x, pose.y
+        truth.robot.orientation = quaternion_from_yaw(pose.yaw)
+        people = simulation.world.scenario.people
+        truth.people = [self._person(number, person.height) for number, person in enumerate(people)]
+        self._truth.publish(truth)
+
+    def _person(self, number: int, height: float) -> TrackedObject:
+        walkers = self._simulation.crowd
+        person = TrackedObject(id=number + 1, class_name="person", class_score=1.0, existence=1.0)
+        x, y = walkers.position[number].tolist()
+        person.position.x, person.position.y, person.position.z = x, y, height / 2
+        person.size.x = person.size.y = 2 * crowd.RADIUS
+        person.size.z = height
+        person.yaw = float(walkers.heading[number])
+        person.velocity.x, person.velocity.y = walkers.velocity[number].tolist()
+        return person
+
+    # --- sensor threads -----------------------------------------------------------------------
+
+    @contextmanager
+    def _open_camera(self) -> Iterator[Capture]:
+        settings = self._settings
+        camera = Camera(
+            self._simulation.world,
+            settings.camera_width,
+            settings.camera_height,
+            backend=settings.gl_backend or None,
+            ray_stride=settings.ray_stride,
+        )
+        if camera.backend == "raycast":
+            self.get_logger().warning(
+                "camera: drawn by ray casting, one ray for "
+                f"{settings.ray_stride}×{settings.ray_stride} pixels (no OpenGL, or not asked for)"
+            )
+        else:
+            self.get_logger().info(f"camera: drawn by OpenGL ({camera.backend})")
+        info = _camera_info(camera.intrinsics)
+
+        def capture(data: mujoco.MjData, time: float) -> None:
+            pixels = camera.render(data)
+            height, width, _ = pixels.shape
+            header = Header(stamp=_stamp(time), frame_id=OPTICAL_FRAME)
+            image = Image(header=header, height=height, width=width, encoding="rgb8")
+            image.step = 3 * width
+            image.data = array("B", pixels.tobytes())
+            info.header = header
+            self._images.publish(image)
+            self._camera_info.publish(info)
+
+        try:
+            yield capture
+        finally:
+            camera.close()
+
+    def _open_lidar(self) -> AbstractContextManager[Capture]:
+        lidar = Lidar(self._simulation.world, self._settings.seed)
+
+        def capture(data: mujoco.MjData, time: float) -> None:
+            self._points.publish(_point_cloud(lidar.sweep(data), time))
+
+        return nullcontext(capture)
+
+    def _open_scanner(self) -> AbstractContextManager[Capture]:
+        scanner = Scanner(self._simulation.world, self._settings.seed)
+
+        def capture(data: mujoco.MjData, time: float) -> None:
+            scan = LaserScan(
+                angle_min=-np.pi,
+                angle_max=np.pi - 2 * np.pi / COLUMNS,
+                angle_increment=2 * np.pi / COLUMNS,
+                scan_time=SCAN_PERIOD,
+                range_min=Scanner.MIN_RANGE,
+                range_max=Scanner.MAX_RANGE,
+            )
+            scan.header = Header(stamp=_stamp(time), frame_id=SCAN_MOUNT.frame)
+            scan.ranges = array("f", scanner.scan(data).tobytes())
+            self._scans.publish(scan)
+
+        return nullcontext(capture)
+
+
+def _stamp(time: float) -> TimeMsg:
+    return stamp_from_nanoseconds(round(time * 1e9))
+
+
+def _camera_info(intrinsics: Intrinsics) -> CameraInfo:
+    info = CameraInfo(
+        width=intrinsics.width, height=intrinsics.height, distortion_model="plumb_bob"
+    )
+    info.d = [0.0] * 5
+    info.k = intrinsics.matrix.ravel()
+    info.r = np.eye(3).ravel()
+    info.p = np.column_stack([intrinsics.matrix, np.zeros(3)]).ravel()
+    return info
+
+
+def _point_cloud(points: np.ndarray, time: float) -> PointCloud2:
+    """Return points, shape (n, 4) float32, as a dense unorganised cloud."""
+    count = len(points)
+    cloud = PointCloud2(
+        height=1, width=count, point_step=16, row_step=16 * count, is_dense=True, is_bigendian=False
+    )
+    cloud.header = Header(stamp=_stamp(time), frame_id=LIDAR_MOUNT.frame)
+    cloud.fields = [
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+        for index, name in enumerate(("x", "y", "z", "intensity"))
+    ]
+    cloud.data = array("B", points.tobytes())
+    return cloud
+
+
+def _static_transforms() -> list[TransformStamped]:
+    transforms = [_transform("map", "odom", (0.0, 0.0, 0.0))]
+    for mount in (CAMERA_MOUNT, LIDAR_MOUNT, SCAN_MOUNT):
+        transforms.append(_transform("base_link", mount.frame, mount.position))
+    optical = _transform(CAMERA_MOUNT.frame, OPTICAL_FRAME, (0.0, 0.0, 0.0))
+    rotation = optical.transform.rotation  # z forward, x right, y down
+    rotation.x, rotation.y, rotation.z, rotation.w = -0.5, 0.5, -0.5, 0.5
+    return [*transforms, optical]
+
+
+def _transform(parent: str, child: str, position: tuple[float, float, float]) -> TransformStamped:
+    transform = TransformStamped(child_frame_id=child)
+    transform.header.frame_id = parent
+    translation = transform.transform.translation
+    translation.x, translation.y, translation.z = position
+    transform.transform.rotation.w = 1.0
+    return transform
+
+
+def main() -> None:
+    """Run the node."""
+    # Physics shares the interpreter with drawing and encoding: let it in within a millisecond.
+    sys.setswitchinterval(0.001)
+    run(Simulator)
+
+
+if __name__ == "__main__":
+    main()
