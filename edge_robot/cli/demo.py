@@ -131,7 +131,7 @@ def run_demo(
         token = environment["EDGE_ROBOT_TOKEN"]
         console.print(f"dashboard: [bold]{url}[/bold]  access token: {token}", soft_wrap=True)
     meter = UsageMeter()
-    with DemoOutput(console, logs, lambda: meter.sample(service.running.values())) as output:
+    with DemoOutput(console, logs, lambda: meter.sample(service.running)) as output:
         service = LaunchService(processes, output, fail_fast=True)
         status = service.run()
     if service.interrupted:
@@ -142,11 +142,12 @@ def run_demo(
 
     facts = json.loads(facts_file.read_text())
     metrics = run_metrics(recording, processes=len(processes))
-    usage = meter.total()
     metrics |= {
         "seed": int(filled["seed"]),
-        "cpu_seconds": round(usage.cpu, 1),
-        "peak_memory_mb": round(usage.memory / 2**20),
+        "usage": {
+            name: {"cpu_seconds": usage.cpu, "peak_memory_mb": round(usage.memory / 2**20, 1)}
+            for name, usage in meter.usage.items()
+        },
         "referee": facts,
     }
     page = write_report(recording, folder, metrics)
@@ -205,6 +206,8 @@ def _summary(metrics: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     link, latency = metrics["link"], metrics["camera_to_cmd_ms"]
+    cpu = sum(usage["cpu_seconds"] for usage in metrics["usage"].values())
+    memory = sum(usage["peak_memory_mb"] for usage in metrics["usage"].values())
     table = Table(title=f"Run of seed {metrics['seed']}", show_header=False, title_justify="left")
     for name, value in (
         ("goal reached", "yes" if metrics["reached_goal"] else "NO"),
@@ -219,8 +222,8 @@ def _summary(metrics: Mapping[str, Any]) -> Table:
         ("answers before the cut", _figure(link["offloaded_before"])),
         ("answers after restoring", _figure(link["offloaded_after"])),
         ("processes", _figure(metrics["processes"])),
-        ("processor time", _figure(metrics["cpu_seconds"], ".0f", " s")),
-        ("peak memory, shared pages counted often", _figure(metrics["peak_memory_mb"], "", " MB")),
+        ("processor time of all", f"{cpu:.0f} s"),
+        ("peak memory of all, shared pages counted often", f"{memory:.0f} MB"),
     ):
         table.add_row(name, value)
     return table

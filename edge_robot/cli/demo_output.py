@@ -21,6 +21,8 @@ from edge_robot.standalone.launch.output import Stream
 _ALARM = re.compile(r"^\[?(WARN|ERROR|FATAL)")
 _PLAIN_STATUS_PERIOD = 5.0
 """Between two status lines where they cannot overwrite each other, s."""
+_REPEAT_PERIOD = 30.0
+"""Between two showings of warnings that differ in numbers only, s."""
 _TAIL = 15
 """Lines shown of a process that crashed."""
 
@@ -48,6 +50,7 @@ class DemoOutput:
         self._tails: dict[str, deque[str]] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._status_due = 0.0
+        self._alarms: dict[str, float] = {}
         self._start = time.monotonic()
 
     def __enter__(self) -> DemoOutput:
@@ -72,7 +75,7 @@ class DemoOutput:
             self._print(f"[bold]{escape(rest)}[/bold]")
         elif kind == "error:":
             self.mistake = self.mistake or f"{process.name.rpartition('-')[0]}: {rest}"
-        elif _ALARM.match(text):
+        elif _ALARM.match(text) and self._is_news(text):
             self._print(f"[yellow]{escape(text)}[/yellow]")
 
     def notice(self, text: str, error: bool = False) -> None:
@@ -82,6 +85,15 @@ class DemoOutput:
             name = text.partition(":")[0]
             self.casualty = [text, *self._tails.get(name, ())]
 
+    def _is_news(self, text: str) -> bool:
+        """Return whether nothing like it was shown lately; every line is in the files anyway."""
+        kind = re.sub(r"[\d.]+", "#", text)[:80]
+        now = self._elapsed()
+        news = now - self._alarms.get(kind, -_REPEAT_PERIOD) >= _REPEAT_PERIOD
+        if news:
+            self._alarms[kind] = now
+        return news
+
     def _log(self, name: str, text: str) -> None:
         if name not in self._files:
             # Line by line: what was said before a crash of the whole machine is on the disk.
@@ -89,7 +101,9 @@ class DemoOutput:
         self._files[name].write(text + "\n")
 
     def _print(self, markup: str) -> None:
-        self._console.print(f"[dim]{self._elapsed():6.1f} s[/dim]  {markup}", highlight=False)
+        self._console.print(
+            f"[dim]{self._elapsed():6.1f} s[/dim]  {markup}", highlight=False, soft_wrap=True
+        )
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._start

@@ -18,6 +18,7 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from std_srvs.srv import SetBool
 
@@ -41,6 +42,7 @@ from edge_robot.sim.scenario import Scenario
 from edge_robot.topics import Topic
 
 STEP_PERIOD = 0.05
+ACK_TIMEOUT = Duration(seconds=2.0)
 LINK_SERVICE = "/network_link/set_up"
 HEARTBEATS = (topics.CLOCK, topics.CAMERA_DETECTIONS, topics.LIDAR_DETECTIONS, topics.TRACKS)
 """Topics that are only listened to for whether they speak."""
@@ -124,7 +126,8 @@ class MissionNode(Node):
         )
 
     def _on_mode(self, message: RobotMode) -> None:
-        self._mission.seen.ready = message.mode == RobotMode.NOMINAL
+        self._mission.seen.nominal = message.mode == RobotMode.NOMINAL
+        self._mission.seen.reduced = message.mode == RobotMode.REDUCED
         name = MODES.get(message.mode, str(message.mode))
         self._mission.seen.mode = f"{name} ({message.cause})" if message.cause else name
 
@@ -182,7 +185,7 @@ class MissionNode(Node):
         seen = self._mission.seen
         if silent:
             problem = f"nothing was heard on {', '.join(silent)}"
-        elif not seen.ready:
+        elif not (seen.nominal or seen.reduced):
             problem = f"its mode is {seen.mode}"
         else:
             problem = "the fleet backend does not answer"
@@ -211,6 +214,9 @@ class MissionNode(Node):
                     f"cannot write the facts of the run to {self._output}: {error.strerror}; "
                     "check mission's parameter 'output'"
                 ) from error
+        # The last events are what the run is judged by: they must be in the recording.
+        if not self._events.wait_for_all_acked(ACK_TIMEOUT):
+            self.get_logger().warning("somebody has not acknowledged the last events")
         rclpy.try_shutdown()
 
 

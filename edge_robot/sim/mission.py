@@ -29,6 +29,9 @@ class MissionSettings:
     cut_at: float = setting(0.35, "share of the route driven when the link is cut; above 1: never")
     cut_seconds: float = setting(10.0, "how long the link stays cut, s")
     start_timeout: float = setting(90.0, "longest wait until the robot is ready, s")
+    nominal_patience: float = setting(
+        20.0, "how long a robot that offers to drive at reduced speed is asked to get well first, s"
+    )
     drive_timeout: float = setting(180.0, "longest drive, s")
     recovery_timeout: float = setting(20.0, "longest wait at the goal for the link, s")
     goal_tolerance: float = setting(0.5, "true distance at which the goal counts as reached, m")
@@ -62,7 +65,8 @@ class Observations:
     """The newest of everything the conductor sees; None before the first message.
 
     Attributes:
-        ready: Whether the robot's mode permits it to drive at full ability.
+        nominal: Whether the robot's mode is that of full ability.
+        reduced: Whether its mode lets it drive, at reduced speed.
         mode: The mode and its cause, for people.
         link_up: Whether the robot says that its backend answers.
         answers: Answers of the backend so far.
@@ -75,7 +79,8 @@ class Observations:
         real_time_factor: Simulated over wall time.
     """
 
-    ready: bool = False
+    nominal: bool = False
+    reduced: bool = False
     mode: str | None = None
     link_up: bool | None = None
     answers: int = 0
@@ -118,6 +123,7 @@ class Mission:
         self._route_length = route_length
         self._settings = settings
         self._entered = now
+        self._unfit_until = now
         self._goal_sent: float | None = None
         self._cut: float | None = None
         self._restored: float | None = None
@@ -169,7 +175,10 @@ class Mission:
         self.phase, self._entered = phase, now
 
     def _prepare(self, now: float) -> list[Action]:
-        if self.seen.ready and self.seen.link_up and self.distance is not None:
+        if not (self.seen.nominal or self.seen.reduced):
+            self._unfit_until = now
+        fit = self.seen.nominal or now - self._unfit_until > self._settings.nominal_patience
+        if fit and self.seen.link_up and self.distance is not None:
             self._enter(Phase.DRIVING, now)
             x, y = self._goal
             return [Announce("goal_sent", f"({x:.1f}, {y:.1f}), {self._route_length:.0f} m to go")]

@@ -53,6 +53,14 @@ def test_ordinary_lines_go_to_files_and_alarms_to_the_screen_too(
     assert "[WARN] [2.0] [planner]: late" in screen.getvalue()
 
 
+def test_a_repeated_alarm_is_shown_once(output: DemoOutput, screen: io.StringIO) -> None:
+    with output:
+        for number in range(50):
+            output.line(PLANNER, "stderr", f"[WARN] [{number}.5] [planner]: late by {number} ms")
+        output.line(PLANNER, "stderr", "[ERROR] [50.5] [planner]: late by 50 ms")
+    assert screen.getvalue().count("late by") == 2
+
+
 def test_events_and_status_of_the_mission_are_shown(
     output: DemoOutput, screen: io.StringIO, statuses: list[int]
 ) -> None:

@@ -23,7 +23,7 @@ def make() -> Mission:
 
 
 def ready(mission: Mission) -> None:
-    mission.seen.ready = True
+    mission.seen.nominal = True
     mission.seen.link_up = True
     mission.seen.true_position = (0.0, 0.0)
 
@@ -39,7 +39,7 @@ def names(actions: list[Action]) -> list[str]:
     return [action.name for action in actions if isinstance(action, Announce)]
 
 
-@pytest.mark.parametrize("lacking", ["ready", "link_up", "true_position"])
+@pytest.mark.parametrize("lacking", ["nominal", "link_up", "true_position"])
 def test_no_goal_before_everything_is_ready(lacking: str) -> None:
     mission = make()
     ready(mission)
@@ -47,6 +47,16 @@ def test_no_goal_before_everything_is_ready(lacking: str) -> None:
     assert mission.step(1.0) == []
     assert not mission.is_late(SETTINGS.start_timeout - 1.0)
     assert mission.is_late(SETTINGS.start_timeout + 1.0)
+
+
+def test_a_robot_that_stays_at_reduced_ability_drives_after_some_patience() -> None:
+    mission = make()
+    ready(mission)
+    mission.seen.nominal = False
+    assert mission.step(100.0) == []
+    mission.seen.reduced = True
+    assert mission.step(100.0 + SETTINGS.nominal_patience) == []
+    assert names(mission.step(100.1 + SETTINGS.nominal_patience)) == ["goal_sent"]
 
 
 def test_the_goal_is_sent_again_until_there_is_a_plan() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from edge_robot.standalone.launch.description import Process
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,16 @@ def usage_of(pids: Iterable[int]) -> dict[int, Usage]:
 
 
 class UsageMeter:
-    """Keeps the last known usage of every process it is shown, those that have ended too."""
+    """Keeps the last known usage of every process it is shown, of those that have ended too.
+
+    Attributes:
+        usage: By process name.
+    """
 
     def __init__(self) -> None:
-        self._usage: dict[int, Usage] = {}
+        self.usage: dict[str, Usage] = {}
 
-    def sample(self, pids: Iterable[int]) -> None:
-        """Look at the processes now."""
-        self._usage |= usage_of(pids)
-
-    def total(self) -> Usage:
-        """Return the sum over all processes seen."""
-        usages = self._usage.values()
-        return Usage(sum(u.cpu for u in usages), sum(u.memory for u in usages))
+    def sample(self, running: Mapping[Process, int]) -> None:
+        """Look at processes, given with their pids, now."""
+        usage = usage_of(running.values())
+        self.usage |= {p.name: usage[pid] for p, pid in running.items() if pid in usage}
