@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
@@ -15,22 +16,38 @@ from edge_robot.errors import UserError
 def run(make_node: Callable[[], Node]) -> None:
     """Create one node, spin it until shutdown, and leave cleanly.
 
-    A `UserError` (in the constructor, a callback or `destroy_node`) is printed as one line and
-    ends the process with status 2; SIGINT and SIGTERM end it with status 0.
+    A `UserError` (in the constructor, a callback or `destroy_node`), a parameter of the wrong
+    type or out of range, and an unknown parameter are printed as one line and end the process
+    with status 2; SIGINT and SIGTERM end it with status 0.
     """
     status = 0
     try:
         rclpy.init()
         node = make_node()
         try:
+            _report_unknown_parameters(node)
             rclpy.spin(node)
         finally:
             node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except UserError as error:
+    except (UserError, ParameterException) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         status = 2
     finally:
         rclpy.try_shutdown()
     sys.exit(status)
+
+
+def _report_unknown_parameters(node: Node) -> None:
+    """Refuse parameters given on the command line, and warn of others, that the node lacks.
+
+    Only the standalone runtime knows them; on ROS 2 they are silently ignored, as ever there.
+    """
+    undeclared_overrides = getattr(node, "undeclared_overrides", None)
+    for override in undeclared_overrides() if undeclared_overrides else ():
+        known = f"known are {', '.join(sorted(node.get_parameters_by_prefix('')))}"
+        text = f"{node.get_name()} has no parameter {override.name!r} ({override.origin}); {known}"
+        if override.explicit:
+            raise UserError(text)
+        node.get_logger().warning(text)

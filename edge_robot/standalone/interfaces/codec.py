@@ -229,10 +229,11 @@ class _Generator:
         size = _SIZES[kind.base]
         count = self.count(target)
         before = self.alignment
-        if before.padding(size) is None:
+        if before.padding(size) != 0:  # an empty sequence is not followed by padding
             self.emit(f"if {count}:")
             self.depth += 1
             self.align(size)
+            self.flush()
             self.depth -= 1
         if self.read:
             value = self.name("a")

@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from edge_robot.errors import UserError
 from edge_robot.share import share_dir
 
 DEFAULT_DISTRO = "jazzy"
@@ -224,13 +225,16 @@ class Interfaces:
     Args:
         distro: ROS 2 distribution, for example `jazzy`.
         folders: Package name to a folder that holds `msg/` and `srv/`, beside the common ones.
+
+    Raises:
+        UserError: there is no such distribution.
     """
 
     def __init__(self, distro: str, folders: Mapping[str, Path]) -> None:
         try:
             store = import_module(f"rosbags.typesys.stores.ros2_{distro}")
         except ModuleNotFoundError:
-            raise InterfaceError(
+            raise UserError(
                 f"no message definitions for the ROS 2 distribution {distro!r}; "
                 "set EDGE_ROBOT_ROS_DISTRO to humble, iron, jazzy, kilted or lyrical"
             ) from None

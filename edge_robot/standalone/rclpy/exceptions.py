@@ -57,6 +57,9 @@ class ParameterException(Exception):
     def __init__(self, error_msg: str, parameters: object, *arguments: object) -> None:
         super().__init__(f"{error_msg}: {parameters}", parameters, *arguments)
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 class ParameterNotDeclaredException(ParameterException):
     """A parameter is used before it is declared."""

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import array
+import copy
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from edge_robot.msg import TrackedObject
+from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion, Twist
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from std_msgs.msg import Empty, Header, String
+from std_srvs.srv import SetBool
+from vision_msgs.msg import Detection2D, ObjectHypothesisWithPose
+
+
+def test_defaults_are_those_of_the_definition() -> None:
+    assert Quaternion() == Quaternion(x=0.0, y=0.0, z=0.0, w=1.0)
+    status = DiagnosticStatus()
+    assert (status.level, status.name, status.values) == (b"\0", "", [])
+    info = CameraInfo()
+    assert info.k.dtype == np.float64
+    assert info.k.tolist() == [0.0] * 9
+    assert info.d == array.array("d")
+
+
+def test_every_message_has_nested_defaults_of_its_own() -> None:
+    first, second = Twist(), Twist()
+    first.linear.x = 1.0
+    assert second.linear.x == 0.0
+    one, two = PoseWithCovariance(), PoseWithCovariance()
+    one.covariance[0] = 1.0
+    assert two.covariance[0] == 0.0
+
+
+def test_constants_are_on_the_class_and_on_instances() -> None:
+    assert PointField.FLOAT32 == 7
+    assert PointField().FLOAT32 == 7
+    assert DiagnosticStatus.ERROR == b"\x02"
+    assert TrackedObject.SOURCE_LIDAR == 2
+
+
+def test_only_known_fields_can_be_given_or_set() -> None:
+    with pytest.raises(TypeError):
+        Point(q=1.0)
+    with pytest.raises(TypeError):
+        Point(1.0, 2.0, 3.0)
+    with pytest.raises(AttributeError):
+        Point().q = 1.0
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "value"),
+    [
+        (Point(), "x", 1),  # rosidl takes no int for a float
+        (Image(), "height", -1),
+        (Image(), "height", 2**32),
+        (Image(), "height", 1.0),
+        (Image(), "encoding", b"rgb8"),
+        (Image(), "header", Point()),
+        (Image(), "data", "text"),
+        (Image(), "data", [1, 300]),
+        (Image(), "data", np.zeros((2, 2), np.uint8)),
+        (Image(), "data", np.zeros(2, np.float32)),
+        (CameraInfo(), "k", [0.0] * 8),
+        (TrackedObject(), "class_score", 1e39),
+        (DiagnosticStatus(), "level", 1),
+        (Detection2D(), "results", [Point()]),
+        (SetBool.Request(), "data", 1),
+    ],
+)
+def test_values_of_another_type_or_range_are_refused(
+    message: object, field: str, value: object
+) -> None:
+    before = copy.deepcopy(getattr(message, field))
+    with pytest.raises(AssertionError, match=field):
+        setattr(message, field, value)
+    assert getattr(message, field) == pytest.approx(before) if field == "k" else True
+    with pytest.raises(AssertionError, match=field):
+        type(message)(**{field: value})
+
+
+def test_float32_takes_infinity_and_nan() -> None:
+    tracked = TrackedObject(class_score=float("inf"), age=float("nan"))
+    assert tracked.class_score == float("inf")
+    assert tracked.age != tracked.age
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x01\x02\xff",
+        bytearray(b"\x01\x02\xff"),
+        memoryview(b"\x01\x02\xff"),
+        np.array([1, 2, 255], np.uint8),
+        array.array("B", [1, 2, 255]),
+        [1, 2, 255],
+        (1, 2, 255),
+    ],
+)
+def test_image_data_takes_every_kind_of_bytes(data: object) -> None:
+    image = Image(data=data)
+    assert isinstance(image.data, array.array)
+    assert np.frombuffer(image.data, np.uint8).tolist() == [1, 2, 255]
+
+
+def test_an_array_is_kept_not_copied() -> None:
+    data = array.array("B", [1, 2])
+    assert Image(data=data).data is data
+    covariance = np.arange(36.0)
+    assert PoseWithCovariance(covariance=covariance).covariance is covariance
+    fields: list[PointField] = []
+    assert PointCloud2(fields=fields).fields is fields
+
+
+def test_equality_compares_values_of_one_type() -> None:
+    assert Image(data=b"ab") == Image(data=b"ab")
+    assert Image(data=b"ab") != Image(data=b"ac")
+    assert CameraInfo() == CameraInfo()
+    assert CameraInfo(k=np.arange(9.0)) != CameraInfo()
+    assert String(data="a") != Header(frame_id="a")
+    with pytest.raises(TypeError):
+        hash(String())
+
+
+def test_messages_can_be_copied_deeply() -> None:
+    original = Detection2D(results=[ObjectHypothesisWithPose()])
+    original.results[0].hypothesis.class_id = "person"
+    duplicate = copy.deepcopy(original)
+    assert duplicate == original
+    duplicate.results[0].hypothesis.class_id = "dog"
+    assert original.results[0].hypothesis.class_id == "person"
+
+
+def test_field_types_are_spelled_as_rosidl_does() -> None:
+    assert Image.get_fields_and_field_types() == {
+        "header": "std_msgs/Header",
+        "height": "uint32",
+        "width": "uint32",
+        "encoding": "string",
+        "is_bigendian": "uint8",
+        "step": "uint32",
+        "data": "sequence<uint8>",
+    }
+    assert CameraInfo.get_fields_and_field_types()["k"] == "double[9]"
+    assert Empty.get_fields_and_field_types() == {}
+
+
+def test_repr_and_module_name_the_type() -> None:
+    assert repr(String(data="a")) == "std_msgs.msg.String(data='a')"
+    assert Image.__module__ == "sensor_msgs.msg"
+    assert repr(SetBool.Request()) == "std_srvs.srv.SetBool_Request(data=False)"
