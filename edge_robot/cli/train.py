@@ -24,6 +24,10 @@ def register(app: typer.Typer) -> None:
             int | None, typer.Option(min=1, help="Batches of 16; the recipe's by default.")
         ] = None,
         seed: Annotated[int, typer.Option(min=0, help="Seed of weights and order.")] = 1,
+        start: Annotated[
+            Path | None,
+            typer.Option(help="Weights (.pt, in the work folder of an earlier run) to refine."),
+        ] = None,
         threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 2,
     ) -> None:
         """Render images, train a detector, quantize and measure it, write it with its card."""
@@ -48,6 +52,7 @@ def register(app: typer.Typer) -> None:
             scoring_worlds=scoring_worlds,
             steps=steps,
             seed=seed,
+            start=start,
             report=typer.echo,
         )
         typer.echo(f"wrote {path} and {path.with_suffix('.yaml')}")

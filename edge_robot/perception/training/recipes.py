@@ -83,6 +83,7 @@ def make(
     scoring_worlds: int,
     steps: int | None,
     seed: int,
+    start: Path | None,
     report: Report,
 ) -> Path:
     """Make a detector and its card, and return the model's path.
@@ -95,15 +96,19 @@ def make(
         scoring_worlds: Worlds rendered for scoring, never seen in training or calibration.
         steps: Batches of training; the recipe's by default.
         seed: Seed of everything drawn at random.
+        start: Weights to refine; by default those of the recipe it refines, if any.
         report: Called with lines for the user.
 
     Raises:
-        UserError: there is no such recipe.
+        UserError: there is no such recipe, or no weights to refine.
     """
     if name not in RECIPES:
         raise UserError(f"no recipe for {name}; there are {', '.join(RECIPES)}")
     recipe = RECIPES[name]
     steps = recipe.steps if steps is None else steps
+    if start is None and recipe.refines is not None:
+        start = work / f"{recipe.refines}.pt"
+    weights = None if start is None else _weights(start)
     training = _images("training", worlds, work, report)
     calibration = _images("calibration", 20, work, report)
     scoring = _images("scoring", scoring_worlds, work, report)
@@ -116,7 +121,7 @@ def make(
         recipe.height,
         steps=steps,
         seed=seed,
-        start=None if recipe.refines is None else _weights(recipe.refines, work),
+        start=weights,
         report=lambda p: report(
             f"step {p.step}/{p.steps}: loss {p.loss:.3f}, {time.monotonic() - started:.0f} s"
         ),
@@ -156,7 +161,8 @@ def make(
             "arithmetic": kind,
             **figures,
             "scored_on": f"{len(scoring)} images of {scoring_worlds} worlds not trained on",
-            "trained_on": f"{len(training)} images of {worlds} worlds, {steps} steps",
+            "trained_on": f"{len(training)} images of {worlds} worlds, {steps} steps"
+            + ("" if start is None else f", from the weights of {start.name}"),
             "seed": seed,
             "date": datetime.date.today().isoformat(),
         },
@@ -198,11 +204,10 @@ def measure(detector: Detector, scoring: Dataset) -> dict[str, Any]:
     }
 
 
-def _weights(name: str, work: Path) -> dict[str, torch.Tensor]:
+def _weights(path: Path) -> dict[str, torch.Tensor]:
     """Return the weights an earlier run has left."""
-    path = work / f"{name}.pt"
     if not path.is_file():
-        raise UserError(f"no weights {path} to start from; run `edge-robot train {name}` first")
+        raise UserError(f"no weights {path} to refine; run `edge-robot train {path.stem}` first")
     return torch.load(path, weights_only=True)
 
 

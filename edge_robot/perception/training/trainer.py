@@ -20,7 +20,7 @@ from edge_robot.perception.training.network import STRIDES, Detector, Shape
 
 _BATCH = 16
 _PEAK_RATE = 2e-3
-_REFINING_RATE = 5e-4
+_REFINING_RATE = 1e-3
 _WARM_UP = 300  # steps
 _WEIGHT_DECAY = 0.02
 _PLAIN_END = 0.1
