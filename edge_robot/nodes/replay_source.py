@@ -78,9 +78,18 @@ class ReplaySource(Node):
             )
         }
         self._lockstep = LockStep()
-        self._listen(topics.CAMERA_DETECTIONS, Detection2DArray, self._on_camera_detections)
-        self._listen(topics.LIDAR_DETECTIONS, Detection3DArray, self._on_lidar_detections)
-        self._listen(topics.TRACKS, TrackedObjectArray, self._on_tracks)
+        answers: tuple[tuple[Topic, Any, Callable[[Any], None]], ...] = (
+            (topics.CAMERA_DETECTIONS, Detection2DArray, self._on_camera_detections),
+            (topics.LIDAR_DETECTIONS, Detection3DArray, self._on_lidar_detections),
+            (topics.TRACKS, TrackedObjectArray, self._on_tracks),
+        )
+        for topic, kind, callback in answers:
+            self.create_subscription(kind, topic.name, callback, qos_profile(topic))
+        # Silent publishers that only count who listens to the answers, until the start.
+        self._probes = {
+            topic.name: self.create_publisher(kind, topic.name, qos_profile(topic))
+            for topic, kind, _ in answers
+        }
         self._publish_transforms(topics.TF_STATIC, self._source.static)
         self._frames: Iterator[Frame] = iter(self._source)
         self._samples: deque[Callable[[], None]] = deque()
@@ -97,9 +106,6 @@ class ReplaySource(Node):
     def _parameter(self, name: str, default: Any, description: str) -> Any:
         descriptor = ParameterDescriptor(description=description)
         return self.declare_parameter(name, default, descriptor).value
-
-    def _listen(self, topic: Topic, kind: Any, callback: Callable[[Any], None]) -> None:
-        self.create_subscription(kind, topic.name, callback, qos_profile(topic))
 
     # --- results ----------------------------------------------------------------------------
 
@@ -154,11 +160,13 @@ class ReplaySource(Node):
     def _unmatched(self) -> list[str]:
         """Return the topics on which not everybody has met."""
         heard = (topics.CAMERA_IMAGE, topics.CAMERA_INFO, topics.LIDAR_POINTS)
-        answered = (topics.CAMERA_DETECTIONS, topics.LIDAR_DETECTIONS, topics.TRACKS)
-        few = [t for t in heard if self.count_subscribers(t.name) < self._listeners]
-        few += [t for t in answered if self.count_subscribers(t.name) < self._listeners]
-        few += [t for t in answered if self.count_publishers(t.name) < 1]
-        return sorted({topic.name for topic in few})
+        counted = {topic.name: self._outputs[topic.name] for topic in heard} | self._probes
+        few = [n for n, p in counted.items() if p.get_subscription_count() < self._listeners]
+        if not few:
+            for probe in self._probes.values():
+                self.destroy_publisher(probe)
+            self._probes = {}
+        return few
 
     def _wait_for_results(self, now: float) -> None:
         if now - self._since > self._timeout:
@@ -216,7 +224,7 @@ class ReplaySource(Node):
 
 def _unexpiring(topic: Topic) -> Any:
     """The topic's contract without a lifespan: a slow machine shall not lose samples by age."""
-    return qos_profile(replace(topic, qos=replace(topic.qos, lifespan=None, deadline=None)))
+    return qos_profile(replace(topic, qos=replace(topic.qos, lifespan=None)))
 
 
 def _transform(item: Transform) -> TransformStamped:

@@ -15,7 +15,7 @@ from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.fusion.boxes import corners
 from edge_robot.fusion.camera import CameraView
-from edge_robot.perception.drawing import colour_of, draw_box
+from edge_robot.perception.drawing import colour_of
 from edge_robot.perception.images import decode_image
 from edge_robot.perception.lidar_points import read_points
 from edge_robot.recording.reader import nanoseconds
@@ -24,8 +24,8 @@ from edge_robot.replay.source import BASE_FRAME, FIXED_FRAME
 from edge_robot.replay.transforms import TransformTree
 from edge_robot.report.history import Frame, History
 
-CODECS = (("mp4", "vp09"), ("mp4", "mp4v"), ("avi", "MJPG"))
-"""Container and codec, best first: VP9 plays in browsers, MJPG is in every build of OpenCV."""
+CODECS = (("mp4", "mp4v"), ("avi", "MJPG"))
+"""Container and codec, best first; MJPG is in every build of OpenCV."""
 
 AHEAD, ASIDE = 50.0, 9.0
 """How far the view from above reaches ahead and to each side, m."""
@@ -36,6 +36,9 @@ _EDGES = (
     *((0, 4), (1, 5), (2, 6), (3, 7)),
 )
 """Pairs of `corners` that an edge of the box joins."""
+
+MIN_FULL_LABEL = 90.0
+"""Width of a box, pixels, from which its label has the speed as well."""
 
 _GREY = (170, 160, 150)
 _PAPER = (34, 28, 22)
@@ -165,8 +168,10 @@ class _Boxes:
                 start, end = (tuple(int(v) for v in pixels[i].round()) for i in (a, b))
                 cv2.line(image, start, end, colour, 2 if fused else 1, cv2.LINE_AA)
             if fused:
-                words = f"#{identity} {label} {distance:.1f} m {speed:.1f} m/s"
-                draw_box(image, (low[0], low[1], high[0], high[1]), words, colour)
+                words = f"#{identity} {label} {distance:.1f} m"
+                # A small box has no room for more.
+                words += f"  {speed:.1f} m/s" if high[0] - low[0] > MIN_FULL_LABEL else ""
+                _label(image, words, (max(int(low[0]), 0), max(int(low[1]), 14)), colour)
 
     def draw_from_above(self, width: int, stamp: int, cloud: Any | None) -> NDArray[np.uint8]:
         """Return the scene from above, the vehicle at the left looking right, (H, width, 3)."""
@@ -219,6 +224,16 @@ class _Boxes:
             return np.zeros((0, 3))
         matrix = base_from_fixed @ pose
         return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def _label(
+    picture: NDArray[np.uint8], words: str, at: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    (width, height), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+    x, y = at
+    cv2.rectangle(picture, (x, y - height - 5), (x + width + 4, y), _PAPER, cv2.FILLED)
+    cv2.rectangle(picture, (x, y - height - 5), (x + width + 4, y), colour, 1, cv2.LINE_AA)
+    _write(picture, words, (x + 2, y - 4), (255, 255, 255))
 
 
 def _write(

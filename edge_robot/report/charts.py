@@ -40,7 +40,7 @@ class Scale:
         power = 10.0 ** np.floor(np.log10(raw))
         step = next(f * power for f in (1.0, 2.0, 5.0, 10.0) if f * power >= raw * 0.999)
         first = np.ceil(self.low / step - 1e-9) * step
-        return [float(v) for v in np.arange(first, self.high + step * 1e-6, step)]
+        return [float(v) + 0.0 for v in np.arange(first, self.high + step * 1e-6, step)]
 
 
 def text(x: float, y: float, content: str, kind: str = "", anchor: str = "start") -> str:
@@ -156,7 +156,7 @@ def timeline(
         end: Wall time at the right edge, ns.
         start: Wall time at the left edge, ns.
     """
-    width, left = 1000.0, 128.0
+    width, left = 1000.0, 152.0
     x = Scale((start - origin) * 1e-9, (end - origin) * 1e-9, left, width - 12.0)
 
     def at(wall: float) -> float:

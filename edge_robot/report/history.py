@@ -353,7 +353,7 @@ class History:
         ends = [wall for wall, _, _ in kept[1:]] + [self.extent[1]]
         return [
             Span(wall, max(wall, end), state, cause)
-            for (wall, state, cause), end in zip(kept, ends, strict=True)
+            for (wall, state, cause), end in zip(kept, ends, strict=False)
         ]
 
     @cached_property

@@ -13,15 +13,16 @@ from urllib.parse import quote
 import numpy as np
 
 from edge_robot.errors import UserError
+from edge_robot.perception.images import decode_image
 from edge_robot.recording.reader import Recording
 from edge_robot.report import metrics as figures
 from edge_robot.report.charts import Lane, histogram, timeline
-from edge_robot.report.history import History, Span, TrackHistory
+from edge_robot.report.history import Frame, History, Span, TrackHistory
 from edge_robot.report.scenes import chosen_frames, frame_figure, map_view
 from edge_robot.stages import CAMERA_TO_COMMAND_BUDGET
 from edge_robot.topics import CMD_VEL
 
-MAX_TABLE_ROWS = 40
+MAX_TABLE_ROWS = 25
 STYLE = Path(__file__).with_name("style.css")
 
 
@@ -168,17 +169,28 @@ def _tiles(history: History, metrics: Mapping[str, Any]) -> str:
                 good=bool(link["recovered"]),
             )
         )
-    if metrics["real_time_factor"] is not None:
+    if metrics["real_time_factor"] is not None and history.happenings:
         factor = metrics["real_time_factor"]
         tiles.append(_tile("Real-time factor", f"{factor:.2f}", remark="simulated ÷ wall time"))
     if metrics.get("processes") is not None:
         tiles.append(_tile("Processes", str(metrics["processes"]), remark="over DDS"))
-    fused = sum(track.sources & 3 == 3 for track in history.tracks)
-    if history.tracks:
-        tiles.append(
-            _tile("Tracks", str(len(history.tracks)), remark=f"{fused} from camera and lidar")
-        )
+    tiles += _track_tiles(history)
     return f'<dl class="tiles">{"".join(tiles)}</dl>'
+
+
+def _track_tiles(history: History) -> list[str]:
+    if not history.tracks:
+        return []
+    fused = [track for track in history.tracks if track.sources & 3 == 3]
+    tiles = [
+        _tile("Tracks", str(len(history.tracks)), remark=f"{len(fused)} from camera and lidar")
+    ]
+    if fused and not history.happenings:
+        longest = fused[0]
+        named = f"updates; track {longest.id}, {longest.label}"
+        tiles.insert(0, _tile("Images", str(len(history.frames)), remark="with onboard detections"))
+        tiles.append(_tile("Longest fused track", str(len(longest.stamp)), remark=named))
+    return tiles
 
 
 def _deadline_ms() -> float:
@@ -193,31 +205,26 @@ def _map_section(history: History) -> str:
     drawing = map_view(history)
     if drawing is None:
         return ""
-    entries = [("var(--accent)", "driven path (odometry)", bool(len(history.commands[0])))]
-    entries += [
-        (
-            "var(--fleet)",
-            "… while the link was down",
-            any(x.state == "down" for x in history.links),
-        ),
-        ("var(--ink)", "true path (referee)", bool(len(history.truth.xy))),
+    down = any(link.state == "down" for link in history.links)
+    fused = sum(track.sources & 3 == 3 for track in history.tracks)
+    entries = (
+        ("var(--accent)", "driven path (odometry)", len(history.odometry.xy) > 0),
+        ("var(--fleet)", "… while the link was down", down),
+        ("var(--ink)", "true path (referee)", len(history.truth.xy) > 0),
         ("var(--good)", "people (referee)", bool(history.people)),
-        (
-            "var(--bad)",
-            "tracks from camera and lidar",
-            any(t.sources & 3 == 3 for t in history.tracks),
-        ),
-        ("var(--truth)", "tracks from one sensor", any(t.sources & 3 != 3 for t in history.tracks)),
-    ]
+        ("var(--bad)", "tracks from camera and lidar", fused > 0),
+        ("var(--truth)", "tracks from one sensor", fused < len(history.tracks)),
+    )
     legend = "".join(
         f'<li><i style="border-color:{colour}"></i>{escape(name)}</li>'
         for colour, name, shown in entries
         if shown
     )
+    about = "Where the robot was and what moved around it"
+    about += ", over what the planner knew at the end" if history.costmap is not None else ""
     return _section(
         "Seen from above",
-        "What the planner knew at the end, where the robot drove, and what moved around it. "
-        "Frame odom, x to the right.",
+        f"{about}. Frame odom, x to the right; boxes are tracks where they were last.",
         f'<div class="card">{drawing}<ul class="legend">{legend}</ul></div>',
     )
 
@@ -227,13 +234,19 @@ def _frame_section(history: History) -> str:
     if not frames:
         return ""
     content = "".join(frame_figure(history, frame) for frame in frames)
+    kind = "frames broad" if _is_broad(frames[0]) else "frames"
     about = "Camera frames with the boxes found on the robot"
     about += (
         " (blue) and by the fleet backend (orange, dashed) for the very same frame."
         if any(frame.fleet is not None for frame in frames)
         else "."
     )
-    return _section("Through the camera", about, f'<div class="frames">{content}</div>')
+    return _section("Through the camera", about, f'<div class="{kind}">{content}</div>')
+
+
+def _is_broad(frame: Frame) -> bool:
+    height, width = decode_image(frame.jpeg, "in the recording").shape[:2]
+    return width > 2 * height
 
 
 def _timeline_section(history: History) -> str:

@@ -49,15 +49,17 @@ def map_view(history: History) -> str | None:
     tracks = [track for track in history.tracks if len(track.stamp) >= 5][:30]
     moved = _has_moved(history.odometry.xy)
     clouds = [history.truth.xy, *(p.xy for p in history.people.values())]
-    clouds += [track.position[:, :2] for track in tracks]
-    clouds.append(history.odometry.xy[:1] if not moved else history.odometry.xy)
+    # Of a scene around a standing vehicle, what only one sensor saw far away is left out.
+    near = [track for track in tracks if track.sources & 3 == 3] if not moved else tracks
+    clouds += [track.position[:, :2] for track in near or tracks]
+    clouds.append(history.odometry.xy if moved else _own_place(history)[None])
     if history.goal is not None:
         clouds.append(np.array([history.goal]))
     if grid is not None:
         clouds.append(np.array([grid[1], grid[2]]))
     clouds = [cloud for cloud in clouds if len(cloud)]
-    if not clouds:
-        return None
+    if not moved and len(clouds) == 1:
+        return None  # nothing but the place the robot stands at
     points = np.concatenate(clouds)
     margin = 0.6 if moved else 2.0
     view = _View(points.min(axis=0) - margin, points.max(axis=0) + margin)
@@ -146,9 +148,12 @@ def _driven(view: _View, history: History) -> list[str]:
     return body
 
 
+def _own_place(history: History) -> np.ndarray:
+    return history.odometry.xy[0] if len(history.odometry.xy) else np.zeros(2)
+
+
 def _own_vehicle(view: _View, history: History) -> str:
-    where = history.odometry.xy[0] if len(history.odometry.xy) else np.zeros(2)
-    x, y = view(where)[0]
+    x, y = view(_own_place(history))[0]
     return f'<path d="M{x + 16:.1f} {y:.1f} l-24 -9 l6 9 l-6 9 z" class="own"/>' + text(
         x - 10, y + 26, "own vehicle", "map-label"
     )
@@ -206,17 +211,14 @@ def frame_figure(history: History, frame: Frame) -> str:
     body += _boxes(frame.onboard, "onboard", unit)
     body += _boxes(frame.fleet or [], "fleet", unit)
     seconds = (frame.wall - history.drive[0]) * 1e-9
-    said = f"{len(frame.onboard)} onboard"
-    if frame.fleet is not None:
-        said += f", {len(frame.fleet)} fleet"
     seen = ", ".join(f"{b.label} {b.score:.2f}" for b in frame.onboard) or "nothing"
     drawing = svg(width, height, body, f"Camera frame at {seconds:.1f} s; onboard: {seen}")
-    chips = '<span class="chip onboard">onboard</span>'
+    chips = f'<span class="chip onboard">onboard {len(frame.onboard)}</span>'
     if frame.fleet is not None:
-        chips += '<span class="chip fleet">+ fleet</span>'
+        chips += f'<span class="chip fleet">fleet {len(frame.fleet)}</span>'
     return (
-        f'<figure class="frame">{drawing}<figcaption><b>{seconds:.1f} s</b> '
-        f"<span>{escape(said)}</span>{chips}</figcaption></figure>"
+        f'<figure class="frame">{drawing}<figcaption><b>{seconds:.1f} s</b>{chips}'
+        "</figcaption></figure>"
     )
 
 
