@@ -30,8 +30,9 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with(parent: int) -> None:
-    """In a new child: have the kernel kill this process when the launch runner dies."""
+def _start_group_and_die_with(parent: int) -> None:
+    """In a new child: lead a process group, and be killed when the launch runner dies."""
+    os.setpgid(0, 0)
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:  # it died before the kernel was asked
@@ -134,9 +135,9 @@ class LaunchService:
                 stdin=asyncio.subprocess.DEVNULL,
                 # Unbuffered, or what a Python process prints comes only when it ends.
                 env={"PYTHONUNBUFFERED": "1", **process.environment},
-                # A session of its own: the terminal's Ctrl-C reaches the runner alone.
-                start_new_session=True,
-                preexec_fn=lambda: _die_with(parent),
+                # A process group of its own: the terminal's Ctrl-C reaches the runner alone. No
+                # session of its own: the kernel's autogroups make niceness count only within one.
+                preexec_fn=lambda: _start_group_and_die_with(parent),
             )
         except OSError as error:
             self._status = self._status or USER_MISTAKE
@@ -238,7 +239,7 @@ class _Child(asyncio.SubprocessProtocol):
                 self._show(_STREAMS[fd], shown)
 
     def process_exited(self) -> None:
-        # What the process has left behind in its session must not outlive it.
+        # What the process has left behind in its group must not outlive it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, signal.SIGKILL)
 
@@ -260,7 +261,7 @@ class _InterruptedImports:
         if not self._held and not line.startswith("Traceback (most recent call last)"):
             return [line]
         self._held.append(line)
-        if len(self._held) == 1 or line.startswith(" "):
+        if len(self._held) == 1 or not line or line.startswith(" "):
             return []
         shown = [] if line.startswith("KeyboardInterrupt") else self._held
         self._held = []
