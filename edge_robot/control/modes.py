@@ -104,21 +104,11 @@ class ModeMachine:
         return Mode.NOMINAL, "; ".join(("all inputs alive", *conditions.notes))
 
     def _gives_freedom(self, wanted: Mode) -> bool:
-        freedom = (
-            Mode.EMERGENCY_STOP,
-            Mode.INITIALIZING,
-            Mode.CONTROLLED_STOP,
-            Mode.REDUCED,
-            Mode.NOMINAL,
-        )
-        if wanted is Mode.TELEOPERATION or self.mode is Mode.INITIALIZING:
+        """Return whether `wanted` lets autonomy do more than the present mode does."""
+        if self.mode is Mode.INITIALIZING:
             return False
-        if self.mode is Mode.EMERGENCY_STOP:
-            # An operator's reset is deliberate, and leads to standing still.
-            return False
-        if self.mode is Mode.TELEOPERATION:
-            return wanted in (Mode.NOMINAL, Mode.REDUCED)
-        return freedom.index(wanted) > freedom.index(self.mode)
+        allowance = {Mode.REDUCED: 1, Mode.NOMINAL: 2}
+        return allowance.get(wanted, 0) > allowance.get(self.mode, 0)
 
     def _enter(self, mode: Mode, cause: str) -> bool:
         self.mode, self.cause = mode, cause
