@@ -94,36 +94,29 @@ def run_demo(
         UserError: something the user can mend kept the run from taking place.
     """
     from edge_robot.cli.demo_output import DemoOutput
-    from edge_robot.report.metrics import run_metrics
-    from edge_robot.report.page import write_report
     from edge_robot.standalone.launch import LaunchService, find_launch_file, load
+    from edge_robot.standalone.launch.exclusive import claim_nodes
     from edge_robot.standalone.launch.usage import UsageMeter
 
-    logs = folder / "logs"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make the report folder {folder}: {error.strerror}; give another with --report"
-        ) from error
-    recording, facts_file = (folder / "recording.mcap").resolve(), (folder / "facts.json").resolve()
-    recording.unlink(missing_ok=True)
-    facts_file.unlink(missing_ok=True)
     filled = {
-        "recording": str(recording),
-        "facts": str(facts_file),
+        "recording": str((folder / "recording.mcap").resolve()),
+        "facts": str((folder / "facts.json").resolve()),
         "fleet_port": str(_free_port()),
         "link_port": str(_free_port()),
         "dashboard_port": str(_free_port()),
         **arguments,
     }
+    recording, facts = Path(filled["recording"]), Path(filled["facts"])
     environment = dict(os.environ)
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     environment.setdefault("EDGE_ROBOT_TOKEN", secrets.token_urlsafe(9))
     if domain is not None:
         environment["ROS_DOMAIN_ID"] = str(domain)
-    description = load(find_launch_file("demo"), filled, environment)
-    processes = description.processes
+    processes = load(find_launch_file("demo"), filled, environment).processes
+    with claim_nodes(processes):
+        pass  # a second copy is refused before anything is made for it
+    logs = folder / "logs"
+    _make_folder(folder, logs, recording, facts)
 
     console.print(f"{len(processes)} processes; logs in {logs}", highlight=False, soft_wrap=True)
     if show_url:
@@ -137,29 +130,53 @@ def run_demo(
     if service.interrupted:
         console.print("interrupted: no report was made")
         return INTERRUPTED
-    if status != 0 or not facts_file.is_file():
+    if status != 0 or not facts.is_file():
         raise UserError(_why_it_ended(console, output, logs))
 
-    facts = json.loads(facts_file.read_text())
-    metrics = run_metrics(recording, processes=len(processes))
-    metrics |= {
-        "seed": int(filled["seed"]),
-        "usage": {
-            name: {"cpu_seconds": usage.cpu, "peak_memory_mb": round(usage.memory / 2**20, 1)}
-            for name, usage in meter.usage.items()
-        },
-        "referee": facts,
+    usage = {
+        name: {"cpu_seconds": usage.cpu, "peak_memory_mb": round(usage.memory / 2**20, 1)}
+        for name, usage in meter.usage.items()
     }
+    referee = json.loads(facts.read_text())
+    known = {"seed": int(filled["seed"]), "referee": referee, "usage": usage}
+    _report(console, folder, recording, len(processes), known, json_file)
+    if reason := _failure(referee):
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _make_folder(folder: Path, logs: Path, *results: Path) -> None:
+    """Make the run's folder, without what an earlier run has left there."""
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        for stale in (*results, *logs.glob("*.log")):
+            stale.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the report folder {folder}: {error.strerror}; give another with --report"
+        ) from error
+
+
+def _report(
+    console: Console,
+    folder: Path,
+    recording: Path,
+    processes: int,
+    known: Mapping[str, Any],
+    json_file: Path | None,
+) -> None:
+    """Compute the figures from the recording; write page and JSON, show the summary."""
+    from edge_robot.report.metrics import run_metrics
+    from edge_robot.report.page import write_report
+
+    metrics = {**run_metrics(recording, processes=processes), **known}
     page = write_report(recording, folder, metrics)
     for file in (folder / "metrics.json", json_file):
         if file is not None:
             file.write_text(json.dumps(metrics, indent=2) + "\n")
     console.print(_summary(metrics))
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
-    if reason := _failure(facts):
-        print(f"error: {reason}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def _require_writable(file: Path) -> None:

@@ -74,7 +74,8 @@ class DemoOutput:
         elif process.node == "/mission" and stream == "stdout" and kind == "event":
             self._print(f"[bold]{escape(rest)}[/bold]")
         elif kind == "error:":
-            self.mistake = self.mistake or f"{process.name.rpartition('-')[0]}: {rest}"
+            name = process.name.rpartition("-")[0]
+            self.mistake = self.mistake or (rest if name in rest else f"{name}: {rest}")
         elif _ALARM.match(text) and self._is_news(text):
             self._print(f"[yellow]{escape(text)}[/yellow]")
 
