@@ -87,7 +87,7 @@ def test_close_to_something_it_slows_and_keeps_the_arc() -> None:
     verdict = check(1.4, 0.0, beside, FOOTPRINT, CONFIG)
     assert verdict.action is Action.SLOW
     assert verdict.v == pytest.approx(CONFIG.slow_speed)
-    near = check(1.4, 0.7, wall_ahead(0.6), FOOTPRINT, CONFIG)
+    near = check(0.4, 0.2, wall_ahead(0.08), FOOTPRINT, CONFIG)
     assert near.action is Action.APPROACH
     assert near.v / near.w == pytest.approx(2.0)
 
