@@ -28,6 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process that died be forgotten after one second, not after ten."""
+    lease = "<Discovery><LeaseDuration>1s</LeaseDuration></Discovery>"
+    monkeypatch.setenv("CYCLONEDDS_URI", f"<CycloneDDS><Domain>{lease}</Domain></CycloneDDS>")
+
+
+@pytest.fixture
 def ros(domain: int) -> Iterator[None]:
     """Initialize the library in a domain of its own."""
     rclpy.init(args=[])

@@ -7,6 +7,7 @@ import inspect
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,9 @@ class Executor:
         self._by_handle: dict[int, Executable] = {}
         self._timers: list[Timer] = []
         self._ready: deque[Executable] = deque()
+        # When each executable last had its turn: what waited longest comes first.
+        self._turns: weakref.WeakKeyDictionary[Executable, int] = weakref.WeakKeyDictionary()
+        self._turn = 0
         self._tasks = _TaskRunner()
         self._postponed: set[Executable] = set()
         self._shutdown = False
@@ -202,6 +206,8 @@ class Executor:
                     continue
                 work = executable.take()
                 if work is not None:
+                    self._turn += 1
+                    self._turns[executable] = self._turn
                     return executable, work
                 self._release(executable.callback_group)
             if polled and deadline is not None and time.monotonic_ns() >= deadline:
@@ -231,6 +237,11 @@ class Executor:
                 executable = self._by_handle.get(handle)
                 if executable is not None:
                     self._ready.append(executable)
+            if len(self._ready) > 1:
+                self._ready = deque(sorted(self._ready, key=self._last_turn))
+
+    def _last_turn(self, executable: Executable) -> int:
+        return self._turns.get(executable, 0)
 
     def _claim(self, executable: Executable) -> bool:
         """Claim the callback group of something, or keep it back until `_release`."""

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rclpy
+
+import edge_robot.standalone.rclpy
+import edge_robot.standalone.tf2_ros
+from edge_robot.standalone import finder
+
+
+def test_both_names_are_one_module() -> None:
+    real = edge_robot.standalone.rclpy
+    assert rclpy is real
+    for info in pkgutil.iter_modules(real.__path__):
+        alias = importlib.import_module(f"rclpy.{info.name}")
+        assert alias is importlib.import_module(f"{real.__name__}.{info.name}")
+        assert alias.__spec__ is not None
+        assert alias.__spec__.name == f"{real.__name__}.{info.name}"
+    assert importlib.import_module("tf2_ros") is edge_robot.standalone.tf2_ros
+
+
+def test_it_is_installed_once_and_last() -> None:
+    finder.install()
+    finder.install()
+    ours = [item for item in sys.meta_path if isinstance(item, finder.StandaloneFinder)]
+    assert len(ours) == 1
+    assert sys.meta_path[-1] is ours[0]
+
+
+def test_message_modules_make_one_class_per_name() -> None:
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+
+    msg = importlib.import_module("sensor_msgs.msg")
+    assert msg.Image is Image
+    assert type(Image().header) is Header
+    assert "PointCloud2" in dir(msg)
+
+
+def test_unknown_names_are_import_errors() -> None:
+    with pytest.raises(ImportError, match="Nothing"):
+        from sensor_msgs.msg import Nothing  # noqa: F401
+    for name in ("nothing_msgs", "nothing_msgs.msg", "sensor_msgs.srv.x", "rclpy.nothing"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_it_keeps_out_of_the_way_of_a_real_rclpy(tmp_path: Path) -> None:
+    (tmp_path / "rclpy").mkdir()
+    (tmp_path / "rclpy" / "__init__.py").write_text("real = True\n")
+    code = (
+        "import edge_robot, rclpy; assert rclpy.real\n"
+        "try:\n    import tf2_ros\nexcept ModuleNotFoundError: print('declined')\n"
+        "try:\n    import vision_msgs.msg\nexcept ModuleNotFoundError: print('declined')\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    result = run_python(code, PYTHONPATH=path)
+    assert result.stdout.split() == ["declined", "declined"], result.stderr
+
+
+def test_importing_edge_robot_alone_is_cheap() -> None:
+    path = str(Path(__file__).parents[2])
+    code = "import edge_robot, sys; print('cyclonedds' in sys.modules, 'numpy' in sys.modules)"
+    assert run_python(code, PYTHONPATH=path).stdout.split() == ["False", "False"]
+
+
+def test_the_distribution_can_be_chosen() -> None:
+    code = "import edge_robot\nfrom rmw_dds_common.msg import Gid\nprint(len(Gid().data))"
+    path = str(Path(__file__).parents[2])
+    sizes = {
+        distro: run_python(code, PYTHONPATH=path, EDGE_ROBOT_ROS_DISTRO=distro).stdout.strip()
+        for distro in ("humble", "jazzy")
+    }
+    assert sizes == {"humble": "24", "jazzy": "16"}
