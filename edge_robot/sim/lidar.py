@@ -36,13 +36,13 @@ class Lidar:
         self._rng = np.random.default_rng((seed, 0x11DA))
         self._rays = _fan(np.radians(np.linspace(-15.0, 15.0, self.BEAMS)))
         self._site = world.model.site("lidar").id
-        # Reflectivity stands in for intensity: the brightness of what was hit.
-        self._brightness = world.model.geom_rgba[:, :3].mean(axis=1)
+        self._brightness = _brightness(world)
 
     def sweep(self, data: mujoco.MjData) -> NDArray[np.float32]:
         """Return the returns of one sweep: x, y, z in lidar_link, m, and intensity 0..100.
 
-        Directions without a return are left out; shape (n, 4), n ≤ 16·720.
+        Intensity is the brightness of what was hit, whatever the distance. Directions without a
+        return are left out; shape (n, 4), n ≤ 16·720.
         """
         rotation = data.site_xmat[self._site].reshape(3, 3)
         origin = data.site_xpos[self._site]
@@ -82,6 +82,16 @@ class Scanner:
         ranges = hits.distance + self.NOISE * self._rng.normal(size=COLUMNS)
         missed = (hits.geom < 0) | (ranges < self.MIN_RANGE) | (ranges > self.MAX_RANGE)
         return np.where(missed, np.inf, ranges).astype(np.float32)
+
+
+def _brightness(world: World) -> NDArray[np.float64]:
+    """Return how bright each geom is on average, shape (ngeom,), 0..1."""
+    model = world.model
+    brightness = model.geom_rgba[:, :3].mean(axis=1).astype(np.float64)
+    surface = np.array([np.mean(surface.rgb) for surface in world.scenario.surfaces])
+    textured = model.geom_matid >= 0  # materials are numbered as the scenario's surfaces
+    brightness[textured] *= surface[model.geom_matid[textured]]
+    return brightness
 
 
 def _fan(elevations: NDArray[np.float64]) -> NDArray[np.float64]:

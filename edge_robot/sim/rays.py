@@ -53,7 +53,7 @@ def cast(
         data: Its state, for which `mj_kinematics` has run.
         origin: Where all rays start, shape (3,), map frame.
         rays: Unit vectors, shape (n, 3), map frame.
-        max_range: Geoms further away than this are not seen, m.
+        max_range: What is further away than this is not seen, m.
         robot: Whether the robot is seen.
         normals: Whether to compute normals.
     """
@@ -106,4 +106,7 @@ def _cast(
         model, data, origin, rays.ravel(), seen, True, -1, hits.geom, hits.distance,
         hits.normal.reshape(-1) if normals else None, len(rays), max_range,
     )  # fmt: skip
+    # MuJoCo leaves out geoms that begin too far away, not what is further on a large one.
+    hits.geom[hits.distance > max_range] = -1
+    hits.distance[hits.geom < 0] = -1.0
     return hits

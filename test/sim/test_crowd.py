@@ -15,7 +15,7 @@ DT = 0.02
 
 
 @pytest.fixture(scope="module")
-def warehouse() -> Scenario:
+def throng() -> Scenario:
     return Scenario.generate(6, people=12)
 
 
@@ -33,9 +33,9 @@ def walk(crowd: Crowd, seconds: float, robot: tuple[float, float] | None = None)
         crowd.step(DT, robot)
 
 
-def test_a_minute_without_touching_anything(warehouse: Scenario) -> None:
-    crowd = Crowd(warehouse)
-    before, walked = crowd.position.copy(), np.zeros(len(warehouse.people))
+def test_a_minute_without_touching_anything(throng: Scenario) -> None:
+    crowd = Crowd(throng)
+    before, walked = crowd.position.copy(), np.zeros(len(throng.people))
     nearest_thing, nearest_person = np.inf, np.inf
     for _ in range(round(60 / DT)):
         crowd.step(DT, None)
@@ -43,7 +43,7 @@ def test_a_minute_without_touching_anything(warehouse: Scenario) -> None:
         assert (steps <= 1.3 * DT + 1e-9).all(), "somebody jumped"
         walked += steps
         before = crowd.position.copy()
-        nearest_thing = min(nearest_thing, clearance(warehouse.footprints, crowd.position).min())
+        nearest_thing = min(nearest_thing, clearance(throng.footprints, crowd.position).min())
         apart = np.hypot(*(crowd.position[:, None] - crowd.position).transpose(2, 0, 1))
         nearest_person = min(nearest_person, apart[np.triu_indices(len(apart), 1)].min())
     assert nearest_thing > RADIUS + 0.15
@@ -79,8 +79,8 @@ def test_turns_back_when_the_robot_does_not_move(walker: Crowd) -> None:
     assert walker.velocity[0, 0] == pytest.approx(-1.0)
 
 
-def test_same_scenario_same_walk(warehouse: Scenario) -> None:
-    first, second = Crowd(warehouse), Crowd(warehouse)
+def test_same_scenario_same_walk(throng: Scenario) -> None:
+    first, second = Crowd(throng), Crowd(throng)
     walk(first, 10.0)
     walk(second, 10.0)
     assert (first.place == second.place).all()
