@@ -69,7 +69,7 @@ def register(app: typer.Typer) -> None:
         if scene_config is not None:
             arguments["scene_config"] = str(scene_config.resolve())
         _launch(arguments)
-        _write_results(recording, folder, json_file, source.name, source.note, len(source))
+        _write_results(recording, folder, json_file, source.name, source.note)
 
 
 def _launch(arguments: dict[str, str]) -> None:
@@ -83,9 +83,8 @@ def _launch(arguments: dict[str, str]) -> None:
 
 
 def _write_results(
-    recording: Path, folder: Path, json_file: Path | None, name: str, note: str, expected: int
+    recording: Path, folder: Path, json_file: Path | None, name: str, note: str
 ) -> None:
-    from edge_robot import topics
     from edge_robot.recording.reader import Recording
     from edge_robot.replay.results import track_rows, write_csv
     from edge_robot.replay.transforms import TransformTree
@@ -95,13 +94,7 @@ def _write_results(
     from edge_robot.report.page import write_report
 
     history = History(Recording(recording))
-    results = history.recording.count(topics.CAMERA_DETECTIONS.name)
-    results += history.recording.count(topics.LIDAR_DETECTIONS.name)
-    if results < expected:
-        raise UserError(
-            f"replay: {recording} holds {results} of {expected} detection messages: the recorder "
-            "could not keep up; close other programs, or replay with --speed 0.5"
-        )
+    _check_whole(history)
     tree = TransformTree(history.recording)
     rows = track_rows(history, tree)
     write_csv(history, tree, folder / "tracks.csv")
@@ -117,6 +110,20 @@ def _write_results(
             raise UserError(f"cannot write {json_file}: {error.strerror}") from error
     _print_table(rows)
     print(f"report: {page}\nvideo:  {video}\ntracks: {folder / 'tracks.csv'}")
+
+
+def _check_whole(history: History) -> None:
+    """Make sure that the recorder kept the results of all it recorded the input of."""
+    from edge_robot import topics
+
+    count = history.recording.count
+    sent = count(f"{topics.CAMERA_IMAGE.name}/compressed") + count(topics.LIDAR_POINTS.name)
+    came = count(topics.CAMERA_DETECTIONS.name) + count(topics.LIDAR_DETECTIONS.name)
+    if came < sent:
+        raise UserError(
+            f"replay: {history.recording.path} holds results for {came} of {sent} images and "
+            "clouds: the recorder could not keep up; close other programs, or use --speed 0.5"
+        )
 
 
 def _image_rate(history: History) -> float:

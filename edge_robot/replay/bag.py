@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
@@ -45,6 +44,12 @@ _TO_BGR = {
 """OpenCV names Bayer patterns by their second row and column, ROS by their first."""
 
 
+@dataclass(frozen=True)
+class _Topic:
+    type: str
+    count: int
+
+
 class BagSource:
     """One camera and one lidar of a ROS 2 bag.
 
@@ -60,30 +65,31 @@ class BagSource:
     def __init__(self, path: Path, image_topic: str = "", points_topic: str = "") -> None:
         self.name = path.name
         self._path = path
-        with self._open() as reader:
-            images = [c for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)]
-            clouds = [c for c in reader.connections if c.msgtype == POINTS]
-            self._image = self._choose(images, image_topic, "image", "Image or CompressedImage")
-            self._points = self._choose(clouds, points_topic, "points", "PointCloud2")
-            info = self._info_topic([c for c in reader.connections if c.msgtype == INFO])
-            self.camera = self._camera(reader, info)
-            self.lidar_frame = self._first(reader, self._points).header.frame_id
-            self._count = sum(
-                c.msgcount for c in reader.connections if c.topic in (self._image, self._points)
-            )
-            static, self._moving = self._transforms(reader)
+        self._topics = self._read_topics()
+        self._image = self._choose((IMAGE, COMPRESSED), image_topic, "image")
+        self._points = self._choose((POINTS,), points_topic, "points")
+        self.camera = self._camera(self._info_topic())
+        self.lidar_frame = self._first(self._points).header.frame_id
+        static, self._moving = self._transforms()
         self.static, self.note = self._connected(static)
 
     def __len__(self) -> int:
         """Return the number of images and point clouds together."""
-        return self._count
+        return self._topics[self._image].count + self._topics[self._points].count
 
     def __iter__(self) -> Iterator[Frame]:
-        """Iterate over images and clouds by their header stamps, joining those of one stamp."""
+        """Iterate over images and clouds by their header stamps, joining those of one stamp.
+
+        Those before the first or after the last moving transform are left out: where the sensors
+        were is not known.
+        """
         transforms = iter(self._moving)
         following = next(transforms, None)
         pending: Frame | None = None
+        begin, end = self._covered()
         for stamp, image, points in self._ordered():
+            if not begin <= stamp <= end:
+                continue
             if pending is not None and pending.stamp == stamp:
                 pending = Frame(
                     stamp,
@@ -101,25 +107,34 @@ class BagSource:
             # One more: a pose at the stamp itself is interpolated between its neighbours.
             if following is not None:
                 due.append(following)
+                following = next(transforms, None)
             pending = Frame(stamp, image, points, due)
         if pending is not None:
             yield pending
+
+    def _covered(self) -> tuple[int, int]:
+        """Return the first and the last stamp at which the sensors' poses are known, ns."""
+        parents = {t.child: t.parent for t in (*self._moving, *self.static)}
+        needed = {*_ancestors(self.lidar_frame, parents), *_ancestors(self.camera.frame, parents)}
+        stamps: dict[str, list[int]] = {}
+        for transform in self._moving:
+            if transform.child in needed:
+                stamps.setdefault(transform.child, []).append(transform.stamp)
+        begin = max((rows[0] for rows in stamps.values()), default=0)
+        return begin, min((rows[-1] for rows in stamps.values()), default=2**63)
 
     def _ordered(
         self,
     ) -> Iterator[tuple[int, NDArray[np.uint8] | None, NDArray[np.float32] | None]]:
         """Iterate over decoded samples by header stamp; bags are in order of arrival."""
         waiting: list[tuple[int, int, str, Any]] = []
-        with self._open() as reader:
-            chosen = [c for c in reader.connections if c.topic in (self._image, self._points)]
-            for number, (connection, _, data) in enumerate(reader.messages(chosen)):
-                message = reader.deserialize(data, connection.msgtype)
-                stamp = nanoseconds(message.header.stamp)
-                heapq.heappush(waiting, (stamp, number, connection.topic, message))
-                while waiting and waiting[0][0] + REORDER_WINDOW < stamp:
-                    yield self._decoded(heapq.heappop(waiting))
-            while waiting:
+        for number, (topic, message) in enumerate(self._messages(self._image, self._points)):
+            stamp = nanoseconds(message.header.stamp)
+            heapq.heappush(waiting, (stamp, number, topic, message))
+            while waiting[0][0] + REORDER_WINDOW < stamp:
                 yield self._decoded(heapq.heappop(waiting))
+        while waiting:
+            yield self._decoded(heapq.heappop(waiting))
 
     def _decoded(
         self, item: tuple[int, int, str, Any]
@@ -133,67 +148,88 @@ class BagSource:
         except ValueError as error:
             raise UserError(f"{where}: {error}; record it again") from error
 
-    @contextmanager
-    def _open(self) -> Iterator[AnyReader]:
+    def _read_topics(self) -> dict[str, _Topic]:
+        """Return the topics that hold messages."""
         if not self._path.exists():
             raise UserError(f"bag {self._path} does not exist; check the path")
+        found: dict[str, _Topic] = {}
         try:
-            store = get_typestore(Stores.ROS2_HUMBLE)
-            with AnyReader([self._path], default_typestore=store) as reader:
-                yield reader
-        except (AnyReaderError, ReaderError) as error:
-            raise UserError(
-                f"bag {self._path} cannot be read: {error} Is the copy whole? "
-                "`ros2 bag reindex` or `mcap recover` may mend it"
-            ) from error
+            with self._open() as reader:
+                for item in reader.connections:
+                    if item.msgcount:
+                        before = found[item.topic].count if item.topic in found else 0
+                        found[item.topic] = _Topic(item.msgtype, before + item.msgcount)
+        except Exception as error:  # whatever the reader makes of a broken file
+            raise self._unreadable(error) from error
+        return found
 
-    def _choose(self, connections: list[Any], wanted: str, option: str, kind: str) -> str:
-        found = sorted({c.topic for c in connections if c.msgcount})
+    def _messages(self, *names: str) -> Iterator[tuple[str, Any]]:
+        """Iterate over topic and decoded message, in order of recording."""
+        try:
+            with self._open() as reader:
+                chosen = [c for c in reader.connections if c.topic in names]
+                for connection, _, data in reader.messages(chosen) if chosen else ():
+                    yield connection.topic, reader.deserialize(data, connection.msgtype)
+        except Exception as error:  # whatever the reader makes of a broken file
+            raise self._unreadable(error) from error
+
+    def _open(self) -> AnyReader:
+        return AnyReader([self._path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+
+    def _unreadable(self, error: Exception) -> UserError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return UserError(
+            f"bag {self._path} cannot be read: {reason.rstrip('.')}; is the copy whole? "
+            "`ros2 bag reindex` or `mcap recover` may mend it"
+        )
+
+    def _choose(self, types: tuple[str, ...], wanted: str, option: str) -> str:
+        found = sorted(name for name, topic in self._topics.items() if topic.type in types)
+        kind = " or ".join(name.split("/")[-1] for name in types)
+        if wanted and wanted not in found:
+            known = ", ".join(found) or "none"
+            raise UserError(f"bag {self._path} has no {kind} on {wanted}; it has them on: {known}")
         if wanted:
-            if wanted not in found:
-                known = ", ".join(found) or "none"
-                raise UserError(
-                    f"bag {self._path} has no {kind} on {wanted}; it has them on: {known}"
-                )
             return wanted
-        if len(found) != 1:
-            listed = ", ".join(found) or f"no sensor_msgs {kind}"
+        if not found:
             raise UserError(
-                f"bag {self._path} has {listed}; choose one topic with --{option}-topic"
-                if found
-                else f"bag {self._path} has {listed}; a replay needs a camera and a lidar"
+                f"bag {self._path} has no sensor_msgs {kind}; a replay needs a camera and a lidar"
             )
-        return str(found[0])
+        if len(found) > 1:
+            raise UserError(
+                f"bag {self._path} has {', '.join(found)}; choose one with --{option}-topic"
+            )
+        return found[0]
 
-    def _info_topic(self, connections: list[Any]) -> str:
-        found = sorted({c.topic for c in connections if c.msgcount})
+    def _info_topic(self) -> str:
+        found = sorted(name for name, topic in self._topics.items() if topic.type == INFO)
         # By convention camera_info is the neighbour of image_raw, itself perhaps of /compressed.
-        parents = [str(p) for p in Path(self._image).parents]
-        beside = [topic for topic in found if str(Path(topic).parent) in parents[:2]]
-        if len(beside) == 1:
-            return str(beside[0])
-        if len(found) == 1:
-            return str(found[0])
+        parents = [str(parent) for parent in PurePosixPath(self._image).parents][:2]
+        beside = [name for name in found if str(PurePosixPath(name).parent) in parents]
+        for candidates in (beside, found):
+            if len(candidates) == 1:
+                return candidates[0]
         raise UserError(
             f"bag {self._path} has no CameraInfo that belongs to {self._image} "
             f"(found: {', '.join(found) or 'none'}); record the camera's camera_info as well"
         )
 
-    def _first(self, reader: AnyReader, topic: str) -> Any:
-        connections = [c for c in reader.connections if c.topic == topic]
-        connection, _, data = next(iter(reader.messages(connections)))
-        return reader.deserialize(data, connection.msgtype)
+    def _first(self, topic: str) -> Any:
+        return next(self._messages(topic))[1]
 
-    def _camera(self, reader: AnyReader, topic: str) -> Camera:
-        info = self._first(reader, topic)
+    def _camera(self, topic: str) -> Camera:
+        info = self._first(topic)
         projection = np.array(info.p, dtype=np.float64).reshape(3, 4)
         intrinsics = np.array(info.k, dtype=np.float64).reshape(3, 3)
         if not projection[0, 0] > 0.0:
             projection = np.column_stack([intrinsics, np.zeros(3)])
         if not projection[0, 0] > 0.0:
-            raise UserError(f"bag {self._path}: {topic} is not calibrated (K and P are zero)")
+            raise UserError(
+                f"bag {self._path}: {topic} is not calibrated (K and P are zero); calibrate the "
+                "camera and record again"
+            )
         return Camera(
-            self._first(reader, self._image).header.frame_id or info.header.frame_id,
+            self._first(self._image).header.frame_id or info.header.frame_id,
             int(info.width),
             int(info.height),
             intrinsics,
@@ -203,14 +239,13 @@ class BagSource:
             tuple(float(value) for value in info.d),
         )
 
-    def _transforms(self, reader: AnyReader) -> tuple[list[Transform], list[Transform]]:
+    def _transforms(self) -> tuple[list[Transform], list[Transform]]:
         static: dict[str, Transform] = {}
         moving = []
-        for connection, _, data in reader.messages(
-            [c for c in reader.connections if c.msgtype == TF]
-        ):
-            is_static = connection.topic.endswith("tf_static")
-            for item in reader.deserialize(data, TF).transforms:
+        names = [name for name, topic in self._topics.items() if topic.type == TF]
+        for name, message in self._messages(*names):
+            is_static = name.endswith("tf_static")
+            for item in message.transforms:
                 transform = _transform(item, is_static)
                 if is_static:
                     static[transform.child] = transform

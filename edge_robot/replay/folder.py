@@ -45,12 +45,12 @@ class FolderSource:
         self._folder = folder
         calibration = _Calibration(folder / "calibration.json")
         self._period = round(1e9 / calibration.number("rate_hz"))
-        image = calibration.entry("image", dict)
+        width, height = calibration.image_size()
         projection = calibration.matrix("projection", (3, 4))
         self.camera = Camera(
             CAMERA_FRAME,
-            int(image["width"]),
-            int(image["height"]),
+            width,
+            height,
             intrinsics=projection[:, :3],
             projection=projection,
             rectification=np.eye(3),
@@ -114,6 +114,13 @@ class _Calibration:
         if not isinstance(value, int | float) or not value > 0:
             raise UserError(f"{self._file}: entry '{name}' must be a positive number")
         return float(value)
+
+    def image_size(self) -> tuple[int, int]:
+        size = self.entry("image", dict)
+        try:
+            return int(size["width"]), int(size["height"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise UserError(f"{self._file}: entry 'image' must have width and height") from error
 
     def matrix(self, name: str, shape: tuple[int, int]) -> NDArray[np.float64]:
         try:
