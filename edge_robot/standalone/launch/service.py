@@ -19,10 +19,13 @@ from edge_robot.standalone.launch.output import Output, Stream
 USER_MISTAKE = 2
 """Exit status of a node that printed a `UserError`: nothing gets better by starting it again."""
 
+_PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+"""What a Python process prints comes at once, and a crash in a library says where it was called."""
+
 _STREAMS: dict[int, Stream] = {1: "stdout", 2: "stderr"}
 
 _URGENT = ((signal.SIGINT, 0.9), (signal.SIGTERM, 0.6), (signal.SIGKILL, 1.0))
-_ORDERLY = ((signal.SIGINT, 4.0), (signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0))
+_ORDERLY = ((signal.SIGINT, 8.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0))
 """Signals to end the processes with, and how long each has to work, s."""
 
 # Looked up before any fork: between fork and exec nothing may be imported or allocated.
@@ -133,8 +136,7 @@ class LaunchService:
                 lambda: _Child(lambda stream, text: self._line(process, stream, text), self._stop),
                 *process.command,
                 stdin=asyncio.subprocess.DEVNULL,
-                # Unbuffered, or what a Python process prints comes only when it ends.
-                env={"PYTHONUNBUFFERED": "1", **process.environment},
+                env={**_PYTHON, **process.environment},
                 # A process group of its own: the terminal's Ctrl-C reaches the runner alone. No
                 # session of its own: the kernel's autogroups make niceness count only within one.
                 preexec_fn=lambda: _start_group_and_die_with(parent),
@@ -162,7 +164,7 @@ class LaunchService:
         if status == 0:
             self._notice(f"{process.name}: ended, pid {pid}")
         elif self._stop.is_set() and -status in (signal.SIGINT, signal.SIGTERM):
-            self._notice(f"{process.name}: stopped, pid {pid}")
+            self._notice(f"{process.name}: stopped by {_status_text(status)}, pid {pid}")
         else:
             self._notice(f"{process.name}: died with {_status_text(status)}, pid {pid}", error=True)
             if process.node is not None and status > 0:
