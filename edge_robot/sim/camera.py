@@ -22,6 +22,7 @@ from edge_robot.sim.world import COLLISION_GROUP, World
 WIDTH, HEIGHT = 480, 360
 _MAX_WIDTH, _MAX_HEIGHT = 1920, 1080  # of the off-screen buffer the world reserves
 _MAX_RANGE = 60.0
+_PLANE = int(mujoco.mjtGeom.mjGEOM_PLANE)  # NumPy compares with the enumeration one by one
 _SLACK_GEOMS = 200  # for what MuJoCo adds to a scene beside the model's geoms
 
 
@@ -294,7 +295,7 @@ class _Paint:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return texture coordinates as OpenGL has them: tiled over planes, once per box face."""
         model = self._model
-        plane = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
+        plane = model.geom_type[geom] == _PLANE
         size, repeat = model.geom_size[geom], model.mat_texrepeat[model.geom_matid[geom]]
         u = 0.5 * (size[:, 0] + local[:, 0]) * repeat[:, 0]
         v = 0.5 * (size[:, 1] - local[:, 1]) * repeat[:, 1]
