@@ -305,6 +305,16 @@ class History:
         return wall, stamp, np.array(twists, dtype=np.float64).reshape(-1, 2)
 
     @cached_property
+    def commands_made(self) -> dict[int, int]:
+        """Header stamps of commands to the wall time they first appeared on the way, ns."""
+        made: dict[int, int] = {}
+        for topic in (topics.CMD_VEL_NAV, topics.CMD_VEL_TELEOP):
+            for sample in self._samples(topic):
+                stamp = nanoseconds(sample.message.header.stamp)
+                made[stamp] = min(sample.wall, made.get(stamp, sample.wall))
+        return made
+
+    @cached_property
     def stages(self) -> dict[str, StageRuns]:
         """/deadlines: every stage's runs, by stage name."""
         runs: dict[str, list[tuple[float, int, int]]] = {}

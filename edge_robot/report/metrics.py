@@ -17,6 +17,12 @@ from edge_robot import topics
 from edge_robot.recording.reader import Recording
 from edge_robot.report.history import History
 
+DEADLINE = topics.CMD_VEL.qos.deadline or np.inf
+"""Longest promised time between two commands, s."""
+
+LIFESPAN = topics.CMD_VEL.qos.lifespan or np.inf
+"""Longest time from the making of a command to the wheels, s."""
+
 
 def run_metrics(mcap_path: Path, processes: int | None = None) -> dict[str, Any]:
     """Compute every figure of a run.
@@ -139,21 +145,26 @@ def command_gaps(history: History) -> tuple[np.ndarray, np.ndarray]:
 def late_gaps(history: History) -> np.ndarray:
     """Return the gaps of `command_gaps` longer than /cmd_vel's deadline in the topic table, s."""
     gaps = command_gaps(history)[1]
-    return gaps[gaps > topics.CMD_VEL.qos.deadline]
+    return gaps[gaps > DEADLINE]
 
 
 def expired(history: History) -> np.ndarray:
     """Return which /cmd_vel samples of the drive came after their lifespan in the topic table.
 
-    A command's age is the wall time it was published at, less that of its header stamp.
+    A command keeps its header stamp from where it is made to /cmd_vel. Its age is the wall time
+    since the first sample with that stamp on /cmd_vel/nav or /cmd_vel/teleop; a command with a
+    stamp of its own was made by the last stage and has no age. (Wall times of both ends: on the
+    simulated clock a simulator that pauses would make every command look old.)
 
     Returns:
         (N,) bool.
     """
     wall, stamp, _ = history.commands
     inside = history.in_drive(wall)
-    age = (wall[inside] - history.wall_of(stamp[inside])) * 1e-9
-    return age > topics.CMD_VEL.qos.lifespan
+    made = history.commands_made
+    rows = zip(wall[inside].tolist(), stamp[inside].tolist(), strict=True)
+    age = np.array([there - made.get(command, there) for there, command in rows], dtype=np.int64)
+    return np.asarray(age * 1e-9 > LIFESPAN)
 
 
 def link_figures(history: History) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from edge_robot.report.charts import Lane, histogram, timeline
 from edge_robot.report.history import Frame, History, Span, TrackHistory
 from edge_robot.report.scenes import chosen_frames, frame_figure, map_view
 from edge_robot.stages import CAMERA_TO_COMMAND_BUDGET
-from edge_robot.topics import CMD_VEL
 
 MAX_TABLE_ROWS = 25
 STYLE = Path(__file__).with_name("style.css")
@@ -145,9 +144,8 @@ def _tiles(history: History, metrics: Mapping[str, Any]) -> str:
         )
     if metrics["cmd_deadline_misses"] is not None:
         misses = metrics["cmd_deadline_misses"]
-        remark = (
-            f"longest gap {metrics['cmd_longest_gap_ms']:.0f} ms; allowed {_deadline_ms():.0f} ms"
-        )
+        longest = f"longest gap {metrics['cmd_longest_gap_ms']:.0f} ms"
+        remark = f"{longest}; allowed {figures.DEADLINE * 1e3:.0f} ms"
         tiles.append(_tile("Late commands", str(misses), remark=remark, good=misses == 0))
     link = metrics["link"]
     if link["cuts"]:
@@ -191,10 +189,6 @@ def _track_tiles(history: History) -> list[str]:
         tiles.insert(0, _tile("Images", str(len(history.frames)), remark="with onboard detections"))
         tiles.append(_tile("Longest fused track", str(len(longest.stamp)), remark=named))
     return tiles
-
-
-def _deadline_ms() -> float:
-    return (CMD_VEL.qos.deadline or 0.0) * 1e3
 
 
 def _section(title: str, about: str, content: str) -> str:
@@ -275,7 +269,7 @@ def _timeline_section(history: History) -> str:
     walls, gaps = figures.command_gaps(history)
     if len(gaps):
         dots = np.stack([walls, gaps * 1e3], axis=1)
-        lanes.append(Lane("Command gaps", 54, dots=dots, limit=_deadline_ms(), unit="ms"))
+        lanes.append(Lane("Command gaps", 54, dots=dots, limit=figures.DEADLINE * 1e3, unit="ms"))
     if not lanes:
         return ""
     content = timeline(lanes, history.happenings, history.drive[0], end, start)
@@ -372,9 +366,10 @@ def _how_section() -> str:
         ),
         (
             "Late commands",
-            f"Gaps between two commands longer than the deadline of {_deadline_ms():.0f} ms, plus "
-            f"commands published later than {(CMD_VEL.qos.lifespan or 0.0) * 1e3:.0f} ms after "
-            "their stamp.",
+            "Gaps between two commands longer than the deadline of "
+            f"{figures.DEADLINE * 1e3:.0f} ms, plus "
+            f"commands that took longer than {figures.LIFESPAN * 1e3:.0f} ms from "
+            "where they were made to /cmd_vel.",
         ),
         (
             "Fallback after the cut",

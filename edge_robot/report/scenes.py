@@ -16,6 +16,9 @@ from edge_robot.report.history import Box, Frame, History, TrackHistory
 MAP_WIDTH, MAP_HEIGHT = 1000.0, 620.0
 """The most pixels the map may take."""
 
+MOVING_SPEED = 0.15
+"""Median speed from which a track's way is drawn: what stands only jitters, m/s."""
+
 FRAME_WIDTH = 520
 """Width of the camera frames in the page, pixels."""
 
@@ -169,10 +172,11 @@ def _track(view: _View, track: TrackHistory, labelled: bool) -> list[str]:
     tip = f"track {track.id}: {track.label}, {', '.join(track.source_names)}"
     fused = "fused" if track.sources & 3 == 3 else ""
     body = [
-        path(view(thinned(track.position[:, :2], 200)), f"track-path {fused}"),
         f'<polygon points="{joined}" class="track-box {fused}">'
         f"<title>{escape(tip)}</title></polygon>",
     ]
+    if track.speed > MOVING_SPEED or labelled:
+        body.append(path(view(thinned(track.position[:, :2], 200)), f"track-path {fused}"))
     if labelled and fused:
         x, y = view(track.position[-1, :2])[0]
         body.append(text(x, y - 12, f"{track.id} {track.label}", "map-label", "middle"))
@@ -184,15 +188,16 @@ def _dot(at: np.ndarray, radius: float, kind: str) -> str:
 
 
 def chosen_frames(history: History, count: int = 8) -> list[Frame]:
-    """Choose frames spread over the drive, of each stretch the one in which most was seen."""
+    """Choose frames spread over the drive, of each stretch the one with a person or most to see."""
     frames = [f for f in history.frames if history.drive[0] <= f.wall <= history.drive[1]]
     frames = frames or history.frames
     parts = np.array_split(np.arange(len(frames)), min(count, len(frames)) or 1)
-    return [
-        max((frames[i] for i in part), key=lambda f: (bool(f.fleet), len(f.onboard)))
-        for part in parts
-        if len(part)
-    ]
+    return [max((frames[i] for i in part), key=_interest) for part in parts if len(part)]
+
+
+def _interest(frame: Frame) -> tuple[bool, int]:
+    seen = [*frame.onboard, *(frame.fleet or [])]
+    return any(box.label == "person" for box in seen), len(seen)
 
 
 def frame_figure(history: History, frame: Frame) -> str:

@@ -99,11 +99,18 @@ class Scribe:
     def clock(self, wall: float) -> None:
         self.add(topics.CLOCK, wall, clock=self.stamp(self.simulated(wall)))
 
-    def command(self, wall: float, stamped: float, v: float = 0.5, extra_ns: int = 0) -> None:
+    def command(
+        self,
+        wall: float,
+        stamped: float,
+        v: float = 0.5,
+        extra_ns: int = 0,
+        topic: Topic = topics.CMD_VEL,
+    ) -> None:
         linear = self.make("geometry_msgs/Vector3", x=v)
         twist = self.make("geometry_msgs/Twist", linear=linear)
         header = self.header(stamped, "base_link", extra_ns)
-        self.add(topics.CMD_VEL, wall, header=header, twist=twist)
+        self.add(topic, wall, header=header, twist=twist)
 
     def run(self, elapsed: float, capture: float, output: float, extra_ns: int = 0) -> Any:
         """Make a `StageRun`; times are wall times whose simulated time is the stamp."""

@@ -69,8 +69,13 @@ def test_commands_late_and_expired(tmp_path: Path) -> None:
                 continue
             if 2 <= i <= 8 or i > 190:  # outside of the drive
                 continue
-            stamped = t - 0.15 if i == 60 else t - 0.01
-            s.command(t, stamped)
+            # Number 60 was made 150 ms before; number 80 has been seen twice on the way.
+            made = t - 0.15 if i == 60 else t - 0.01
+            s.command(t, made)
+            if i != 90:  # made by the last stage itself
+                s.command(made, made, topic=topics.CMD_VEL_NAV)
+            if i == 80:
+                s.command(t - 0.005, made, topic=topics.CMD_VEL_NAV)
     metrics = run_metrics(file)
     assert metrics["cmd_late_gaps"] == 2
     assert metrics["cmd_expired"] == 1
