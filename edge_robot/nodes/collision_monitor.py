@@ -23,8 +23,9 @@ from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import Mounts, scan_points
 from edge_robot.planning.robot import Footprint
 
-_WATCH_PERIOD = 0.010  # s
-_LONGEST_SILENCE = 0.040  # s; with a watch period and some delay still below the deadline
+_LONGEST_SILENCE = 0.045  # s; leaves some delay until the deadline
+assert topics.CMD_VEL.qos.lifespan is not None
+_LIFESPAN = round(topics.CMD_VEL.qos.lifespan * 1e9)  # ns
 
 
 class CollisionMonitor(Node):
@@ -61,7 +62,9 @@ class CollisionMonitor(Node):
             self._on_command,
             qos_profile(topics.CMD_VEL_MUX),
         )
-        self.create_timer(_WATCH_PERIOD, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._silence = self.create_timer(
+            _LONGEST_SILENCE, self._publish_zero, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self._publisher = self.create_publisher(
             TwistStamped if self._stamped else Twist,
             topics.CMD_VEL.name,
@@ -83,6 +86,8 @@ class CollisionMonitor(Node):
         self._scan_heard = time.monotonic()
 
     def _on_command(self, command: TwistStamped) -> None:
+        if self.get_clock().now().nanoseconds - nanoseconds(command.header.stamp) > _LIFESPAN:
+            return  # as good as none: if nothing better comes, the silence is filled
         v, w = command.twist.linear.x, command.twist.angular.z
         if (
             time.monotonic() - self._scan_heard > self._scan_timeout
@@ -103,10 +108,6 @@ class CollisionMonitor(Node):
             reason = "" if action is Action.PASS else f": {why}"
             self.get_logger().info(f"{action.value}{reason}", throttle_duration_sec=1.0)
 
-    def _watch(self) -> None:
-        if time.monotonic() - self._published > _LONGEST_SILENCE:
-            self._publish_zero()
-
     def _publish_zero(self) -> None:
         command = TwistStamped()
         command.header.stamp = self.get_clock().now().to_msg()
@@ -115,7 +116,7 @@ class CollisionMonitor(Node):
 
     def _publish(self, command: TwistStamped) -> None:
         self._publisher.publish(command if self._stamped else command.twist)
-        self._published = time.monotonic()
+        self._silence.reset()
 
 
 def main() -> None:

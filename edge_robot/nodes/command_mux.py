@@ -17,15 +17,14 @@ from edge_robot.control.arbitration import Arbiter, Source
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 
-_WATCH_PERIOD = 0.010  # s
-_LONGEST_SILENCE = 0.030  # s; with a watch period and some delay well below the deadline
+_LONGEST_SILENCE = 0.040  # s; leaves some delay until the deadline
 
 
 class CommandMux(Node):
-    """Forwards the winner's commands on arrival, and zero when nobody drives.
+    """Forwards the winner's commands on arrival, and zero when it is silent or nobody drives.
 
-    Within a source's lease a gap is filled with its last command, unchanged. Home of the emergency
-    stop, which is latched: service `estop/set`, true to stop and false to release.
+    Home of the emergency stop, which is latched: service `/estop/set`, true to stop and false to
+    release.
     """
 
     def __init__(self) -> None:
@@ -36,7 +35,6 @@ class CommandMux(Node):
                 Source.TELEOPERATION: self._lease("teleoperation_lease", 0.2),
             }
         )
-        self._commands: dict[Source, TwistStamped] = {}
         self._winner = Source.NONE
         self._estop = self.create_publisher(Bool, topics.ESTOP.name, qos_profile(topics.ESTOP))
         self.create_service(SetBool, "/estop/set", self._on_estop)
@@ -53,7 +51,7 @@ class CommandMux(Node):
                 qos_profile(topic),
             )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(_WATCH_PERIOD, self._watch, clock=steady)
+        self._silence = self.create_timer(_LONGEST_SILENCE, self._on_silence, clock=steady)
         self.create_timer(1.0, self._announce, clock=steady)
         self._publisher = self.create_publisher(
             TwistStamped, topics.CMD_VEL_MUX.name, qos_profile(topics.CMD_VEL_MUX)
@@ -67,7 +65,6 @@ class CommandMux(Node):
         return float(self.declare_parameter(name, default, descriptor).value)
 
     def _on_command(self, source: Source, command: TwistStamped) -> None:
-        self._commands[source] = command
         if self._arbiter.heard(source, time.monotonic()):
             self._note(source)
             self._publish(command)
@@ -90,13 +87,9 @@ class CommandMux(Node):
     def _announce(self) -> None:
         self._estop.publish(Bool(data=self._arbiter.stopped))
 
-    def _watch(self) -> None:
-        now = time.monotonic()
-        if now - self._published < _LONGEST_SILENCE:
-            return
-        winner = self._arbiter.winner(now)
-        self._note(winner)
-        self._publish(self._commands.get(winner))
+    def _on_silence(self) -> None:
+        self._note(self._arbiter.winner(time.monotonic()))
+        self._publish(None)
 
     def _note(self, winner: Source) -> None:
         if winner is not self._winner:
@@ -110,7 +103,7 @@ class CommandMux(Node):
             command.header.stamp = self.get_clock().now().to_msg()
             command.header.frame_id = "base_link"
         self._publisher.publish(command)
-        self._published = time.monotonic()
+        self._silence.reset()
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ class ModeManager(Node):
             "operator_lease", 0.25, "how long a command of an operator shows that one drives, s"
         )
         self._late_share = self._parameter(
-            "late_share", 0.25, "share of a stage's runs over budget from which it counts, 0..1"
+            "late_share", 0.5, "share of a stage's runs over budget from which it counts, 0..1"
         )
         self._machine = ModeMachine(
             self._parameter("recovery", 1.0, "how long all must be well before going faster, s")

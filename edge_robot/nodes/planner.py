@@ -125,14 +125,15 @@ class Planner(Node):
             self._navigator.clear_goal()
 
     def _on_goal(self, message: PoseStamped) -> None:
-        frame = message.header.frame_id or self._frame
-        try:
-            found = self._buffer.lookup_transform(self._frame, frame, Time())
-        except TransformException as error:
-            self.get_logger().error(f"goal refused: {error}")
-            return
-        position = message.pose.position
-        goal = pose_matrix(found.transform) @ (position.x, position.y, 0.0, 1.0)
+        frame = message.header.frame_id
+        goal = np.array((message.pose.position.x, message.pose.position.y, 0.0, 1.0))
+        if frame not in ("", self._frame):
+            try:
+                found = self._buffer.lookup_transform(self._frame, frame, Time())
+            except TransformException as error:
+                self.get_logger().error(f"goal refused: {error}")
+                return
+            goal = pose_matrix(found.transform) @ goal
         if not np.isfinite(goal).all():
             self.get_logger().error("goal refused: its position is not a number")
             return
@@ -238,7 +239,7 @@ class Planner(Node):
     def _publish(self, decision: Decision, now: float, capture_stamp: TimeMsg) -> TimeMsg:
         if decision.why != self._why:
             self._why = decision.why
-            self.get_logger().info(decision.why)
+            self.get_logger().info(decision.why, throttle_duration_sec=1.0)
         message = Trajectory(
             header=Header(stamp=stamp_from_nanoseconds(round(now * 1e9)), frame_id=self._frame),
             capture_stamp=capture_stamp,
