@@ -44,7 +44,9 @@ def register(app: typer.Typer) -> None:
         points_topic: Annotated[str, typer.Option(help="Of a bag with several lidars.")] = "",
         scene_config: Annotated[
             Path | None,
-            typer.Option(help="Parameters for this vehicle; by default config/replay_kitti.yaml."),
+            typer.Option(
+                help="Vehicle's parameters; default: KITTI's car for folders, else the robot."
+            ),
         ] = None,
         speed: Annotated[float, typer.Option(min=0.0, help="Times real time; 0: no limit.")] = 1.0,
     ) -> None:
@@ -53,7 +55,9 @@ def register(app: typer.Typer) -> None:
         Writes an annotated video, a table of tracks (CSV) and the report page; all from the
         recording made of the replay.
         """
+        from edge_robot.replay.folder import FolderSource
         from edge_robot.replay.opening import open_source
+        from edge_robot.share import share_dir
 
         source = open_source(path, image_topic=image_topic, points_topic=points_topic)
         folder = report or Path("runs") / f"replay-{source.name}"
@@ -66,6 +70,8 @@ def register(app: typer.Typer) -> None:
             "points_topic": points_topic,
             "speed": str(speed),
         }
+        if scene_config is None and not isinstance(source, FolderSource):
+            scene_config = share_dir() / "config" / "fusion.yaml"  # the robot's own once more
         if scene_config is not None:
             arguments["scene_config"] = str(scene_config.resolve())
         _launch(arguments)
