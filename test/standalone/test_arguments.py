@@ -50,9 +50,13 @@ def test_values_are_yaml(text: str, value: object) -> None:
     assert override.explicit
 
 
+def test_logging_switches_are_accepted() -> None:
+    assert parse_arguments(["--ros-args", "--disable-rosout-logs"]).remaining == []
+
+
 def test_log_levels_and_enclave() -> None:
     arguments = parse_arguments(
-        ["--ros-args", "--log-level", "debug", "--log-level", "a.b:=warn", "-e", "/x", "--disable-rosout-logs"]
+        ["--ros-args", "--log-level", "debug", "--log-level", "a.b:=warn", "-e", "/x"]
     )
     assert arguments.log_levels == {"": "debug", "a.b": "warn"}
     assert arguments.enclave == "/x"

@@ -47,8 +47,7 @@ def domain_configuration() -> str:
     if os.environ.get("ROS_LOCALHOST_ONLY") == "1":
         scope = "LOCALHOST"
     peers = [peer for peer in os.environ.get("ROS_STATIC_PEERS", "").split(";") if peer.strip()]
-    general = ""
-    discovery = ""
+    general = discovery = internal = ""
     if scope == "OFF":
         general += "<AllowMulticast>false</AllowMulticast>"
         discovery += "<ParticipantIndex>none</ParticipantIndex>"
@@ -63,13 +62,15 @@ def domain_configuration() -> str:
             general += '<Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces>'
             general += "<AllowMulticast>false</AllowMulticast>"
             general += "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>63000B</FragmentSize>"
+            # As much as the kernel allows: an image is a burst of several hundred kilobytes.
+            internal += '<SocketReceiveBufferSize max="4MB"/>'
             peers.insert(0, "127.0.0.1")
         if peers:
             addresses = "".join(f"<Peer address={quoteattr(peer.strip())}/>" for peer in peers)
             discovery += f"<Peers>{addresses}</Peers>"
     own = (
         f"<CycloneDDS><Domain><General>{general}</General>"
-        f"<Discovery>{discovery}</Discovery></Domain></CycloneDDS>"
+        f"<Discovery>{discovery}</Discovery><Internal>{internal}</Internal></Domain></CycloneDDS>"
     )
     user = os.environ.get("CYCLONEDDS_URI")
     return f"{own},{user}" if user else own

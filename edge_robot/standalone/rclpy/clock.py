@@ -80,6 +80,20 @@ class JumpHandle:
         self.unregister()
 
 
+class _Sleep:
+    """A sleep that anyone can cut short."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def wait(self, timeout: float | None) -> None:
+        self._woken.wait(timeout)
+        self._woken.clear()
+
+
 class Clock:
     """Tells time.
 
@@ -136,10 +150,10 @@ class Clock:
             raise NotInitializedException
         if until.clock_type != self._clock_type:
             raise ValueError("until's clock type does not match this clock's type")
-        moved = threading.Event()
-        context.on_shutdown(moved.set)
-        ignore_steps = Duration(nanoseconds=1)
-        threshold = JumpThreshold(min_forward=ignore_steps, min_backward=Duration(nanoseconds=-1))
+        sleep = _Sleep()
+        context.add_waiting(sleep)
+        step = Duration(nanoseconds=1)
+        threshold = JumpThreshold(min_forward=step, min_backward=Duration(nanoseconds=-1))
         changed = False
 
         def jumped(jump: TimeJump) -> None:
@@ -148,15 +162,14 @@ class Clock:
                 ClockChange.ROS_TIME_ACTIVATED,
                 ClockChange.ROS_TIME_DEACTIVATED,
             )
-            moved.set()
+            sleep.wake()
 
         with self.create_jump_callback(threshold, post_callback=jumped):
             while context.ok() and not changed:
                 remaining = until.nanoseconds - self.nanoseconds()
                 if remaining <= 0:
                     return True
-                moved.wait(None if self.is_simulated else remaining / S_TO_NS)
-                moved.clear()
+                sleep.wait(None if self.is_simulated else remaining / S_TO_NS)
         return False
 
     def sleep_for(self, rel_time: Duration, context: Context | None = None) -> bool:

@@ -200,8 +200,7 @@ class Executor:
             deadline = time.monotonic_ns() + int(timeout_sec * S_TO_NS)
         polled = False
         while self._running() and not stop():
-            while self._ready:
-                executable = self._ready.popleft()
+            while (executable := self._pop_ready()) is not None:
                 if not self._claim(executable):
                     continue
                 work = executable.take()
@@ -242,6 +241,10 @@ class Executor:
 
     def _last_turn(self, executable: Executable) -> int:
         return self._turns.get(executable, 0)
+
+    def _pop_ready(self) -> Executable | None:
+        with self._lock:
+            return self._ready.popleft() if self._ready else None
 
     def _claim(self, executable: Executable) -> bool:
         """Claim the callback group of something, or keep it back until `_release`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -45,7 +44,6 @@ class Logger:
         self.name = name
         # When each line that uses `once`, `skip_first` or `throttle_duration_sec` last wrote.
         self._call_sites: dict[tuple[str, int], float] = {}
-        self._sinks: list[Callable[[LoggingSeverity, str, int], None]] = []
 
     def get_child(self, name: str) -> Logger:
         """Return the logger `<this>.<name>`."""
@@ -112,13 +110,10 @@ class Logger:
             ):
                 return False
             self._call_sites[site] = now
-        stamp = time.time_ns()
-        sec, nanosec = divmod(stamp, 1_000_000_000)
+        sec, nanosec = divmod(time.time_ns(), 1_000_000_000)
         # One write per message: lines of several processes on one terminal stay whole.
         sys.stderr.write(f"[{severity.name}] [{sec}.{nanosec:09d}] [{self.name}]: {message}\n")
         sys.stderr.flush()
-        for sink in self._sinks:
-            sink(severity, str(message), stamp)
         return True
 
     def debug(self, message: object, **options: Any) -> bool:
