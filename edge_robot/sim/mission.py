@@ -210,7 +210,8 @@ class Mission:
     def _conduct_link(self, now: float) -> list[Action]:
         if self._cut is None:
             driven = self.seen.odometer / self._route_length
-            if self.phase is not Phase.DRIVING or driven < self._settings.cut_at:
+            due = self.phase is Phase.DRIVING and driven >= self._settings.cut_at
+            if not (due and self.seen.link_up):  # how fast a loss is noticed shows on a good link
                 return []
             self._cut = now
             share = f"{100 * driven:.0f} % of the way"

@@ -79,6 +79,9 @@ def test_a_whole_run() -> None:
     drive_to(mission, 6.9)
     assert mission.step(7.0) == []
     drive_to(mission, 7.1)
+    mission.seen.link_up = False
+    assert mission.step(7.5) == [], "only a link that is up can be seen to go down"
+    mission.seen.link_up = True
     assert mission.step(8.0) == [
         Announce("link_cut", "36 % of the way"),
         SetLink(up=False),

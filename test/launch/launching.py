@@ -12,7 +12,7 @@ from pathlib import Path
 COMMAND = (
     sys.executable,
     "-c",
-    "import edge_robot.cli.main as cli; cli.COMMANDS = ('demo', 'launch'); cli.main()",
+    "from edge_robot.cli.main import main; main()",
     "launch",
 )
 BOUND = 20.0
