@@ -71,6 +71,9 @@ class TrackerConfig:
     max_coasting: float = setting(
         1.0, "time without a measurement after which a confirmed track is forgotten, s"
     )
+    max_coasting_unnamed: float = setting(
+        0.5, "the same of a confirmed track that no camera has named, s"
+    )
     max_coasting_tentative: float = setting(0.35, "the same of a track not yet confirmed, s")
     max_position_error: float = setting(
         3.0, "standard deviation of position at which a track is forgotten, m"

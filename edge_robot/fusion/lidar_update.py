@@ -129,7 +129,9 @@ def _compare(tracks: TrackSet, boxes: _Boxes, config: TrackerConfig) -> _Pairs:
     position = boxes.center[:, :2] + np.einsum("nma,nmak->nmk", hidden, lean)
 
     sigma = config.lidar_noise + config.lidar_range_noise * boxes.range
-    unsure = config.hidden_noise * np.abs(hidden)
+    # The less a face is turned to the sensor, the less is known of how much is hidden behind it.
+    pinned = np.linalg.norm(lean, axis=-1) * 2.0
+    unsure = config.hidden_noise * (1.5 - pinned) * np.abs(hidden)
     noise = np.einsum("nma,nmak,nmal->nmkl", unsure**2, axes, axes)
     noise += sigma[:, None, None] ** 2 * np.eye(2)
     return _Pairs(position, noise, turn, extent, lean)

@@ -26,17 +26,18 @@ class MotionModel:
     """The two modes and how objects change between them."""
 
     acceleration_noise: float = setting(
-        1.0, "power spectral density of a moving object's acceleration, m²/s³"
+        0.4, "power spectral density of a moving object's acceleration, m²/s³"
     )
     start_speed: float = setting(
-        1.2, "standard deviation of each velocity component of what starts to move, m/s"
+        1.0, "standard deviation of each velocity component of what starts to move, m/s"
     )
     still_drift: float = setting(0.01, "how a standing object's position may creep, m/√s")
     still_speed: float = setting(
         0.02, "standard deviation of a standing object's velocity as reported, m/s"
     )
-    still_time: float = setting(5.0, "mean time an object stands before it moves, s")
+    still_time: float = setting(15.0, "mean time an object stands before it moves, s")
     moving_time: float = setting(5.0, "mean time an object moves before it stands, s")
+    still_share: float = setting(0.8, "probability that an object first seen stands")
 
     def predict(
         self, mean: Array, covariance: Array, modes: Array, dt: float
@@ -106,7 +107,7 @@ class MotionModel:
         full = np.zeros((count, 2, 4, 4))
         full[:, :, :2, :2] = covariance[:, None]
         full[:, :, [2, 3], [2, 3]] = self.start_speed**2
-        return mean, full, np.full((count, 2), 0.5)
+        return mean, full, np.tile([self.still_share, 1.0 - self.still_share], (count, 1))
 
     def _switch(self, dt: float) -> Array:
         """Return the (2, 2) probabilities of going from mode (row) to mode (column) within dt."""

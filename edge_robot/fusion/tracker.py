@@ -19,6 +19,7 @@ from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.lidar_update import update_with_lidar
 from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Measurement, Source
+from edge_robot.fusion.motion import STILL
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
 
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
@@ -103,6 +104,7 @@ class Tracker:
         now, tracks = self._history[-1].order[0], self._history[-1].tracks
         tracks = tracks.select(tracks.confirmed)
         mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
+        mean[tracks.modes[:, STILL] > 0.5, 2:] = 0.0
         names, scores = self._classes(tracks)
         recent = now - tracks.seen <= self.config.recent * 1e9
         ever = tracks.seen >= tracks.first[:, None]
@@ -153,7 +155,9 @@ class Tracker:
         config = self.config
         sure = tracks.existence >= config.confirm_existence
         confirmed = tracks.confirmed | (sure & (tracks.hits >= config.confirm_hits))
-        patience = np.where(confirmed, config.max_coasting, config.max_coasting_tentative)
+        named = tracks.classes.sum(axis=1) > 0.0
+        patience = np.where(named, config.max_coasting, config.max_coasting_unnamed)
+        patience = np.where(confirmed, patience, config.max_coasting_tentative)
         variance = np.einsum("nj,njkk->nk", tracks.modes, tracks.covariance)[:, :2].max(axis=1)
         keep = (
             (tracks.existence >= config.delete_existence)

@@ -15,6 +15,7 @@ from edge_robot.perception.lidar_ground import (
     estimate_plane,
     heights_above_ground,
 )
+from edge_robot.perception.lidar_occlusion import seen_through_gaps
 from edge_robot.settings import setting
 
 _NEIGHBOURS = np.ones((3, 3), int)
@@ -33,8 +34,20 @@ class LidarConfig:
     cell: float = setting(
         0.12, "side of a clustering cell, m; objects at least two cells apart stay apart"
     )
+    azimuth_step: float = setting(
+        0.0087, "angle between neighbouring returns, rad; where it spans a cell, cells join sooner"
+    )
     min_points: int = setting(5, "fewest points of an object")
-    min_height: float = setting(0.15, "least height of an object above the ground, m")
+    min_height: float = setting(0.15, "least height of an object, m")
+    min_length: float = setting(
+        0.2, "least horizontal extent of an object, m; thinner are posts, legs and cables"
+    )
+    max_top: float = setting(
+        2.05, "objects that reach higher above the ground are structure: walls, racks, m"
+    )
+    through_gaps: bool = setting(
+        False, "keep what is cut off on both sides by nearer things; mostly pieces of wall indoors"
+    )
     stand_gap: float = setting(
         0.6,
         "a box whose lowest point is no higher than this reaches down to the ground (beams are "
@@ -102,42 +115,41 @@ class LidarDetector:
         self, xyz: NDArray[np.float32], height: NDArray[np.float32], ground: Ground
     ) -> LidarDetections:
         config = self.config
-        order, starts = _clusters(xyz, config.cell, config.min_points)
+        order, starts = _clusters(xyz, config)
         if not len(starts):
             return _nothing(ground)
         counts = np.diff(starts, append=len(order))
+        occluders = xyz
         xyz, height = xyz[order], height[order]
-        top = np.maximum.reduceat(height, starts)
+        # A rectangle of length l and width w has an upright bounding box of diagonal ≤ l + w.
         extent = np.maximum.reduceat(xyz, starts) - np.minimum.reduceat(xyz, starts)
-
-        # The diagonal of the upright bounding box is never shorter than the object's length.
-        diagonal = np.hypot(config.max_length, config.max_width)
-        fits = np.hypot(extent[:, 0], extent[:, 1]) <= 1.5 * diagonal
-        tall = top >= config.min_height
-        keep = fits & tall
-        if not keep.any():
-            return _nothing(ground, int((~fits).sum()))
-        inside = np.repeat(keep, counts)
-        xyz, height, counts = xyz[inside], height[inside], counts[keep]
+        fits = np.hypot(extent[:, 0], extent[:, 1]) <= config.max_length + config.max_width
+        if not fits.any():
+            return _nothing(ground, len(fits))
+        inside = np.repeat(fits, counts)
+        xyz, height, counts = xyz[inside], height[inside], counts[fits]
         starts = np.cumsum(counts) - counts
-        centers, sizes, yaws = fit_rectangles(xyz[:, :2], starts)
-        small = (sizes[:, 0] <= config.max_length) & (sizes[:, 1] <= config.max_width)
-        own = ~_inside_of_larger(centers, sizes, yaws)
+        centers, sides, yaws = fit_rectangles(xyz[:, :2], starts)
 
         bottom = np.minimum.reduceat(height, starts)
         bottom = np.where(bottom <= config.stand_gap, 0.0, bottom)
+        top = np.maximum.reduceat(height, starts)
         # Height above the ground back to z: the ground's own z below each cluster.
         base = np.minimum.reduceat(xyz[:, 2] - height, starts)
-        top = np.maximum.reduceat(height, starts)
-        good = small & own
-        counts = counts[good]
+        small = (sides[:, 0] <= config.max_length) & (sides[:, 1] <= config.max_width)
+        small &= top <= config.max_top
+        keep = small & (sides[:, 0] >= config.min_length) & (top - bottom >= config.min_height)
+        keep &= ~_inside_of_larger(centers, sides, yaws)
+        if not config.through_gaps:
+            keep &= ~seen_through_gaps(xyz, starts, occluders)
+        counts = counts[keep]
         return LidarDetections(
-            centers=np.column_stack([centers, base + (bottom + top) / 2])[good].astype(np.float32),
-            sizes=np.column_stack([sizes, top - bottom])[good].astype(np.float32),
-            yaws=yaws[good],
+            centers=np.column_stack([centers, base + (bottom + top) / 2])[keep].astype(np.float32),
+            sizes=np.column_stack([sides, top - bottom])[keep].astype(np.float32),
+            yaws=yaws[keep],
             points=counts,
             scores=(counts / (counts + config.score_points)).astype(np.float32),
-            structures=int((~fits & tall).sum() + (~small).sum()),
+            structures=int((~fits).sum() + (~small).sum()),
             ground=ground,
         )
 
@@ -159,19 +171,24 @@ def _inside_of_larger(
 
 
 def _clusters(
-    xyz: NDArray[np.float32], cell: float, min_points: int
+    xyz: NDArray[np.float32], config: LidarConfig
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return point indices ordered by cluster, and where each cluster begins."""
     if not len(xyz):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    index = np.floor(xyz[:, :2] / np.float32(cell)).astype(np.int32)
-    index -= index.min(axis=0)
-    occupied = np.zeros(index.max(axis=0) + 1, bool)
+    index = np.floor(xyz[:, :2] / np.float32(config.cell)).astype(np.int32)
+    index -= index.min(axis=0) - 1
+    occupied = np.zeros(index.max(axis=0) + 2, bool)
     occupied[index[:, 0], index[:, 1]] = True
+    # A wall seen at 45° has 1.4 steps between its points: far away that is more than a cell.
+    sparse_range = config.cell / (1.4 * config.azimuth_step)
+    sparse = index[np.hypot(xyz[:, 0], xyz[:, 1]) > sparse_range]
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        occupied[sparse[:, 0] + dx, sparse[:, 1] + dy] = True
     labels, _ = ndimage.label(occupied, _NEIGHBOURS)
     label = labels[index[:, 0], index[:, 1]]
     counts = np.bincount(label)
-    label[counts[label] < min_points] = 0
+    label[counts[label] < config.min_points] = 0
     order = np.argsort(label, kind="stable")
     ordered = label[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=0))
