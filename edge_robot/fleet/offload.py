@@ -122,7 +122,7 @@ class Limits:
 
     rate: float = 4.0
     in_flight: int = 1
-    explore_after: float = 2.0
+    explore_after: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -144,24 +144,25 @@ class Status:
 
 
 class Estimate:
-    """Running mean of a quantity and of its deviation (RFC 6298's gains)."""
+    """Running mean of a quantity and of its deviation (RFC 6298's gains).
+
+    Attributes:
+        mean: 0 before the first measurement: it allows one.
+        deviation: Mean absolute deviation.
+    """
 
     def __init__(self) -> None:
-        self.mean = math.nan
-        self._deviation = 0.0
+        self.mean = 0.0
+        self.deviation = 0.0
+        self._empty = True
 
     def add(self, value: float) -> None:
         """Take a measurement into account."""
-        if math.isnan(self.mean):
-            self.mean, self._deviation = value, value / 2.0
+        if self._empty:
+            self.mean, self.deviation, self._empty = value, value / 2.0, False
             return
-        self._deviation += 0.25 * (abs(value - self.mean) - self._deviation)
+        self.deviation += 0.25 * (abs(value - self.mean) - self.deviation)
         self.mean += 0.125 * (value - self.mean)
-
-    @property
-    def upper(self) -> float:
-        """A value seldom exceeded; 0 before the first measurement, to allow one."""
-        return 0.0 if math.isnan(self.mean) else self.mean + 2.0 * self._deviation
 
 
 class OffloadEngine(Generic[In, Out]):
@@ -232,10 +233,21 @@ class OffloadEngine(Generic[In, Out]):
         self._client.call_soon(self._decide, work, stamp, time.monotonic() - age)
 
     def predicted_age(self, age: float) -> float:
-        """Return the age at which work of this age would be answered if offered now, s."""
-        transfer = self._size.upper * self._seconds_per_byte.upper
-        round_trip = self._client.link.round_trip(0.95)
-        return age + self._encoding.upper + transfer + round_trip + self._service.upper
+        """Return the age by which work of this age would very likely be answered, s.
+
+        The parts vary independently: their deviations add as squares, not each at its worst.
+        """
+        link, size = self._client.link, self._size.mean
+        typical = link.round_trip(0.5)
+        mean = typical + self._encoding.mean + self._service.mean
+        mean += size * self._seconds_per_byte.mean
+        spread = math.hypot(
+            link.round_trip(0.95) - typical,
+            2.0 * self._encoding.deviation,
+            2.0 * self._service.deviation,
+            2.0 * size * self._seconds_per_byte.deviation,
+        )
+        return age + mean + spread
 
     def _decide(self, work: In, stamp: Any, captured: float) -> None:
         now = time.monotonic()
@@ -376,7 +388,7 @@ class OffloadEngine(Generic[In, Out]):
             rtt_p50=link.round_trip(0.5),
             rtt_p95=link.round_trip(0.95),
             loss=link.loss,
-            bandwidth=1.0 / self._seconds_per_byte.mean,
+            bandwidth=1.0 / (self._seconds_per_byte.mean or math.nan),
             offered=self._offered,
             answered=self._answered,
             late=self._late,

@@ -369,11 +369,11 @@ def test_an_error_in_the_engine_is_not_swallowed(
 
 def test_an_estimate_follows_its_measurements() -> None:
     estimate = Estimate()
-    assert estimate.upper == 0.0
+    assert estimate.mean == 0.0
     for _ in range(100):
         estimate.add(0.030)
     assert estimate.mean == pytest.approx(0.030)
-    assert estimate.upper == pytest.approx(0.030, abs=1e-4)
+    assert estimate.deviation == pytest.approx(0.0, abs=1e-4)
     for value in (0.020, 0.040) * 50:
         estimate.add(value)
-    assert estimate.upper > 0.040
+    assert estimate.deviation == pytest.approx(0.010, rel=0.1)
