@@ -39,6 +39,35 @@ def test_signals_end_a_node_quickly_and_quietly(
     assert peer.output == ["ready"]
 
 
+def test_a_second_interrupt_does_not_break_into_the_goodbyes(
+    start_peer: Callable[..., Any],
+) -> None:
+    peer = start_peer(
+        """
+        import time
+        from rclpy.node import Node
+        from edge_robot.nodes.runner import run
+        class Careful(Node):
+            def destroy_node(self):
+                print("closing")
+                time.sleep(0.5)
+                print("closed")
+                super().destroy_node()
+        def make():
+            node = Careful("careful")
+            print("ready")
+            return node
+        run(make)
+        """
+    )
+    peer.wait_for("ready")
+    peer.process.send_signal(signal.SIGINT)
+    peer.wait_for("closing")
+    peer.process.send_signal(signal.SIGINT)
+    assert peer.finish() == 0
+    assert peer.output == ["ready", "closing", "closed"]
+
+
 def test_exceptions_in_a_callback_leave_a_traceback(start_peer: Callable[..., Any]) -> None:
     peer = start_peer(
         """

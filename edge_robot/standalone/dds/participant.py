@@ -53,6 +53,8 @@ def domain_configuration() -> str:
         discovery += "<ParticipantIndex>none</ParticipantIndex>"
         discovery += f"<Tag>ros_discovery_off_{os.getpid()}</Tag>"
     elif scope != "SYSTEM_DEFAULT":
+        # A process that ends does not wait a second, per writer, for readers that died unnoticed.
+        internal += "<WriterLingerDuration>100ms</WriterLingerDuration>"
         discovery += "<ParticipantIndex>auto</ParticipantIndex>"
         discovery += f"<MaxAutoParticipantIndex>{MAX_PARTICIPANT_INDEX}</MaxAutoParticipantIndex>"
         if scope == "LOCALHOST":

@@ -37,6 +37,7 @@ class SignalHandlers:
         self._on_signal = on_signal
         self._wake = wake
         self._previous: dict[int, Any] = {}
+        self._delivered: set[int] = set()
         self._previous_fd = -1
         self._sockets: tuple[socket.socket, socket.socket] | None = None
 
@@ -69,6 +70,7 @@ class SignalHandlers:
             # None stands for a handler that was not installed from Python.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
+        self._delivered.clear()
         signal.set_wakeup_fd(self._previous_fd)
         _, sender = self._sockets
         self._sockets = None
@@ -82,5 +84,8 @@ class SignalHandlers:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._on_signal(number)
         previous = self._previous.get(number)
-        if callable(previous):
+        # Only once: a terminal and a launcher both send SIGINT, and a second KeyboardInterrupt
+        # would break into the goodbyes of the nodes (a recording being closed, say).
+        if callable(previous) and number not in self._delivered:
+            self._delivered.add(number)
             previous(number, frame)
