@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from edge_robot.fusion import kalman
 from edge_robot.fusion.association import assign
-from edge_robot.fusion.boxes import cover, iou
+from edge_robot.fusion.boxes import cover, iou, range_to_boxes
 from edge_robot.fusion.camera import Located
 from edge_robot.fusion.config import ClassPrior, TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import CameraMeasurement, Source
-from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys
+from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
 
 _CAMERA, _LIDAR, _FLEET = (SOURCES.index(s) for s in (Source.CAMERA, Source.LIDAR, Source.FLEET))
 _OTHER_CLASS = 0.3  # cost of a pair whose classes differ, in units of overlap
@@ -96,6 +96,13 @@ def update_with_camera(
     born &= (measurement.scores >= config.birth_score) & (
         range_error <= config.max_camera_range_error
     )
+    # Two things are not in one place: this is a part of what is already known by name.
+    solid = (tracks.seen[:, _LIDAR] > NEVER) & named
+    for k in np.flatnonzero(born):
+        gap = range_to_boxes(
+            located.positions[k], centers[solid], tracks.size[solid], tracks.yaw[solid]
+        )
+        born[k] = not (gap < config.priors[measurement.labels[int(k)]].width / 2).any()
     keys[columns] = tracks.keys[rows]
     keys[free & ~born] = None
     return tracks.join(_births(measurement, located, keys, born, labels, tracks, config)), keys
@@ -188,8 +195,7 @@ def _update_existence(
     watched = known & in_view & (measurement.source is Source.CAMERA)
     odds = 1.0 - config.camera_detection * watched
     odds[rows] = np.maximum(1.0, config.camera_evidence * measurement.scores[columns])
-    existence = tracks.existence
-    tracks.existence[:] = existence * odds / (existence * odds + 1.0 - existence)
+    tracks.existence[:] = updated_existence(tracks.existence, np.asarray(odds, float))
 
 
 def _births(

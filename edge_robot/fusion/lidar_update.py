@@ -12,7 +12,7 @@ from edge_robot.fusion.association import assign
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import LidarMeasurement, Source
-from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys
+from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
 
 _LIDAR = SOURCES.index(Source.LIDAR)
 _HEIGHT_SPREAD = 0.5  # m; sparse beams leave the top of a box this uncertain
@@ -74,8 +74,7 @@ def update_with_lidar(
     known = tracks.seen[:, _LIDAR] > NEVER
     missed = 1.0 - config.lidar_detection * known
     odds = np.where(hit, config.lidar_evidence, missed)
-    existence = tracks.existence
-    tracks.existence[:] = existence * odds / (existence * odds + 1.0 - existence)
+    tracks.existence[:] = updated_existence(tracks.existence, odds)
     tracks.seen[rows, _LIDAR] = measurement.stamp
     tracks.hits[rows] += 1
 

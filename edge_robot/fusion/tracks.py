@@ -12,6 +12,7 @@ from edge_robot.fusion.measurements import Source
 
 SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET)
 """Columns of `TrackSet.seen`."""
+_SUREST = 0.99
 NEVER = np.iinfo(np.int64).min // 2
 
 BirthKey = tuple[int, int, int]
@@ -138,6 +139,15 @@ class TrackSet:
             classes=np.empty((0, 0)),
             confirmed=np.empty(0, bool),
         )
+
+
+def updated_existence(existence: Array, odds: Array) -> Array:
+    """Return the probability of existence after evidence of `odds` for it (Bayes' rule).
+
+    It never grows beyond 0.99: some sensor may always be mistaken, and what was seen a thousand
+    times can still go.
+    """
+    return np.minimum(existence * odds / (existence * odds + 1.0 - existence), _SUREST)
 
 
 def birth_keys(stamp: int, source: Source, indices: NDArray[np.intp]) -> NDArray[np.object_]:

@@ -139,7 +139,7 @@ class LidarDetector:
         small = (sides[:, 0] <= config.max_length) & (sides[:, 1] <= config.max_width)
         small &= top <= config.max_top
         keep = small & (sides[:, 0] >= config.min_length) & (top - bottom >= config.min_height)
-        keep &= ~_inside_of_larger(centers, sides, yaws)
+        keep &= ~_inside_of_larger(centers, sides, yaws, config.cell)
         if not config.through_gaps:
             keep &= ~seen_through_gaps(xyz, starts, occluders)
         counts = counts[keep]
@@ -155,9 +155,12 @@ class LidarDetector:
 
 
 def _inside_of_larger(
-    centers: NDArray[np.float32], sizes: NDArray[np.float32], yaws: NDArray[np.float32]
+    centers: NDArray[np.float32],
+    sizes: NDArray[np.float32],
+    yaws: NDArray[np.float32],
+    margin: float,
 ) -> NDArray[np.bool_]:
-    """Return which rectangles have their centre inside of a larger one.
+    """Return which rectangles have their centre inside of a larger one, or within `margin` of it.
 
     They are parts of it: seats behind a car's window, goods on a trolley.
     """
@@ -166,7 +169,7 @@ def _inside_of_larger(
     along = np.abs(offset[..., 0] * cos + offset[..., 1] * sin)
     across = np.abs(offset[..., 1] * cos - offset[..., 0] * sin)
     area = sizes.prod(axis=1)
-    inside = (along <= sizes[:, 0] / 2) & (across <= sizes[:, 1] / 2)
+    inside = (along <= sizes[:, 0] / 2 + margin) & (across <= sizes[:, 1] / 2 + margin)
     return np.asarray((inside & (area[:, None] < area)).any(axis=1))
 
 
