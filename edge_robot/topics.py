@@ -15,6 +15,11 @@ class Reliability(Enum):
 
     RELIABLE = "reliable"
     BEST_EFFORT = "best effort"
+    SENSOR = "best effort (reliable on request)"
+    """For samples larger than a socket's buffer. Drivers publish best effort, and a reliable reader
+    would not hear them; but where the kernel grants a socket only its default of 208 kB, most
+    images are lost that way. EDGE_ROBOT_SENSOR_RELIABILITY says which; simulation and replay
+    choose reliable."""
 
 
 class Durability(Enum):
@@ -82,7 +87,7 @@ CAMERA_IMAGE = Topic(
     "/camera/front/image_raw",
     "sensor_msgs/Image",
     "10",
-    Qos(_BEST, 2, lifespan=0.200),
+    Qos(Reliability.SENSOR, 2, lifespan=0.200),
     "colour image, bgr8 or rgb8; frame camera_front_optical_frame",
 )
 CAMERA_INFO = Topic(
@@ -96,7 +101,7 @@ LIDAR_POINTS = Topic(
     "/lidar/points",
     "sensor_msgs/PointCloud2",
     "10",
-    Qos(_BEST, 2, deadline=0.150),
+    Qos(Reliability.SENSOR, 2, deadline=0.150),
     "one sweep, x y z intensity float32, m; frame lidar_link",
 )
 SCAN = Topic(
@@ -134,9 +139,15 @@ TRACKS = Topic(
     Qos(depth=2, deadline=0.150, lifespan=0.300),
     "fused tracks; frame odom",
 )
-GOAL = Topic("/goal_pose", "geometry_msgs/PoseStamped", "on demand", Qos(depth=1), "goal; map or odom")
+GOAL = Topic(
+    "/goal_pose", "geometry_msgs/PoseStamped", "on demand", Qos(depth=1), "goal; map or odom"
+)
 COSTMAP = Topic(
-    "/planning/costmap", "nav_msgs/OccupancyGrid", "1", _LATCHED, "what the planner knows; frame odom"
+    "/planning/costmap",
+    "nav_msgs/OccupancyGrid",
+    "1",
+    _LATCHED,
+    "what the planner knows; frame odom",
 )
 PATH = Topic("/planning/path", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
 TRAJECTORY = Topic(
@@ -162,10 +173,16 @@ CMD_VEL_MUX = Topic(
 CMD_VEL = Topic(
     "/cmd_vel", "geometry_msgs/TwistStamped", "50", _COMMAND, "what the wheels do; base_link"
 )
-MODE = Topic("/robot/mode", "edge_robot/RobotMode", "on change, 1", _LATCHED, "mode, cause, speed limit")
+MODE = Topic(
+    "/robot/mode", "edge_robot/RobotMode", "on change, 1", _LATCHED, "mode, cause, speed limit"
+)
 ESTOP = Topic("/estop", "std_msgs/Bool", "on change, 1", _LATCHED, "latched emergency stop")
 DEADLINES = Topic(
-    "/deadlines", "edge_robot/DeadlineStatus", "1 per stage", Qos(depth=50), "budgets kept and missed"
+    "/deadlines",
+    "edge_robot/DeadlineStatus",
+    "1 per stage",
+    Qos(depth=50),
+    "budgets kept and missed",
 )
 LINK = Topic("/fleet/link", "edge_robot/LinkState", "on change, 5", _LATCHED, "link to the backend")
 EVENTS = Topic(

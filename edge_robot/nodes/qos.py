@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from rclpy.duration import Duration
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
+import os
 
+from rclpy.duration import Duration
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+
+from edge_robot.errors import UserError
 from edge_robot.topics import Durability, Reliability, Topic
+
+SENSOR_RELIABILITY = "EDGE_ROBOT_SENSOR_RELIABILITY"
+"""Environment variable: best_effort (default) or reliable, for `Reliability.SENSOR`."""
+
+_POLICIES = {
+    "reliable": ReliabilityPolicy.RELIABLE,
+    "best_effort": ReliabilityPolicy.BEST_EFFORT,
+}
 
 
 def qos_profile(topic: Topic) -> QoSProfile:
-    """Return the rclpy QoS profile of a row of the topic table."""
+    """Return the rclpy QoS profile of a row of the topic table.
+
+    Raises:
+        UserError: EDGE_ROBOT_SENSOR_RELIABILITY is neither best_effort nor reliable.
+    """
     qos = topic.qos
     profile = QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=qos.depth,
-        reliability=(
-            ReliabilityPolicy.RELIABLE
-            if qos.reliability is Reliability.RELIABLE
-            else ReliabilityPolicy.BEST_EFFORT
-        ),
+        reliability=_reliability(qos.reliability),
         durability=(
             DurabilityPolicy.TRANSIENT_LOCAL
             if qos.durability is Durability.TRANSIENT_LOCAL
@@ -33,3 +50,12 @@ def qos_profile(topic: Topic) -> QoSProfile:
         profile.liveliness = LivelinessPolicy.AUTOMATIC
         profile.liveliness_lease_duration = Duration(seconds=qos.liveliness_lease)
     return profile
+
+
+def _reliability(wanted: Reliability) -> ReliabilityPolicy:
+    if wanted is not Reliability.SENSOR:
+        return _POLICIES[wanted.name.lower()]
+    name = os.environ.get(SENSOR_RELIABILITY, "best_effort")
+    if name not in _POLICIES:
+        raise UserError(f"{SENSOR_RELIABILITY} is {name!r}; set it to {' or '.join(_POLICIES)}")
+    return _POLICIES[name]
