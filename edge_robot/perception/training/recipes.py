@@ -162,7 +162,7 @@ def make(
             **figures,
             "scored_on": f"{len(scoring)} images of {scoring_worlds} worlds not trained on",
             "trained_on": f"{len(training)} images of {worlds} worlds, {steps} steps"
-            + ("" if start is None else f", from the weights of {start.name}"),
+            + ("" if start is None else f", refining the weights of {start.name}"),
             "seed": seed,
             "date": datetime.date.today().isoformat(),
         },

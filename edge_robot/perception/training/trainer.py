@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_robot.perception.decoders import grid
@@ -23,6 +24,8 @@ _PEAK_RATE = 2e-3
 _REFINING_RATE = 1e-3
 _WARM_UP = 300  # steps
 _WEIGHT_DECAY = 0.02
+_COMMON = 0.3
+"""Part of the images from which a class counts as common."""
 _PLAIN_END = 0.1
 """Part of the steps, at the end, on images placed as they are in use: only flipped and relit."""
 
@@ -74,13 +77,14 @@ def train(
     optimiser = torch.optim.AdamW(_groups(network), lr=peak)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     cells = torch.from_numpy(grid(width, height, STRIDES))
+    chances = _chances(dataset)
     losses: list[float] = []
     with ThreadPoolExecutor(1) as loader:  # OpenCV releases the interpreter lock: prepare ahead
-        pending = loader.submit(_batch, dataset, width, height, seed, 0, steps)
+        pending = loader.submit(_batch, dataset, chances, width, height, seed, 0, steps)
         for step in range(1, steps + 1):
             images, targets = pending.result()
             if step < steps:
-                pending = loader.submit(_batch, dataset, width, height, seed, step, steps)
+                pending = loader.submit(_batch, dataset, chances, width, height, seed, step, steps)
             # bfloat16 halves the time on CPUs that have it, and needs no loss scaling.
             with torch.autocast("cpu", torch.bfloat16):
                 raw = network(images)
@@ -127,13 +131,33 @@ def _follow(average: Detector, network: Detector, step: int) -> None:
             slow.copy_(fast)
 
 
+def _chances(dataset: Dataset) -> NDArray[np.float64]:
+    """Return how often each image is drawn: more often where it shows a rare class.
+
+    The repeat factor of LVIS (2019): the root of how far the rarest class shown is below `_COMMON`.
+    """
+    factors = np.ones(len(dataset))
+    wanted = dataset.labels[~dataset.ignore]
+    for class_id in range(len(dataset.classes)):
+        shown = np.unique(wanted[wanted[:, 1] == class_id, 0].astype(int))
+        part = max(1, len(shown)) / len(dataset)
+        factors[shown] = np.maximum(factors[shown], math.sqrt(_COMMON / part))
+    return factors / factors.sum()
+
+
 def _batch(
-    dataset: Dataset, width: int, height: int, seed: int, step: int, steps: int
+    dataset: Dataset,
+    chances: NDArray[np.float64],
+    width: int,
+    height: int,
+    seed: int,
+    step: int,
+    steps: int,
 ) -> tuple[Tensor, Targets]:
     """Make the batch of a step; the same arguments always give the same batch."""
     rng = np.random.default_rng((seed, step))
     plain = step >= (1.0 - _PLAIN_END) * steps
-    order = rng.choice(len(dataset), _BATCH, replace=False)
+    order = rng.choice(len(dataset), _BATCH, replace=False, p=chances)
     images = np.empty((_BATCH, 3, height, width), np.float32)
     samples = []
     for slot, index in enumerate(order):
