@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,7 @@ PERSON_MARGIN = 0.5
 MAX_PEOPLE = 20
 
 _ROUTE_LENGTH = (25.0, 35.0)
+_ASIDE = 1.3  # m from the drive to where people turn round
 _WALL_THICKNESS = 0.2
 _CROSS_AISLE = 2.4
 _BAY = 2.25
@@ -630,12 +632,17 @@ def _draw_people(
     """
     router = Router(SIZE, footprints, PERSON_MARGIN)
     free = router.free_points()
+    crossings = np.array([point_at(drive, f * length(drive)) for f in np.linspace(0.15, 0.85, 50)])
+    # Nobody turns round on the drive, where the robot could not get past them, nor walks over the
+    # very spot where it is put down or shall stay.
+    ends = free[_distances(free, drive) > _ASIDE]
     people: list[Person] = []
     places: list[NDArray[np.float64]] = []
     for _ in range(100 * count):
         if len(people) == count:
             break
-        route = _draw_route(rng, router, free, drive, across=len(people) % 3 != 2)
+        middles = free if len(people) % 3 == 2 else crossings
+        route = _draw_route(rng, router, middles, ends, keep_off=drive[[0, -1]])
         if route is None:
             continue
         start = rng.uniform(0, length(route))
@@ -652,15 +659,17 @@ def _draw_people(
 def _draw_route(
     rng: Rng,
     router: Router,
-    free: NDArray[np.float64],
-    drive: NDArray[np.float64],
-    across: bool,
+    middles: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    keep_off: NDArray[np.float64],
 ) -> NDArray[np.float64] | None:
-    middle = (
-        point_at(drive, rng.uniform(0.15, 0.85) * length(drive)) if across else rng.choice(free)
-    )
-    far = np.hypot(*(free - middle).T)
-    near = free[(far > 2.5) & (far < 6.0)]
+    """Draw a route from one of the ends through one of the middles to another end.
+
+    None where there is no route of a sensible length that keeps off some points.
+    """
+    middle = rng.choice(middles)
+    far = np.hypot(*(ends - middle).T)
+    near = ends[(far > 2.5) & (far < 6.0)]
     if len(near) == 0:
         return None
     first = router.route(rng.choice(near), middle)
@@ -668,12 +677,23 @@ def _draw_route(
     if first is None or second is None:
         return None
     route = np.concatenate([first, second[1:]])
-    # Nobody walks over the very spot where the robot is put down or shall stay.
-    steps = np.array([point_at(route, s) for s in np.arange(0, length(route), 0.25)])
-    ends = drive[[0, -1]]
-    if min(np.hypot(*(steps - end).T).min() for end in ends) < 1.5 or length(route) < 4.0:
+    legs = np.diff(route, axis=0)
+    # Whoever meets the robot in a hairpin has it in front of them both ways and stays there.
+    if (legs[1:] * legs[:-1]).sum(axis=1).min() < 0.0:
+        return None
+    if _distances(keep_off, route).min() < 1.5 or not 4.0 <= length(route) <= 20.0:
         return None
     return route
+
+
+def _distances(points: NDArray[np.float64], route: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distance of points, shape (n, 2), to a polyline, m."""
+    nearest = np.full(len(points), np.inf)
+    for start, end in itertools.pairwise(route):
+        leg = end - start
+        part = np.clip((points - start) @ leg / (leg @ leg), 0, 1)
+        np.minimum(nearest, np.hypot(*(points - start - part[:, None] * leg).T), out=nearest)
+    return nearest
 
 
 def _draw_person(

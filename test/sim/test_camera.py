@@ -78,7 +78,11 @@ def test_intrinsics_project_things_to_where_they_are_seen(
     world: World, way: str, request: pytest.FixtureRequest
 ) -> None:
     camera: Camera = request.getfixturevalue(way)
-    world.place_robot(2.0, 4.0, 0.4)
+    count = len(world.scenario.people)
+    side_by_side = 1.6 + 0.5 * (np.arange(count) % 3)
+    place = np.column_stack([side_by_side, 10.0 + np.arange(count), np.zeros(count)])
+    world.place_people(place, np.zeros(count), np.zeros(count))
+    world.place_robot(2.0, 7.0, np.pi / 2)
     segmentation = camera.segmentation(world.data)
     number = world.model.camera("camera_front").id
     checked = 0

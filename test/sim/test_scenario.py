@@ -71,6 +71,18 @@ def test_people_keep_clear_of_what_stands_and_of_the_start(scenario: Scenario) -
         assert 0.6 <= person.speed <= 1.3
 
 
+def test_nobody_turns_round_on_the_drive(scenario: Scenario) -> None:
+    drive = np.array(scenario.reference_route)
+    dense = np.concatenate(
+        [a + np.linspace(0, 1, 200)[:, None] * (b - a) for a, b in itertools.pairwise(drive)]
+    )
+    for person in scenario.people:
+        for end in (person.route[0], person.route[-1]):
+            assert np.hypot(*(dense - end).T).min() > 1.25
+        legs = np.diff(np.array(person.route), axis=0)
+        assert (legs[1:] * legs[:-1]).sum(axis=1).min() >= 0.0, "a hairpin"
+
+
 def test_people_cross_the_way() -> None:
     for seed in SEEDS:
         scenario = Scenario.generate(seed)
