@@ -21,6 +21,7 @@ _OTHER_CLASS = 0.3  # cost of a pair whose classes differ, in units of overlap
 _FADE = 0.98  # share of its class votes a track keeps with each further vote
 _BIRTH_OVERLAP = 0.3  # a box that overlaps something known more than this starts no track
 _PART_OF = 0.5  # nor does one this much inside of something known of the same class
+_SLIM = 1.0  # m; slimmer things, people above all, may stand before and beside anything
 _OVERSIZE = 1.6  # times the usual size of a class that an object of it may measure
 _UNKNOWN = ClassPrior(np.nan, np.nan, np.nan, np.nan)
 
@@ -59,7 +60,8 @@ def update_with_camera(
     allowed = in_view[:, None] & (
         ((overlap >= config.min_iou) & (off_bearing < config.gate)) | near
     )
-    allowed &= _could_be(tracks, measurement.labels, config)
+    could_be = _could_be(tracks, measurement.labels, config)
+    allowed &= could_be
     named = tracks.classes.sum(axis=1) > 0.0
     best = tracks.classes.argmax(axis=1) if tracks.classes.shape[1] else np.zeros(len(tracks), int)
     differs = named[:, None] & (best[:, None] != labels)
@@ -86,23 +88,23 @@ def update_with_camera(
     keys = birth_keys(measurement.stamp, measurement.source, np.arange(len(boxes)))
     free = np.ones(len(boxes), bool)
     free[columns] = False
-    part = (cover(expected, boxes) > _PART_OF) & ~differs & named[:, None]
-    crowded = ((overlap > _BIRTH_OVERLAP) | part)[in_view].any(axis=0)
+    priors = [config.priors.get(label, _UNKNOWN) for label in measurement.labels]
+    wide = np.array([prior.width > _SLIM for prior in priors], bool)
+    part = wide & (cover(expected, boxes) > _PART_OF) & ~differs & named[:, None]
+    crowded = (((overlap > _BIRTH_OVERLAP) & could_be) | part)[in_view].any(axis=0)
     crowded |= (iou(boxes, boxes[columns]) > _BIRTH_OVERLAP).any(axis=1)
-    crowded |= ~whole
-    has_prior = np.array([label in config.priors for label in measurement.labels], bool)
     range_error = np.sqrt(np.trace(located.covariances, axis1=1, axis2=2))
-    born = free & ~crowded & has_prior & located.valid
-    born &= (measurement.scores >= config.birth_score) & (
-        range_error <= config.max_camera_range_error
-    )
-    # Two things are not in one place: this is a part of what is already known by name.
-    solid = (tracks.seen[:, _LIDAR] > NEVER) & named
-    for k in np.flatnonzero(born):
-        gap = range_to_boxes(
-            located.positions[k], centers[solid], tracks.size[solid], tracks.yaw[solid]
-        )
-        born[k] = not (gap < config.priors[measurement.labels[int(k)]].width / 2).any()
+    born = free & ~crowded & whole & located.valid
+    born &= np.array([label in config.priors for label in measurement.labels], bool)
+    born &= measurement.scores >= config.birth_score
+    born &= range_error <= config.max_camera_range_error
+    solid = tracks.select((tracks.seen[:, _LIDAR] > NEVER) & named)
+    for k in np.flatnonzero(born & wide):
+        born[k] = not _collides(located.positions[k], priors[k].width, solid, config)
+    # The same of tracks that got there since: their range was wrong.
+    for n in np.flatnonzero((tracks.seen[:, _LIDAR] == NEVER) & (tracks.size[:, 1] > _SLIM)):
+        if _collides(mean[n, :2], float(tracks.size[n, 1]), solid, config):
+            tracks.existence[n] = 0.0
     keys[columns] = tracks.keys[rows]
     keys[free & ~born] = None
     return tracks.join(_births(measurement, located, keys, born, labels, tracks, config)), keys
@@ -119,6 +121,13 @@ def _could_be(tracks: TrackSet, labels: Sequence[str], config: TrackerConfig) ->
     limits[:, :2] = limits[:, :2].max(axis=1, keepdims=True)
     too_large = (tracks.size[:, None] > limits).any(axis=-1)  # never true of NaN
     return ~(too_large & (tracks.seen[:, _LIDAR] > NEVER)[:, None])
+
+
+def _collides(place: Array, width: float, solid: TrackSet, config: TrackerConfig) -> bool:
+    """Whether something `width` m wide cannot be at `place`: something known is there."""
+    mean, _ = config.motion.combine(solid.mean, solid.covariance, solid.modes)
+    gap = range_to_boxes(place, mean[:, :2], solid.size, solid.yaw)
+    return bool((gap < width / 2).any())
 
 
 def _middle(boxes: Array) -> Array:

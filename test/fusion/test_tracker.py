@@ -215,6 +215,25 @@ def test_a_cluster_too_large_for_the_class_does_not_take_it() -> None:
     assert names == ["person", "unknown"]
 
 
+def test_a_person_before_a_named_box_is_born_all_the_same() -> None:
+    """The lidar sees the box alone; nothing known may hide a person the camera sees."""
+    sensors, tracker = Sensors(), Tracker()
+    for k in range(20):
+        tracker.process(sensors.lidar(0.1 * k, [(5.0, 0.0)], (1.2, 1.2, 1.0)))
+        box = replace(sensors.camera(0.1 * k + 0.02, [(5.0, 0.0)]), labels=["box"])
+        box.boxes[0] = [200.0, 150.0, 280.0, 212.0]
+        person = sensors.camera(0.1 * k + 0.02, [(4.2, 0.3)])
+        tracker.process(
+            replace(
+                box,
+                boxes=np.vstack([box.boxes, person.boxes]),
+                scores=np.full(2, 0.8),
+                labels=["box", "person"],
+            )
+        )
+    assert sorted(track.class_name for track in tracker.tracks()) == ["box", "person"]
+
+
 def test_newly_seen_flank_gives_no_speed() -> None:
     """A standing truck of which ever more comes into view neither moves nor leaves its near end."""
     sensors, tracker = Sensors(lidar_noise=0.01), Tracker()
