@@ -214,11 +214,7 @@ class Tracker:
 
 
 def _bits(flags: NDArray[np.bool_]) -> Source:
-    bits = Source(0)
-    for source, flag in zip(SOURCES, flags, strict=True):
-        if flag:
-            bits |= source
-    return bits
+    return Source(sum(source for source, flag in zip(SOURCES, flags.tolist(), strict=True) if flag))
 
 
 def _along_motion(velocity: Array, yaw: float, size: Array) -> tuple[float, Array]:

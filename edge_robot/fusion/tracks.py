@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,10 +111,10 @@ class TrackSet:
 
     def with_classes(self, count: int) -> TrackSet:
         """Return the same tracks with room for `count` classes."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
         missing = count - self.classes.shape[1]
-        values["classes"] = np.pad(self.classes, ((0, 0), (0, missing)))
-        return TrackSet(**values)
+        if not missing:
+            return self
+        return replace(self, classes=np.pad(self.classes, ((0, 0), (0, missing))))
 
     @property
     def last(self) -> NDArray[np.int64]:

@@ -18,12 +18,12 @@ _MIN_CELLS = 12  # fewer votes say nothing about a plane
 class GroundConfig:
     """What is known about the ground before looking."""
 
-    mount_height: float = setting(0.5, "height of the sensor above the ground, m")
+    mount_height: float = setting(0.55, "height of the sensor above the ground, m")
     height_tolerance: float = setting(0.2, "how far the mount height may be off, m")
     max_tilt: float = setting(0.1, "largest tilt of the ground against the sensor, rad")
-    plane_range: float = setting(20.0, "radius within which the plane is estimated, m")
+    plane_range: float = setting(10.0, "radius within which the plane is estimated, m")
     inlier_distance: float = setting(
-        0.05, "distance to the plane within which a cell supports it, m"
+        0.04, "distance to the plane within which a cell supports it, m"
     )
     unevenness: float = setting(
         0.05, "how far the ground may depart from the plane at the sensor, m"

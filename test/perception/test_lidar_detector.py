@@ -12,9 +12,9 @@ from lidar_scene import Block, sweep
 
 from edge_robot.perception.lidar import LidarConfig, LidarDetector
 from edge_robot.perception.lidar_boxes import fit_rectangles
-from edge_robot.perception.lidar_ground import GroundConfig, estimate_plane
+from edge_robot.perception.lidar_ground import estimate_plane
 
-INDOOR = LidarConfig(ground=GroundConfig(mount_height=0.55, plane_range=10.0))
+INDOOR = LidarConfig()
 ROOM = [
     Block(0.0, 8.0, 20.0, 0.2, 3.0),
     Block(0.0, -8.0, 20.0, 0.2, 3.0),
