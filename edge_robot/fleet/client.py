@@ -217,6 +217,8 @@ class _Connection:
 
     async def beat(self) -> str | None:
         """Ask for a sign of life; return None if it came, else why not."""
+        if self.lost.done():
+            return "connection given up"
         try:
             answer = await self._beat_stub.ServerLive(self._live, timeout=BEAT_TIMEOUT)
         except grpc.aio.AioRpcError as error:
@@ -226,6 +228,8 @@ class _Connection:
         return None if answer.live else "the backend says that it is not live"
 
     async def infer(self, request: Any, timeout: float) -> Any:
+        if self.lost.done():  # closed between the call and its start
+            raise LinkLostError("connection given up")
         try:
             return await self._work_stub.ModelInfer(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
@@ -237,4 +241,5 @@ class _Connection:
             self.lost.set_result(None)
 
     async def close(self) -> None:
+        self.give_up()
         await asyncio.gather(self._beats.close(), self._work.close())

@@ -345,6 +345,20 @@ def test_closing_ends_what_is_outstanding(
     assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.LINK_DOWN
 
 
+@pytest.mark.parametrize("delay_ms", range(8))
+def test_closing_at_any_moment_of_an_offer_is_orderly(
+    make_robot: Callable[..., Robot], backend: Backend, delay_ms: int
+) -> None:
+    robot = make_robot(backend.port)
+    robot.ask_until_answered()
+    offered = robot.offered
+    for _ in range(20):  # within the time of one, so that one is about to be sent
+        robot.offer()
+    time.sleep(delay_ms * 0.0005)
+    robot.engine.close()
+    assert len(robot.outcomes) == offered + 20
+
+
 def test_an_error_in_the_engine_is_not_swallowed(
     make_robot: Callable[..., Robot], backend: Backend
 ) -> None:
