@@ -150,3 +150,11 @@ def test_repr_and_module_name_the_type() -> None:
     assert repr(String(data="a")) == "std_msgs.msg.String(data='a')"
     assert Image.__module__ == "sensor_msgs.msg"
     assert repr(SetBool.Request()) == "std_srvs.srv.SetBool_Request(data=False)"
+
+
+def test_a_sequence_of_wide_numbers_takes_an_ndarray_of_its_type() -> None:
+    from sensor_msgs.msg import LaserScan
+
+    scan = LaserScan(ranges=np.array([1.0, 2.0], np.float32)[::-1])
+    assert scan.ranges.tolist() == [2.0, 1.0]
+    assert LaserScan(ranges=np.zeros(0, np.float32)).ranges.tolist() == []

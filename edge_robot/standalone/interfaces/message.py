@@ -206,7 +206,7 @@ def _number_sequence_check(field: str, kind: FieldType) -> Callable[[Any], Any]:
         else:
             converted = array.array(typecode)
             if isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == 1:
-                converted.frombytes(np.ascontiguousarray(value).data)
+                converted.frombytes(np.ascontiguousarray(value).view(np.uint8).data)
             elif isinstance(value, (bytes, bytearray, memoryview)) and typecode == "B":
                 converted.frombytes(value)
             elif isinstance(value, (str, np.ndarray)) or not isinstance(value, Iterable):
