@@ -34,8 +34,10 @@ class MonitorConfig:
     latency: float = setting(0.12, "from scan to the wheels' answer, s")
     horizon: float = setting(1.6, "how far ahead the commanded motion is followed, s")
     dt: float = setting(0.05, "step of that, s")
-    slow_margin: float = setting(0.15, "clearance below which speed is limited, m")
-    slow_speed: float = setting(0.5, "to this, m/s")
+    slow_margin: float = setting(0.15, "clearance at which speed is limited to slow_speed, m")
+    slow_speed: float = setting(0.5, "at slow_margin and below, m/s")
+    slow_slope: float = setting(4.0, "growth of the limit with clearance, 1/s")
+    slow_time: float = setting(0.5, "how far ahead clearance is looked at for this, s")
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,11 @@ def check(
             action = Action.APPROACH if allowed > 0.02 else Action.STOP
     if action is Action.STOP:
         return Verdict(0.0, 0.0, action, collision)
-    if scale * abs(v) > config.slow_speed:
-        soon = times <= 0.5
-        if ((gaps[soon] < config.slow_margin) & nearing[soon]).any():
-            scale, action = config.slow_speed / abs(v), Action.SLOW
+    soon = times <= config.slow_time
+    clearance = gaps[soon].min(where=nearing[soon], initial=np.inf)
+    limit = config.slow_speed + config.slow_slope * max(clearance - config.slow_margin, 0.0)
+    if scale * abs(v) > limit:
+        scale, action = limit / abs(v), Action.SLOW
     return Verdict(scale * v, scale * w, action, collision)
 
 

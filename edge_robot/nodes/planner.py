@@ -290,6 +290,7 @@ def to_moving_objects(tracks: TrackedObjectArray) -> MovingObjects:
     if not objects:
         return MovingObjects.none()
     return MovingObjects(
+        id=np.array([o.id for o in objects], np.int64),
         position=np.array([(o.position.x, o.position.y) for o in objects]),
         velocity=np.array([(o.velocity.x, o.velocity.y) for o in objects]),
         half_size=np.array([(o.size.x / 2, o.size.y / 2) for o in objects]),

@@ -60,11 +60,12 @@ class MppiConfig:
     obstacle_margin: float = setting(0.35, "distance from obstacles below which it costs, m")
     object_contact: float = setting(0.15, "distance from moving objects that counts as meeting, m")
     object_margin: float = setting(0.5, "distance to keep from moving objects, m")
-    object_accel: float = setting(0.5, "how hard they may change their mind (1σ), m/s²")
+    object_whim: float = setting(0.4, "how much they may change their velocity at once (1σ), m/s")
+    object_headway: float = setting(0.8, "time it should take to meet them: limits speed near, s")
     object_certain: float = setting(1.5, "up to when a predicted meeting counts as one, s")
     cost_obstacle: float = setting(6.0, "of a whole trajectory at obstacle_contact")
     cost_object: float = setting(12.0, "of a whole trajectory at object_contact")
-    cost_object_speed: float = setting(6.0, "addition to that per m/s")
+    cost_object_speed: float = setting(6.0, "per m/s above what object_headway allows")
     cost_meeting: float = setting(100.0, "of a meeting, and again per metre of its depth")
     cost_path: float = setting(0.35, "per metre off the path")
     cost_reverse: float = setting(1.0, "per m/s backwards")
@@ -289,7 +290,9 @@ class Mppi:
             meets |= depth > 0
             near = np.clip((margin - gap) / (margin - F32(c.object_contact)), 0, 1.5)
             near *= near
-            cost += (near * (F32(c.cost_object) + F32(c.cost_object_speed) * np.abs(v))).mean(0)
+            cost += F32(c.cost_object) * near.mean(0)
+            allowed = np.maximum(gap, 0) / F32(c.object_headway) + F32(0.3)
+            cost += F32(c.cost_object_speed) * np.maximum(np.abs(v) - allowed, 0).mean(0)
 
         # Guidance is smooth: every third step tells enough.
         part = np.s_[2::3]
@@ -362,7 +365,7 @@ class Mppi:
                     + 2 * times * (covariance[0, 2] + covariance[1, 3])
                     + times**2 * (covariance[2, 2] + covariance[3, 3])
                 )
-                + (0.5 * c.object_accel * times**2) ** 2
+                + (c.object_whim * times) ** 2
             )
             growth = np.minimum(np.sqrt(np.maximum(variance, 0.0)), 0.6)
             margin = (c.object_margin + growth).astype(F32)

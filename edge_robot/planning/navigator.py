@@ -107,7 +107,9 @@ class Navigator:
         self._search = _Search()
         self._progress = _Progress()
         self._reached = False
+        self._nearest = np.inf
         self._moving = MovingObjects.none()
+        self._movers: set[int] = set()
         self._last: tuple[float, Trajectory] | None = None
 
     @property
@@ -126,6 +128,7 @@ class Navigator:
             return
         self.goal = (x, y)
         self._reached = False
+        self._nearest = np.inf
         self._search = _Search()
         self._progress = _Progress(since=now)
 
@@ -209,8 +212,12 @@ class Navigator:
             2 * objects.half_size.max(1, initial=0.0) < self.config.largest_moving
         )
         self._moving = objects.select(moving)
+        # Who has walked may walk on at any moment, whatever it is called.
+        ids = objects.id.tolist()
+        self._movers = (self._movers & set(ids)) | set(self._moving.id.tolist())
+        walkers = np.array([i in self._movers for i in ids], bool)
         state = self._smooth_start(now, state)
-        decision = self._decide(now, state, objects.select(moving | persons), max_speed, budget)
+        decision = self._decide(now, state, objects.select(walkers | persons), max_speed, budget)
         self._last = None if decision is None else (now, decision.trajectory)
         return decision
 
@@ -230,8 +237,10 @@ class Navigator:
         if self.goal is None:
             return None
         away = hypot(self.goal[0] - state.x, self.goal[1] - state.y)
-        # Reached a little inside the tolerance, so that coming to rest does not leave it.
-        self._reached |= away < 0.75 * self.config.goal_tolerance
+        # Within the tolerance it goes on for as long as it comes nearer.
+        self._nearest = min(self._nearest, away)
+        passed = away < self.config.goal_tolerance and away > self._nearest + 0.02
+        self._reached |= away < 0.25 * self.config.goal_tolerance or passed
         if self._reached:
             return self.hold(state, "goal reached", goal_reached=True)
         if max_speed <= 0.0:

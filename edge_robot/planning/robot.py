@@ -77,6 +77,7 @@ class MovingObjects:
     """Tracked objects with their motion, in the planning frame.
 
     Attributes:
+        id: Stable for the life of a track, (n,).
         position: Centres, (n, 2), m.
         velocity: (n, 2), m/s.
         half_size: Half length along `yaw` and half width, (n, 2), m.
@@ -84,6 +85,7 @@ class MovingObjects:
         covariance: Of (x, y, vx, vy), (n, 4, 4), m and m/s.
     """
 
+    id: NDArray[np.int64]
     position: NDArray[np.float64]
     velocity: NDArray[np.float64]
     half_size: NDArray[np.float64]
@@ -93,9 +95,8 @@ class MovingObjects:
     @classmethod
     def none(cls) -> MovingObjects:
         """Return no objects."""
-        return cls(
-            np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2)), np.empty(0), np.empty((0, 4, 4))
-        )
+        pairs = np.empty((0, 2))
+        return cls(np.empty(0, np.int64), pairs, pairs, pairs, np.empty(0), np.empty((0, 4, 4)))
 
     def __len__(self) -> int:
         return len(self.position)
@@ -103,6 +104,7 @@ class MovingObjects:
     def select(self, index: NDArray[np.bool_]) -> MovingObjects:
         """Return the objects for which `index`, (n,), is true."""
         return MovingObjects(
+            self.id[index],
             self.position[index],
             self.velocity[index],
             self.half_size[index],
@@ -115,6 +117,7 @@ class MovingObjects:
         step = np.eye(4)
         step[0, 2] = step[1, 3] = seconds
         return MovingObjects(
+            self.id,
             self.position + seconds * self.velocity,
             self.velocity,
             self.half_size,

@@ -78,7 +78,7 @@ def test_free_motion_passes_unchanged() -> None:
         verdict = check(0.0, 0.0, points, FOOTPRINT, CONFIG)
         assert (verdict.v, verdict.w, verdict.action) == (0.0, 0.0, Action.PASS)
     assert check(1.4, 0.7, wall_ahead(4.0), FOOTPRINT, CONFIG).v == 1.4
-    beside = np.stack((np.linspace(-2, 4, 100), np.full(100, SIDE + 0.2)), 1)
+    beside = np.stack((np.linspace(-2, 4, 100), np.full(100, SIDE + 0.4)), 1)
     assert check(1.4, 0.0, beside, FOOTPRINT, CONFIG).action is Action.PASS
 
 

@@ -220,14 +220,16 @@ def drive(
 def _observe(world: World, random: np.random.Generator) -> MovingObjects:
     """Noisy tracks of the people within 12 m."""
     near = [
-        p
-        for p in world.people
+        (i, p)
+        for i, p in enumerate(world.people)
         if hypot(p.position[0] - world.robot.x, p.position[1] - world.robot.y) < 12
     ]
     if not near:
         return MovingObjects.none()
     count = len(near)
+    ids, near = zip(*near, strict=True)
     return MovingObjects(
+        np.array(ids),
         np.array([p.position for p in near]) + random.normal(0, 0.05, (count, 2)),
         np.array([p.velocity for p in near]) + random.normal(0, 0.1, (count, 2)),
         np.full((count, 2), PERSON_RADIUS),

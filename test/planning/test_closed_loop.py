@@ -72,7 +72,7 @@ def test_the_mode_can_hold_it_still_and_the_goal_ends_the_drive() -> None:
     held = decide(planner, 0.0, State(0, 0, 0, 0.4), max_speed=0.0)
     assert held.trajectory.v[-1] == 0.0
     assert not held.goal_reached
-    arrived = decide(planner, 0.1, State(4.9, 0.1, 0, 0.4))
+    arrived = decide(planner, 0.1, State(4.95, 0.05, 0, 0.4))
     assert arrived.goal_reached
     assert arrived.trajectory.v[-1] == 0.0
     # It stays arrived, whatever odometry does meanwhile.

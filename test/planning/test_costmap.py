@@ -24,6 +24,7 @@ def scan(x: float, y: float, yaw: float, ranges: np.ndarray) -> RangeScan:
 
 def person(x: float, y: float) -> MovingObjects:
     return MovingObjects(
+        np.ones(1, np.int64),
         np.array([[x, y]]),
         np.array([[1.0, 0.0]]),
         np.full((1, 2), 0.25),

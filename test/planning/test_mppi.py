@@ -33,6 +33,7 @@ def people(*rows: tuple[float, float, float, float]) -> MovingObjects:
     table = np.array(rows, float).reshape(-1, 4)
     count = len(table)
     return MovingObjects(
+        np.arange(count),
         table[:, :2],
         table[:, 2:],
         np.full((count, 2), 0.25),

@@ -56,7 +56,12 @@ def test_discs_cover_the_footprint() -> None:
 def test_objects_move_on_and_grow_less_certain() -> None:
     covariance = np.diag([0.01, 0.04, 0.25, 0.25])[None]
     here = MovingObjects(
-        np.array([[1.0, 2.0]]), np.array([[0.5, -1.0]]), np.ones((1, 2)), np.zeros(1), covariance
+        id=np.array([7]),
+        position=np.array([[1.0, 2.0]]),
+        velocity=np.array([[0.5, -1.0]]),
+        half_size=np.ones((1, 2)),
+        yaw=np.zeros(1),
+        covariance=covariance,
     )
     later = here.after(2.0)
     np.testing.assert_allclose(later.position, [[2.0, 0.0]])
