@@ -135,6 +135,7 @@ def make(
         width=recipe.width,
         height=recipe.height,
         strides=STRIDES,
+        score_threshold=0.3,  # fusion would rather refute a false person than miss one
         licence="Apache-2.0",
         source=f"edge-robot train {name}: {recipe.about}",
     )
