@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -255,6 +256,21 @@ def test_what_cannot_be_placed_or_read_is_dropped(running: tuple[Driver, Spin]) 
     spin(lambda: driver.tracks)
     assert [nanoseconds(message.header.stamp) for message in driver.boxes] == [ns(5.0), ns(0.2)]
     spin(lambda: driver.fusion._dropped == 1)
+    assert [nanoseconds(message.header.stamp) for message in driver.tracks] == [ns(0.2)]
+
+
+def test_a_stamp_of_another_clock_does_not_lock_out_what_follows(
+    running: tuple[Driver, Spin],
+) -> None:
+    driver, spin = running
+    future = time.time() + 3600.0
+    driver.say_pose(0.0)
+    driver.say_pose(future)
+    driver.say(topics.LIDAR_POINTS, cloud(future, person_and_floor(4.0, 0.0)))
+    spin(lambda: driver.fusion._dropped == 1)
+    driver.say_pose(0.3)
+    driver.say(topics.LIDAR_POINTS, cloud(0.2, person_and_floor(4.0, 0.0)))
+    spin(lambda: driver.tracks)
     assert [nanoseconds(message.header.stamp) for message in driver.tracks] == [ns(0.2)]
 
 
