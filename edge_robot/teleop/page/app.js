@@ -54,7 +54,7 @@ function command(type) {
 
 function chip(id, text, kind = "") {
   const element = byId(id);
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent !== text) element.textContent = element.title = text;
   element.className = `chip ${kind}`;
 }
 
@@ -114,6 +114,14 @@ function drawState() {
   ]);
 }
 
+function label(pen, text, left, bottom) {
+  const box = pen.fillStyle;
+  pen.fillRect(left, bottom - 14, pen.measureText(text).width + 6, 14);
+  pen.fillStyle = "#fff";
+  pen.fillText(text, left + 3, bottom - 3);
+  pen.fillStyle = box;
+}
+
 function drawCamera() {
   const canvas = byId("camera");
   const age = picture ? picture.header.age + (performance.now() - picture.arrived) / 1000 : Infinity;
@@ -131,11 +139,11 @@ function drawCamera() {
     if (!state[tier] || state.ages[tier] > STALE_AFTER) continue;
     pen.strokeStyle = pen.fillStyle = colour(tier);
     pen.lineWidth = 2;
-    pen.font = "13px system-ui, sans-serif";
+    pen.font = "11px system-ui, sans-serif";
     for (const box of state[tier]) {
       const [left, top] = [box.x - box.w / 2, box.y - box.h / 2];
       pen.strokeRect(left, top, box.w, box.h);
-      if (tier === "onboard") pen.fillText(`${box.class} ${box.score.toFixed(2)}`, left + 2, Math.max(12, top - 4));
+      if (tier === "onboard") label(pen, `${box.class} ${box.score.toFixed(2)}`, left, Math.max(14, top));
     }
   }
 }
