@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
@@ -15,8 +13,9 @@ from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.sensing import read_cloud
 from edge_robot.perception.lidar import LidarConfig, LidarDetections, LidarDetector
-from edge_robot.perception.lidar_points import CloudError, read_points
+from edge_robot.perception.lidar_points import CloudError
 
 CLASS_ID = "object"
 """The one class a lidar box has: it says where something is, not what it is."""
@@ -42,7 +41,7 @@ class LidarPerception(Node):
     def _on_cloud(self, cloud: PointCloud2) -> None:
         try:
             with self._reporter.measure(cloud.header.stamp) as stage_run:
-                found = self._detector.detect(_points(cloud))
+                found = self._detector.detect(read_cloud(cloud))
                 self._publisher.publish(to_detection_array(found, cloud.header))
                 stage_run.output_stamp = cloud.header.stamp
         except CloudError as error:
@@ -56,18 +55,6 @@ class LidarPerception(Node):
                 "too little ground in view: taking it level at mount_height below the sensor",
                 throttle_duration_sec=5.0,
             )
-
-
-def _points(cloud: PointCloud2) -> NDArray[np.float32]:
-    return read_points(
-        cloud.data,
-        [(field.name, field.offset, field.datatype) for field in cloud.fields],
-        width=cloud.width,
-        height=cloud.height,
-        point_step=cloud.point_step,
-        row_step=cloud.row_step,
-        big_endian=cloud.is_bigendian,
-    )
 
 
 def to_detection_array(found: LidarDetections, header: Header) -> Detection3DArray:

@@ -61,13 +61,13 @@ def scan_points(scan: LaserScan, base_from_scan: NDArray[np.float64]) -> NDArray
     return flat @ base_from_scan[:2, :2].T + base_from_scan[:2, 3]
 
 
-def cloud_points(cloud: PointCloud2, base_from_cloud: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the finite points of a cloud, (n, 3), m, in base_link.
+def read_cloud(cloud: PointCloud2) -> NDArray[np.float32]:
+    """Return the finite points of a cloud, (n, 3 or 4) float32: x, y, z, m, in its frame.
 
     Raises:
         CloudError: the message contradicts itself.
     """
-    points = read_points(
+    return read_points(
         cloud.data,
         [(field.name, field.offset, field.datatype) for field in cloud.fields],
         width=cloud.width,
@@ -76,4 +76,13 @@ def cloud_points(cloud: PointCloud2, base_from_cloud: NDArray[np.float64]) -> ND
         row_step=cloud.row_step,
         big_endian=cloud.is_bigendian,
     )
+
+
+def cloud_points(cloud: PointCloud2, base_from_cloud: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the finite points of a cloud, (n, 3), m, in base_link.
+
+    Raises:
+        CloudError: the message contradicts itself.
+    """
+    points = read_cloud(cloud)
     return points[:, :3] @ base_from_cloud[:3, :3].T + base_from_cloud[:3, 3]
