@@ -62,7 +62,7 @@ def scan_points(scan: LaserScan, base_from_scan: NDArray[np.float64]) -> NDArray
 
 
 def read_cloud(cloud: PointCloud2) -> NDArray[np.float32]:
-    """Return the finite points of a cloud, (n, 3 or 4) float32: x, y, z, m, in its frame.
+    """Return the finite points of a cloud, (n, 3 or 4) float32: x, y, z in m (and intensity).
 
     Raises:
         CloudError: the message contradicts itself.
