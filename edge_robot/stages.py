@@ -38,4 +38,4 @@ TRANSPORT_BUDGET = 0.010
 """Wall-clock time all hops together may take, s."""
 
 CAMERA_TO_COMMAND_BUDGET = 0.100
-"""Wall-clock time from camera capture to the command that used it, s (camera and lidar run in parallel)."""
+"""Wall-clock time from capture to the command that used it, s; camera and lidar run in parallel."""

@@ -1,4 +1,4 @@
-"""Entry point of the `edge-robot` command: finds the sub-commands and turns errors into one line."""
+"""Entry point of the `edge-robot` command: finds sub-commands, turns errors into one line."""
 
 from __future__ import annotations
 
