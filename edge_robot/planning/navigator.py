@@ -68,6 +68,7 @@ class _Search:
     """A search for a path under way, and the result of the last."""
 
     steps: Generator[None, None, Plan] | None = None
+    begun: float = -np.inf
     due: float = -np.inf
     plan: Plan | None = None
     found: float = -np.inf
@@ -137,6 +138,7 @@ class Navigator:
         self.goal = None
         self._reached = False
         self._search = _Search()
+        self._last = None
 
     def see_scan(self, scan: RangeScan) -> None:
         """Take in a scan."""
@@ -158,7 +160,7 @@ class Navigator:
                 return True
             start = (state.x, state.y)
             search_.steps = search(self.costmap.grid, start, self.goal, self._global_config)
-            search_.due = now + self.config.replan_period
+            search_.begun, search_.due = now, now + self.config.replan_period
         stop_at = time.perf_counter() + budget
         try:
             while time.perf_counter() < stop_at:
@@ -251,7 +253,9 @@ class Navigator:
             return None
         obstacles = self.costmap.distance_field(state.x, state.y, self.config.view)
         if self._blocked(self._search.plan, state, obstacles):
-            self._search.due = min(self._search.due, now)
+            # At once, but not without end where nothing better is to be found.
+            soonest = self._search.begun + 0.3 * self.config.replan_period
+            self._search.due = min(self._search.due, soonest)
         recovery = self._recover(now, state, objects, obstacles)
         if recovery is not None:
             return recovery
