@@ -59,10 +59,17 @@ def test_long_and_broken_output_passes(tmp_path: Path) -> None:
 
 
 def test_end_of_a_required_process_ends_the_launch_with_its_status(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    work = python(f"import pathlib, time; pathlib.Path('{ready}').touch(); time.sleep(100)")
+    # An interpreter that is interrupted while it starts dies of it: end when the worker works.
+    end = python(
+        f"import pathlib, time; ready = pathlib.Path('{ready}').exists; "
+        "[time.sleep(0.01) for _ in iter(ready, True)]; raise SystemExit(7)"
+    )
     file = write(
         tmp_path,
-        f'<executable name="worker" cmd="{SLEEPER}" output="screen"/>'
-        f'<executable name="vital" cmd="{python("raise SystemExit(7)")}" on_exit="shutdown"/>',
+        f'<executable name="worker" cmd="{work}"/>'
+        f'<executable name="vital" cmd="{end}" on_exit="shutdown"/>',
     )
     with Running(file) as running:
         running.wait_for("vital-2: died with status 7", "shutting down", "worker-1: stopped")
