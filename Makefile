@@ -1,11 +1,11 @@
-# make install | demo | test | lint | bench
+# make install | demo | test | lint | bench | campaign
 # Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 
-.PHONY: install demo test lint bench lock clean
+.PHONY: install demo test lint bench campaign lock clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,15 @@ lint: $(VENV)/.installed-dev
 
 bench: install
 	$(BIN)/edge-robot bench all
+
+# Ten demos, ten warehouses; every one must reach its goal without touching anything.
+campaign: install
+	mkdir -p runs/campaign
+	for seed in 1 2 3 4 5 6 7 8 9 10; do \
+	  $(BIN)/edge-robot demo --headless --seed $$seed --report runs/campaign/$$seed \
+	    --json runs/campaign/$$seed.json || exit 1; \
+	done
+	$(BIN)/python docs/campaign.py runs/campaign
 
 # Re-resolve the pinned sets for every supported Python (needs uv).
 lock:

@@ -42,9 +42,7 @@ def topic_table() -> str:
 
 def stage_table() -> str:
     """Return the table of stages in Markdown."""
-    rows = [
-        (f"`{s.name}`", f"`{s.node}`", f"{s.budget * 1e3:.0f} ms", s.about) for s in STAGES
-    ]
+    rows = [(f"`{s.name}`", f"`{s.node}`", f"{s.budget * 1e3:.0f} ms", s.about) for s in STAGES]
     rows.append(("transport", "all hops", f"{TRANSPORT_BUDGET * 1e3:.0f} ms", "DDS between nodes"))
     promise = f"{CAMERA_TO_COMMAND_BUDGET * 1e3:.0f} ms"
     rows.append(("camera → `/cmd_vel`", "", promise, "the promise"))
