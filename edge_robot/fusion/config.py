@@ -65,6 +65,14 @@ class TrackerConfig:
         6.0, "how many times likelier a lidar box is with an object than without"
     )
     camera_evidence: float = setting(10.0, "the same of a camera box of score 1")
+    moving_sweeps: int = setting(
+        4,
+        "successive sweeps for which something of no class with a prior must move before it is "
+        "given a velocity: pieces of structure appear to jump",
+    )
+    ignored_classes: tuple[str, ...] = setting(
+        ("shelf",), "camera classes of structure, which has no tracks"
+    )
     confirm_existence: float = setting(0.8, "existence from which a track is confirmed")
     confirm_hits: int = setting(3, "measurements from which a track is confirmed")
     delete_existence: float = setting(0.05, "existence below which a track is forgotten")

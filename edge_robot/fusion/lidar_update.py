@@ -12,6 +12,7 @@ from edge_robot.fusion.association import assign
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import LidarMeasurement, Source
+from edge_robot.fusion.motion import MOVING
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
 
 _LIDAR = SOURCES.index(Source.LIDAR)
@@ -77,6 +78,8 @@ def update_with_lidar(
     tracks.existence[:] = updated_existence(tracks.existence, odds)
     tracks.seen[rows, _LIDAR] = measurement.stamp
     tracks.hits[rows] += 1
+    moves = tracks.modes[rows, MOVING] > 0.5
+    tracks.moving[rows] = np.where(moves, tracks.moving[rows] + 1, 0)
 
     keys = birth_keys(measurement.stamp, Source.LIDAR, np.arange(len(measurement)))
     born = np.ones(len(measurement), bool)
@@ -186,6 +189,7 @@ def _births(
         bottom=boxes.center[born, 2] - boxes.size[born, 2] / 2,
         existence=0.5 * np.asarray(measurement.scores, float)[born],
         hits=np.ones(count, np.int64),
+        moving=np.zeros(count, np.int64),
         first=np.full(count, measurement.stamp, np.int64),
         seen=seen,
         classes=np.zeros((count, tracks.classes.shape[1])),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.kalman import Array
@@ -92,9 +93,16 @@ class CameraMeasurement:
     def sound(self) -> CameraMeasurement:
         """Return the measurement without boxes that are not finite or have no area."""
         finite = np.isfinite(np.column_stack([self.boxes, self.scores])).all(axis=1)
-        keep = np.asarray(finite & (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1))
-        labels = [label for label, kept in zip(self.labels, keep, strict=True) if kept]
-        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=labels)
+        extended = (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
+        return self._select(np.asarray(finite & extended))
+
+    def without(self, labels: Collection[str]) -> CameraMeasurement:
+        """Return the measurement without boxes of some classes."""
+        return self._select(np.array([label not in labels for label in self.labels], bool))
+
+    def _select(self, keep: NDArray[np.bool_]) -> CameraMeasurement:
+        kept = [label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept]
+        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=kept)
 
     def pose_is_finite(self) -> bool:
         """Whether the camera's pose and projection are usable."""

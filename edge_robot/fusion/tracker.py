@@ -85,6 +85,7 @@ class Tracker:
         if dropped := len(measurement) - len(sound):
             self.rejected["box not finite"] += dropped
         if isinstance(sound, CameraMeasurement):
+            sound = sound.without(self.config.ignored_classes)
             self._class_names += sorted(set(sound.labels) - set(self._class_names))
 
         old = self._history[place:]
@@ -104,8 +105,10 @@ class Tracker:
         now, tracks = self._history[-1].order[0], self._history[-1].tracks
         tracks = tracks.select(tracks.confirmed)
         mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
-        mean[tracks.modes[:, STILL] > 0.5, 2:] = 0.0
         names, scores = self._classes(tracks)
+        familiar = np.array([name in self.config.priors for name in names], bool)
+        moving = familiar | (tracks.moving >= self.config.moving_sweeps)
+        mean[(tracks.modes[:, STILL] > 0.5) | ~moving, 2:] = 0.0
         recent = now - tracks.seen <= self.config.recent * 1e9
         ever = tracks.seen >= tracks.first[:, None]
         found = []

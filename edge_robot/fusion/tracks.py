@@ -69,6 +69,7 @@ class TrackSet:
         bottom: (N,) height of the box's lower face, m.
         existence: (N,) probability.
         hits: (N,) measurements so far.
+        moving: (N,) successive sweeps up to the last in which it more probably moved than stood.
         first: (N,) stamp of the first measurement, ns.
         seen: (N, 3) stamp of the last measurement of each of `SOURCES`, ns.
         classes: (N, C) evidence for each class, in votes.
@@ -84,6 +85,7 @@ class TrackSet:
     bottom: Array
     existence: Array
     hits: NDArray[np.int64]
+    moving: NDArray[np.int64]
     first: NDArray[np.int64]
     seen: NDArray[np.int64]
     classes: Array
@@ -134,6 +136,7 @@ class TrackSet:
             bottom=np.empty(0),
             existence=np.empty(0),
             hits=np.empty(0, np.int64),
+            moving=np.empty(0, np.int64),
             first=np.empty(0, np.int64),
             seen=np.empty((0, len(SOURCES)), np.int64),
             classes=np.empty((0, 0)),

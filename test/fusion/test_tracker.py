@@ -234,6 +234,26 @@ def test_a_person_before_a_named_box_is_born_all_the_same() -> None:
     assert sorted(track.class_name for track in tracker.tracks()) == ["box", "person"]
 
 
+def test_structure_lends_no_name() -> None:
+    """A shelf behind a person, of which the camera sees more than of the person."""
+    sensors, tracker = Sensors(), Tracker()
+    for k in range(15):
+        tracker.process(sensors.lidar(0.1 * k, [(4.0, 0.0)]))
+        tracker.process(sensors.camera(0.1 * k + 0.02, [(4.0, 0.0)], label="shelf"))
+    assert [track.class_name for track in tracker.tracks()] == ["unknown"]
+
+
+def test_a_jump_gives_the_nameless_no_speed_but_a_walk_does() -> None:
+    sensors, tracker = Sensors(lidar_noise=0.01), Tracker()
+    for k in range(40):
+        tracker.process(sensors.lidar(0.1 * k, [(5.0, 0.0 if k < 20 else 0.25)]))
+        if k > 3:
+            assert np.hypot(*tracker.tracks()[0].velocity) == 0.0
+    for k in range(40, 55):
+        tracker.process(sensors.lidar(0.1 * k, [(5.0, 0.25 + 0.1 * (k - 40))]))
+    np.testing.assert_allclose(tracker.tracks()[0].velocity, [0.0, 1.0], atol=0.2)
+
+
 def test_newly_seen_flank_gives_no_speed() -> None:
     """A standing truck of which ever more comes into view neither moves nor leaves its near end."""
     sensors, tracker = Sensors(lidar_noise=0.01), Tracker()
