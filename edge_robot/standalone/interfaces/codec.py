@@ -37,20 +37,7 @@ _SIZES = {
     "byte": 1,
     **{name: np.dtype(kind).itemsize for name, kind in NUMPY_TYPES.items()},
 }
-_FORMATS = {
-    "bool": "?",
-    "byte": "c",
-    "int8": "b",
-    "uint8": "B",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "q",
-    "uint64": "Q",
-    "float32": "f",
-    "float64": "d",
-}
+_FORMATS = {"bool": "?", "byte": "c", **TYPECODES}  # array and struct spell numbers alike
 _MALFORMED = (struct.error, UnicodeDecodeError, ValueError)
 
 
