@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,19 +19,36 @@ from zstandard import ZstdError
 
 from edge_robot.errors import UserError
 
-_DAMAGE = (McapError, TypesysError, ZstdError, ValueError, KeyError, RuntimeError, struct.error)
-"""What the libraries raise on bytes that are not a recording (lz4 raises RuntimeError)."""
+_DAMAGE = (
+    McapError,
+    TypesysError,
+    ZstdError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    struct.error,
+    MemoryError,
+)
+"""What the libraries raise on bytes that are not a recording: lz4 a RuntimeError, and a chunk that
+claims to unpack to more than there is memory a MemoryError."""
 
 
 class _WholeReads:
-    """A file in which a read past the end returns nothing instead of a part."""
+    """A file in which a read past the end returns nothing instead of a part.
+
+    A length that lies is found out before memory is asked for.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._left = os.fstat(file.fileno()).st_size
 
     def read(self, length: int) -> bytes:
-        data = self._file.read(length)
-        return data if len(data) == length else b""
+        if length > self._left:  # leaves nothing to read, as at the end of a file
+            self._left = 0
+            return b""
+        self._left -= length
+        return self._file.read(length)
 
 
 @dataclass(frozen=True)
