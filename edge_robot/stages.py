@@ -28,8 +28,8 @@ class Stage:
 
 CAMERA_PERCEPTION = Stage("camera_perception", "camera_perception", 0.025, "image → detections")
 LIDAR_PERCEPTION = Stage("lidar_perception", "lidar_perception", 0.025, "sweep → boxes")
-FUSION = Stage("fusion", "fusion", 0.005, "detections → tracks")
-PLANNING = Stage("planning", "planner", 0.030, "tracks and scan → trajectory")
+FUSION = Stage("fusion", "fusion", 0.010, "detections → tracks")
+PLANNING = Stage("planning", "planner", 0.025, "tracks and scan → trajectory")
 CONTROL = Stage("control", "controller", 0.005, "trajectory → command")
 
 STAGES: tuple[Stage, ...] = (CAMERA_PERCEPTION, LIDAR_PERCEPTION, FUSION, PLANNING, CONTROL)
