@@ -67,6 +67,8 @@ def domain_configuration() -> str:
             # As much as the kernel allows: an image is a burst of several hundred kilobytes.
             internal += '<SocketReceiveBufferSize max="4MB"/>'
             peers.insert(0, "127.0.0.1")
+            # An announcement lost in the rush of a start is made good soon.
+            discovery += "<SPDPInterval>2s</SPDPInterval>"
         if peers:
             addresses = "".join(f"<Peer address={quoteattr(peer.strip())}/>" for peer in peers)
             discovery += f"<Peers>{addresses}</Peers>"
