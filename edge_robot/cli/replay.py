@@ -79,11 +79,19 @@ def register(app: typer.Typer) -> None:
 
 
 def _launch(arguments: dict[str, str]) -> None:
-    """Run the launch file to its end; leave with its status if that is not 0."""
-    from edge_robot.standalone.launch import Console, LaunchService, find_launch_file, load
+    """Run the launch file to its end; leave with its status if that is not 0.
 
-    service = LaunchService(load(find_launch_file("replay"), arguments).processes, Console())
+    Raises:
+        UserError: what the first node said that ended because of something the user must mend.
+    """
+    from edge_robot.cli.replay_output import ReplayOutput
+    from edge_robot.standalone.launch import LaunchService, find_launch_file, load
+
+    output = ReplayOutput()
+    service = LaunchService(load(find_launch_file("replay"), arguments).processes, output)
     status = service.run()
+    if output.mistake is not None:
+        raise UserError(output.mistake)
     if status or service.interrupted:
         sys.exit(status or 130)
 
