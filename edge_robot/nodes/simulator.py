@@ -60,7 +60,7 @@ class SimulatorSettings:
         "empty: as the environment variable MUJOCO_GL says",
     )
     ray_stride: int = setting(
-        3, "pixels from one ray to the next where the camera is drawn by ray casting"
+        4, "pixels from one ray to the next where the camera is drawn by ray casting"
     )
 
     def __post_init__(self) -> None:
