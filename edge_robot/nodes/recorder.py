@@ -1,4 +1,4 @@
-"""Records the topics of the topic table into one MCAP file that Foxglove opens."""
+"""Records the topics of the topic table into one MCAP file, laid out as Foxglove reads it."""
 
 from __future__ import annotations
 
