@@ -6,6 +6,7 @@ declines altogether where a real `rclpy` exists.
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
@@ -112,7 +113,8 @@ class StandaloneFinder(MetaPathFinder):
         # Most names asked for are optional modules of other libraries: answer those cheaply.
         if not package or "." in package or not package.isidentifier():
             return False
-        if not package.endswith(("_msgs", "_interfaces", "_srvs", "_common", "edge_robot")):
+        common = package.endswith(("_msgs", "_interfaces", "_srvs", "_common", "edge_robot"))
+        if not common and not os.environ.get("EDGE_ROBOT_INTERFACE_PATH"):
             return False
         from edge_robot.standalone.interfaces.definitions import interfaces
 

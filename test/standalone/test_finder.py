@@ -89,3 +89,22 @@ def test_the_distribution_can_be_chosen() -> None:
         for distro in ("humble", "jazzy")
     }
     assert sizes == {"humble": "24", "jazzy": "16"}
+
+
+def test_packages_of_the_user_can_be_imported(tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "msg"
+    folder.mkdir(parents=True)
+    (folder / "Reading.msg").write_text("float64 value 1.5\nstd_msgs/Header header\n")
+    code = "import edge_robot; from mine.msg import Reading; print(Reading().value)"
+    for entry in (tmp_path, tmp_path / "mine"):
+        done = run_python(code, EDGE_ROBOT_INTERFACE_PATH=str(entry))
+        assert done.stdout == "1.5\n", done.stderr
+
+
+def test_a_wrong_interface_path_is_said(tmp_path: Path) -> None:
+    code = "import edge_robot; from mine.msg import Reading"
+    for entry, told in ((tmp_path / "nowhere", "is no folder"), (tmp_path, "neither")):
+        done = run_python(code, EDGE_ROBOT_INTERFACE_PATH=str(entry))
+        assert done.returncode != 0
+        assert "EDGE_ROBOT_INTERFACE_PATH" in done.stderr
+        assert told in done.stderr

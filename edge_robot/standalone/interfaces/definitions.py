@@ -2,7 +2,7 @@
 
 Common packages come from `rosbags` (one set per ROS 2 distribution); `vision_msgs`, `std_srvs`
 and the services of `rcl_interfaces` from the `.msg` and `.srv` files beside this module;
-`edge_robot`'s own from its share folder.
+`edge_robot`'s own from its share folder; the user's from EDGE_ROBOT_INTERFACE_PATH.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from edge_robot.errors import UserError
 from edge_robot.share import share_dir
 
 DEFAULT_DISTRO = "jazzy"
+
+KINDS = ("msg", "srv", "action")
+"""Kinds of interfaces; a package keeps each in a folder of that name."""
 
 PRIMITIVES = frozenset(
     ["bool", "byte", "string", "float32", "float64"]
@@ -315,8 +318,37 @@ def _type_from_rosbags(desc: Any) -> FieldType:
 
 
 @lru_cache(maxsize=1)
+def user_folders() -> dict[str, Path]:
+    """Return the packages of EDGE_ROBOT_INTERFACE_PATH, by name.
+
+    Each entry of the path is the folder of one package, which holds `msg/`, `srv/` or `action/`,
+    or a folder of such folders.
+
+    Raises:
+        UserError: an entry is no folder, or no package is in it.
+    """
+    found: dict[str, Path] = {}
+    for entry in os.environ.get("EDGE_ROBOT_INTERFACE_PATH", "").split(os.pathsep):
+        if not entry:
+            continue
+        folder = Path(entry).resolve()
+        if not folder.is_dir():
+            raise UserError(f"EDGE_ROBOT_INTERFACE_PATH: {entry} is no folder")
+        candidates = [folder, *sorted(item for item in folder.iterdir() if item.is_dir())]
+        packages = [item for item in candidates if any((item / kind).is_dir() for kind in KINDS)]
+        if not packages:
+            raise UserError(
+                f"EDGE_ROBOT_INTERFACE_PATH: neither {entry} nor a folder in it holds "
+                f"{', '.join(KINDS)}"
+            )
+        found.update((item.name, item) for item in packages)
+    return found
+
+
+@lru_cache(maxsize=1)
 def interfaces() -> Interfaces:
     """Return the interfaces of this process."""
     folders = {folder.name: folder for folder in (Path(__file__).parent / "share").iterdir()}
     folders["edge_robot"] = share_dir()
+    folders.update(user_folders())
     return Interfaces(ros_distro(), folders)
