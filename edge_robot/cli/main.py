@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = ("demo", "launch", "replay", "perceive", "report", "train", "backend", "bench")
+COMMANDS = ("demo", "launch", "run", "replay", "perceive", "report", "train", "backend", "bench")
 """Modules of this package; each adds its command to the app it is given, importing late."""
 
 
