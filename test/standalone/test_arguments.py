@@ -7,6 +7,7 @@ import pytest
 from edge_robot.errors import UserError
 from edge_robot.standalone.rclpy.arguments import (
     ParameterOverride,
+    Remap,
     load_parameter_file,
     parse_arguments,
 )
@@ -15,15 +16,18 @@ from edge_robot.standalone.rclpy.arguments import (
 def test_only_what_follows_ros_args_counts() -> None:
     arguments = parse_arguments(["prog", "x", "--ros-args", "-r", "a:=b", "--", "-p", "y"])
     assert arguments.remaining == ["prog", "x", "-p", "y"]
-    assert arguments.node_remaps("any") == {"a": "b"}
+    assert arguments.remaps == [Remap("a", "b")]
 
 
 def test_remaps_may_be_for_one_node() -> None:
     arguments = parse_arguments(
-        ["--ros-args", "-r", "one:__ns:=/x", "--remap", "__node:=renamed", "-r", "one:a:=/b"]
+        ["--ros-args", "-r", "one:__ns:=/x", "--remap", "__node:=renamed", "-r", "rostopic://a:=/b"]
     )
-    assert arguments.node_remaps("one") == {"__ns": "/x", "__node": "renamed", "a": "/b"}
-    assert arguments.node_remaps("two") == {"__node": "renamed"}
+    assert arguments.remaps == [
+        Remap("__ns", "/x", "one"),
+        Remap("__node", "renamed"),
+        Remap("rostopic://a", "/b"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -83,12 +83,6 @@ class RosArguments:
     enclave: str = "/"
     remaining: list[str] = field(default_factory=list)
 
-    def node_remaps(self, node_name: str) -> dict[str, str]:
-        """Return the renamings that hold for a node."""
-        return {
-            remap.source: remap.target for remap in self.remaps if remap.node in (None, node_name)
-        }
-
 
 def parse_arguments(arguments: Sequence[str]) -> RosArguments:
     """Read command-line arguments.
@@ -146,8 +140,8 @@ def _split_rule(option: str, text: str) -> tuple[str | None, str, str]:
     name, separator, value = text.partition(":=")
     if not separator or not name:
         raise UserError(f"{option} {text}: expected name:=value")
-    node, colon, rest = name.partition(":")
-    return (node, rest, value) if colon and rest else (None, name, value)
+    node = re.match(r"([^:]+):(?!//)(.+)", name)  # `rostopic://a` names no node
+    return (node[1], node[2], value) if node else (None, name, value)
 
 
 def load_yaml(text: str, origin: str) -> Any:

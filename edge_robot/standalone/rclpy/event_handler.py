@@ -84,10 +84,6 @@ QoSRequestedIncompatibleQoSInfo = QoSIncompatibleInfo
 QoSOfferedIncompatibleQoSInfo = QoSIncompatibleInfo
 
 
-class UnsupportedEventTypeError(Exception):
-    """The event cannot be watched."""
-
-
 EventCallback = Callable[[Any], object]
 
 

@@ -6,8 +6,28 @@ from __future__ import annotations
 class NotInitializedException(Exception):
     """The library is used before `rclpy.init` or after shutdown."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__("rclpy.init() has not been called", *arguments)
+    def __init__(self, message: str | None = None) -> None:
+        detail = f" msg:{message}" if message else ""
+        super().__init__(f"rclpy.init() has not been called.{detail}")
+
+
+class NoTypeSupportImportedException(Exception):
+    """A class is used as an interface's but has lost its type support."""
+
+    def __init__(self) -> None:
+        super().__init__("no type_support imported")
+
+
+class RCLError(RuntimeError):
+    """An operation is not possible, as ROS 2's C library would report it."""
+
+
+class NodeNameNonExistentError(RCLError):
+    """A node is asked about that is not known."""
+
+
+class UnsupportedEventTypeError(RCLError):
+    """An event cannot be watched."""
 
 
 class NameValidationException(Exception):
@@ -118,7 +138,7 @@ class ParameterImmutableException(ParameterException):
         super().__init__("Attempted to modify read-only parameter", parameter, *arguments)
 
 
-class InvalidHandle(Exception):
+class InvalidHandle(RuntimeError):
     """Something is used after it was destroyed."""
 
 

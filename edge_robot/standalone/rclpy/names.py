@@ -1,114 +1,82 @@
-"""Rules for node, topic, service and parameter names."""
+"""Renamings: which topic or service a node uses where its source says another."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from edge_robot.standalone.rclpy.exceptions import (
-    InvalidNamespaceException,
-    InvalidNodeNameException,
-    InvalidServiceNameException,
-    InvalidTopicNameException,
-)
+from edge_robot.standalone.rclpy.arguments import Remap
+from edge_robot.standalone.rclpy.expand_topic_name import expand_topic_name
+from edge_robot.standalone.rclpy.validate_full_topic_name import validate_full_topic_name
+from edge_robot.standalone.rclpy.validate_topic_name import validate_topic_name
 
-_TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KINDS = {"rostopic://": False, "rosservice://": True}
+"""Prefixes of rules that are for topics or services alone, and whether for services."""
 
 
-def validate_node_name(name: str) -> None:
-    """Accept letters, digits and underscores, not starting with a digit.
+def remapped_identity(key: str, node_name: str, remaps: Sequence[Remap]) -> str | None:
+    """Return what a rule for `__node` or `__ns` says of a node, or None.
 
-    Raises:
-        InvalidNodeNameException: otherwise.
+    Args:
+        key: `__node` or `__ns`.
+        node_name: Name of the node.
+        remaps: Rules; the first that fits counts.
     """
-    if not name:
-        raise InvalidNodeNameException(name, "node name must not be empty", 0)
-    match = re.search(r"[^A-Za-z0-9_]", name)
-    if match:
-        raise InvalidNodeNameException(
-            name,
-            "node name must not contain characters other than alphanumerics or '_'",
-            match.start(),
-        )
-    if name[0].isdigit():
-        raise InvalidNodeNameException(name, "node name must not start with a number", 0)
+    keys = {"__node": ("__node", "__name"), "__ns": ("__ns",)}[key]
+    for remap in remaps:
+        if remap.source in keys and remap.node in (None, node_name):
+            return remap.target
+    return None
 
 
-def validate_namespace(namespace: str) -> None:
-    """Accept `/` or tokens that each follow a slash.
+def remap_name(
+    name: str, node_name: str, namespace: str, remaps: Sequence[Remap], *, is_service: bool = False
+) -> str:
+    """Return what the first fitting rule makes of a fully qualified name.
 
-    Raises:
-        InvalidNamespaceException: otherwise.
+    Args:
+        name: Fully qualified name.
+        node_name: Name of the node that uses it.
+        namespace: Its namespace.
+        remaps: Rules; both sides of each may be relative or private.
+        is_service: Whether it is a service's name.
     """
-    if namespace == "/":
-        return
-    if not namespace.startswith("/"):
-        raise InvalidNamespaceException(
-            namespace, "namespace must be absolute, starting with '/'", 0
-        )
-    position = 1
-    for token in namespace[1:].split("/"):
-        if not _TOKEN.fullmatch(token):
-            raise InvalidNamespaceException(
-                namespace,
-                "every part must be letters, digits and '_', not starting with a digit",
-                position,
-            )
-        position += len(token) + 1
+    for remap in remaps:
+        source = remap.source
+        if remap.node not in (None, node_name) or source in ("__node", "__name", "__ns"):
+            continue
+        for prefix, for_services in _KINDS.items():
+            if source.startswith(prefix):
+                source = source.removeprefix(prefix) if for_services is is_service else ""
+        if source and expand_topic_name(source, node_name, namespace) == name:
+            return expand_topic_name(remap.target, node_name, namespace)
+    return name
 
 
 def resolve_name(
     name: str,
     node_name: str,
     namespace: str,
-    remaps: Mapping[str, str] | None = None,
+    remaps: Sequence[Remap] = (),
     *,
     is_service: bool = False,
 ) -> str:
-    """Return a fully qualified topic or service name.
+    """Return the fully qualified topic or service name, after renamings.
 
     Args:
-        name: Absolute (`/a`), relative (`a`) or private (`~/a`); `{node}`, `{ns}` and
-            `{namespace}` are substituted.
+        name: Absolute (`/a`), relative (`a`) or private (`~/a`), with substitutions.
         node_name: Name of the node that uses it.
         namespace: Its namespace.
-        remaps: From name to name, as given with `-r from:=to`; both sides may be relative.
-        is_service: Whether errors speak of a service.
+        remaps: Rules of renaming; the first that fits counts.
+        is_service: Whether it is a service's name.
 
     Raises:
         InvalidTopicNameException: the name is malformed.
         InvalidServiceNameException: the name is malformed, and is a service's.
+        ValueError: a substitution is unknown.
     """
-    error = InvalidServiceNameException if is_service else InvalidTopicNameException
-    full = _expand(name, node_name, namespace, error)
-    for source, target in (remaps or {}).items():
-        if full == _expand(source, node_name, namespace, error):
-            return _expand(target, node_name, namespace, error)
-    return full
-
-
-def _expand(
-    name: str,
-    node_name: str,
-    namespace: str,
-    error: type[InvalidTopicNameException] | type[InvalidServiceNameException],
-) -> str:
-    if not name:
-        raise error(name, "name must not be empty", 0)
-    prefix = "" if namespace == "/" else namespace
-    values = {"node": node_name, "ns": namespace, "namespace": namespace}
-    full = re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), name)
-    if full == "~" or full.startswith("~/"):
-        full = f"{prefix}/{node_name}{full[1:]}"
-    elif not full.startswith("/"):
-        full = f"{prefix}/{full}"
-    position = 1
-    for token in full[1:].split("/"):
-        if not _TOKEN.fullmatch(token):
-            raise error(
-                full,
-                "every part must be letters, digits and '_', not starting with a digit",
-                position,
-            )
-        position += len(token) + 1
+    validate_topic_name(name, is_service=is_service)
+    full = expand_topic_name(name, node_name, namespace)
+    validate_full_topic_name(full, is_service=is_service)
+    full = remap_name(full, node_name, namespace, remaps, is_service=is_service)
+    validate_full_topic_name(full, is_service=is_service)
     return full

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from edge_robot.standalone.dds.endpoints import Reader, Writer
 from edge_robot.standalone.dds.naming import ros_service_name, ros_topic_name, ros_type_name
-from edge_robot.standalone.rclpy import names
 from edge_robot.standalone.rclpy.arguments import ParameterOverride, parse_arguments
 from edge_robot.standalone.rclpy.callback_groups import (
     CallbackGroup,
@@ -23,8 +22,10 @@ from edge_robot.standalone.rclpy.event_handler import (
     PublisherEventCallbacks,
     SubscriptionEventCallbacks,
 )
+from edge_robot.standalone.rclpy.exceptions import NameValidationException, RCLError
 from edge_robot.standalone.rclpy.guard_condition import GuardCondition
 from edge_robot.standalone.rclpy.logging import Logger, get_logger
+from edge_robot.standalone.rclpy.names import remapped_identity, resolve_name
 from edge_robot.standalone.rclpy.node_parameters import NodeParameters
 from edge_robot.standalone.rclpy.parameter import Parameter
 from edge_robot.standalone.rclpy.publisher import Publisher
@@ -42,6 +43,8 @@ from edge_robot.standalone.rclpy.topic_endpoint_info import (
     TopicEndpointTypeEnum,
     topic_endpoints,
 )
+from edge_robot.standalone.rclpy.validate_namespace import validate_namespace
+from edge_robot.standalone.rclpy.validate_node_name import validate_node_name
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executable, Executor
@@ -87,17 +90,14 @@ class Node(NodeParameters):
         self.__participant = self._context.participant
         own = parse_arguments(["--ros-args", *(cli_args or ())])
         sources = [self._context.arguments, own] if use_global_arguments else [own]
-        self.__remaps = {
-            source: target
-            for arguments in sources
-            for source, target in arguments.node_remaps(node_name).items()
-        }
-        self.__name = self.__remaps.get("__node", self.__remaps.get("__name", node_name))
-        names.validate_node_name(self.__name)
-        self.__namespace = self.__remaps.get("__ns", namespace or "/")
+        # The node's own rules come first; of several that fit, the first counts.
+        self.__remaps = [remap for arguments in reversed(sources) for remap in arguments.remaps]
+        self.__name = remapped_identity("__node", node_name, self.__remaps) or node_name
+        validate_node_name(self.__name)
+        self.__namespace = remapped_identity("__ns", self.__name, self.__remaps) or namespace or "/"
         if not self.__namespace.startswith("/"):
             self.__namespace = f"/{self.__namespace}"
-        names.validate_namespace(self.__namespace)
+        validate_namespace(self.__namespace)
         full_name = self.get_fully_qualified_name()
         overrides = [
             override
@@ -206,14 +206,33 @@ class Node(NodeParameters):
         return list(self.__timers)
 
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
-        """Return a topic's fully qualified name, after renamings unless `only_expand`."""
-        remaps = {} if only_expand else self.__remaps
-        return names.resolve_name(topic, self.__name, self.__namespace, remaps)
+        """Return a topic's fully qualified name, after renamings unless `only_expand`.
+
+        Raises:
+            RCLError: the name is malformed.
+        """
+        return self.__resolve(topic, only_expand, is_service=False)
 
     def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
-        """Return a service's fully qualified name, after renamings unless `only_expand`."""
-        remaps = {} if only_expand else self.__remaps
-        return names.resolve_name(service, self.__name, self.__namespace, remaps, is_service=True)
+        """Return a service's fully qualified name, after renamings unless `only_expand`.
+
+        Raises:
+            RCLError: the name is malformed.
+        """
+        return self.__resolve(service, only_expand, is_service=True)
+
+    def __resolve(self, name: str, only_expand: bool, *, is_service: bool) -> str:
+        remaps = [] if only_expand else self.__remaps
+        try:
+            return resolve_name(name, self.__name, self.__namespace, remaps, is_service=is_service)
+        except (NameValidationException, ValueError) as error:
+            raise RCLError(f"failed to resolve name: {error}") from error
+
+    def __topic(self, name: str) -> str:
+        return resolve_name(name, self.__name, self.__namespace, self.__remaps)
+
+    def __service(self, name: str) -> str:
+        return resolve_name(name, self.__name, self.__namespace, self.__remaps, is_service=True)
 
     # What it is made of.
 
@@ -285,7 +304,7 @@ class Node(NodeParameters):
         publisher = publisher_class(
             self.__participant,
             msg_type,
-            self.resolve_topic_name(topic),
+            self.__topic(topic),
             as_profile(qos_profile),
             event_callbacks or PublisherEventCallbacks(),
             group,
@@ -324,7 +343,7 @@ class Node(NodeParameters):
         subscription = Subscription(
             self.__participant,
             msg_type,
-            self.resolve_topic_name(topic),
+            self.__topic(topic),
             callback,
             group,
             as_profile(qos_profile),
@@ -360,7 +379,7 @@ class Node(NodeParameters):
         service = Service(
             self.__participant,
             srv_type,
-            self.resolve_service_name(srv_name),
+            self.__service(srv_name),
             callback,
             group,
             qos_profile,
@@ -385,7 +404,7 @@ class Node(NodeParameters):
             self._context,
             self.__participant,
             srv_type,
-            self.resolve_service_name(srv_name),
+            self.__service(srv_name),
             group,
             qos_profile,
             self._logger,

@@ -1,0 +1,1 @@
+"""Where programs reach for what rclpy keeps in its C++ module."""
