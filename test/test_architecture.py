@@ -15,6 +15,7 @@ from edge_robot.topics import TOPICS
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "edge_robot"
 PLAIN = (
+    "introspection",
     "perception",
     "fusion",
     "planning",

@@ -17,7 +17,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = ("demo", "launch", "run", "replay", "perceive", "report", "train", "backend", "bench")
+COMMANDS = (
+    "demo",
+    "launch",
+    "run",
+    "replay",
+    "perceive",
+    "report",
+    "train",
+    "backend",
+    "bench",
+    "topic",
+    "node",
+    "service",
+    "interface",
+)
 """Modules of this package; each adds its command to the app it is given, importing late."""
 
 

@@ -267,6 +267,10 @@ class Interfaces:
         """Return whether `package/msg/Name` or `package/srv/Name` exists."""
         return name in self._files or name in self._common
 
+    def file(self, name: str) -> Path | None:
+        """Return the file that defines `package/msg/Name`; None where it is none of its own."""
+        return self._files.get(name)
+
     def message(self, name: str) -> Definition:
         """Return the definition of `package/msg/Name`, or of a service's `…_Request`, `…_Response`.
 
