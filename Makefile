@@ -1,11 +1,12 @@
-# make install | demo | test | lint | bench | campaign
+# make install | demo | test | lint | bench | endurance | campaign
 # Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
+MINUTES ?= 60
 
-.PHONY: install demo test lint bench campaign lock clean
+.PHONY: install demo test lint bench endurance campaign lock clean
 
 install: $(VENV)/.installed
 
@@ -31,8 +32,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check edge_robot test setup.py
 	$(BIN)/mypy
 
+# Beside rclpy with rmw_cyclonedds where a ROS 2 is sourced in this shell.
 bench: install
 	$(BIN)/edge-robot bench all
+
+# The runtime for an hour at full rate, with a thousand nodes that come and go, and with kill -9.
+endurance: install
+	mkdir -p runs/endurance
+	for name in churn kill "soak --minutes $(MINUTES)"; do \
+	  $(BIN)/edge-robot bench $$name --json "runs/endurance/$${name%% *}.json" || exit 1; \
+	done
 
 # Ten demos, ten warehouses; every one must reach its goal without touching anything.
 campaign: install

@@ -13,37 +13,90 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def bench(
-        name: Annotated[str, typer.Argument(metavar="transport|detector|all")] = "all",
+        name: Annotated[
+            str, typer.Argument(metavar="transport|idle|detector|all|soak|churn|kill")
+        ] = "all",
         model: Annotated[
             str, typer.Option(help="Detector to measure: a file, or a name in models/.")
         ] = "warehouse_edge",
+        only: Annotated[
+            str, typer.Option(help="Of transport, only what has this in its name.")
+        ] = "",
+        rounds: Annotated[
+            int, typer.Option(min=1, help="Turns of each runtime in transport and idle.")
+        ] = 3,
+        peer_python: Annotated[
+            str | None,
+            typer.Option(
+                metavar="PYTHON",
+                help="Interpreter of the ROS 2 to compare with; python3 if one is sourced.",
+            ),
+        ] = None,
+        minutes: Annotated[float, typer.Option(min=0.1, help="How long soak lasts.")] = 60.0,
+        times: Annotated[
+            int | None,
+            typer.Option(min=1, help="Nodes made by churn (1000), processes killed by kill (60)."),
+        ] = None,
         json_file: Annotated[
             Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")
         ] = None,
     ) -> None:
-        """Measure speed on this machine.
+        """Measure speed on this machine, and endurance.
 
-        transport: one 640×480 image between two processes over DDS.
+        transport: images, clouds, services, start-up and discovery over DDS; beside rclpy with
+        rmw_cyclonedds where a ROS 2 is sourced in this shell.
+
+        idle: the cost of a node that publishes 100 times a second; beside rclpy likewise.
+
         detector: one camera image to boxes on one thread, beside OpenCV's dnn module.
+
+        all: these three.
+
+        soak: memory, threads, descriptors and rates of a graph at full rate, for --minutes.
+
+        churn: what 1000 nodes that come and go leave behind.
+
+        kill: what the others notice of processes that are killed.
         """
         import json
+        import sys
 
-        from edge_robot.bench import detector, transport
+        from edge_robot.bench import churn, detector, idle, kill, soak, transport
         from edge_robot.bench.figures import machine
         from edge_robot.errors import UserError
 
-        benchmarks = {"transport": transport.measure, "detector": lambda: detector.measure(model)}
-        if name != "all" and name not in benchmarks:
-            raise UserError(f"no benchmark {name!r}; there are {', '.join(benchmarks)} and all")
-        figures: dict[str, Any] = {"machine": machine()}
-        for each, measure in benchmarks.items():
-            if name in (each, "all"):
-                typer.echo(f"measuring {each} …", err=True)
-                figures[each] = measure()
-        text = json.dumps(figures, indent=2)
-        typer.echo(text)
-        if json_file is not None:
+        def progress(text: str) -> None:
+            print(text, file=sys.stderr, flush=True)
+
+        def write(figures: dict[str, Any]) -> None:
+            if json_file is None:
+                return
             try:
-                json_file.write_text(text + "\n")
+                json_file.write_text(json.dumps(figures, indent=2) + "\n")
             except OSError as error:
                 raise UserError(f"cannot write {json_file}: {error.strerror}") from error
+
+        figures: dict[str, Any] = {"machine": machine()}
+        speed = {
+            "transport": lambda: transport.measure(
+                rounds=rounds, peer_python=peer_python, only=only, progress=progress
+            ),
+            "idle": lambda: idle.measure(rounds=rounds, peer_python=peer_python, progress=progress),
+            "detector": lambda: detector.measure(model),
+        }
+        endurance = {
+            "soak": lambda: soak.measure(
+                minutes, progress, lambda sofar: write({**figures, "soak": sofar})
+            ),
+            "churn": lambda: churn.measure(times or churn.NODES, progress),
+            "kill": lambda: kill.measure(times or kill.KILLS, progress),
+        }
+        benchmarks = {**speed, **endurance}
+        if name != "all" and name not in benchmarks:
+            raise UserError(f"no benchmark {name!r}; there are {', '.join(benchmarks)} and all")
+        write(figures)  # better to fail now than after an hour
+        for each in speed if name == "all" else (name,):
+            progress(f"measuring {each} …")
+            figures[each] = benchmarks[each]()
+        typer.echo(json.dumps(figures, indent=2))
+        write(figures)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from edge_robot.bench import churn, idle, kill, soak, transport
 from edge_robot.bench.figures import percentiles
+from edge_robot.bench.processes import Usage, usage
+from edge_robot.bench.runtimes import import_time, peer, programs, standalone
 from edge_robot.cli import bench
 from edge_robot.errors import UserError
 
@@ -25,10 +33,102 @@ def test_percentiles_are_in_milliseconds() -> None:
     assert percentiles([0.001, 0.002, 0.003]) == {"p50_ms": 2.0, "p99_ms": 2.98, "runs": 3}
 
 
-def test_transport_between_two_processes(domain: int) -> None:
-    from edge_robot.bench import transport
+def test_every_measurement_of_transport_has_its_figures(domain: int) -> None:
+    told: list[str] = []
+    figures = transport.measure(count=10, rounds=1, passes=1, progress=told.append)
+    assert {"p50_ms", "p99_ms", "publish_ms"} <= figures["image_640x480"].keys()
+    image = figures["image_640x480"]
+    assert image["runs"] + image["lost"] == 10
+    many = figures["subscribers_16"]
+    assert many["runs"] + many["lost"] == 5 * 16
+    assert figures["service_1kB"]["runs"] == 30
+    assert figures["start_up"]["node_ms"] < figures["start_up"]["first_message_ms"]
+    assert figures["discovery_20_nodes"]["runs"] == figures["import"]["runs"] == 1
+    assert len(told) == 9
 
-    assert transport.measure(images=20)["image_640x480"]["runs"] == 20
+
+def test_the_node_that_idles_keeps_its_rate(domain: int) -> None:
+    figures = idle.measure(seconds=1.0, rounds=1)["idle_100hz"]
+    assert 0.0 < figures["core_share"] < 1.0
+    assert figures["rate_hz"] > 50.0
+
+
+def test_a_sourced_ros_is_kept_from_the_standalone_runtime(
+    domain: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = tmp_path / "ros" / "lib" / "site-packages"
+    (real / "rclpy").mkdir(parents=True)
+    (real / "rclpy" / "__init__.py").write_text("raise RuntimeError('the real one')")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "ros"))
+    monkeypatch.setenv("PYTHONPATH", str(real))
+    runtime = standalone(domain)
+    assert "AMENT_PREFIX_PATH" not in runtime.environment
+    assert import_time(runtime) > 0.0
+
+
+def test_a_peer_that_has_no_rclpy_is_one_clear_line(domain: int) -> None:
+    assert "AMENT_PREFIX_PATH" in os.environ or peer(domain) is None
+    with pytest.raises(UserError, match="--peer-python"):
+        peer(domain, "/no/such/python")
+
+
+def test_a_program_that_fails_says_why(domain: int) -> None:
+    with programs(standalone(domain)) as start:
+        program = start("client", nonsense=1)
+        with pytest.raises(RuntimeError, match="unexpected keyword argument 'nonsense'"):
+            program.next()
+
+
+def test_churn_counts_what_is_left(domain: int) -> None:
+    figures = churn.measure(nodes=10)
+    assert figures["churner"]["before"]["threads"] > 0
+    assert figures["churner"]["nothing_left"]
+
+
+def test_survivors_go_on_when_others_are_killed(domain: int) -> None:
+    figures = kill.measure(kills=3, quiet=3)
+    assert sum(figures["killed"].values()) == 3
+    assert figures["survivors"]["sink"]["rates_hz_during"]["twist"] > 0
+    assert figures["survivors"]["caller"]["rates_hz_during"]["call"] > 0
+
+
+def test_growth_is_told_from_noise() -> None:
+    times = [10.0 * index for index in range(60)]
+    noisy = [Usage(50_000 + index % 3, 8, 11) for index in range(60)]
+    growing = [Usage(50_000 + 100 * index, 8, 11) for index in range(60)]
+    leaking = [Usage(50_000, 8, 11 + index // 30) for index in range(60)]
+    assert soak.trend(times, noisy)["flat"]
+    assert not soak.trend(times, growing)["flat"]
+    assert soak.trend(times, growing)["rss_slope_kb_per_hour"] == 36_000
+    assert not soak.trend(times, leaking)["flat"]
+    assert soak.trend(times[:3], noisy[:3])["flat"] is None
+
+
+def test_a_soak_that_is_ended_early_reports_so_far(domain: int, tmp_path: Path) -> None:
+    file = tmp_path / "soak.json"
+    code = "from edge_robot.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "bench", "soak", "--minutes", "10", "--json", str(file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    limit = time.monotonic() + 60.0
+    while "still running" not in (file.read_text() if file.exists() else ""):
+        assert time.monotonic() < limit
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30.0) == 0
+    figures = json.loads(file.read_text())["soak"]
+    assert figures["ended"] == "interrupted"
+    assert figures["totals"]["sink"]["image"] > 0
+    assert figures["processes"]["sink"]["last"]["rss_kb"] > 0
+
+
+def test_usage_of_no_process_is_an_error() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    with pytest.raises(ProcessLookupError):
+        usage(process.pid)
 
 
 def test_unknown_benchmark_is_one_clear_line(app: typer.Typer) -> None:
