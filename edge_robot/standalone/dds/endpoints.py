@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes as ct
 from typing import Any
 
-from cyclonedds._clayer import ddspy_take, ddspy_write
-
-from edge_robot.standalone.dds.library import ANY_STATE, check, lib
+from edge_robot.standalone.dds.library import ANY_STATE, check, extension, lib
 from edge_robot.standalone.dds.participant import Participant, entity_guid
 from edge_robot.standalone.dds.qos import DdsQos, endpoint_qos
 
@@ -52,7 +50,7 @@ class Writer:
         Raises:
             DdsError: it cannot be sent (closed writer, a full history of unacknowledged samples).
         """
-        result = ddspy_write(self.handle, data)
+        result = extension.ddspy_write(self.handle, data)
         if result < 0:
             check(result, f"writing to {self._topic}")
 
@@ -108,7 +106,7 @@ class Reader:
         Samples without data (a writer has gone) are dropped.
         """
         while self.handle:
-            samples = ddspy_take(self.handle, ANY_STATE, 1)
+            samples = extension.ddspy_take(self.handle, ANY_STATE, 1)
             if isinstance(samples, int):
                 check(samples, f"taking from {self._topic}")
             if not samples:

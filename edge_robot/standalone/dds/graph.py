@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_robot.standalone.dds.discovery import Discovery
+from edge_robot.standalone.dds.discovery import Discovery, Endpoint
 from edge_robot.standalone.dds.endpoints import Reader, Writer
 from edge_robot.standalone.dds.naming import type_name
 from edge_robot.standalone.dds.participant import Participant
@@ -108,12 +108,12 @@ class Graph:
             self._others = {guid: on for guid, on in self._others.items() if guid[:12] in alive}
             return [*self._own, *(node for nodes in self._others.values() for node in nodes)]
 
-    def writers(self) -> list[Any]:
-        """Return all writers as `cyclonedds.builtin_types.DcpsEndpoint`."""
+    def writers(self) -> list[Endpoint]:
+        """Return all writers."""
         return self._discovered().writers()
 
-    def readers(self) -> list[Any]:
-        """Return all readers as `cyclonedds.builtin_types.DcpsEndpoint`."""
+    def readers(self) -> list[Endpoint]:
+        """Return all readers."""
         return self._discovered().readers()
 
     def _discovered(self) -> Discovery:
@@ -123,7 +123,7 @@ class Graph:
             return self._discovery
 
     def _participants(self) -> Iterable[bytes]:
-        return (writer.participant_key.bytes for writer in self.writers())
+        return (writer.participant for writer in self.writers())
 
     def _listen(self) -> None:
         while (sample := self._reader.take()) is not None:

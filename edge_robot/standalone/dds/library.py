@@ -7,9 +7,35 @@ handles, deleted explicitly, and every call releases the interpreter lock.
 from __future__ import annotations
 
 import ctypes as ct
+import sys
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
-from cyclonedds.internal import DDS, dds_c_t
+
+def _load() -> tuple[Any, Any]:
+    """Return the C library and the C extension of the `cyclonedds` package.
+
+    The package imports all its modules (an IDL compiler, asyncio), which would double the time a
+    node takes to start. So the two that are needed are imported without running the package's
+    own `__init__`; whoever imports `cyclonedds` later gets it complete.
+    """
+    name = "cyclonedds"
+    present = name in sys.modules
+    if not present:
+        spec = find_spec(name)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        sys.modules[name] = module_from_spec(spec)
+    try:
+        internal = import_module(f"{name}.internal")
+        return internal.DDS._dll_handle, import_module(f"{name}._clayer")
+    finally:
+        if not present:
+            del sys.modules[name]
+
+
+_c_library, extension = _load()
 
 S_TO_NS = 1_000_000_000
 
@@ -33,6 +59,28 @@ _entity = ct.c_int32
 _duration = ct.c_int64
 _qos = ct.c_void_p
 
+
+class SampleInfo(ct.Structure):
+    """`dds_sample_info_t`."""
+
+    _fields_ = (
+        ("sample_state", ct.c_int),
+        ("view_state", ct.c_int),
+        ("instance_state", ct.c_int),
+        ("valid_data", ct.c_bool),
+        ("source_timestamp", ct.c_int64),
+        ("instance_handle", ct.c_uint64),
+        ("publication_handle", ct.c_uint64),
+        ("disposed_generation_count", ct.c_uint32),
+        ("no_writers_generation_count", ct.c_uint32),
+        ("sample_rank", ct.c_uint32),
+        ("generation_rank", ct.c_uint32),
+        ("absolute_generation_rank", ct.c_uint32),
+    )
+
+
+_samples = [ct.c_void_p, ct.POINTER(SampleInfo), ct.c_size_t, ct.c_uint32]
+
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dds_create_domain": (_entity, [ct.c_uint32, ct.c_char_p]),
     "dds_create_participant": (_entity, [ct.c_uint32, _qos, ct.c_void_p]),
@@ -52,7 +100,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dds_set_status_mask": (ct.c_int32, [_entity, ct.c_uint32]),
     "dds_take_status": (ct.c_int32, [_entity, ct.POINTER(ct.c_uint32), ct.c_uint32]),
     "dds_get_instance_handle": (ct.c_int32, [_entity, ct.POINTER(ct.c_uint64)]),
-    "dds_get_guid": (ct.c_int32, [_entity, ct.POINTER(dds_c_t.guid)]),
+    "dds_get_guid": (ct.c_int32, [_entity, ct.c_void_p]),
     "dds_get_matched_subscriptions": (
         ct.c_int32,
         [_entity, ct.POINTER(ct.c_uint64), ct.c_size_t],
@@ -70,6 +118,13 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dds_get_requested_incompatible_qos_status": (ct.c_int32, [_entity, ct.c_void_p]),
     "dds_get_offered_incompatible_qos_status": (ct.c_int32, [_entity, ct.c_void_p]),
     "dds_strretcode": (ct.c_char_p, [ct.c_int32]),
+    "dds_get_matched_subscription_data": (ct.c_void_p, [_entity, ct.c_uint64]),
+    "dds_get_matched_publication_data": (ct.c_void_p, [_entity, ct.c_uint64]),
+    "dds_builtintopic_free_endpoint": (None, [ct.c_void_p]),
+    "dds_read": (ct.c_int32, [_entity, *_samples]),
+    "dds_take": (ct.c_int32, [_entity, *_samples]),
+    "dds_return_loan": (ct.c_int32, [_entity, ct.c_void_p, ct.c_int32]),
+    "dds_free": (None, [ct.c_void_p]),
     "dds_create_qos": (_qos, []),
     "dds_delete_qos": (None, [_qos]),
     "dds_qset_userdata": (None, [_qos, ct.c_char_p, ct.c_size_t]),
@@ -86,6 +141,12 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dds_qset_writer_data_lifecycle": (None, [_qos, ct.c_bool]),
     "dds_qset_ignorelocal": (None, [_qos, ct.c_int]),
     "dds_qset_data_representation": (None, [_qos, ct.c_uint32, ct.POINTER(ct.c_int16)]),
+    "dds_qget_userdata": (ct.c_bool, [_qos, ct.POINTER(ct.c_void_p), ct.POINTER(ct.c_size_t)]),
+    "dds_qget_reliability": (ct.c_bool, [_qos, ct.POINTER(ct.c_int), ct.POINTER(_duration)]),
+    "dds_qget_durability": (ct.c_bool, [_qos, ct.POINTER(ct.c_int)]),
+    "dds_qget_deadline": (ct.c_bool, [_qos, ct.POINTER(_duration)]),
+    "dds_qget_lifespan": (ct.c_bool, [_qos, ct.POINTER(_duration)]),
+    "dds_qget_liveliness": (ct.c_bool, [_qos, ct.POINTER(ct.c_int), ct.POINTER(_duration)]),
 }
 
 
@@ -94,12 +155,12 @@ class Library:
 
     def __init__(self) -> None:
         for name, (result, arguments) in _SIGNATURES.items():
-            function = getattr(DDS._dll_handle, name)
+            function = getattr(_c_library, name)
             function.restype = result
             function.argtypes = arguments
 
     def __getattr__(self, name: str) -> Any:
-        function = getattr(DDS._dll_handle, f"dds_{name}")
+        function = getattr(_c_library, f"dds_{name}")
         setattr(self, name, function)
         return function
 

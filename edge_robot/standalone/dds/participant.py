@@ -7,13 +7,10 @@ import os
 import threading
 from xml.sax.saxutils import quoteattr
 
-from cyclonedds._clayer import ddspy_topic_create
-from cyclonedds.idl import IdlStruct, make_idl_struct
-from cyclonedds.internal import dds_c_t
-
 from edge_robot.errors import UserError
-from edge_robot.standalone.dds.library import DdsError, check, lib
+from edge_robot.standalone.dds.library import DdsError, check, extension, lib
 from edge_robot.standalone.dds.qos import participant_qos
+from edge_robot.standalone.dds.raw_type import RawType
 
 MAX_PARTICIPANT_INDEX = 99
 """Highest port slot a process on one machine may take; peers on localhost probe all of them."""
@@ -80,30 +77,6 @@ def domain_configuration() -> str:
     return f"{own},{user}" if user else own
 
 
-class _RawType:
-    """Stands for a type whose samples are passed as ready CDR bytes.
-
-    Cyclone's Python binding wants XTypes information for every topic; as real ROS 2 nodes offer
-    none, the information of one empty structure serves for all and matching goes by type name.
-    """
-
-    _empty: type[IdlStruct] | None = None
-
-    def __init__(self, name: str) -> None:
-        if _RawType._empty is None:
-            _RawType._empty = make_idl_struct("Raw", "edge_robot.Raw", {})
-            _RawType._empty.__idl__.fill_type_data()
-        idl = _RawType._empty.__idl__
-        self.idl_transformed_typename = name
-        self.data_type_props = idl.data_type_props
-        self.supported_versions = idl.supported_versions
-        self._xt_bytedata = idl._xt_bytedata
-
-    @property
-    def __idl__(self) -> _RawType:
-        return self
-
-
 class _Domains:
     """The domains this process has opened; a domain lives as long as its participants."""
 
@@ -140,9 +113,9 @@ _domains = _Domains()
 
 def entity_guid(entity: int) -> bytes:
     """Return the 16 bytes that name an entity on the network."""
-    guid = dds_c_t.guid()
-    check(lib.get_guid(entity, ct.byref(guid)), "reading a GUID")
-    return bytes(guid.v)
+    guid = (ct.c_uint8 * 16)()
+    check(lib.get_guid(entity, guid), "reading a GUID")
+    return bytes(guid)
 
 
 class Participant:
@@ -159,7 +132,7 @@ class Participant:
     def __init__(self, domain: int, enclave: str = "/") -> None:
         self.domain = domain
         self._topics: dict[tuple[str, str], int] = {}
-        self._types: list[_RawType] = []
+        self._types: list[RawType] = []
         self._lock = threading.Lock()
         _domains.acquire(domain)
         try:
@@ -180,8 +153,8 @@ class Participant:
         with self._lock:
             key = name, type_name
             if key not in self._topics:
-                raw_type = _RawType(type_name)
-                handle = ddspy_topic_create(self.handle, name, raw_type, None, None)
+                raw_type = RawType(type_name)
+                handle = extension.ddspy_topic_create(self.handle, name, raw_type, None, None)
                 self._topics[key] = check(handle, f"creating the topic {name} of type {type_name}")
                 self._types.append(raw_type)
             return self._topics[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes as ct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -85,3 +85,32 @@ def endpoint_qos(qos: DdsQos, user_data: bytes, *, writer: bool) -> Iterator[int
         yield handle
     finally:
         lib.delete_qos(handle)
+
+
+def read_endpoint_qos(handle: int) -> tuple[DdsQos, bytes]:
+    """Return what a discovered endpoint's `dds_qos_t *` says, without history, and USER_DATA."""
+    kind, number, size = ct.c_int(), ct.c_int64(), ct.c_size_t()
+    text = ct.c_void_p()
+
+    def duration(get: Callable[..., bool]) -> int:
+        return number.value if get(handle, ct.byref(number)) else INFINITE
+
+    deadline, lifespan = duration(lib.qget_deadline), duration(lib.qget_lifespan)
+    reliable = lib.qget_reliability(handle, ct.byref(kind), None) and kind.value == _RELIABLE
+    durable = lib.qget_durability(handle, ct.byref(kind)) and kind.value != _VOLATILE
+    told = lib.qget_liveliness(handle, ct.byref(kind), ct.byref(number))
+    qos = DdsQos(
+        depth=0,
+        reliable=reliable,
+        transient_local=durable,
+        deadline=deadline,
+        lifespan=lifespan,
+        lease=number.value if told else INFINITE,
+        manual_liveliness=told and kind.value == _MANUAL_BY_TOPIC,
+    )
+    if not lib.qget_userdata(handle, ct.byref(text), ct.byref(size)) or not text:
+        return qos, b""
+    try:
+        return qos, ct.string_at(text, size.value)
+    finally:
+        lib.free(text)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from edge_robot.standalone.dds import library
-from edge_robot.standalone.dds.discovery import matched_reader, matched_writer, user_data
+from edge_robot.standalone.dds.discovery import matched_reader, matched_writer
 from edge_robot.standalone.dds.endpoints import Reader, Writer
 from edge_robot.standalone.dds.library import S_TO_NS, check, lib
 from edge_robot.standalone.dds.naming import reply_topic_name, request_topic_name, type_name
@@ -146,11 +146,11 @@ class ServerEndpoints(_Pair):
         origin = matched_writer(self.reader.handle, request.writer)
         if origin is None:
             return True  # the client has gone; nobody waits for the reply
-        client = user_data(origin).get("clientid")
+        client = origin.user_data.get("clientid")
         if client is None:
             return True
         readers = (matched_reader(self.writer.handle, handle) for handle in self.writer.matched())
-        return any(reader and user_data(reader).get("clientid") == client for reader in readers)
+        return any(reader and reader.user_data.get("clientid") == client for reader in readers)
 
 
 class ClientEndpoints(_Pair):
@@ -180,12 +180,12 @@ class ClientEndpoints(_Pair):
     def server_is_available(self) -> bool:
         """Return whether a server would get a request and its reply would come back."""
         servers = {
-            user_data(reader).get("serviceid")
+            reader.user_data.get("serviceid")
             for handle in self.writer.matched()
             if (reader := matched_reader(self.writer.handle, handle))
         }
         repliers = {
-            user_data(writer).get("serviceid")
+            writer.user_data.get("serviceid")
             for handle in self.reader.matched()
             if (writer := matched_writer(self.reader.handle, handle))
         }

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
-from cyclonedds.qos import Policy
-
-from edge_robot.standalone.dds.discovery import user_data
 from edge_robot.standalone.dds.graph import Graph, NodeEntities
 from edge_robot.standalone.dds.library import INFINITE
 from edge_robot.standalone.dds.naming import ros_type_name, topic_name
+from edge_robot.standalone.dds.qos import DdsQos
 from edge_robot.standalone.rclpy.duration import Duration, Infinite
 from edge_robot.standalone.rclpy.qos import (
     DurabilityPolicy,
@@ -57,12 +54,12 @@ def topic_endpoints(
     unknown = NodeEntities(_UNKNOWN, _UNKNOWN)
     return [
         TopicEndpointInfo(
-            node_name=owners.get(endpoint.key.bytes, unknown).name,
-            node_namespace=owners.get(endpoint.key.bytes, unknown).namespace,
+            node_name=owners.get(endpoint.guid, unknown).name,
+            node_namespace=owners.get(endpoint.guid, unknown).namespace,
             topic_type=ros_type_name(endpoint.type_name),
-            topic_type_hash=user_data(endpoint).get("typehash", "INVALID"),
+            topic_type_hash=endpoint.user_data.get("typehash", "INVALID"),
             endpoint_type=kind,
-            endpoint_gid=list(endpoint.key.bytes),
+            endpoint_gid=list(endpoint.guid),
             qos_profile=_profile(endpoint.qos),
         )
         for endpoint in found
@@ -78,29 +75,21 @@ def _duration(nanoseconds: int) -> Duration:
     return Infinite if nanoseconds >= INFINITE else Duration(nanoseconds=nanoseconds)
 
 
-def _profile(qos: Any) -> QoSProfile:
+def _profile(qos: DdsQos) -> QoSProfile:
     """Return the contract of a discovered endpoint; discovery does not tell its history."""
-    lifespan = qos[Policy.Lifespan]
-    liveliness = qos[Policy.Liveliness]
     return QoSProfile(
         history=HistoryPolicy.UNKNOWN,
         depth=0,
-        reliability=(
-            ReliabilityPolicy.BEST_EFFORT
-            if qos[Policy.Reliability] == Policy.Reliability.BestEffort
-            else ReliabilityPolicy.RELIABLE
-        ),
+        reliability=(ReliabilityPolicy.RELIABLE if qos.reliable else ReliabilityPolicy.BEST_EFFORT),
         durability=(
-            DurabilityPolicy.VOLATILE
-            if qos[Policy.Durability] == Policy.Durability.Volatile
-            else DurabilityPolicy.TRANSIENT_LOCAL
+            DurabilityPolicy.TRANSIENT_LOCAL if qos.transient_local else DurabilityPolicy.VOLATILE
         ),
-        lifespan=Infinite if lifespan is None else _duration(lifespan.lifespan),
-        deadline=_duration(qos[Policy.Deadline].deadline),
+        lifespan=_duration(qos.lifespan),
+        deadline=_duration(qos.deadline),
         liveliness=(
             LivelinessPolicy.MANUAL_BY_TOPIC
-            if isinstance(liveliness, Policy.Liveliness.ManualByTopic)
+            if qos.manual_liveliness
             else LivelinessPolicy.AUTOMATIC
         ),
-        liveliness_lease_duration=_duration(liveliness.lease_duration),
+        liveliness_lease_duration=_duration(qos.lease),
     )
