@@ -6,17 +6,18 @@ declines altogether where a real `rclpy` exists.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_LIBRARIES = ("rclpy", "tf2_ros")
+_LIBRARIES = ("rclpy", "rosidl_parser", "tf2_ros")
 """Packages of this folder that stand for ROS 2's of the same name."""
 
 
@@ -41,8 +42,8 @@ class _LibraryLoader(Loader):
         module.__spec__ = self._spec
 
 
-class _MessagePackageLoader(Loader):
-    """Makes `sensor_msgs`, whose modules `msg` and `srv` the finder supplies."""
+class _InterfacePackageLoader(Loader):
+    """Makes `sensor_msgs`, whose modules `msg`, `srv` and `action` the finder supplies."""
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
@@ -51,29 +52,36 @@ class _MessagePackageLoader(Loader):
         module.__doc__ = f"Interfaces of {module.__name__}."
 
 
-class _MessageModuleLoader(Loader):
-    """Makes `sensor_msgs.msg` or `std_srvs.srv`; each class is made when it is first asked for."""
+class _InterfaceModuleLoader(Loader):
+    """Makes `sensor_msgs.msg` or `std_srvs.srv`; each class is made when it is first asked for.
+
+    Args:
+        names: Interfaces that the module holds; those they imply are found by their names.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        from edge_robot.standalone.interfaces.definitions import interfaces
-        from edge_robot.standalone.interfaces.message import message_class, service_class
+        from edge_robot.standalone.interfaces.definitions import InterfaceError
+        from edge_robot.standalone.interfaces.service import interface_class
 
-        package, _, kind = module.__name__.rpartition(".")
-        names = interfaces().names(package, kind)
-        make: Callable[[str], Any] = message_class if kind == "msg" else service_class
+        package, kind = module.__name__.split(".")[:2]
+        names = self._names
 
         def get(name: str) -> Any:
-            if name not in names:
-                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-            value = make(f"{package}/{kind}/{name}")
-            setattr(module, name, value)
-            return value
+            if name in names or (kind != "msg" and name.startswith(tuple(f"{n}_" for n in names))):
+                with contextlib.suppress(InterfaceError):
+                    value = interface_class(f"{package}/{kind}/{name}")
+                    setattr(module, name, value)
+                    return value
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
         module.__doc__ = f"Interfaces of {package}."
-        module.__dict__.update(__all__=names, __getattr__=get, __dir__=lambda: names)
+        module.__dict__.update(__all__=list(names), __getattr__=get, __dir__=lambda: list(names))
 
 
 class StandaloneFinder(MetaPathFinder):
@@ -89,14 +97,36 @@ class StandaloneFinder(MetaPathFinder):
         del path, target
         if self._is_ros_installed():
             return None
-        package, _, kind = fullname.rpartition(".")
         if fullname in _LIBRARIES:
             return ModuleSpec(fullname, _LibraryLoader(), is_package=True)
-        if kind in ("msg", "srv") and self._has(package, kind):
-            return ModuleSpec(fullname, _MessageModuleLoader())
-        if not package and self._has(fullname, "msg", "srv"):
-            return ModuleSpec(fullname, _MessagePackageLoader(), is_package=True)
-        return None
+        package, *rest = fullname.split(".")
+        if len(rest) > 2 or not self._is_interface_package(package):
+            return None
+        return self._package(package) if not rest else self._module(package, *rest)
+
+    @staticmethod
+    def _package(package: str) -> ModuleSpec | None:
+        from edge_robot.standalone.interfaces.store import interfaces
+
+        if package not in interfaces().packages():
+            return None
+        return ModuleSpec(package, _InterfacePackageLoader(), is_package=True)
+
+    @staticmethod
+    def _module(package: str, kind: str, private: str = "") -> ModuleSpec | None:
+        """Return how to make `package.kind`, or the module in which rosidl defines a class."""
+        from edge_robot.standalone.interfaces.definitions import KINDS
+        from edge_robot.standalone.interfaces.message import private_module
+        from edge_robot.standalone.interfaces.store import interfaces
+
+        names = interfaces().names(package, kind) if kind in KINDS else []
+        module = f"{package}.{kind}"
+        if private:
+            module = f"{module}.{private}"
+            names = [name for name in names if private_module(f"{package}/{kind}/{name}") == module]
+        if not names:
+            return None
+        return ModuleSpec(module, _InterfaceModuleLoader(names), is_package=not private)
 
     def _is_ros_installed(self) -> bool:
         if self._ros_installed is None:
@@ -109,16 +139,11 @@ class StandaloneFinder(MetaPathFinder):
         return self._ros_installed
 
     @staticmethod
-    def _has(package: str, *kinds: str) -> bool:
+    def _is_interface_package(package: str) -> bool:
         # Most names asked for are optional modules of other libraries: answer those cheaply.
-        if not package or "." in package or not package.isidentifier():
-            return False
-        common = package.endswith(("_msgs", "_interfaces", "_srvs", "_common", "edge_robot"))
-        if not common and not os.environ.get("EDGE_ROBOT_INTERFACE_PATH"):
-            return False
-        from edge_robot.standalone.interfaces.definitions import interfaces
-
-        return any(interfaces().names(package, kind) for kind in kinds)
+        if package.endswith(("_msgs", "_interfaces", "_srvs", "_common", "edge_robot")):
+            return True
+        return package.isidentifier() and bool(os.environ.get("EDGE_ROBOT_INTERFACE_PATH"))
 
 
 def install() -> None:

@@ -7,28 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from edge_robot.standalone.interfaces.definitions import PADDING_FIELD, FieldType
-from edge_robot.standalone.interfaces.message import NUMPY_TYPES, message_class
+from edge_robot.standalone.interfaces.checks import NUMPY_TYPES
+from edge_robot.standalone.interfaces.definitions import STRINGS, FieldType
+from edge_robot.standalone.interfaces.message import message_class
 
 
 def random_message(name: str, rng: random.Random) -> Any:
     """Return a message of `package/msg/Name` with a random value in every field."""
     kind = message_class(name)
-    return kind(
-        **{
-            field.name: 0 if field.name == PADDING_FIELD else _value(field.type, rng)
-            for field in kind.definition.fields
-        }
-    )
+    return kind(**{field.name: _value(field.type, rng) for field in kind.definition.members})
 
 
 def _value(kind: FieldType, rng: random.Random) -> Any:
-    element = FieldType(kind.base, string_bound=kind.string_bound)
+    element = kind.element
     if kind.array is not None:
         return [_value(element, rng) for _ in range(kind.array)]
     if kind.sequence:
         return [_value(element, rng) for _ in range(rng.randrange(min(kind.bound or 4, 4)))]
-    if kind.base == "string":
+    if kind.base in STRINGS:
         text = "".join(rng.choice("aé漢 ") for _ in range(rng.randrange(7)))
         return text[: kind.string_bound] if kind.string_bound else text
     if kind.base == "bool":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import struct
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from std_srvs.srv import Empty, SetBool
 
 from edge_robot.share import share_dir
 from edge_robot.standalone.interfaces.codec import CdrError, codec
-from edge_robot.standalone.interfaces.definitions import interfaces
-from edge_robot.standalone.interfaces.message import message_class
+from edge_robot.standalone.interfaces.definitions import Definition, Field, FieldType
+from edge_robot.standalone.interfaces.message import _classes, message_class
+from edge_robot.standalone.interfaces.store import interfaces
 
 FOLDERS = {
     "edge_robot": share_dir() / "msg",
@@ -45,8 +47,8 @@ def rosbags_store() -> Any:
 def to_rosbags(message: Any, store: Any) -> Any:
     """Return the same message as an object of rosbags' classes."""
     values = []
-    for field in message.definition.fields:
-        value, kind = getattr(message, field.name), field.type
+    for field in type(message).definition.fields:
+        value, kind = getattr(message, field.name, 0), field.type
         if not kind.is_primitive:
             if kind.array is not None or kind.sequence:
                 value = [to_rosbags(item, store) for item in value]
@@ -57,7 +59,7 @@ def to_rosbags(message: Any, store: Any) -> Any:
         elif kind.base != "string" and (kind.array is not None or kind.sequence):
             value = np.array(value, dtype="?" if kind.base == "bool" else kind.base)
         values.append(value)
-    return store.types[message.definition.name](*values)
+    return store.types[type(message).definition.name](*values)
 
 
 def test_bytes_are_those_of_rosbags_for_every_type(rosbags_store: Any) -> None:
@@ -125,14 +127,42 @@ def test_what_is_read_can_be_changed() -> None:
         b"\0\1",
         b"\0\1\0\0",
         b"\0\7\0\0" + b"\5\0\0\0abcd\0",  # XCDR version 2
-        b"\0\1\0\0" + b"\0\0\0\0",  # no room for the terminator
+        b"\0\1\0\0" + b"\3\0\0\0abc",  # no terminator
         b"\0\1\0\0" + b"\xff\xff\xff\xffabc\0",
-        b"\0\1\0\0" + b"\3\0\0\0\xff\xfe\0",  # not UTF-8
     ],
 )
 def test_malformed_strings_are_refused(data: bytes) -> None:
     with pytest.raises(CdrError, match="std_msgs/msg/String"):
         codec(String).read(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"\0\0\0\0", ""),  # no terminator, as some implementations send it
+        (b"\1\0\0\0\0", ""),
+        (b"\3\0\0\0a\xff\0", "a\ufffd"),  # not UTF-8
+    ],
+)
+def test_strings_are_read_as_rmw_cyclonedds_reads_them(data: bytes, text: str) -> None:
+    assert codec(String).read(b"\0\1\0\0" + data).data == text
+
+
+def test_wide_strings_are_four_bytes_per_utf_16_unit() -> None:
+    element = FieldType("wstring")
+    kinds = [element, FieldType("wstring", sequence=True), FieldType("uint8"), element]
+    fields = tuple(Field(f"f{index}", kind) for index, kind in enumerate(kinds))
+    with (
+        patch.dict(interfaces()._cache, {"a/msg/W": Definition("a/msg/W", fields)}),
+        patch.dict(_classes),
+    ):
+        kind = message_class("a/msg/W")
+        message = kind(f0="ö", f1=["", "😀"], f2=7, f3="z")
+        data = bytes(codec(kind).write(message))
+        assert codec(kind).read(data) == message
+    assert data == b"\0\1\0\0" + struct.pack(
+        "<II III II B3x II", 1, 0xF6, 2, 0, 2, 0xD83D, 0xDE00, 7, 1, 0x7A
+    )
 
 
 def test_a_huge_count_is_refused_without_allocating() -> None:

@@ -9,11 +9,9 @@ from edge_robot.standalone.interfaces.definitions import (
     PADDING_FIELD,
     FieldType,
     InterfaceError,
-    Interfaces,
-    interfaces,
-    parse_message,
-    parse_service,
 )
+from edge_robot.standalone.interfaces.parser import parse_message, parse_service
+from edge_robot.standalone.interfaces.store import Interfaces, interfaces
 
 TEXT = """
 # a comment

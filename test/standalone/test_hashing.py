@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
-from edge_robot.standalone.interfaces.definitions import interfaces
 from edge_robot.standalone.interfaces.hashing import type_hash, type_hash_user_data
+from edge_robot.standalone.interfaces.store import interfaces
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edge_robot.standalone.interfaces.definitions import Field, FieldType, interfaces
-from edge_robot.standalone.interfaces.message import (
-    NUMPY_TYPES,
-    TYPECODES,
-    Message,
-    message_class,
+from edge_robot.standalone.interfaces.checks import NUMPY_TYPES, TYPECODES
+from edge_robot.standalone.interfaces.definitions import (
+    PADDING_FIELD,
+    STRINGS,
+    Field,
+    FieldType,
 )
+from edge_robot.standalone.interfaces.message import Message, message_class
+from edge_robot.standalone.interfaces.store import interfaces
 
 HEADER_SIZE = 4
 """Bytes of the encapsulation header; alignment counts from its end."""
@@ -153,8 +155,12 @@ class _Generator:
         if self.read:
             make = self.constant("cls", message_class(name))
             self.emit(f"{variable} = new({make})")
+            self.emit(f"{variable}._check_fields = True")
         for item in interfaces().message(name).fields:
-            self.field(item, f"{variable}._{item.name}")
+            if item.name == PADDING_FIELD:
+                self.number("uint8", "_" if self.read else "0")
+            else:
+                self.field(item, f"{variable}._{item.name}")
 
     def field(self, item: Field, target: str) -> None:
         kind = item.type
@@ -166,8 +172,8 @@ class _Generator:
             self.elements(kind, target)
 
     def single(self, kind: FieldType, target: str) -> None:
-        if kind.base == "string":
-            self.string(target)
+        if kind.base in STRINGS:
+            (self.string if kind.base == "string" else self.wide_string)(target)
         elif kind.is_primitive:
             self.number(kind.base, target)
         else:
@@ -183,9 +189,11 @@ class _Generator:
         if self.read:
             self.number("uint32", size)
             self.flush()
+            # rmw_cyclonedds takes a length of 0 for an empty string, too.
             self.emit(f"end = pos + {size}")
-            self.emit(f"if not pos < end <= total: raise CdrError(f'a string of {{{size}}} bytes')")
-            self.emit(f"{target} = str(buf[pos:end - 1], 'utf-8')")
+            self.emit(f"if end > total or {size} and buf[end - 1]:")
+            self.emit(f"    raise CdrError(f'a string of {{{size}}} bytes')")
+            self.emit(f"{target} = str(buf[pos:end - 1], 'utf-8', 'replace') if {size} else ''")
             self.emit("pos = end")
         else:
             text = self.name("s")
@@ -195,6 +203,24 @@ class _Generator:
             self.emit(f"out += {text}")
             self.emit("out.append(0)")
         self.alignment = _UNKNOWN
+
+    def wide_string(self, target: str) -> None:
+        """Add UTF-16 units; rmw_cyclonedds sends each as a `wchar_t` of four bytes."""
+        size = self.name("n")
+        if self.read:
+            self.number("uint32", size)
+            self.flush()
+            self.emit(f"end = pos + 4 * {size}")
+            self.emit(f"if end > total: raise CdrError(f'a string of {{{size}}} characters')")
+            self.emit(f"{target} = read_wide(buf[pos:end], {self.order + 'u4'!r})")
+            self.emit("pos = end")
+        else:
+            units = self.name("s")
+            self.emit(f"{units} = write_wide({target})")
+            self.number("uint32", f"len({units})")
+            self.flush()
+            self.emit(f"out += {units}.tobytes()")
+        self.alignment = self.alignment.meet(_Alignment(4, 0))
 
     def number_array(self, kind: FieldType, target: str) -> None:
         assert kind.array is not None
@@ -247,7 +273,7 @@ class _Generator:
 
     def elements(self, kind: FieldType, target: str) -> None:
         """Add an array or a sequence of messages, strings, booleans or bytes."""
-        element = FieldType(kind.base)
+        element = kind.element
         item = self.name("e")
         if kind.sequence:
             count = self.count(target)
@@ -292,6 +318,14 @@ class _Generator:
             start = merged
 
 
+def _read_wide(data: bytes, dtype: str) -> str:
+    return np.frombuffer(data, dtype).astype("<u2").tobytes().decode("utf-16-le", "replace")
+
+
+def _write_wide(text: str) -> Any:
+    return np.frombuffer(text.encode("utf-16-le"), "<u2").astype("<u4")
+
+
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 
 
@@ -304,6 +338,8 @@ def _compile(generator: _Generator, name: str, head: list[str], last: str) -> Ca
         array=array.array,
         frombuffer=np.frombuffer,
         CdrError=CdrError,
+        read_wide=_read_wide,
+        write_wide=_write_wide,
         PADDING=tuple(bytes(size) for size in range(8)),
     )
     exec(compile(source, f"<cdr of {name}>", "exec"), scope)

@@ -7,7 +7,8 @@ import json
 from functools import cache
 from typing import Any
 
-from edge_robot.standalone.interfaces.definitions import FieldType, interfaces
+from edge_robot.standalone.interfaces.definitions import FieldType
+from edge_robot.standalone.interfaces.store import interfaces
 
 _TYPE_IDS = {
     "int8": 2,
@@ -23,19 +24,17 @@ _TYPE_IDS = {
     "bool": 15,
     "byte": 16,
     "string": 17,
+    "wstring": 18,
 }
-_NESTED, _BOUNDED_STRING = 1, 21
+_NESTED = 1
+_BOUNDED = 4  # from a string to a bounded one
 _ARRAY, _BOUNDED_SEQUENCE, _SEQUENCE = 48, 96, 144
 
 
 def _type_description(kind: FieldType) -> dict[str, Any]:
     nested = "" if kind.is_primitive else kind.base
-    if nested:
-        type_id = _NESTED
-    elif kind.string_bound:
-        type_id = _BOUNDED_STRING
-    else:
-        type_id = _TYPE_IDS[kind.base]
+    bounded = _BOUNDED if kind.string_bound else 0
+    type_id = _NESTED if nested else _TYPE_IDS[kind.base] + bounded
     if kind.array is not None:
         type_id += _ARRAY
     elif kind.sequence:

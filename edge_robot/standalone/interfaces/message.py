@@ -1,79 +1,79 @@
 """Message classes like those rosidl generates: typed fields, defaults, constants, equality.
 
-A class is made the first time it is asked for. Assigning to a field checks the value as rosidl's
-assertions do, so code that runs here runs on ROS 2; reading a field, and building a message from
-the wire, check nothing.
+A class is made the first time it is asked for. Assigning to a field checks the value; reading a
+field, and building a message from the wire, check nothing.
 """
 
 from __future__ import annotations
 
 import array
 import operator
+import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edge_robot.standalone.interfaces.definitions import (
-    PADDING_FIELD,
-    Definition,
-    Field,
-    FieldType,
-    InterfaceError,
-    interfaces,
-)
-
-NUMPY_TYPES: dict[str, str] = {
-    **{f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
-    "float32": "float32",
-    "float64": "float64",
-}
-"""Primitive to NumPy type, for the fields that hold numbers; fixed arrays of them are ndarrays."""
-
-TYPECODES: dict[str, str] = {
-    "int8": "b",
-    "uint8": "B",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "q",
-    "uint64": "Q",
-    "float32": "f",
-    "float64": "d",
-}
-"""Primitive to `array` type code; sequences of numbers are `array.array`."""
-
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+from edge_robot.standalone.interfaces.checks import NUMPY_TYPES, TYPECODES, field_checks
+from edge_robot.standalone.interfaces.definitions import Definition, Field
+from edge_robot.standalone.interfaces.store import interfaces
 
 
-class Message:
-    """Base of all message classes.
+class InterfaceMeta(type):
+    """Base of the classes of message, service and action classes."""
 
-    Class attributes:
-        definition: What the class was made from.
-    """
+    _TYPE_SUPPORT: ClassVar[str] = "edge_robot"
+    """rclpy looks here whether a class can be used; there is nothing to load for ours."""
+
+    @classmethod
+    def __import_type_support__(cls) -> None:
+        """Do nothing: codecs are made on first use."""
+
+
+class MessageMeta(InterfaceMeta):
+    """Class of message classes; subclasses have the constants, which so cannot be assigned to."""
+
+    if TYPE_CHECKING:
+        __definition__: Definition
+
+    @property
+    def definition(cls) -> Definition:
+        """What the class was made from."""
+        return cls.__definition__
+
+
+class _SlotTypes:
+    """rosidl's types of the fields, made when they are first asked for."""
+
+    def __get__(self, instance: object, owner: type[Message]) -> tuple[Any, ...]:
+        from edge_robot.standalone.interfaces.slot_types import slot_type
+
+        types = tuple(slot_type(field.type) for field in owner.definition.members)
+        owner.SLOT_TYPES = types
+        return types
+
+
+class Message(metaclass=MessageMeta):
+    """Base of all message classes."""
 
     __slots__ = ()
-    definition: ClassVar[Definition]
+    _fields_and_field_types: ClassVar[dict[str, str]] = {}
+    SLOT_TYPES: Any
 
     if TYPE_CHECKING:  # fields exist only at run time
 
-        def __init__(self, **fields: Any) -> None: ...
+        def __init__(self, *, check_fields: bool = True, **fields: Any) -> None: ...
         def __getattr__(self, name: str) -> Any: ...
         def __setattr__(self, name: str, value: Any) -> None: ...
 
     @classmethod
     def get_fields_and_field_types(cls) -> dict[str, str]:
         """Return field name to type, as rosidl spells it."""
-        return {
-            field.name: str(field.type)
-            for field in cls.definition.fields
-            if field.name != PADDING_FIELD
-        }
+        return dict(cls._fields_and_field_types)
 
     def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
+        if not isinstance(other, type(self)):
             return False
         return all(
             np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
@@ -83,259 +83,168 @@ class Message:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        names = (field.name for field in self.definition.fields if field.name != PADDING_FIELD)
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-        return f"{type(self).__module__}.{type(self).__name__}({fields})"
+        shown = ", ".join(
+            f"{name}={_shown(value)}"
+            for name, value in zip(self._fields_and_field_types, _values(self), strict=True)
+        )
+        module = type(self).__module__.rpartition(".")[0]
+        return f"{module}.{type(self).__name__}({shown})"
 
 
-class Service(Protocol):
-    """A service type: its name, `package/srv/Name`, and the classes of its two messages."""
-
-    name: ClassVar[str]
-    Request: ClassVar[type[Message]]
-    Response: ClassVar[type[Message]]
+def _values(message: Message) -> Iterable[Any]:
+    return (getattr(message, name) for name in message._fields_and_field_types)
 
 
-def _values(message: Any) -> Iterable[Any]:
-    return (getattr(message, field.name) for field in message.definition.fields)
+def _shown(value: Any) -> str:
+    return repr(value.tolist()) if isinstance(value, array.array) else repr(value)
 
 
-def _refuse(field: str, wanted: str, value: object) -> AssertionError:
-    return AssertionError(
-        f"The '{field}' field must be {wanted}, not {value!r:.80} of type {type(value).__name__}"
-    )
-
-
-def _integer_check(field: str, base: str) -> Callable[[Any], Any]:
-    info = np.iinfo(base)
-    low, high = int(info.min), int(info.max)
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, int) or not low <= value <= high:
-            raise _refuse(field, f"an integer in [{low}, {high}]", value)
-        return value
-
-    return check
-
-
-def _float_check(field: str, base: str) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if not isinstance(value, float):
-            raise _refuse(field, "of type 'float'", value)
-        return value
-
-    def check32(value: Any) -> Any:
-        # Infinities and NaN pass, as in rosidl.
-        if not isinstance(value, float) or _FLOAT32_MAX < abs(value) < np.inf:
-            raise _refuse(field, "a float in the range of float32", value)
-        return value
-
-    return check32 if base == "float32" else check
-
-
-def _instance_check(field: str, wanted: type) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if not isinstance(value, wanted):
-            raise _refuse(field, f"of type '{wanted.__name__}'", value)
-        return value
-
-    return check
-
-
-def _byte_check(field: str) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if not isinstance(value, bytes) or len(value) != 1:
-            raise _refuse(field, "one byte", value)
-        return value
-
-    return check
-
-
-def _string_check(field: str, bound: int) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if not isinstance(value, str) or (bound and len(value) > bound):
-            raise _refuse(
-                field, f"a string of at most {bound} characters" if bound else "a string", value
-            )
-        return value
-
-    return check
-
-
-def _element_check(field: str, kind: FieldType) -> Callable[[Any], Any]:
-    if kind.base == "bool":
-        return _instance_check(field, bool)
-    if kind.base == "byte":
-        return _byte_check(field)
-    if kind.base == "string":
-        return _string_check(field, kind.string_bound)
-    if kind.base.startswith("float"):
-        return _float_check(field, kind.base)
-    if kind.is_primitive:
-        return _integer_check(field, kind.base)
-    return _instance_check(field, message_class(kind.base))
-
-
-def _fixed_array_check(field: str, kind: FieldType) -> Callable[[Any], Any]:
-    """Fixed arrays of numbers: an ndarray of the right dtype is kept, the rest copied."""
-    dtype = np.dtype(NUMPY_TYPES[kind.base])
-    shape = (kind.array,)
-
-    def check(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.dtype == dtype:
-            converted = value
-        elif isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-            raise _refuse(field, f"a sequence of {shape[0]} numbers", value)
-        else:
-            converted = np.array(list(value), dtype=dtype)
-        if converted.shape != shape:
-            raise _refuse(field, f"a sequence of {shape[0]} numbers", value)
-        return converted
-
-    return check
-
-
-def _number_sequence_check(field: str, kind: FieldType) -> Callable[[Any], Any]:
-    """Sequences of numbers: an `array.array` is kept, buffers and the rest are copied once."""
-    typecode = TYPECODES[kind.base]
-    dtype = np.dtype(NUMPY_TYPES[kind.base])
-
-    def check(value: Any) -> Any:
-        if isinstance(value, array.array) and value.typecode == typecode:
-            converted = value
-        else:
-            converted = array.array(typecode)
-            if isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == 1:
-                converted.frombytes(np.ascontiguousarray(value).view(np.uint8).data)
-            elif isinstance(value, (bytes, bytearray, memoryview)) and typecode == "B":
-                converted.frombytes(value)
-            elif isinstance(value, (str, np.ndarray)) or not isinstance(value, Iterable):
-                raise _refuse(field, f"a sequence of {kind.base}", value)
-            else:
-                try:
-                    converted.extend(value)
-                except (TypeError, OverflowError):
-                    raise _refuse(field, f"a sequence of {kind.base}", value) from None
-        if kind.bound and len(converted) > kind.bound:
-            raise _refuse(field, f"a sequence of at most {kind.bound} {kind.base}", value)
-        return converted
-
-    return check
-
-
-def _list_check(field: str, kind: FieldType) -> Callable[[Any], Any]:
-    check_element = _element_check(field, FieldType(kind.base, string_bound=kind.string_bound))
-
-    def check(value: Any) -> Any:
-        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-            raise _refuse(field, f"a sequence of {kind.base}", value)
-        # A list is kept, not copied, so that what is appended to it later is seen, as in rosidl.
-        items = value if isinstance(value, list) else list(value)
-        for item in items:
-            check_element(item)
-        if kind.array is not None and len(items) != kind.array:
-            raise _refuse(field, f"a sequence of {kind.array} elements", value)
-        if kind.bound and len(items) > kind.bound:
-            raise _refuse(field, f"a sequence of at most {kind.bound} elements", value)
-        return items
-
-    return check
-
-
-def _check(field: Field) -> Callable[[Any], Any]:
-    """Return the function that turns what is assigned to a field into what is stored."""
-    kind = field.type
-    numbers = kind.base in NUMPY_TYPES
-    if kind.array is not None:
-        return (_fixed_array_check if numbers else _list_check)(field.name, kind)
-    if kind.sequence:
-        return (_number_sequence_check if numbers else _list_check)(field.name, kind)
-    return _element_check(field.name, kind)
-
-
-_ZEROS: dict[str, Any] = {"bool": False, "byte": b"\0", "string": ""}
+_ZEROS: dict[str, Any] = {"bool": False, "byte": b"\0", "string": "", "wstring": ""}
 
 
 def _zero(base: str) -> Any:
     return _ZEROS.get(base, 0.0 if base.startswith("float") else 0)
 
 
+def _stated_default(field: Field) -> Any:
+    """Return a new object of the default that a definition states."""
+    kind = field.type
+    if kind.base in NUMPY_TYPES and kind.array is not None:
+        return np.array(field.default, dtype=NUMPY_TYPES[kind.base])
+    if kind.base in NUMPY_TYPES and kind.sequence:
+        return array.array(TYPECODES[kind.base], field.default)
+    return list(field.default) if isinstance(field.default, list) else field.default
+
+
 def _default_source(field: Field, scope: dict[str, Any]) -> str:
     """Return the expression of a field's default; objects it needs are put into `scope`."""
     kind = field.type
-    numbers = kind.base in NUMPY_TYPES
-    if not kind.is_primitive:
-        scope[f"class_{field.name}"] = message_class(kind.base)
-        make = f"class_{field.name}()"
-        if kind.array is not None:
-            return f"[{make} for _ in range({kind.array})]"
-        return "[]" if kind.sequence else make
-    if kind.array is not None:
-        default = field.default or [_zero(kind.base)] * kind.array
-        if not numbers:
-            return repr(default)
-        scope[f"default_{field.name}"] = np.array(default, dtype=NUMPY_TYPES[kind.base])
-        return f"default_{field.name}.copy()"
+    if field.default is not None:
+        if kind.array is None and not kind.sequence:
+            return repr(field.default)
+        scope[f"_default_{field.name}"] = partial(_stated_default, field)
+        return f"_default_{field.name}()"
     if kind.sequence:
-        default = field.default or []
-        return f"array({TYPECODES[kind.base]!r}, {default!r})" if numbers else repr(default)
-    return repr(_zero(kind.base) if field.default is None else field.default)
+        return f"_array({TYPECODES[kind.base]!r})" if kind.base in NUMPY_TYPES else "[]"
+    if not kind.is_primitive:
+        scope[f"_class_{field.name}"] = message_class(kind.base)
+        make = f"_class_{field.name}()"
+        return make if kind.array is None else f"[{make} for _ in range({kind.array})]"
+    if kind.array is None:
+        return repr(_zero(kind.base))
+    if kind.base in NUMPY_TYPES:
+        return f"_zeros({kind.array}, {NUMPY_TYPES[kind.base]!r})"
+    return f"[{_zero(kind.base)!r}] * {kind.array}"
 
 
-def _constructor(
-    name: str, fields: tuple[Field, ...], scope: dict[str, Any]
-) -> Callable[..., None]:
-    """Compile `__init__`: keyword arguments only, a fresh default for each one not given."""
-    arguments = ", ".join(f"{field.name}=None" for field in fields)
-    lines = [f"def __init__(self, *, {arguments}):"]
+def _compile_members(definition: Definition) -> dict[str, Any]:
+    """Compile `__init__` and one setter per field.
+
+    The constructor takes keyword arguments only, and makes a fresh default for each one not given.
+    Names of our own begin with an underscore: names of fields cannot.
+    """
+    fields = definition.members
+    scope: dict[str, Any] = {"_unset": object(), "_array": array.array, "_zeros": np.zeros}
+    arguments = "".join(f"{field.name}=_unset, " for field in fields)
+    lines = [
+        f"def __init__(_self, *, {arguments}check_fields=True, **_unknown):",
+        "    if _unknown and check_fields:",
+        "        _names = ', '.join(sorted(_unknown))",
+        "        raise AssertionError(f'Invalid arguments passed to constructor: {_names}')",
+        "    _self._check_fields = check_fields",
+    ]
     for field in fields:
+        name = field.name
+        checks = field_checks(field, message_class)
+        for stage, check in zip(("set", "init", "loose"), checks, strict=True):
+            scope[f"_{stage}_{name}"] = check
         lines += [
-            f"    if {field.name} is None:",
-            f"        self._{field.name} = {_default_source(field, scope)}",
+            f"    if {name} is _unset:",
+            f"        _self._{name} = {_default_source(field, scope)}",
+            "    elif check_fields:",
+            f"        _self._{name} = _init_{name}({name})",
             "    else:",
-            f"        self._{field.name} = check_{field.name}({field.name})",
+            f"        _self._{name} = _loose_{name}({name})",
         ]
-    exec(compile("\n".join(lines), f"<{name}>", "exec"), scope)
-    constructor: Callable[..., None] = scope["__init__"]
-    return constructor
+    for name in (field.name for field in fields):
+        lines += [
+            f"def _assign_{name}(self, value):",
+            f"    self._{name} = (",
+            f"        _set_{name}(value) if self._check_fields else _loose_{name}(value)",
+            "    )",
+        ]
+    exec(compile("\n".join(lines), f"<{definition.name}>", "exec"), scope)
+    members: dict[str, Any] = {
+        field.name: property(
+            operator.attrgetter(f"_{field.name}"),
+            scope[f"_assign_{field.name}"],
+            doc=f"Message field '{field.name}'.",
+        )
+        for field in fields
+    }
+    members["__init__"] = scope["__init__"]
+    return members
 
 
-def _property(field: Field, check: Callable[[Any], Any]) -> property:
-    slot = f"_{field.name}"
+def _metaclass(definition: Definition) -> type[MessageMeta]:
+    """Return the class of a message class: it has the constants and the stated defaults."""
+    _, _, short = definition.name.split("/")
+    namespace: dict[str, Any] = {
+        constant.name: _constant(constant.value) for constant in definition.constants
+    }
+    for field in definition.members:
+        if field.default is not None:
+            namespace[f"{field.name.upper()}__DEFAULT"] = _class_default(field)
+    return type(f"Metaclass_{short}", (MessageMeta,), namespace) if namespace else MessageMeta
 
-    def assign(self: Message, value: Any) -> None:
-        setattr(self, slot, check(value))
 
-    return property(operator.attrgetter(slot), assign, doc=f"Message field '{field.name}'.")
+def _constant(value: Any) -> property:
+    return property(lambda cls: value)
+
+
+def _class_default(field: Field) -> property:
+    return property(lambda cls: _stated_default(field), doc=f"Default of field '{field.name}'.")
+
+
+def private_module(name: str) -> str:
+    """Return the module in which rosidl defines the classes of `package/kind/Name`."""
+    package, kind, short = name.split("/")
+    snake = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", short))
+    return f"{package}.{kind}._{snake.lower()}"
 
 
 def _make_class(definition: Definition) -> type[Message]:
-    package, kind, name = definition.name.split("/")
-    checks = {field.name: _check(field) for field in definition.fields}
-    scope: dict[str, Any] = {f"check_{field}": check for field, check in checks.items()}
-    scope["array"] = array.array
+    owner = interfaces().owner(definition.name)
+    short = definition.name.rpartition("/")[2]
+    fields = definition.members
     namespace: dict[str, Any] = {
-        "__slots__": tuple(f"_{field.name}" for field in definition.fields),
-        "__module__": f"{package}.{kind}",
-        "__doc__": f"Message class '{name}'.",
-        "__init__": _constructor(definition.name, definition.fields, scope),
-        "definition": definition,
-        # `byte` constants are one-byte strings, like the fields they are for.
+        "__slots__": [*(f"_{field.name}" for field in fields), "_check_fields"],
+        "__module__": private_module(owner),
+        "__doc__": f"Message class '{short}'.",
+        "__definition__": definition,
+        "_fields_and_field_types": {field.name: str(field.type) for field in fields},
+        "SLOT_TYPES": _SlotTypes(),
+        **{constant.name: constant.value for constant in definition.constants},
         **{
-            constant.name: bytes([constant.value]) if constant.type == "byte" else constant.value
-            for constant in definition.constants
+            f"{field.name.upper()}__DEFAULT": _stated_default(field)
+            for field in fields
+            if field.default is not None
         },
-        **{field.name: _property(field, checks[field.name]) for field in definition.fields},
+        **_compile_members(definition),
     }
-    return type(name, (Message,), namespace)
+    make: Callable[..., Any] = _metaclass(definition)
+    made: type[Message] = make(short, (Message,), namespace)
+    return made
 
 
 _classes: dict[str, type[Message]] = {}
-_services: dict[str, type[Service]] = {}
 
 
 def message_class(name: str) -> type[Message]:
-    """Return the class of `package/msg/Name` (or of a service's `…_Request`, `…_Response`).
+    """Return the class of a message.
+
+    Args:
+        name: `package/msg/Name`, or the name of a message that a service or an action implies.
 
     Raises:
         InterfaceError: there is no such interface.
@@ -343,28 +252,3 @@ def message_class(name: str) -> type[Message]:
     if name not in _classes:
         _classes[name] = _make_class(interfaces().message(name))
     return _classes[name]
-
-
-def service_class(name: str) -> type[Service]:
-    """Return the class of `package/srv/Name`, which holds `Request` and `Response`.
-
-    Raises:
-        InterfaceError: there is no such interface.
-    """
-    if name not in _services:
-        if not interfaces().has(name):
-            raise InterfaceError(f"no interface is named {name!r}")
-        package, _, short = name.split("/")
-        request = message_class(f"{name}_Request")
-        response = message_class(f"{name}_Response")
-        _services[name] = type(
-            short,
-            (),
-            {
-                "__module__": f"{package}.srv",
-                "name": name,
-                "Request": request,
-                "Response": response,
-            },
-        )
-    return _services[name]
