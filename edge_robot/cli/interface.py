@@ -110,7 +110,7 @@ def _index() -> Index:
     installed = AmentIndex.of_environment()
     if installed.packages():
         return installed
-    from edge_robot.standalone.interfaces.definitions import interfaces
     from edge_robot.standalone.interfaces.source import InterfaceSource
+    from edge_robot.standalone.interfaces.store import interfaces
 
     return InterfaceSource(interfaces())

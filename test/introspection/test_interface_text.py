@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_robot.introspection.interface_text import AmentIndex, nested_type, show
-from edge_robot.standalone.interfaces.definitions import Interfaces, parse_message
+from edge_robot.standalone.interfaces.parser import parse_message
 from edge_robot.standalone.interfaces.source import InterfaceSource
+from edge_robot.standalone.interfaces.store import Interfaces
 
 INNER = "# Inside.\nfloat64 x 1.5  # metres\n\nuint8 MODE = 3\n"
 OUTER = """# Outside.

@@ -108,3 +108,27 @@ def test_a_wrong_interface_path_is_said(tmp_path: Path) -> None:
         assert done.returncode != 0
         assert "EDGE_ROBOT_INTERFACE_PATH" in done.stderr
         assert told in done.stderr
+
+
+def test_classes_are_found_where_rosidl_defines_them() -> None:
+    from sensor_msgs.msg import Image
+    from sensor_msgs.msg._image import Image as Private
+    from std_srvs.srv import SetBool
+    from std_srvs.srv._set_bool import SetBool_Response
+
+    assert Private is Image
+    assert SetBool_Response is SetBool.Response
+    with pytest.raises(ImportError):
+        from std_srvs.srv import SetBool_Nothing  # noqa: F401
+
+
+def test_actions_of_the_user_can_be_imported(tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "action"
+    folder.mkdir(parents=True)
+    (folder / "Dig.action").write_text("float64 depth 2.0\n---\n---\nwstring<=3 word\n")
+    code = (
+        "import edge_robot\nfrom mine.action import Dig, Dig_GetResult_Request\n"
+        "print(Dig.Goal().depth, Dig.Feedback.get_fields_and_field_types())"
+    )
+    done = run_python(code, EDGE_ROBOT_INTERFACE_PATH=str(tmp_path))
+    assert done.stdout == "2.0 {'word': 'wstring<3>'}\n", done.stderr

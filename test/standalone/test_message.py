@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import array
 import copy
+import pickle
+import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from action_msgs.msg import GoalStatusArray
+from action_msgs.srv import CancelGoal
 from diagnostic_msgs.msg import DiagnosticStatus
 from edge_robot.msg import TrackedObject
+from example_interfaces.action import Fibonacci, Fibonacci_SendGoal_Request
 from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion, Twist
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import ByteMultiArray, Empty, Header, String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, SetBool_Request
 from vision_msgs.msg import Detection2D, ObjectHypothesisWithPose
 
 
@@ -161,3 +167,104 @@ def test_a_sequence_of_wide_numbers_takes_an_ndarray_of_its_type() -> None:
     scan = LaserScan(ranges=np.array([1.0, 2.0], np.float32)[::-1])
     assert scan.ranges.tolist() == [2.0, 1.0]
     assert LaserScan(ranges=np.zeros(0, np.float32)).ranges.tolist() == []
+
+
+def test_constants_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        PointField.FLOAT32 = 8  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        PointField().FLOAT32 = 8
+
+
+def test_stated_defaults_are_on_the_class() -> None:
+    assert Quaternion.W__DEFAULT == 1.0
+    assert Quaternion().Z__DEFAULT == 0.0
+    assert not hasattr(Point, "X__DEFAULT")
+
+
+def test_slots_and_slot_types_are_those_of_rosidl() -> None:
+    from rosidl_parser.definition import (
+        Array,
+        BasicType,
+        NamespacedType,
+        UnboundedSequence,
+        UnboundedString,
+    )
+
+    assert Image.__slots__[:2] == ["_header", "_height"]
+    assert (
+        NamespacedType(["std_msgs", "msg"], "Header"),
+        BasicType("uint32"),
+        BasicType("uint32"),
+        UnboundedString(),
+        BasicType("uint8"),
+        BasicType("uint32"),
+        UnboundedSequence(BasicType("uint8")),
+    ) == Image.SLOT_TYPES
+    assert CameraInfo().SLOT_TYPES[5] == Array(BasicType("double"), 9)
+    assert DiagnosticStatus.SLOT_TYPES[0] == BasicType("octet")
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_messages_can_be_copied_and_pickled(duplicate: Callable[[object], object]) -> None:
+    messages = [
+        Detection2D(results=[ObjectHypothesisWithPose()]),
+        SetBool.Request(data=True),
+        Fibonacci.Impl.SendGoalService.Request(goal=Fibonacci.Goal(order=3)),
+        CameraInfo(),
+    ]
+    for message in messages:
+        assert duplicate(message) == message
+
+
+def test_checks_can_be_left_out() -> None:
+    point = Point(x=1, check_fields=False)
+    point.y = 2
+    assert (point.x, point.y) == (1, 2)
+    assert Image(data=[1], check_fields=False).data == array.array("B", [1])
+
+
+def test_messages_say_what_a_field_must_be() -> None:
+    refused = {
+        "x": (Point(), 1, "The 'x' field must be of type 'float'"),
+        "height": (Image(), -1, r"must be an unsigned integer in \[0, 4294967295\]"),
+        "header": (Image(), Point(), "must be a sub message of type 'Header'"),
+        "level": (DiagnosticStatus(), 1, "must be of type 'bytes' or 'ByteString' with length 1"),
+        "results": (Detection2D(), [1], "and each value of type 'ObjectHypothesisWithPose'"),
+        "k": (CameraInfo(), [1] * 9, "a set or sequence with length 9 and each value of type"),
+        "data": (Image(), array.array("i"), r"array\(\) must have the type code of 'B'"),
+    }
+    for field, (message, value, words) in refused.items():
+        with pytest.raises(AssertionError, match=words):
+            setattr(message, field, value)
+
+
+def test_services_and_actions_hold_their_messages() -> None:
+    assert SetBool.Event.get_fields_and_field_types() == {
+        "info": "service_msgs/ServiceEventInfo",
+        "request": "sequence<std_srvs/SetBool_Request, 1>",
+        "response": "sequence<std_srvs/SetBool_Response, 1>",
+    }
+    assert SetBool.Request is SetBool_Request
+    assert Fibonacci.Impl.SendGoalService.Request is Fibonacci_SendGoal_Request
+    assert Fibonacci.Impl.FeedbackMessage().feedback == Fibonacci.Feedback()
+    assert Fibonacci.Goal.__module__ == "example_interfaces.action._fibonacci"
+    assert Fibonacci.Impl.CancelGoalService is CancelGoal
+    assert Fibonacci.Impl.GoalStatusMessage is GoalStatusArray
+    for kind in (SetBool, Fibonacci):
+        with pytest.raises(NotImplementedError):
+            kind()
+
+
+def test_image_and_cloud_data_are_copied_once_at_most() -> None:
+    pixels = np.zeros((1080, 1920, 3), np.uint8)
+    tracemalloc.start()
+    image = Image()
+    image.data = pixels.reshape(-1)
+    cloud = PointCloud2(data=pixels.reshape(-1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(image.data) == len(cloud.data) == pixels.size
+    assert peak < 2 * pixels.size * 1.1

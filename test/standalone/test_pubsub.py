@@ -141,7 +141,7 @@ def test_malformed_messages_are_dropped_counted_and_reported(
     received: list[String] = []
     subscription = node.create_subscription(String, "s", received.append, 10)
     publisher = node.create_publisher(String, "s", 10)
-    for data in (b"\0\1\0\0\xff\xff\xff\xff", b"\0\1\0\0", b"\0\1\0\0\2\0\0\0\xff\0"):
+    for data in (b"\0\1\0\0\xff\xff\xff\xff", b"\0\1\0\0", b"\0\1\0\0\2\0\0\0ab"):
         publisher.publish(data)
     publisher.publish(String(data="good"))
     spin_until(node, lambda: received)

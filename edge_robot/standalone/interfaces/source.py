@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from edge_robot.standalone.interfaces.definitions import (
-    PADDING_FIELD,
     Definition,
     FieldType,
     InterfaceError,
-    Interfaces,
 )
+from edge_robot.standalone.interfaces.store import Interfaces
 
 _HALVES = {
     "msg": ("",),
@@ -55,13 +54,17 @@ class InterfaceSource:
 def _message_text(definition: Definition) -> str:
     package = definition.name.split("/")[0]
     lines = [
-        f"{constant.type} {constant.name}={constant.value}" for constant in definition.constants
+        f"{constant.type} {constant.name}={_constant(constant.value)}"
+        for constant in definition.constants
     ]
-    for field in definition.fields:
-        if field.name != PADDING_FIELD:
-            default = "" if field.default is None else f" {_literal(field.default)}"
-            lines.append(f"{_type_text(field.type, package)} {field.name}{default}")
+    for field in definition.members:
+        default = "" if field.default is None else f" {_literal(field.default)}"
+        lines.append(f"{_type_text(field.type, package)} {field.name}{default}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _constant(value: object) -> object:
+    return value[0] if isinstance(value, bytes) else value
 
 
 def _literal(value: object) -> str:
