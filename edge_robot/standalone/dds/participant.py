@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as ct
 import os
 import threading
-from xml.sax.saxutils import quoteattr
+from html import escape  # quotes too; xml.sax would import an HTTP client
 
 from edge_robot.errors import UserError
 from edge_robot.standalone.dds.library import DdsError, check, extension, lib
@@ -67,7 +67,7 @@ def domain_configuration() -> str:
             # An announcement lost in the rush of a start is made good soon.
             discovery += "<SPDPInterval>2s</SPDPInterval>"
         if peers:
-            addresses = "".join(f"<Peer address={quoteattr(peer.strip())}/>" for peer in peers)
+            addresses = "".join(f'<Peer address="{escape(peer.strip())}"/>' for peer in peers)
             discovery += f"<Peers>{addresses}</Peers>"
     own = (
         f"<CycloneDDS><Domain><General>{general}</General>"
