@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.errors import UserError
 from edge_robot.introspection.field_types import interface_class
 from edge_robot.introspection.qos import PRESETS, Contract
 
@@ -56,8 +57,14 @@ def direct_node(
         raise SystemExit(int(signal.SIGINT)) from None
     except ExternalShutdownException:
         raise SystemExit(int(signal.SIGTERM)) from None
-    except (RuntimeError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    except UserError:
+        raise
+    except Exception as error:
+        if not rclpy.ok():  # a call that a signal broke into
+            raise SystemExit(int(signal.SIGINT)) from None
+        if isinstance(error, (RuntimeError, ValueError)):
+            raise SystemExit(str(error)) from error
+        raise
     finally:
         rclpy.try_shutdown()
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "node",
     "service",
     "interface",
+    "bag",
 )
 """Modules of this package; each adds its command to the app it is given, importing late."""
 

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-Reliability = Literal["system_default", "reliable", "best_effort", "unknown"]
-Durability = Literal["system_default", "transient_local", "volatile", "unknown"]
-History = Literal["system_default", "keep_last", "keep_all", "unknown"]
-Liveliness = Literal["system_default", "automatic", "manual_by_topic", "unknown"]
+from typing import Any
 
 FOREVER = 2**63 - 1
 """Duration that stands for no limit, ns."""
 
 _UNLIMITED = (0, FOREVER)
-_NUMBERS: dict[str, tuple[str, ...]] = {
-    "history": ("system_default", "keep_last", "keep_all", "unknown"),
-    "reliability": ("system_default", "reliable", "best_effort", "unknown"),
-    "durability": ("system_default", "transient_local", "volatile", "unknown"),
-    "liveliness": ("system_default", "automatic", "", "manual_by_topic", "unknown"),
-}
-"""What the numbers stand for that bags had in the place of names before Jazzy."""
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,7 @@ class RecordingWriter:
     def __init__(self, path: Path, compression: str = "zstd", queue_bytes: int = 64 << 20) -> None:
         if compression not in COMPRESSIONS:
             raise UserError(
-                f"recorder: compression '{compression}' is unknown; use one of "
-                f"{', '.join(COMPRESSIONS)}"
+                f"compression '{compression}' is unknown; use one of {', '.join(COMPRESSIONS)}"
             )
         self.path = path
         self.dropped: Counter[str] = Counter()
@@ -120,27 +119,33 @@ class RecordingWriter:
             self._writer.start(profile="ros2", library="edge_robot")
         except OSError as error:
             raise UserError(
-                f"recorder: cannot write {path}: {error.strerror}; free space or choose another "
-                "place with the parameter 'output'"
+                f"cannot write {path}: {error.strerror}; free space or choose another place"
             ) from error
         self._writer_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="recording-writer", daemon=True)
         self._thread.start()
 
-    def add_channel(self, topic: str, type_name: str, definition: str) -> int:
+    def add_channel(
+        self,
+        topic: str,
+        type_name: str,
+        definition: str,
+        metadata: dict[str, str] | None = None,
+    ) -> int:
         """Register a topic.
 
         Args:
             topic: Topic name.
             type_name: ROS 2 type, `package/msg/Name`.
             definition: Message definition with everything it depends on (encoding ros2msg).
+            metadata: What else is to be known of the topic.
 
         Returns:
             The channel to write its samples to.
         """
         with self._writer_lock:
             schema = self._writer.register_schema(type_name, "ros2msg", definition.encode())
-            channel = self._writer.register_channel(topic, "cdr", schema)
+            channel = self._writer.register_channel(topic, "cdr", schema, metadata or {})
         self._topics[channel] = topic
         return channel
 
@@ -187,8 +192,8 @@ class RecordingWriter:
         """
         if isinstance(self._failure, OSError):
             raise UserError(
-                f"recorder: cannot write {self.path}: {self._failure.strerror}; what was recorded "
-                "until then is kept; free space or choose another place with the parameter 'output'"
+                f"cannot write {self.path}: {self._failure.strerror}; what was recorded until then "
+                "is kept; free space or choose another place"
             ) from self._failure
         if self._failure is not None:
             raise self._failure

@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from edge_robot.errors import UserError
 from edge_robot.perception.images import decode_image
 from edge_robot.perception.lidar_points import read_points
+from edge_robot.recording.bag_reader import unreadable
 from edge_robot.recording.reader import nanoseconds
 from edge_robot.replay.source import FIXED_FRAME, Camera, Frame, Transform
 
@@ -160,7 +161,7 @@ class BagSource:
                         before = found[item.topic].count if item.topic in found else 0
                         found[item.topic] = _Topic(item.msgtype, before + item.msgcount)
         except Exception as error:  # whatever the reader makes of a broken file
-            raise self._unreadable(error) from error
+            raise unreadable(self._path, error) from error
         return found
 
     def _messages(self, *names: str) -> Iterator[tuple[str, Any]]:
@@ -171,17 +172,10 @@ class BagSource:
                 for connection, _, data in reader.messages(chosen) if chosen else ():
                     yield connection.topic, reader.deserialize(data, connection.msgtype)
         except Exception as error:  # whatever the reader makes of a broken file
-            raise self._unreadable(error) from error
+            raise unreadable(self._path, error) from error
 
     def _open(self) -> AnyReader:
         return AnyReader([self._path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
-
-    def _unreadable(self, error: Exception) -> UserError:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return UserError(
-            f"bag {self._path} cannot be read: {reason.rstrip('.')}; is the copy whole? "
-            "`ros2 bag reindex` or `mcap recover` may mend it"
-        )
 
     def _choose(self, types: tuple[str, ...], wanted: str, option: str) -> str:
         found = sorted(name for name, topic in self._topics.items() if topic.type in types)
