@@ -30,7 +30,7 @@ def test_a_matched_reader_is_described(node: Node) -> None:
     assert found.guid[:12] == found.participant[:12]
     assert (found.topic_name, found.type_name) == ("rt/news", "std_msgs::msg::dds_::String_")
     assert found.user_data["typehash"].startswith("RIHS01_")
-    assert found.qos == DdsQos(depth=0, reliable=True, lease=INFINITE)
+    assert found.qos == DdsQos(depth=3, reliable=True, lease=INFINITE)
 
 
 def test_no_such_reader(node: Node) -> None:

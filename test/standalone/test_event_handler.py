@@ -6,13 +6,20 @@ from typing import Any
 import pytest
 from rclpy.duration import Duration
 from rclpy.event_handler import (
+    IncompatibleTypeInfo,
     PublisherEventCallbacks,
-    QoSPolicyKind,
+    QoSPublisherMatchedInfo,
+    QoSSubscriptionMatchedInfo,
     SubscriptionEventCallbacks,
 )
 from rclpy.node import Node
-from rclpy.qos import LivelinessPolicy, QoSProfile, ReliabilityPolicy
-from std_msgs.msg import String
+from rclpy.qos import (
+    LivelinessPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+from std_msgs.msg import Bool, String
 
 SpinUntil = Callable[[Node, Callable[[], Any]], None]
 
@@ -105,5 +112,84 @@ def test_contracts_that_do_not_match_are_reported(
         1,
         event_callbacks=SubscriptionEventCallbacks(incompatible_qos=seen.append),
     )
-    spin_until(node, lambda: seen and "RELIABILITY" in capsys.readouterr().err)
+    warning = (
+        "New subscription discovered on topic 's', requesting incompatible QoS. "
+        "No messages will be sent to it. Last incompatible policy: RELIABILITY"
+    )
+    spin_until(node, lambda: seen and warning in capsys.readouterr().err)
     assert seen[0].last_policy_kind is QoSPolicyKind.RELIABILITY
+
+
+def test_matches_are_told_to_both_sides(node: Node, spin_until: SpinUntil) -> None:
+    found_by_subscription: list[Any] = []
+    found_by_publisher: list[Any] = []
+    publisher = node.create_publisher(
+        String,
+        "s",
+        1,
+        event_callbacks=PublisherEventCallbacks(matched=found_by_publisher.append),
+    )
+    node.create_subscription(
+        String,
+        "s",
+        lambda _: None,
+        1,
+        event_callbacks=SubscriptionEventCallbacks(matched=found_by_subscription.append),
+    )
+    spin_until(node, lambda: found_by_publisher and found_by_subscription)
+    assert found_by_publisher == [QoSPublisherMatchedInfo(1, 1, 1, 1)]
+    assert found_by_subscription == [QoSSubscriptionMatchedInfo(1, 1, 1, 1)]
+    node.destroy_publisher(publisher)
+    spin_until(node, lambda: len(found_by_subscription) > 1)
+    assert found_by_subscription[1] == QoSSubscriptionMatchedInfo(1, 0, 0, -1)
+
+
+def test_lost_messages_can_be_watched_for(node: Node, spin_until: SpinUntil) -> None:
+    # Cyclone DDS tells of few losses, so none can be provoked here.
+    lost: list[Any] = []
+    received: list[Any] = []
+    callbacks = SubscriptionEventCallbacks(message_lost=lost.append)
+    node.create_subscription(String, "s", received.append, 1, event_callbacks=callbacks)
+    node.create_publisher(String, "s", 1).publish(String())
+    spin_until(node, lambda: received)
+    assert not lost
+
+
+def test_another_type_on_the_topic_is_reported_if_someone_wants_to_know(
+    node: Node, spin_until: SpinUntil
+) -> None:
+    seen_by_subscription: list[Any] = []
+    seen_by_publisher: list[Any] = []
+    node.create_subscription(
+        String,
+        "s",
+        lambda _: None,
+        1,
+        event_callbacks=SubscriptionEventCallbacks(incompatible_type=seen_by_subscription.append),
+    )
+    node.create_publisher(
+        Bool,
+        "s",
+        1,
+        event_callbacks=PublisherEventCallbacks(incompatible_type=seen_by_publisher.append),
+    )
+    spin_until(node, lambda: seen_by_subscription and seen_by_publisher)
+    assert seen_by_subscription == [IncompatibleTypeInfo(1, 1)]
+    assert seen_by_publisher == [IncompatibleTypeInfo(1, 1)]
+
+
+def test_callbacks_of_events_may_be_coroutines(node: Node, spin_until: SpinUntil) -> None:
+    seen: list[Any] = []
+
+    async def matched(info: Any) -> None:
+        seen.append(info)
+
+    node.create_publisher(String, "s", 1, event_callbacks=PublisherEventCallbacks(matched=matched))
+    node.create_subscription(String, "s", lambda _: None, 1)
+    spin_until(node, lambda: seen)
+
+
+def test_the_old_name_of_the_module_still_works() -> None:
+    with pytest.warns(UserWarning, match="deprecated"):
+        from rclpy.qos_event import SubscriptionEventCallbacks as OldName
+    assert OldName is SubscriptionEventCallbacks

@@ -3,9 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from rclpy.duration import Duration
+from rclpy.exceptions import NodeNameNonExistentError
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from rclpy.type_hash import TypeHash
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -43,7 +47,7 @@ def test_nodes_and_endpoints_elsewhere_are_known(
     (info,) = node.get_publishers_info_by_topic("/far/words")
     assert (info.node_name, info.node_namespace) == ("talker", "/far")
     assert info.topic_type == "std_msgs/msg/String"
-    assert info.topic_type_hash == type_hash("std_msgs/msg/String")
+    assert str(info.topic_type_hash) == type_hash("std_msgs/msg/String")
     assert len(info.endpoint_gid) == 16
     assert info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL
     assert info.qos_profile.reliability is ReliabilityPolicy.RELIABLE
@@ -70,6 +74,7 @@ def test_own_endpoints_are_counted(node: Node) -> None:
     )
     node.create_client(Trigger, "go")
     assert (node.count_publishers("s"), node.count_subscribers("s")) == (1, 1)
+    assert (node.count_clients("go"), node.count_services("go")) == (1, 0)
     (info,) = node.get_subscriptions_info_by_topic("s")
     assert info.node_name == "tested"
     assert info.qos_profile.reliability is ReliabilityPolicy.BEST_EFFORT
@@ -90,3 +95,93 @@ def test_many_nodes_in_many_processes_find_each_other(
         start_peer(code, str(number))
     expected = {"tested"} | {f"n{number}_{i}" for number in range(3) for i in range(10)}
     spin_until(node, lambda: set(node.get_node_names()) == expected)
+
+
+def test_a_node_tells_what_it_is_made_of(node: Node) -> None:
+    node.create_publisher(String, "out", 1)
+    node.create_subscription(String, "in", lambda _: None, 1)
+    node.create_service(Trigger, "offered", lambda _, response: response)
+    node.create_client(Trigger, "used")
+    string, trigger = ["std_msgs/msg/String"], ["std_srvs/srv/Trigger"]
+    name = ("tested", "/")
+    assert ("/out", string) in node.get_publisher_names_and_types_by_node(*name)
+    assert ("/in", string) in node.get_subscriber_names_and_types_by_node(*name)
+    offered = node.get_service_names_and_types_by_node(*name)
+    used = node.get_client_names_and_types_by_node(*name)
+    assert ("/offered", trigger) in offered
+    assert ("/used", trigger) not in offered
+    assert used == [("/used", trigger)]
+    services = node.get_service_names_and_types()
+    assert ("/offered", trigger) in services
+    assert ("/used", trigger) in services
+    with pytest.raises(NodeNameNonExistentError):
+        node.get_publisher_names_and_types_by_node("nobody", "/")
+
+
+def test_malformed_names_are_refused(node: Node) -> None:
+    for ask in (
+        node.count_publishers,
+        node.count_subscribers,
+        node.count_clients,
+        node.count_services,
+        node.get_publishers_info_by_topic,
+        node.get_subscriptions_info_by_topic,
+    ):
+        with pytest.raises(ValueError, match="is invalid"):
+            ask("42")
+        with pytest.raises(TypeError):
+            ask(1)  # type: ignore[arg-type]
+
+
+def test_enclaves_are_told(node: Node) -> None:
+    assert ("tested", "/", "/") in node.get_node_names_and_namespaces_with_enclaves()
+
+
+def test_nodes_can_be_waited_for(node: Node) -> None:
+    assert node.wait_for_node("tested", 1.0)
+    assert not node.wait_for_node("/nobody", 0.0)
+
+
+def test_an_endpoint_is_printed_as_rclpy_prints_it(node: Node) -> None:
+    node.create_publisher(String, "s", 7)
+    (info,) = node.get_publishers_info_by_topic("s")
+    gid = ".".join(f"{byte:02x}" for byte in info.endpoint_gid)
+    assert str(info) == "\n".join(
+        [
+            "Node name: tested",
+            "Node namespace: /",
+            "Topic type: std_msgs/msg/String",
+            f"Topic type hash: {type_hash('std_msgs/msg/String')}",
+            "Endpoint type: PUBLISHER",
+            f"GID: {gid}",
+            "QoS profile:",
+            "  Reliability: RELIABLE",
+            "  History (Depth): KEEP_LAST (7)",
+            "  Durability: VOLATILE",
+            "  Lifespan: Infinite",
+            "  Deadline: Infinite",
+            "  Liveliness: AUTOMATIC",
+            "  Liveliness lease duration: Infinite",
+        ]
+    )
+    assert info == TopicEndpointInfo(
+        node_name="tested",
+        node_namespace="/",
+        topic_type="std_msgs/msg/String",
+        topic_type_hash=TypeHash.parse(type_hash("std_msgs/msg/String")),
+        endpoint_type=1,
+        endpoint_gid=info.endpoint_gid,
+        qos_profile=info.qos_profile,
+    )
+    with pytest.raises(AssertionError):
+        info.node_name = 1  # type: ignore[assignment]
+    assert str(TypeHash.parse("RIHS01_short")) == "INVALID"
+
+
+def test_only_classes_of_interfaces_are_taken(node: Node) -> None:
+    with pytest.raises(RuntimeError, match="message type"):
+        node.create_publisher(Trigger, "s", 1)
+    with pytest.raises(RuntimeError, match="service type"):
+        node.create_client(String, "go")
+    with pytest.raises(AttributeError, match="ROS 1"):
+        node.create_subscription(str, "s", print, 1)

@@ -68,9 +68,9 @@ class Writer:
 
     def close(self) -> None:
         """End the writer."""
-        if self.handle:
-            lib.delete(self.handle)
-            self.handle = 0
+        handle, self.handle = self.handle, 0
+        if handle:
+            lib.delete(handle)
 
 
 class Reader:
@@ -105,9 +105,11 @@ class Reader:
 
         Samples without data (a writer has gone) are dropped.
         """
-        while self.handle:
-            samples = extension.ddspy_take(self.handle, ANY_STATE, 1)
+        while handle := self.handle:
+            samples = extension.ddspy_take(handle, ANY_STATE, 1)
             if isinstance(samples, int):
+                if not self.handle:
+                    return None  # closed by another thread
                 check(samples, f"taking from {self._topic}")
             if not samples:
                 return None
@@ -122,9 +124,9 @@ class Reader:
 
     def close(self) -> None:
         """End the reader."""
-        if self.handle:
-            lib.delete(self.handle)
-            self.handle = 0
+        handle, self.handle = self.handle, 0
+        if handle:
+            lib.delete(handle)
             self.condition = 0
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from edge_robot.standalone.dds.discovery import Discovery, Endpoint
+from edge_robot.standalone.dds.drops import Drops
 from edge_robot.standalone.dds.endpoints import Reader, Writer
 from edge_robot.standalone.dds.naming import type_name
 from edge_robot.standalone.dds.participant import Participant
@@ -24,10 +25,11 @@ _HISTORY = 1000
 
 @dataclass
 class NodeEntities:
-    """A node and the GUIDs of its endpoints."""
+    """A node, its participant's GUID and the GUIDs of its endpoints."""
 
     namespace: str
     name: str
+    participant: bytes = b""
     readers: list[bytes] = field(default_factory=list)
     writers: list[bytes] = field(default_factory=list)
 
@@ -36,9 +38,13 @@ class Graph:
     """Tells other participants of this one's nodes, and knows theirs.
 
     Others' announcements are only looked at when someone asks.
+
+    Args:
+        participant: Whose nodes to tell of.
+        warn: Writes a warning: of announcements that cannot be understood.
     """
 
-    def __init__(self, participant: Participant) -> None:
+    def __init__(self, participant: Participant, warn: Callable[[str], object]) -> None:
         message_type = message_class(_TYPE)
         self._codec = codec(message_type)
         self._message_type = message_type
@@ -49,6 +55,7 @@ class Graph:
         self._others: dict[bytes, list[NodeEntities]] = {}
         self._lock = threading.RLock()
         self._discovery: Discovery | None = None
+        self.drops = Drops(TOPIC, "announcement", warn)
         dds_type = type_name(_TYPE)
         latched = DdsQos(depth=1, transient_local=True)
         self._writer = Writer(participant, TOPIC, dds_type, latched)
@@ -63,7 +70,7 @@ class Graph:
 
     def add_node(self, namespace: str, name: str) -> NodeEntities:
         """Announce a node; change what is returned, then call `announce`."""
-        entities = NodeEntities(namespace, name)
+        entities = NodeEntities(namespace, name, self._participant.guid)
         with self._lock:
             self._own.append(entities)
         self.announce()
@@ -104,9 +111,16 @@ class Graph:
         with self._lock:
             self._listen()
             # A participant that was killed cannot take its nodes back.
-            alive = {guid[:12] for guid in self._participants()}
-            self._others = {guid: on for guid, on in self._others.items() if guid[:12] in alive}
+            alive = self._discovered().participants()
+            self._others = {guid: on for guid, on in self._others.items() if guid in alive}
             return [*self._own, *(node for nodes in self._others.values() for node in nodes)]
+
+    def enclaves(self) -> dict[bytes, str]:
+        """Return participants' GUIDs with their security enclaves."""
+        return {
+            guid: user_data.get("enclave", "")
+            for guid, user_data in self._discovered().participants().items()
+        }
 
     def writers(self) -> list[Endpoint]:
         """Return all writers."""
@@ -122,19 +136,19 @@ class Graph:
                 self._discovery = Discovery(self._participant)
             return self._discovery
 
-    def _participants(self) -> Iterable[bytes]:
-        return (writer.participant for writer in self.writers())
-
     def _listen(self) -> None:
         while (sample := self._reader.take()) is not None:
             try:
                 info = self._codec.read(sample[0])
-            except CdrError:
-                continue  # not ours to mend: the announcement of another implementation
-            self._others[bytes(info.gid.data[:16])] = [
+            except CdrError as error:
+                self.drops.add(error)
+                continue
+            participant = bytes(info.gid.data[:16])
+            self._others[participant] = [
                 NodeEntities(
                     entities.node_namespace,
                     entities.node_name,
+                    participant,
                     [bytes(gid.data[:16]) for gid in entities.reader_gid_seq],
                     [bytes(gid.data[:16]) for gid in entities.writer_gid_seq],
                 )

@@ -72,6 +72,7 @@ OFFERED_DEADLINE_MISSED = 1 << 1
 REQUESTED_DEADLINE_MISSED = 1 << 2
 OFFERED_INCOMPATIBLE_QOS = 1 << 3
 REQUESTED_INCOMPATIBLE_QOS = 1 << 4
+SAMPLE_LOST = 1 << 5
 LIVELINESS_LOST = 1 << 9
 LIVELINESS_CHANGED = 1 << 10
 PUBLICATION_MATCHED = 1 << 11
@@ -142,6 +143,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dds_get_liveliness_lost_status": (ct.c_int32, [_entity, ct.c_void_p]),
     "dds_get_requested_incompatible_qos_status": (ct.c_int32, [_entity, ct.c_void_p]),
     "dds_get_offered_incompatible_qos_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_sample_lost_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_publication_matched_status": (ct.c_int32, [_entity, ct.c_void_p]),
+    "dds_get_subscription_matched_status": (ct.c_int32, [_entity, ct.c_void_p]),
     "dds_strretcode": (ct.c_char_p, [ct.c_int32]),
     "dds_get_matched_subscription_data": (ct.c_void_p, [_entity, ct.c_uint64]),
     "dds_get_matched_publication_data": (ct.c_void_p, [_entity, ct.c_uint64]),
@@ -167,6 +171,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "dds_qset_ignorelocal": (None, [_qos, ct.c_int]),
     "dds_qset_data_representation": (None, [_qos, ct.c_uint32, ct.POINTER(ct.c_int16)]),
     "dds_qget_userdata": (ct.c_bool, [_qos, ct.POINTER(ct.c_void_p), ct.POINTER(ct.c_size_t)]),
+    "dds_qget_history": (ct.c_bool, [_qos, ct.POINTER(ct.c_int), ct.POINTER(ct.c_int32)]),
     "dds_qget_reliability": (ct.c_bool, [_qos, ct.POINTER(ct.c_int), ct.POINTER(_duration)]),
     "dds_qget_durability": (ct.c_bool, [_qos, ct.POINTER(ct.c_int)]),
     "dds_qget_deadline": (ct.c_bool, [_qos, ct.POINTER(_duration)]),

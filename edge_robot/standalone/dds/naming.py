@@ -29,12 +29,19 @@ def ros_topic_name(name: str) -> str | None:
     return name[2:] if name.startswith("rt/") else None
 
 
+def ros_request_name(name: str) -> str | None:
+    """Return the ROS service of a DDS topic that carries requests, or None."""
+    return name[2:-7] if name.startswith("rq/") and name.endswith("Request") else None
+
+
+def ros_reply_name(name: str) -> str | None:
+    """Return the ROS service of a DDS topic that carries replies, or None."""
+    return name[2:-5] if name.startswith("rr/") and name.endswith("Reply") else None
+
+
 def ros_service_name(name: str) -> str | None:
     """Return the ROS service of a DDS topic of requests or replies, or None."""
-    for prefix, suffix in (("rq/", "Request"), ("rr/", "Reply")):
-        if name.startswith(prefix) and name.endswith(suffix):
-            return name[2 : -len(suffix)]
-    return None
+    return ros_request_name(name) or ros_reply_name(name)
 
 
 def ros_type_name(name: str) -> str:
@@ -42,3 +49,9 @@ def ros_type_name(name: str) -> str:
     if "::dds_::" not in name or not name.endswith("_"):
         return name
     return name[:-1].replace("dds_::", "").replace("::", "/")
+
+
+def ros_service_type_name(name: str) -> str:
+    """Return `package/srv/Name` for the DDS type of a service's requests or replies."""
+    kind = ros_type_name(name)
+    return kind.removesuffix("_Request").removesuffix("_Response")

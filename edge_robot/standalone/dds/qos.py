@@ -88,19 +88,23 @@ def endpoint_qos(qos: DdsQos, user_data: bytes, *, writer: bool) -> Iterator[int
 
 
 def read_endpoint_qos(handle: int) -> tuple[DdsQos, bytes]:
-    """Return what a discovered endpoint's `dds_qos_t *` says, without history, and USER_DATA."""
-    kind, number, size = ct.c_int(), ct.c_int64(), ct.c_size_t()
-    text = ct.c_void_p()
+    """Return what a discovered endpoint's `dds_qos_t *` says, and USER_DATA.
+
+    An endpoint that does not tell its history has DDS's default, keep-last 1.
+    """
+    kind, number, depth = ct.c_int(), ct.c_int64(), ct.c_int32()
 
     def duration(get: Callable[..., bool]) -> int:
         return number.value if get(handle, ct.byref(number)) else INFINITE
 
+    kept = lib.qget_history(handle, ct.byref(kind), ct.byref(depth))
+    keep_all = kept and kind.value == _KEEP_ALL
     deadline, lifespan = duration(lib.qget_deadline), duration(lib.qget_lifespan)
     reliable = lib.qget_reliability(handle, ct.byref(kind), None) and kind.value == _RELIABLE
     durable = lib.qget_durability(handle, ct.byref(kind)) and kind.value != _VOLATILE
     told = lib.qget_liveliness(handle, ct.byref(kind), ct.byref(number))
     qos = DdsQos(
-        depth=0,
+        depth=0 if keep_all else max(depth.value, 1),
         reliable=reliable,
         transient_local=durable,
         deadline=deadline,
@@ -108,9 +112,15 @@ def read_endpoint_qos(handle: int) -> tuple[DdsQos, bytes]:
         lease=number.value if told else INFINITE,
         manual_liveliness=told and kind.value == _MANUAL_BY_TOPIC,
     )
+    return qos, read_user_data(handle)
+
+
+def read_user_data(handle: int) -> bytes:
+    """Return the USER_DATA of a `dds_qos_t *`."""
+    text, size = ct.c_void_p(), ct.c_size_t()
     if not lib.qget_userdata(handle, ct.byref(text), ct.byref(size)) or not text:
-        return qos, b""
+        return b""
     try:
-        return qos, ct.string_at(text, size.value)
+        return ct.string_at(text, size.value)
     finally:
         lib.free(text)

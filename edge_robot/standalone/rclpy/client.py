@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.standalone.dds.drops import Drops
 from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.dds.services import ClientEndpoints
 from edge_robot.standalone.interfaces.codec import CdrError, codec
@@ -21,7 +22,20 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """Sends requests to a service. Made by `Node.create_client`."""
+    """Sends requests to a service. Made by `Node.create_client`.
+
+    What cannot be understood is dropped, counted (`drops.count`) and reported once a second.
+
+    Args:
+        context: Life it belongs to.
+        participant: DDS parent.
+        srv_type: Service class.
+        srv_name: Name of the service as the program says it.
+        service_name: Fully qualified name, after renamings.
+        callback_group: Decides when callbacks may run.
+        qos_profile: Contract of both directions.
+        logger: Writes warnings.
+    """
 
     def __init__(
         self,
@@ -29,6 +43,7 @@ class Client:
         participant: Participant,
         srv_type: Any,
         srv_name: str,
+        service_name: str,
         callback_group: CallbackGroup,
         qos_profile: QoSProfile,
         logger: Logger,
@@ -36,21 +51,17 @@ class Client:
         self.context = context
         self.srv_type = srv_type
         self.srv_name = srv_name
+        self.service_name = service_name
         self.callback_group = callback_group
         self.qos_profile = qos_profile
-        self._logger = logger
+        self.drops = Drops(service_name, "response", logger.warn)
         self._write = codec(srv_type.Request).write
         self._read = codec(srv_type.Response).read
         self._pending: dict[int, Future] = {}
         self._executor: Executor | None = None
         self.endpoints = ClientEndpoints(
-            participant, srv_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
+            participant, service_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
         )
-
-    @property
-    def service_name(self) -> str:
-        """Fully qualified name of the service."""
-        return self.srv_name
 
     def service_is_ready(self) -> bool:
         """Return whether a service with this name and type is there."""
@@ -86,17 +97,26 @@ class Client:
     def call(self, request: Any, timeout_sec: float | None = None) -> Any:
         """Send a request and wait for the response, while another thread spins the node.
 
+        Returns:
+            The response; None if it did not come within `timeout_sec` (s; None for no limit).
+
         Raises:
             TypeError: the request is not of the service's request type.
-            TimeoutError: the response did not come in time.
         """
         done = threading.Event()
         future = self.call_async(request)
         future.add_done_callback(lambda _: done.set())
         if not done.wait(timeout_sec):
-            future.cancel()
-            raise TimeoutError(f"no response from {self.srv_name} within {timeout_sec} s")
+            self.remove_pending_request(future)
         return future.result()
+
+    def get_pending_request(self, sequence_number: int) -> Future:
+        """Return the future of the response to a request.
+
+        Raises:
+            KeyError: no response to this request is waited for.
+        """
+        return self._pending[sequence_number]
 
     def remove_pending_request(self, future: Future) -> None:
         """Wait for a response no more."""
@@ -118,16 +138,19 @@ class Client:
         """Take the oldest waiting response of ours; return the work of completing its future."""
         while (message := self.endpoints.take()) is not None:
             header, data = message
-            if data is None or header.client != self.endpoints.identity:
-                continue  # someone else's; all clients of a service hear all its replies
-            future = self._pending.pop(header.number, None)
-            if future is None:
+            if data is None:
+                self.drops.add("shorter than a response's header")
                 continue
+            if header.client != self.endpoints.identity or header.number not in self._pending:
+                continue  # someone else's, all clients of a service hear all its replies; or late
             try:
                 response = self._read(data)
             except CdrError as error:
-                self._logger.warning(f"{self.srv_name}: dropped a malformed response: {error}")
+                self.drops.add(error)
                 continue
+            future = self._pending.pop(header.number, None)
+            if future is None:
+                continue  # given up in the meantime, by another thread
             return lambda: future.set_result(response)
         return None
 

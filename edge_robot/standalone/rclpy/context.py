@@ -13,7 +13,7 @@ from edge_robot.standalone.dds.graph import Graph
 from edge_robot.standalone.dds.participant import Participant, domain_id
 from edge_robot.standalone.rclpy.arguments import RosArguments, parse_arguments
 from edge_robot.standalone.rclpy.exceptions import NotInitializedException
-from edge_robot.standalone.rclpy.logging import apply_log_levels
+from edge_robot.standalone.rclpy.logging import apply_log_levels, get_logger
 
 _contexts: weakref.WeakSet[Context] = weakref.WeakSet()
 
@@ -90,7 +90,7 @@ class Context:
         """The nodes of the domain, as far as they are known."""
         with self._lock:
             if self._graph is None:
-                self._graph = Graph(self.participant)
+                self._graph = Graph(self.participant, get_logger("rclpy").warn)
             return self._graph
 
     def on_shutdown(self, callback: Callable[[], object]) -> None:

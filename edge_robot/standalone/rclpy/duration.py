@@ -78,5 +78,8 @@ class Duration:
     def __repr__(self) -> str:
         return f"Duration(nanoseconds={self._nanoseconds})"
 
+    def __str__(self) -> str:
+        return "Infinite" if self == Infinite else f"{self._nanoseconds} nanoseconds"
+
 
 Infinite = Duration(nanoseconds=(1 << 63) - 1)

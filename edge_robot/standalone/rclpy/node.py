@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.standalone.dds.endpoints import Reader, Writer
-from edge_robot.standalone.dds.naming import ros_service_name, ros_topic_name, ros_type_name
 from edge_robot.standalone.rclpy.arguments import ParameterOverride, parse_arguments
 from edge_robot.standalone.rclpy.callback_groups import (
     CallbackGroup,
@@ -26,22 +25,26 @@ from edge_robot.standalone.rclpy.exceptions import NameValidationException, RCLE
 from edge_robot.standalone.rclpy.guard_condition import GuardCondition
 from edge_robot.standalone.rclpy.logging import Logger, get_logger
 from edge_robot.standalone.rclpy.names import remapped_identity, resolve_name
+from edge_robot.standalone.rclpy.node_graph import NodeGraph
 from edge_robot.standalone.rclpy.node_parameters import NodeParameters
 from edge_robot.standalone.rclpy.parameter import Parameter
 from edge_robot.standalone.rclpy.publisher import Publisher
 from edge_robot.standalone.rclpy.qos import (
     QoSProfile,
     as_profile,
+    is_best_available,
     qos_profile_services_default,
+    settle_for_publisher,
+    settle_for_service,
+    settle_for_subscription,
 )
 from edge_robot.standalone.rclpy.service import Service
 from edge_robot.standalone.rclpy.subscription import Subscription
 from edge_robot.standalone.rclpy.time_source import TimeSource
 from edge_robot.standalone.rclpy.timer import Rate, Timer
-from edge_robot.standalone.rclpy.topic_endpoint_info import (
-    TopicEndpointInfo,
-    TopicEndpointTypeEnum,
-    topic_endpoints,
+from edge_robot.standalone.rclpy.type_support import (
+    check_is_valid_msg_type,
+    check_is_valid_srv_type,
 )
 from edge_robot.standalone.rclpy.validate_namespace import validate_namespace
 from edge_robot.standalone.rclpy.validate_node_name import validate_node_name
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
 HIDDEN_NODE_PREFIX = "_"
 
 
-class Node(NodeParameters):
+class Node(NodeParameters, NodeGraph):
     """A participant of the ROS graph.
 
     Args:
@@ -91,10 +94,10 @@ class Node(NodeParameters):
         own = parse_arguments(["--ros-args", *(cli_args or ())])
         sources = [self._context.arguments, own] if use_global_arguments else [own]
         # The node's own rules come first; of several that fit, the first counts.
-        self.__remaps = [remap for arguments in reversed(sources) for remap in arguments.remaps]
-        self.__name = remapped_identity("__node", node_name, self.__remaps) or node_name
+        self._remaps = [remap for arguments in reversed(sources) for remap in arguments.remaps]
+        self.__name = remapped_identity("__node", node_name, self._remaps) or node_name
         validate_node_name(self.__name)
-        self.__namespace = remapped_identity("__ns", self.__name, self.__remaps) or namespace or "/"
+        self.__namespace = remapped_identity("__ns", self.__name, self._remaps) or namespace or "/"
         if not self.__namespace.startswith("/"):
             self.__namespace = f"/{self.__namespace}"
         validate_namespace(self.__namespace)
@@ -222,17 +225,17 @@ class Node(NodeParameters):
         return self.__resolve(service, only_expand, is_service=True)
 
     def __resolve(self, name: str, only_expand: bool, *, is_service: bool) -> str:
-        remaps = [] if only_expand else self.__remaps
+        remaps = [] if only_expand else self._remaps
         try:
             return resolve_name(name, self.__name, self.__namespace, remaps, is_service=is_service)
         except (NameValidationException, ValueError) as error:
             raise RCLError(f"failed to resolve name: {error}") from error
 
     def __topic(self, name: str) -> str:
-        return resolve_name(name, self.__name, self.__namespace, self.__remaps)
+        return resolve_name(name, self.__name, self.__namespace, self._remaps)
 
     def __service(self, name: str) -> str:
-        return resolve_name(name, self.__name, self.__namespace, self.__remaps, is_service=True)
+        return resolve_name(name, self.__name, self.__namespace, self._remaps, is_service=True)
 
     # What it is made of.
 
@@ -271,9 +274,9 @@ class Node(NodeParameters):
         if entity not in kept_in:
             return False
         kept_in.remove(entity)
-        handler = getattr(entity, "event_handler", None)
-        if handler is not None:
-            self.__remove(handler)
+        events = getattr(entity, "events", None)
+        if events is not None:
+            self.__remove(events)
         self.__remove(entity)
         entity.destroy()
         return True
@@ -299,20 +302,35 @@ class Node(NodeParameters):
             event_callbacks: What to call for QoS events.
             qos_overriding_options: Accepted as in ROS 2; contracts are not taken from parameters.
             publisher_class: Class to make.
+
+        Raises:
+            InvalidTopicNameException: the name is malformed.
+            ValueError: the name has an unknown substitution, or the depth is negative.
+            TypeError: the contract is neither a profile nor a depth.
+            AttributeError: the class is no interface's.
+            RuntimeError: the class is another interface's.
+            RCLError: the contract is impossible.
         """
+        profile = as_profile(qos_profile)
+        full_name = self.__topic(topic)
+        check_is_valid_msg_type(msg_type)
+        if is_best_available(profile):
+            known = self.get_subscriptions_info_by_topic(full_name)
+            profile = settle_for_publisher(profile, [info.qos_profile for info in known])
         group = callback_group or self._default_callback_group
         publisher = publisher_class(
             self.__participant,
             msg_type,
-            self.__topic(topic),
-            as_profile(qos_profile),
+            topic,
+            full_name,
+            profile,
             event_callbacks or PublisherEventCallbacks(),
             group,
             self._logger,
         )
         self.__publishers.append(publisher)
         self.__announce(publisher.writer, None)
-        self.__add(publisher.event_handler, group)
+        self.__add(publisher.events, group)
         return publisher
 
     def create_subscription(
@@ -338,15 +356,31 @@ class Node(NodeParameters):
             event_callbacks: What to call for QoS events.
             qos_overriding_options: Accepted as in ROS 2; contracts are not taken from parameters.
             raw: Whether the callback gets the serialized bytes.
+
+        Raises:
+            InvalidTopicNameException: the name is malformed.
+            ValueError: the name has an unknown substitution, or the depth is negative.
+            TypeError: the contract is neither a profile nor a depth.
+            AttributeError: the class is no interface's.
+            RuntimeError: the class is another interface's, or the callback takes neither one
+                argument nor two.
+            RCLError: the contract is impossible.
         """
+        profile = as_profile(qos_profile)
+        full_name = self.__topic(topic)
+        check_is_valid_msg_type(msg_type)
+        if is_best_available(profile):
+            known = self.get_publishers_info_by_topic(full_name)
+            profile = settle_for_subscription(profile, [info.qos_profile for info in known])
         group = callback_group or self._default_callback_group
         subscription = Subscription(
             self.__participant,
             msg_type,
-            self.__topic(topic),
+            topic,
+            full_name,
             callback,
             group,
-            as_profile(qos_profile),
+            profile,
             raw,
             event_callbacks or SubscriptionEventCallbacks(),
             self._logger,
@@ -354,7 +388,7 @@ class Node(NodeParameters):
         self.__subscriptions.append(subscription)
         self.__announce(None, subscription.reader)
         self.__add(subscription, group)
-        self.__add(subscription.event_handler, group)
+        self.__add(subscription.events, group)
         return subscription
 
     def create_service(
@@ -374,15 +408,24 @@ class Node(NodeParameters):
             callback: Called with a request and a response to fill in; returns the response.
             qos_profile: Contract of both directions.
             callback_group: Decides when callbacks may run.
+
+        Raises:
+            InvalidServiceNameException: the name is malformed.
+            ValueError: the name has an unknown substitution.
+            AttributeError: the class is no interface's.
+            RuntimeError: the class is another interface's.
+            RCLError: the contract is impossible.
         """
+        check_is_valid_srv_type(srv_type)
         group = callback_group or self._default_callback_group
         service = Service(
             self.__participant,
             srv_type,
+            srv_name,
             self.__service(srv_name),
             callback,
             group,
-            qos_profile,
+            settle_for_service(qos_profile),
             self._logger,
         )
         self.__services.append(service)
@@ -398,15 +441,17 @@ class Node(NodeParameters):
         qos_profile: QoSProfile = qos_profile_services_default,
         callback_group: CallbackGroup | None = None,
     ) -> Client:
-        """Create a client of a service; arguments as for `create_service`."""
+        """Create a client of a service; arguments and errors as for `create_service`."""
+        check_is_valid_srv_type(srv_type)
         group = callback_group or self._default_callback_group
         client = Client(
             self._context,
             self.__participant,
             srv_type,
+            srv_name,
             self.__service(srv_name),
             group,
-            qos_profile,
+            settle_for_service(qos_profile),
             self._logger,
         )
         self.__clients.append(client)
@@ -521,58 +566,6 @@ class Node(NodeParameters):
         for kind in kinds:
             for entity in list(kind):
                 self.__destroy(entity, kind)
-
-    # The graph.
-
-    def get_node_names(self) -> list[str]:
-        """Return the names of all nodes known."""
-        return [name for name, _ in self.get_node_names_and_namespaces()]
-
-    def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
-        """Return name and namespace of all nodes known."""
-        return [(node.name, node.namespace) for node in self._context.graph.nodes()]
-
-    def get_fully_qualified_node_names(self) -> list[str]:
-        """Return the full names of all nodes known."""
-        return [f"{node.namespace.rstrip('/')}/{node.name}" for node in self._context.graph.nodes()]
-
-    def get_topic_names_and_types(self) -> list[tuple[str, list[str]]]:
-        """Return all topics known, with the types found on them."""
-        types: dict[str, set[str]] = {}
-        graph = self._context.graph
-        for endpoint in [*graph.writers(), *graph.readers()]:
-            name = ros_topic_name(endpoint.topic_name)
-            if name is not None:
-                types.setdefault(name, set()).add(ros_type_name(endpoint.type_name))
-        return [(name, sorted(found)) for name, found in sorted(types.items())]
-
-    def get_service_names_and_types(self) -> list[tuple[str, list[str]]]:
-        """Return all services known, with their types."""
-        types: dict[str, set[str]] = {}
-        for endpoint in self._context.graph.readers():
-            name = ros_service_name(endpoint.topic_name)
-            if name is not None and endpoint.topic_name.startswith("rq/"):
-                kind = ros_type_name(endpoint.type_name).removesuffix("_Request")
-                types.setdefault(name, set()).add(kind)
-        return [(name, sorted(found)) for name, found in sorted(types.items())]
-
-    def get_publishers_info_by_topic(self, topic_name: str) -> list[TopicEndpointInfo]:
-        """Return who publishes on a topic."""
-        topic = self.resolve_topic_name(topic_name)
-        return topic_endpoints(self._context.graph, topic, TopicEndpointTypeEnum.PUBLISHER)
-
-    def get_subscriptions_info_by_topic(self, topic_name: str) -> list[TopicEndpointInfo]:
-        """Return who subscribes to a topic."""
-        topic = self.resolve_topic_name(topic_name)
-        return topic_endpoints(self._context.graph, topic, TopicEndpointTypeEnum.SUBSCRIPTION)
-
-    def count_publishers(self, topic_name: str) -> int:
-        """Return how many publish on a topic."""
-        return len(self.get_publishers_info_by_topic(topic_name))
-
-    def count_subscribers(self, topic_name: str) -> int:
-        """Return how many subscribe to a topic."""
-        return len(self.get_subscriptions_info_by_topic(topic_name))
 
     def __enter__(self) -> Node:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.standalone.dds.drops import Drops
 from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.dds.services import RequestId, ServerEndpoints
 from edge_robot.standalone.interfaces.codec import CdrError, codec
@@ -18,13 +19,27 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """Answers requests. Made by `Node.create_service`."""
+    """Answers requests. Made by `Node.create_service`.
+
+    What cannot be understood is dropped, counted (`drops.count`) and reported once a second.
+
+    Args:
+        participant: DDS parent.
+        srv_type: Service class.
+        srv_name: Name as the program says it.
+        service_name: Fully qualified name, after renamings.
+        callback: Called with a request and a response to fill in; returns the response.
+        callback_group: Decides when callbacks may run.
+        qos_profile: Contract of both directions.
+        logger: Writes warnings.
+    """
 
     def __init__(
         self,
         participant: Participant,
         srv_type: Any,
         srv_name: str,
+        service_name: str,
         callback: Callable[[Any, Any], Any],
         callback_group: CallbackGroup,
         qos_profile: QoSProfile,
@@ -32,20 +47,17 @@ class Service:
     ) -> None:
         self.srv_type = srv_type
         self.srv_name = srv_name
+        self.service_name = service_name
         self.callback = callback
         self.callback_group = callback_group
         self.qos_profile = qos_profile
+        self.drops = Drops(service_name, "request", logger.warn)
         self._logger = logger
         self._read = codec(srv_type.Request).read
         self._write = codec(srv_type.Response).write
         self.endpoints = ServerEndpoints(
-            participant, srv_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
+            participant, service_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
         )
-
-    @property
-    def service_name(self) -> str:
-        """Fully qualified name."""
-        return self.srv_name
 
     def send_response(self, response: Any, header: RequestId) -> None:
         """Send a response.
@@ -56,7 +68,7 @@ class Service:
         if not isinstance(response, self.srv_type.Response):
             raise TypeError(f"Expected {self.srv_type.Response}, got {type(response)}")
         if not self.endpoints.reply(header, self._write(response)):
-            self._logger.warning(f"{self.srv_name}: the client of a request cannot be reached")
+            self._logger.warning(f"{self.service_name}: the client of a request cannot be reached")
 
     # What an executor needs.
 
@@ -76,10 +88,7 @@ class Service:
                     raise CdrError("shorter than a request's header")
                 request = self._read(data)
             except CdrError as error:
-                self._logger.warning(
-                    f"{self.srv_name}: dropped a malformed request: {error}",
-                    throttle_duration_sec=1.0,
-                )
+                self.drops.add(error)
                 continue
             return self._answer(header, request)
         return None

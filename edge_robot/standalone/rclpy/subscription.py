@@ -5,18 +5,22 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
+from enum import Enum
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from edge_robot.standalone.dds.discovery import TypeWatch
+from edge_robot.standalone.dds.drops import Drops
 from edge_robot.standalone.dds.endpoints import Reader
-from edge_robot.standalone.dds.naming import topic_name, type_name
+from edge_robot.standalone.dds.naming import type_name
 from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.interfaces.codec import CdrError, codec
 from edge_robot.standalone.interfaces.hashing import type_hash_user_data
 from edge_robot.standalone.interfaces.message import Message
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
-from edge_robot.standalone.rclpy.event_handler import EventHandler, SubscriptionEventCallbacks
+from edge_robot.standalone.rclpy.event_handler import EventWatcher, SubscriptionEventCallbacks
+from edge_robot.standalone.rclpy.exceptions import InvalidHandle
 from edge_robot.standalone.rclpy.logging import Logger
-from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos
+from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos, dds_topic_name
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executor
@@ -34,14 +38,36 @@ class MessageInfo(TypedDict):
 class Subscription:
     """Receives messages of one type from one topic. Made by `Node.create_subscription`.
 
-    What cannot be understood is dropped, counted and reported once a second.
+    What cannot be understood is dropped, counted (`drops.count`) and reported once a second.
+
+    Args:
+        participant: DDS parent.
+        msg_type: Message class.
+        topic: Topic as the program names it.
+        topic_name: Fully qualified topic, after renamings.
+        callback: Called with a message, or with a message and its `MessageInfo`.
+        callback_group: Decides when callbacks may run.
+        qos_profile: Contract.
+        raw: Whether the callback gets the serialized bytes.
+        event_callbacks: What to call for events.
+        logger: Writes warnings.
+
+    Raises:
+        RuntimeError: the callback takes neither one argument nor two.
     """
+
+    class CallbackType(Enum):
+        """What a callback is called with."""
+
+        MessageOnly = 0
+        WithMessageInfo = 1
 
     def __init__(
         self,
         participant: Participant,
         msg_type: type[Message],
         topic: str,
+        topic_name: str,
         callback: Callable[..., Any],
         callback_group: CallbackGroup,
         qos_profile: QoSProfile,
@@ -51,36 +77,43 @@ class Subscription:
     ) -> None:
         self.msg_type = msg_type
         self.topic = topic
+        self.topic_name = topic_name
         self.callback = callback
         self.callback_group = callback_group
         self.qos_profile = qos_profile
         self.raw = raw
-        self.malformed_count = 0
-        self._with_info = _takes_two(callback)
-        self._logger = logger
+        self.drops = Drops(topic_name, "message", logger.warn)
         name = msg_type.definition.name
+        dds_topic = dds_topic_name(topic_name, qos_profile)
+        dds_type = type_name(name)
         self._read = codec(msg_type).read
         self.reader = Reader(
-            participant,
-            topic_name(topic),
-            type_name(name),
-            dds_qos(qos_profile),
-            type_hash_user_data(name),
+            participant, dds_topic, dds_type, dds_qos(qos_profile), type_hash_user_data(name)
         )
-        self.event_handler = EventHandler(
-            self.reader.handle,
-            callback_group,
-            event_callbacks,
-            lambda text: logger.warning(f"{topic}: {text}"),
-        )
+        self.event_handlers = event_callbacks.handlers(topic, logger.warn)
+        types = None
+        if event_callbacks.incompatible_type is not None:
+            types = TypeWatch(participant, dds_topic, dds_type, writers=True)
+        self.events = EventWatcher(self.reader.handle, callback_group, self.event_handlers, types)
 
     @property
-    def topic_name(self) -> str:
-        """Fully qualified topic."""
-        return self.topic
+    def callback(self) -> Callable[..., Any]:
+        """Called with a message, or with a message and its `MessageInfo`."""
+        return self._callback
+
+    @callback.setter
+    def callback(self, callback: Callable[..., Any]) -> None:
+        self._callback_type = _callback_type(callback)
+        self._callback = callback
 
     def get_publisher_count(self) -> int:
-        """Return how many publishers are heard."""
+        """Return how many publishers are heard.
+
+        Raises:
+            InvalidHandle: the subscription was destroyed.
+        """
+        if not self.reader.handle:
+            raise InvalidHandle("cannot use a subscription after it was destroyed")
         return len(self.reader.matched())
 
     # What an executor needs.
@@ -104,10 +137,10 @@ class Subscription:
                 try:
                     message = self._read(data)
                 except CdrError as error:
-                    self._drop(error)
+                    self.drops.add(error)
                     continue
-            callback = self.callback
-            if not self._with_info:
+            callback = self._callback
+            if self._callback_type is Subscription.CallbackType.MessageOnly:
                 return lambda: callback(message)
             message_info = MessageInfo(
                 source_timestamp=info.source_timestamp,
@@ -117,33 +150,29 @@ class Subscription:
             )
             return lambda: callback(message, message_info)
 
-    def _drop(self, error: CdrError) -> None:
-        self.malformed_count += 1
-        self._logger.warning(
-            f"{self.topic}: dropped a malformed message ({self.malformed_count} so far): {error}",
-            throttle_duration_sec=1.0,
-        )
-
     def destroy(self) -> None:
         """End it; use `Node.destroy_subscription`."""
+        self.events.destroy()
         self.reader.close()
 
 
-def _takes_two(callback: Callable[..., Any]) -> bool:
-    """Return whether a callback wants the message's info as well."""
+def _callback_type(callback: Callable[..., Any]) -> Subscription.CallbackType:
+    """Return whether a callback wants the message's info as well.
+
+    Raises:
+        RuntimeError: it takes neither one argument nor two.
+    """
     try:
         signature = inspect.signature(callback)
     except ValueError:  # a function written in C that does not tell
-        return False
-    try:
-        signature.bind(object())
-    except TypeError:
+        return Subscription.CallbackType.MessageOnly
+    for kind in Subscription.CallbackType:
         try:
-            signature.bind(object(), object())
+            signature.bind(*[None] * (kind.value + 1))
         except TypeError:
-            raise RuntimeError(
-                "Subscription.__init__(): callback should be either be callable with one argument "
-                "(to get only the message) or two (to get message and message info)"
-            ) from None
-        return True
-    return False
+            continue
+        return kind
+    raise RuntimeError(
+        "Subscription.__init__(): callback should be either be callable with one argument "
+        "(to get only the message) or two (to get message and message info)"
+    )
