@@ -113,7 +113,7 @@ def _distro() -> str:
 
     if rclpy.__name__ == "rclpy":
         return os.environ.get("ROS_DISTRO", "")
-    from edge_robot.standalone.interfaces.definitions import ros_distro
+    from edge_robot.standalone.interfaces.store import ros_distro
 
     return ros_distro()
 

@@ -62,7 +62,7 @@ def direct_node(
     except Exception as error:
         if not rclpy.ok():  # a call that a signal broke into
             raise SystemExit(int(signal.SIGINT)) from None
-        if isinstance(error, (RuntimeError, ValueError)):
+        if isinstance(error, (RuntimeError, ValueError, TimeoutError)):
             raise SystemExit(str(error)) from error
         raise
     finally:

@@ -30,6 +30,8 @@ COMMANDS = (
     "topic",
     "node",
     "service",
+    "param",
+    "lifecycle",
     "interface",
     "bag",
 )

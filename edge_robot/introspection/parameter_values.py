@@ -78,6 +78,24 @@ def value_of(message: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def descriptor_text(descriptor: Any) -> str:
+    """Return what a `rcl_interfaces/msg/ParameterDescriptor` says."""
+    lines = [f"Parameter name: {descriptor.name}", f"  Type: {KINDS[descriptor.type].name}"]
+    if descriptor.description:
+        lines.append(f"  Description: {descriptor.description}")
+    lines.append("  Constraints:")
+    if descriptor.read_only:
+        lines.append("    Read only: true")
+    for bounds in [*descriptor.floating_point_range, *descriptor.integer_range][:1]:
+        lines.append(f"    Min value: {bounds.from_value}")
+        lines.append(f"    Max value: {bounds.to_value}")
+        if bounds.step:
+            lines.append(f"    Step: {bounds.step}")
+    if descriptor.additional_constraints:
+        lines.append(f"    Additional constraints: {descriptor.additional_constraints}")
+    return "\n".join(lines)
+
+
 def dump(node: str, parameters: Iterable[tuple[str, Any]]) -> str:
     """Return parameters as a YAML parameter file; dots in names make groups.
 
