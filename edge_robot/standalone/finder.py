@@ -1,19 +1,19 @@
 """Import finder that supplies ROS 2's module names where ROS 2 is not installed.
 
 It stands last in `sys.meta_path`, so it is asked only for what nothing else can import; and it
-declines altogether where a real `rclpy` exists.
+declines altogether where a real `rclpy` exists. Modules are imported when they are asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -21,25 +21,39 @@ _LIBRARIES = ("rclpy", "rosidl_parser", "tf2_ros")
 """Packages of this folder that stand for ROS 2's of the same name."""
 
 
-class _LibraryLoader(Loader):
-    """Makes `rclpy` a second name of `edge_robot.standalone.rclpy`, and so for its modules.
-
-    All modules are imported at once: had the import system to look for one of them later, it would
-    find the file by the package's path and execute it a second time, under the second name.
-    """
+class _AliasLoader(Loader):
+    """Makes `rclpy.node` a second name of the module `edge_robot.standalone.rclpy.node`."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        real = f"{__package__}.{spec.name}"
-        package = import_module(real)
-        for info in pkgutil.walk_packages(package.__path__, f"{real}."):
-            alias = spec.name + info.name.removeprefix(real)
-            sys.modules[alias] = import_module(info.name)
-        self._spec = package.__spec__
-        return package
+        module = import_module(f"{__package__}.{spec.name}")
+        self._spec = module.__spec__
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
         # The import system has put the second name's spec in the place of the module's own.
         module.__spec__ = self._spec
+
+
+class _AliasFinder(MetaPathFinder):
+    """Finds the modules of a library by their second names.
+
+    It stands first: the import system's own finder would find the file of `rclpy.node` by the
+    path of the package and execute it a second time, under the second name.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to make a module, or None if it is not in one of the libraries."""
+        del path, target
+        library, _, rest = fullname.partition(".")
+        if not rest or library not in _LIBRARIES:
+            return None
+        real = find_spec(f"{__package__}.{fullname}")
+        if real is None:
+            return None
+        is_package = real.submodule_search_locations is not None
+        return ModuleSpec(fullname, _AliasLoader(), is_package=is_package)
 
 
 class _InterfacePackageLoader(Loader):
@@ -98,7 +112,9 @@ class StandaloneFinder(MetaPathFinder):
         if self._is_ros_installed():
             return None
         if fullname in _LIBRARIES:
-            return ModuleSpec(fullname, _LibraryLoader(), is_package=True)
+            if not any(isinstance(finder, _AliasFinder) for finder in sys.meta_path):
+                sys.meta_path.insert(0, _AliasFinder())
+            return ModuleSpec(fullname, _AliasLoader(), is_package=True)
         package, *rest = fullname.split(".")
         if len(rest) > 2 or not self._is_interface_package(package):
             return None

@@ -1,5 +1,6 @@
-"""A node with something of everything, written against rclpy alone: it runs under either runtime."""
+"""A node with something of everything, written against rclpy alone, for either runtime."""
 
+import contextlib
 import time
 
 import rclpy
@@ -139,10 +140,8 @@ def main():
     for node in (Everything(), Managed()):
         executor.add_node(node)
     print("ready", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
 
 
 if __name__ == "__main__":

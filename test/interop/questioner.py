@@ -1,4 +1,4 @@
-"""Asks `everything_node.py` all it can answer, prints the answers as JSON. Written against rclpy."""
+"""Asks `everything_node.py` all it can answer; prints the answers as JSON."""
 
 import json
 import time
@@ -14,6 +14,7 @@ from lifecycle_msgs.srv import (
     GetAvailableTransitions,
     GetState,
 )
+from plain_messages import plain
 from rcl_interfaces.msg import ParameterEvent
 from rcl_interfaces.srv import (
     DescribeParameters,
@@ -26,7 +27,6 @@ from rcl_interfaces.srv import (
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
-from plain_messages import plain
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
@@ -100,11 +100,15 @@ class Questioner:
         time.sleep(0.5)
 
         def values(**pairs):
-            return [Parameter(name, value=value).to_parameter_msg() for name, value in pairs.items()]
+            return [
+                Parameter(name, value=value).to_parameter_msg() for name, value in pairs.items()
+            ]
 
         def set_them(**pairs):
             return self.call(
-                SetParameters, f"{NODE}/set_parameters", SetParameters.Request(parameters=values(**pairs))
+                SetParameters,
+                f"{NODE}/set_parameters",
+                SetParameters.Request(parameters=values(**pairs)),
             )
 
         names = ["gain", "count", "label", "flags", "weights", "names", "fixed", "use_sim_time"]
@@ -235,7 +239,12 @@ class Questioner:
         answers["shutdown"] = change("shutdown")
         self.until(lambda: events and events[-1].goal_state.label == "finalized")
         answers["events"] = [
-            [event.transition.id, event.transition.label, event.start_state.label, event.goal_state.label]
+            [
+                event.transition.id,
+                event.transition.label,
+                event.start_state.label,
+                event.goal_state.label,
+            ]
             for event in events
         ]
         return answers
@@ -268,7 +277,9 @@ class Questioner:
         return {
             "services": sorted(found().items()),
             "publishers": sorted(self.node.get_publisher_names_and_types_by_node(name, namespace)),
-            "subscribers": sorted(self.node.get_subscriber_names_and_types_by_node(name, namespace)),
+            "subscribers": sorted(
+                self.node.get_subscriber_names_and_types_by_node(name, namespace)
+            ),
             "clients": sorted(self.node.get_client_names_and_types_by_node(name, namespace)),
             "endpoints": {
                 topic: [

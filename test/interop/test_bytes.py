@@ -29,7 +29,9 @@ def test_every_type_is_written_and_read_alike(runtimes: dict[str, Any]) -> None:
     assert len(names.splitlines()) > 200
     theirs = exchange(real, "write", names)
     mine = exchange(ours, "write", names)
-    differing = {name: (theirs[name], mine.get(name)) for name in theirs if theirs[name] != mine.get(name)}
+    differing = {
+        name: (theirs[name], mine.get(name)) for name in theirs if theirs[name] != mine.get(name)
+    }
     assert not differing
     for reader, written in ((ours, theirs), (real, mine)):
         lines = "".join(f"{name} {data}\n" for name, data in written.items())

@@ -9,7 +9,8 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from edge_robot.standalone.interfaces.message import message_class, service_class
+from edge_robot.standalone.interfaces.message import message_class
+from edge_robot.standalone.interfaces.service import service_class
 from edge_robot.standalone.rclpy.action import names
 from edge_robot.standalone.rclpy.action.goal_state import GoalState
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup

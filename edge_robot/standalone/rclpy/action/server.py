@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from edge_robot.standalone.interfaces.message import message_class, service_class
+from edge_robot.standalone.interfaces.message import message_class
+from edge_robot.standalone.interfaces.service import service_class
 from edge_robot.standalone.rclpy.action import names
 from edge_robot.standalone.rclpy.action.goal_state import GoalEvent, GoalState, after
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
@@ -21,6 +23,7 @@ from edge_robot.standalone.rclpy.qos import (
 from edge_robot.standalone.rclpy.task import Future
 
 if TYPE_CHECKING:
+    from edge_robot.standalone.rclpy.executors import Executor
     from edge_robot.standalone.rclpy.node import Node
 
 CancelGoal = service_class("action_msgs/srv/CancelGoal")
@@ -195,9 +198,8 @@ class ActionServer:
         *,
         callback_group: CallbackGroup | None = None,
         goal_callback: Callable[[Any], Any] | None = default_goal_callback,
-        handle_accepted_callback: Callable[
-            [ServerGoalHandle], Any
-        ] | None = default_handle_accepted_callback,
+        handle_accepted_callback: Callable[[ServerGoalHandle], Any]
+        | None = default_handle_accepted_callback,
         cancel_callback: Callable[[Any], Any] | None = default_cancel_callback,
         goal_service_qos_profile: QoSProfile = qos_profile_services_default,
         result_service_qos_profile: QoSProfile = qos_profile_services_default,
@@ -217,6 +219,7 @@ class ActionServer:
         self._goal_handles: dict[bytes, ServerGoalHandle] = {}
         self._results: dict[bytes, Future] = {}
         self._done_at: dict[bytes, float] = {}
+        self._executor: Callable[[], Executor | None] = lambda: None
         self._logger = node.get_logger().get_child("action_server")
         name = node.resolve_service_name(action_name, only_expand=False)
         group = callback_group or node.default_callback_group
@@ -229,7 +232,12 @@ class ActionServer:
                     self._answer_goal,
                     goal_service_qos_profile,
                 ),
-                (CancelGoal, names.cancel_goal_name(name), self._cancel, cancel_service_qos_profile),
+                (
+                    CancelGoal,
+                    names.cancel_goal_name(name),
+                    self._cancel,
+                    cancel_service_qos_profile,
+                ),
                 (
                     action_type.Impl.GetResultService,
                     names.get_result_name(name),
@@ -303,10 +311,8 @@ class ActionServer:
             with self._lock:
                 self._goal_handles[key] = handle
                 self._results[key] = Future(executor=self._node.executor)
-            executor = self._node.executor
-            assert executor is not None, "a request was answered, so somebody spins"
             # A task of its own, so that the client hears of the acceptance first.
-            executor.create_task(self._tell_accepted, handle)
+            self._create_task(self._tell_accepted, handle)
         response.accepted = accepted
         return response
 
@@ -319,10 +325,15 @@ class ActionServer:
         execute_callback: Callable[[ServerGoalHandle], Any] | None,
     ) -> None:
         """Have a goal executed as soon as the executor comes to it."""
-        executor = self._node.executor
+        self._create_task(self._execute, execute_callback or self._execute_callback, goal_handle)
+
+    def _create_task(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have something run by whoever spins the node, or by who did so last."""
+        executor = self._node.executor or self._executor()
         if executor is None:
-            raise RuntimeError("the node of the action server is not being spun")
-        executor.create_task(self._execute, execute_callback or self._execute_callback, goal_handle)
+            raise RuntimeError("nobody spins the node of the action server")
+        self._executor = weakref.ref(executor)
+        executor.create_task(function, *arguments)
 
     async def _execute(
         self, callback: Callable[[ServerGoalHandle], Any], handle: ServerGoalHandle
