@@ -27,6 +27,7 @@ def direct_node(
     name: str | None = None,
     use_sim_time: bool = False,
     arguments: tuple[str, ...] = (),
+    handle_signals: bool = True,
 ) -> Iterator[Node]:
     """Give a node that knows who is there; a signal ends the command with ROS 2's status.
 
@@ -35,12 +36,19 @@ def direct_node(
         name: Name of the node.
         use_sim_time: Whether its time comes from `/clock`.
         arguments: As after `--ros-args`.
+        handle_signals: Whether a signal ends all communication at once.
     """
     import rclpy
     from rclpy.executors import ExternalShutdownException
     from rclpy.parameter import Parameter
+    from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init(args=["--ros-args", *arguments] if arguments else [])
+    rclpy.init(
+        args=["--ros-args", *arguments] if arguments else [],
+        signal_handler_options=SignalHandlerOptions.ALL
+        if handle_signals
+        else SignalHandlerOptions.NO,
+    )
     try:
         node = rclpy.create_node(
             name or f"{NODE_NAME_PREFIX}_{os.getpid()}",

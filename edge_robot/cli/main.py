@@ -30,6 +30,7 @@ COMMANDS = (
     "topic",
     "node",
     "service",
+    "action",
     "param",
     "lifecycle",
     "interface",

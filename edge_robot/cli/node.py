@@ -59,6 +59,7 @@ def info(
     import sys
 
     from edge_robot.cli.direct_node import direct_node, is_hidden
+    from edge_robot.introspection.actions import actions
 
     with direct_node(spin_time) as node:
         count = node_names(node, include_hidden).count(node_name)
@@ -70,17 +71,17 @@ def info(
                 "seeing information about only one of them.",
                 file=sys.stderr,
             )
-        from rclpy import action
-
         namespace, _, base = node_name.rpartition("/")
         whom = (base, namespace or "/")
+        heard = node.get_subscriber_names_and_types_by_node(*whom)
+        published = node.get_publisher_names_and_types_by_node(*whom)
         sections: dict[str, Any] = {
-            "Subscribers": node.get_subscriber_names_and_types_by_node(*whom),
-            "Publishers": node.get_publisher_names_and_types_by_node(*whom),
+            "Subscribers": heard,
+            "Publishers": published,
             "Service Servers": node.get_service_names_and_types_by_node(*whom),
             "Service Clients": node.get_client_names_and_types_by_node(*whom),
-            "Action Servers": action.get_action_server_names_and_types_by_node(node, *whom),
-            "Action Clients": action.get_action_client_names_and_types_by_node(node, *whom),
+            "Action Servers": actions(published),
+            "Action Clients": actions(heard),
         }
         print(node_name)
         for title, entities in sections.items():

@@ -45,7 +45,7 @@ Endpoint type: PUBLISHER
 GID: GID
 QoS profile:
   Reliability: RELIABLE
-  History (Depth): UNKNOWN
+  History (Depth): KEEP_LAST (1)
   Durability: TRANSIENT_LOCAL
   Lifespan: Infinite
   Deadline: Infinite
