@@ -225,7 +225,7 @@ def _fixed_array_conversion(field: str, kind: FieldType) -> Check:
         else:
             converted = np.array(value, dtype=dtype)
         if converted.shape != (kind.array,):
-            raise AssertionError(f"The '{field}' field must have a size of {kind.array}")
+            raise AssertionError(f"The '{field}' numpy.ndarray() must have a size of {kind.array}")
         return converted
 
     return convert

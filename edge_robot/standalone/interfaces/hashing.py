@@ -7,8 +7,8 @@ import json
 from functools import cache
 from typing import Any
 
-from edge_robot.standalone.interfaces.definitions import FieldType
-from edge_robot.standalone.interfaces.store import interfaces
+from edge_robot.standalone.interfaces.definitions import Definition, Field, FieldType
+from edge_robot.standalone.interfaces.store import interfaces, ros_distro
 
 _TYPE_IDS = {
     "int8": 2,
@@ -31,7 +31,8 @@ _BOUNDED = 4  # from a string to a bounded one
 _ARRAY, _BOUNDED_SEQUENCE, _SEQUENCE = 48, 96, 144
 
 
-def _type_description(kind: FieldType) -> dict[str, Any]:
+def describe_field_type(kind: FieldType) -> dict[str, Any]:
+    """Return a field's type in the numbers of `type_description_interfaces/msg/FieldType`."""
     nested = "" if kind.is_primitive else kind.base
     bounded = _BOUNDED if kind.string_bound else 0
     type_id = _NESTED if nested else _TYPE_IDS[kind.base] + bounded
@@ -47,20 +48,54 @@ def _type_description(kind: FieldType) -> dict[str, Any]:
     }
 
 
+_SERVICE_PARTS = {
+    "request_message": "Request",
+    "response_message": "Response",
+    "event_message": "Event",
+}
+_ACTION_PARTS = {
+    "goal": "Goal",
+    "result": "Result",
+    "feedback": "Feedback",
+    "send_goal_service": "SendGoal",
+    "get_result_service": "GetResult",
+    "feedback_message": "FeedbackMessage",
+}
+
+
+def definition(name: str) -> Definition:
+    """Return the definition of a message, or of a service or an action: what it consists of.
+
+    Raises:
+        InterfaceError: there is no such interface.
+    """
+    if "/action/" in name and interfaces().has(name):
+        return _consisting_of(name, _ACTION_PARTS)
+    implied = "/action/" in name and name.endswith(("_SendGoal", "_GetResult"))
+    if implied or ("/srv/" in name and interfaces().has(name)):
+        return _consisting_of(name, _SERVICE_PARTS)
+    return interfaces().message(name)
+
+
+def _consisting_of(name: str, parts: dict[str, str]) -> Definition:
+    fields = (Field(field, FieldType(f"{name}_{part}")) for field, part in parts.items())
+    return Definition(name, tuple(fields))
+
+
 @cache
 def type_hash(name: str) -> str:
-    """Return the RIHS01 hash of `package/msg/Name`, or of a service's `…_Request`, `…_Response`."""
+    """Return the RIHS01 hash of a message, a service or an action, stated or implied."""
     referenced: dict[str, dict[str, Any]] = {}
 
     def collect(kind_name: str) -> dict[str, Any]:
-        fields = interfaces().message(kind_name).fields
+        fields = definition(kind_name).fields
         for kind in (field.type for field in fields):
             if not kind.is_primitive and kind.base not in referenced:
                 referenced[kind.base] = collect(kind.base)
         return {
             "type_name": kind_name,
             "fields": [
-                {"name": field.name, "type": _type_description(field.type)} for field in fields
+                {"name": field.name, "type": describe_field_type(field.type)} for field in fields
             ],
         }
 
@@ -72,5 +107,11 @@ def type_hash(name: str) -> str:
 
 
 def type_hash_user_data(name: str) -> bytes:
-    """Return the USER_DATA by which an endpoint announces its type's hash."""
+    """Return the USER_DATA by which an endpoint announces its type's hash.
+
+    The endpoints of a service announce the hashes of its request and its response. Humble knows
+    no hashes.
+    """
+    if ros_distro() == "humble":
+        return b""
     return f"typehash={type_hash(name)};".encode()
