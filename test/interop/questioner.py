@@ -255,6 +255,7 @@ class Questioner:
         def found():
             return dict(self.node.get_service_names_and_types_by_node(name, namespace))
 
+        self.until(lambda: (name, namespace) in self.node.get_node_names_and_namespaces())
         self.until(lambda: "/lab/add" in found())
         time.sleep(0.5)
 

@@ -18,7 +18,8 @@ def seen(runtimes: dict[str, Any], start: Callable[..., Any]) -> Callable[[str, 
     def watch(publisher: str, subscriber: str) -> list[Any]:
         watched = start(publisher, "watched.py", "--stay")
         told = runtimes[subscriber].json("watcher.py")
-        return [json.loads(watched.stdout.readline()), told]
+        line = next(line for line in watched.stdout if line.startswith("{"))
+        return [json.loads(line), told]
 
     return watch
 

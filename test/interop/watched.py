@@ -7,7 +7,12 @@ import time
 import rclpy
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.qos import QoSLivelinessPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos import (
+    QoSLivelinessPolicy,
+    QoSProfile,
+    QoSReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
 from std_msgs.msg import String
 
 PROMISE = QoSProfile(
@@ -28,7 +33,7 @@ def main():
         def remember(info):
             told[name] = getattr(info, "total_count", getattr(info, "current_count", None))
             if name == "incompatible":
-                told["policy"] = getattr(info.last_policy_kind, "name", str(info.last_policy_kind))
+                told["policy"] = qos_policy_name_from_kind(info.last_policy_kind)
 
         return remember
 

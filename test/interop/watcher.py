@@ -5,7 +5,7 @@ import time
 
 import rclpy
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, qos_policy_name_from_kind
 from std_msgs.msg import String
 from watched import PROMISE
 
@@ -23,7 +23,7 @@ def main():
             if name == "liveliness":
                 alive.append([info.alive_count, info.not_alive_count])
             if name == "incompatible":
-                told["policy"] = getattr(info.last_policy_kind, "name", str(info.last_policy_kind))
+                told["policy"] = qos_policy_name_from_kind(info.last_policy_kind)
 
         return remember
 
