@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from edge_robot.errors import UserError
 from edge_robot.share import share_dir
+from edge_robot.standalone.interfaces.common import common_definitions
 from edge_robot.standalone.interfaces.definitions import (
     KINDS,
     Constant,
@@ -60,13 +60,12 @@ class Interfaces:
 
     def __init__(self, distro: str, folders: Mapping[str, Path]) -> None:
         try:
-            store = import_module(f"rosbags.typesys.stores.ros2_{distro}")
+            self._common = common_definitions(distro)
         except ModuleNotFoundError:
             raise UserError(
                 f"no message definitions for the ROS 2 distribution {distro!r}; "
                 "set EDGE_ROBOT_ROS_DISTRO to humble, iron, jazzy, kilted or lyrical"
             ) from None
-        self._common: dict[str, tuple[list[Any], list[Any]]] = store.FIELDDEFS
         self._files = {
             f"{package}/{file.suffix[1:]}/{file.stem}": file
             for package, folder in folders.items()
@@ -131,7 +130,7 @@ class Interfaces:
             define(
                 name,
                 [
-                    Field(field, _type_from_rosbags(desc), self._default(name, field))
+                    Field(field, _field_type(desc), self._default(name, field))
                     for field, desc in fields
                 ],
                 [
@@ -167,17 +166,17 @@ def _owners(name: str) -> list[str]:
     return [f"{folder}/{'_'.join(parts[:end])}" for end in range(len(parts) - 1, 0, -1)]
 
 
-def _type_from_rosbags(desc: Any) -> FieldType:
-    """Convert a field description of `rosbags` (see `rosbags.interfaces.Nodetype`)."""
+def _field_type(desc: Any) -> FieldType:
+    """Return the type that a description in `common_definitions` stands for."""
     node, detail = desc
-    if node.name == "BASE":
+    if node == "BASE":
         base, string_bound = detail
         return FieldType("uint8" if base == "char" else base, string_bound=string_bound)
-    if node.name == "NAME":
+    if node == "NAME":
         return FieldType(detail)
     inner, size = detail
-    element = _type_from_rosbags(inner)
-    fixed = node.name == "ARRAY"
+    element = _field_type(inner)
+    fixed = node == "ARRAY"
     return FieldType(
         element.base,
         array=size if fixed else None,
