@@ -33,6 +33,9 @@ _ROS_VARIABLES = (
     "COLCON_PREFIX_PATH",
     "RMW_IMPLEMENTATION",
 )
+_NOT_PASSED_ON = ("CYCLONEDDS_URI", "PYTHONDONTWRITEBYTECODE")
+"""What would change the network, or have Python compile the same modules at every start."""
+
 _PATHS = ("PYTHONPATH", "LD_LIBRARY_PATH", "PATH")
 
 _STANDALONE = "import edge_robot, runpy, sys; del sys.argv[0]; "
@@ -58,7 +61,7 @@ class Runtime:
 
 def _environment(domain: int) -> dict[str, str]:
     """Return the environment that both runtimes share: one domain, confined to this machine."""
-    environment = {name: value for name, value in os.environ.items() if name != "CYCLONEDDS_URI"}
+    environment = {name: os.environ[name] for name in os.environ if name not in _NOT_PASSED_ON}
     environment["ROS_DOMAIN_ID"] = str(domain)
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     return environment

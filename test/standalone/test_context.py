@@ -55,7 +55,10 @@ def test_a_second_interrupt_does_not_break_into_the_goodbyes(
                 super().destroy_node()
         def make():
             node = Careful("careful")
-            print("ready")
+            def ready():  # spinning, that is: whoever made the node would not destroy it
+                timer.cancel()
+                print("ready")
+            timer = node.create_timer(0.01, ready)
             return node
         run(make)
         """

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rclpy.duration import Duration
 from rclpy.exceptions import NodeNameNonExistentError
 from rclpy.node import Node
@@ -13,7 +15,10 @@ from rclpy.type_hash import TypeHash
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from edge_robot.standalone.dds.graph import NodeEntities, announcement
+from edge_robot.standalone.interfaces.codec import codec
 from edge_robot.standalone.interfaces.hashing import type_hash
+from edge_robot.standalone.interfaces.message import message_class
 
 SpinUntil = Callable[[Node, Callable[[], Any]], None]
 
@@ -185,3 +190,33 @@ def test_only_classes_of_interfaces_are_taken(node: Node) -> None:
         node.create_client(String, "go")
     with pytest.raises(AttributeError, match="ROS 1"):
         node.create_subscription(str, "s", print, 1)
+
+
+@given(
+    st.lists(
+        st.builds(
+            NodeEntities,
+            namespace=st.text(max_size=9),
+            name=st.text(max_size=9),
+            readers=st.lists(st.binary(min_size=16, max_size=16), max_size=3),
+            writers=st.lists(st.binary(min_size=16, max_size=16), max_size=3),
+        ),
+        max_size=4,
+    )
+)
+def test_an_announcement_is_the_message_it_stands_for(nodes: list[NodeEntities]) -> None:
+    codec_ = codec(message_class("rmw_dds_common/msg/ParticipantEntitiesInfo"))
+    data = announcement(bytes(range(16)), nodes)
+    message = codec_.read(bytes(data))
+    assert bytes(message.gid.data) == bytes(range(16))
+    assert [
+        NodeEntities(
+            info.node_namespace,
+            info.node_name,
+            b"",
+            [bytes(gid.data) for gid in info.reader_gid_seq],
+            [bytes(gid.data) for gid in info.writer_gid_seq],
+        )
+        for info in message.node_entities_info_seq
+    ] == nodes
+    assert codec_.write(message) == data

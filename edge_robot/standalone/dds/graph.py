@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from edge_robot.standalone.dds.discovery import Discovery, Endpoint
 from edge_robot.standalone.dds.drops import Drops
@@ -15,6 +14,7 @@ from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.dds.qos import DdsQos
 from edge_robot.standalone.interfaces.codec import CdrError, codec
 from edge_robot.standalone.interfaces.message import message_class
+from edge_robot.standalone.interfaces.store import interfaces
 
 TOPIC = "ros_discovery_info"
 _TYPE = "rmw_dds_common/msg/ParticipantEntitiesInfo"
@@ -34,6 +34,40 @@ class NodeEntities:
     writers: list[bytes] = field(default_factory=list)
 
 
+def announcement(participant: bytes, nodes: Iterable[NodeEntities]) -> bytearray:
+    """Return the CDR form of a `ParticipantEntitiesInfo`.
+
+    Every node of every process writes this for each of its endpoints, and most never read one: so
+    it is made without the message's class and codec.
+
+    Args:
+        participant: GUID.
+        nodes: Its nodes.
+    """
+    out = bytearray(b"\x00\x01\x00\x00")  # little endian; 4 bytes, so alignment is the buffer's
+    gid_size = interfaces().message("rmw_dds_common/msg/Gid").fields[0].type.array or 0
+
+    def number(value: int) -> None:
+        out.extend(bytes(-len(out) % 4))
+        out.extend(value.to_bytes(4, "little"))
+
+    def gids(guids: Sequence[bytes]) -> None:
+        number(len(guids))
+        for guid in guids:
+            out.extend(guid.ljust(gid_size, b"\0"))
+
+    out.extend(participant.ljust(gid_size, b"\0"))
+    nodes = list(nodes)
+    number(len(nodes))
+    for node in nodes:
+        for text in (node.namespace.encode(), node.name.encode()):
+            number(len(text) + 1)
+            out.extend(text + b"\0")
+        gids(node.readers)
+        gids(node.writers)
+    return out
+
+
 class Graph:
     """Tells other participants of this one's nodes, and knows theirs.
 
@@ -45,11 +79,6 @@ class Graph:
     """
 
     def __init__(self, participant: Participant, warn: Callable[[str], object]) -> None:
-        message_type = message_class(_TYPE)
-        self._codec = codec(message_type)
-        self._message_type = message_type
-        self._entities_type = message_class("rmw_dds_common/msg/NodeEntitiesInfo")
-        self._gid_type = message_class("rmw_dds_common/msg/Gid")
         self._participant = participant
         self._own: list[NodeEntities] = []
         self._others: dict[bytes, list[NodeEntities]] = {}
@@ -85,24 +114,7 @@ class Graph:
     def announce(self) -> None:
         """Tell the other participants how things are."""
         with self._lock:
-            info = self._message_type(
-                gid=self._gid(self._participant.guid),
-                node_entities_info_seq=[
-                    self._entities_type(
-                        node_namespace=entities.namespace,
-                        node_name=entities.name,
-                        reader_gid_seq=[self._gid(guid) for guid in entities.readers],
-                        writer_gid_seq=[self._gid(guid) for guid in entities.writers],
-                    )
-                    for entities in self._own
-                ],
-            )
-            self._writer.write(self._codec.write(info))
-
-    def _gid(self, guid: bytes) -> Any:
-        gid = self._gid_type()
-        gid.data[: len(guid)] = list(guid)
-        return gid
+            self._writer.write(announcement(self._participant.guid, self._own))
 
     # Everybody's.
 
@@ -137,9 +149,10 @@ class Graph:
             return self._discovery
 
     def _listen(self) -> None:
+        read = codec(message_class(_TYPE)).read
         while (sample := self._reader.take()) is not None:
             try:
-                info = self._codec.read(sample[0])
+                info = read(sample[0])
             except CdrError as error:
                 self.drops.add(error)
                 continue

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import array
 import math
+import sys
 from collections import UserList, UserString
 from collections.abc import Callable, Iterable, Sequence, Set
+from functools import cache
 from typing import Any
 
-import numpy as np
-
 from edge_robot.standalone.interfaces.definitions import STRINGS, Field, FieldType
+from edge_robot.standalone.interfaces.lazy_numpy import is_ndarray, np
 
 NUMPY_TYPES: dict[str, str] = {
     **{f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
@@ -45,9 +46,10 @@ Check = Callable[[Any], Any]
 
 
 def _range_words(base: str) -> tuple[int, int, str]:
-    info = np.iinfo(base)
-    kind = "unsigned integer" if base.startswith("u") else "integer"
-    return int(info.min), int(info.max), f"{kind} in [{info.min}, {info.max}]"
+    unsigned = base.startswith("u")
+    bits = array.array(TYPECODES[base]).itemsize * 8
+    low, high = (0, (1 << bits) - 1) if unsigned else (-(1 << bits - 1), (1 << bits - 1) - 1)
+    return low, high, f"{'unsigned integer' if unsigned else 'integer'} in [{low}, {high}]"
 
 
 def _integer_check(field: str, base: str) -> Check:
@@ -154,7 +156,7 @@ def _sequence_words(kind: FieldType, python_type: str) -> str:
         words.append(f"and each string value not longer than {kind.string_bound}")
     words.append(f"and each value of type '{python_type}'")
     if kind.base.startswith("float"):
-        bound = FLOAT32_MAX if kind.base == "float32" else float(np.finfo(np.float64).max)
+        bound = FLOAT32_MAX if kind.base == "float32" else sys.float_info.max
         name = "float" if kind.base == "float32" else "double"
         words.append(f"and each {name} in [{-bound:f}, {bound:f}]")
     elif kind.base in NUMPY_TYPES:
@@ -191,16 +193,21 @@ def _fits_float32(value: float) -> bool:
     return not FLOAT32_MAX < abs(value) < math.inf
 
 
+@cache
+def _dtype(name: str) -> Any:
+    return np.dtype(name)
+
+
 def _fixed_array_check(field: str, kind: FieldType) -> Check:
     """Fixed arrays of numbers: an ndarray of the right dtype is kept, the rest copied."""
-    dtype = np.dtype(NUMPY_TYPES[kind.base])
+    name = NUMPY_TYPES[kind.base]
     words = _sequence_words(kind, "float" if kind.base.startswith("float") else "int")
 
     def check(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            if value.dtype != dtype:
+        if is_ndarray(value):
+            if value.dtype != _dtype(name):
                 raise AssertionError(
-                    f"The '{field}' numpy.ndarray() must have the dtype of 'numpy.{dtype}'"
+                    f"The '{field}' numpy.ndarray() must have the dtype of 'numpy.{name}'"
                 )
             if value.shape != (kind.array,):
                 raise AssertionError(
@@ -210,20 +217,20 @@ def _fixed_array_check(field: str, kind: FieldType) -> Check:
         if _is_sequence(value) and _has_length(value, kind):
             converted = _array_of_numbers(value, kind.base)
             if converted is not None:
-                return np.array(converted, dtype=dtype)
+                return np.array(converted, dtype=name)
         raise AssertionError(f"The '{field}' field must be {words}")
 
     return check
 
 
 def _fixed_array_conversion(field: str, kind: FieldType) -> Check:
-    dtype = np.dtype(NUMPY_TYPES[kind.base])
+    name = NUMPY_TYPES[kind.base]
 
     def convert(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.dtype == dtype:
+        if is_ndarray(value) and value.dtype == _dtype(name):
             converted = value
         else:
-            converted = np.array(value, dtype=dtype)
+            converted = np.array(value, dtype=name)
         if converted.shape != (kind.array,):
             raise AssertionError(f"The '{field}' numpy.ndarray() must have a size of {kind.array}")
         return converted
@@ -234,7 +241,7 @@ def _fixed_array_conversion(field: str, kind: FieldType) -> Check:
 def _copied(value: Any, kind: FieldType) -> array.array[Any] | None:
     """Return a copy of the one-dimensional buffer of numbers that a value is, or None."""
     typecode = TYPECODES[kind.base]
-    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == NUMPY_TYPES[kind.base]:
+    if is_ndarray(value) and value.ndim == 1 and value.dtype == NUMPY_TYPES[kind.base]:
         data = np.ascontiguousarray(value).view(np.uint8).data
     elif typecode == "B" and isinstance(value, (bytes, bytearray, memoryview)):
         data = memoryview(value)
@@ -295,7 +302,7 @@ def _list_check(field: str, kind: FieldType, message_class: Callable[[str], type
     words = _sequence_words(kind, python_type)
 
     def check(value: Any) -> Any:
-        if not _is_sequence(value) and not isinstance(value, np.ndarray):
+        if not _is_sequence(value) and not is_ndarray(value):
             raise AssertionError(f"The '{field}' field must be {words}")
         # A list is kept, not copied, so that what is appended to it later is seen, as in rosidl.
         items = value if isinstance(value, (list, UserList)) else list(value)

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-import numpy as np
-
 from edge_robot.standalone.interfaces.checks import NUMPY_TYPES, TYPECODES
 from edge_robot.standalone.interfaces.definitions import (
     PADDING_FIELD,
@@ -25,6 +23,7 @@ from edge_robot.standalone.interfaces.definitions import (
     Field,
     FieldType,
 )
+from edge_robot.standalone.interfaces.lazy_numpy import np
 from edge_robot.standalone.interfaces.message import Message, message_class
 from edge_robot.standalone.interfaces.store import interfaces
 
@@ -37,7 +36,7 @@ _BIG_ENDIAN_HEADER = b"\x00\x00"
 _SIZES = {
     "bool": 1,
     "byte": 1,
-    **{name: np.dtype(kind).itemsize for name, kind in NUMPY_TYPES.items()},
+    **{name: struct.calcsize(code) for name, code in TYPECODES.items()},
 }
 _FORMATS = {"bool": "?", "byte": "c", **TYPECODES}  # array and struct spell numbers alike
 _MALFORMED = (struct.error, UnicodeDecodeError, ValueError)
@@ -232,7 +231,7 @@ class _Generator:
                 "dtype", np.dtype(NUMPY_TYPES[kind.base]).newbyteorder(self.order)
             )
             native = self.constant("native", np.dtype(NUMPY_TYPES[kind.base]))
-            self.emit(f"{target} = frombuffer(buf, {dtype}, {kind.array}, pos).astype({native})")
+            self.emit(f"{target} = np.frombuffer(buf, {dtype}, {kind.array}, pos).astype({native})")
             self.emit(f"pos += {size}")
         else:
             self.emit(f"out += {target}.tobytes()")
@@ -336,7 +335,7 @@ def _compile(generator: _Generator, name: str, head: list[str], last: str) -> Ca
     scope.update(
         new=object.__new__,
         array=array.array,
-        frombuffer=np.frombuffer,
+        np=np,
         CdrError=CdrError,
         read_wide=_read_wide,
         write_wide=_write_wide,

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from edge_robot.standalone.interfaces.checks import NUMPY_TYPES, TYPECODES, field_checks
 from edge_robot.standalone.interfaces.definitions import Definition, Field
+from edge_robot.standalone.interfaces.lazy_numpy import is_ndarray, np
 from edge_robot.standalone.interfaces.store import interfaces
 
 
@@ -76,7 +75,7 @@ class Message(metaclass=MessageMeta):
         if not isinstance(other, type(self)):
             return False
         return all(
-            np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+            np.array_equal(mine, theirs) if is_ndarray(mine) else mine == theirs
             for mine, theirs in zip(_values(self), _values(other), strict=True)
         )
 
@@ -133,7 +132,7 @@ def _default_source(field: Field, scope: dict[str, Any]) -> str:
     if kind.array is None:
         return repr(_zero(kind.base))
     if kind.base in NUMPY_TYPES:
-        return f"_zeros({kind.array}, {NUMPY_TYPES[kind.base]!r})"
+        return f"_np.zeros({kind.array}, {NUMPY_TYPES[kind.base]!r})"
     return f"[{_zero(kind.base)!r}] * {kind.array}"
 
 
@@ -144,7 +143,7 @@ def _compile_members(definition: Definition) -> dict[str, Any]:
     Names of our own begin with an underscore: names of fields cannot.
     """
     fields = definition.members
-    scope: dict[str, Any] = {"_unset": object(), "_array": array.array, "_zeros": np.zeros}
+    scope: dict[str, Any] = {"_unset": object(), "_array": array.array, "_np": np}
     arguments = "".join(f"{field.name}=_unset, " for field in fields)
     lines = [
         f"def __init__(_self, *, {arguments}check_fields=True, **_unknown):",

@@ -224,8 +224,11 @@ class Executor:
             wait = timer.wait_time()
             if wait is not None and wait < timeout:
                 timeout = wait
+        wait_set = self._waits()
+        if not self._running():
+            return  # a shutdown before there was a wait set could not wake it
         try:
-            handles = self._waits().wait(timeout)
+            handles = wait_set.wait(timeout)
         except DdsError:
             if self._context.ok():
                 raise

@@ -6,8 +6,7 @@ import array
 from enum import IntEnum
 from typing import Any
 
-import numpy as np
-
+from edge_robot.standalone.interfaces.lazy_numpy import is_ndarray
 from edge_robot.standalone.interfaces.message import message_class
 
 ParameterMsg = message_class("rcl_interfaces/msg/Parameter")
@@ -152,7 +151,7 @@ def _type_of(value: Any) -> Parameter.Type:
         return (
             Parameter.Type.DOUBLE_ARRAY if value.typecode in "fd" else Parameter.Type.INTEGER_ARRAY
         )
-    if isinstance(value, np.ndarray):
+    if is_ndarray(value):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
         if not value:
