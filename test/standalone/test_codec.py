@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
+import tracemalloc
 from typing import Any
 from unittest.mock import patch
 
@@ -12,12 +14,12 @@ from hypothesis import strategies as st
 from random_messages import random_message
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from sensor_msgs.msg import Image, PointCloud2
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 from std_srvs.srv import Empty, SetBool
 
 from edge_robot.share import share_dir
 from edge_robot.standalone.interfaces.codec import CdrError, codec
-from edge_robot.standalone.interfaces.definitions import Definition, Field, FieldType
+from edge_robot.standalone.interfaces.definitions import Definition, Field, FieldType, wrappers_of
 from edge_robot.standalone.interfaces.message import _classes, message_class
 from edge_robot.standalone.interfaces.store import interfaces
 
@@ -175,24 +177,87 @@ def test_a_huge_count_is_refused_without_allocating() -> None:
     for count in (2**32 - 1, 2**31, 10):
         with pytest.raises(CdrError):
             codec(Image).read(header[:-4] + struct.pack("<I", count))
-    with pytest.raises(CdrError):
-        # Dimensions are messages themselves: as many as the count says are tried one by one.
-        codec(Float64MultiArray).read(b"\0\1\0\0\xff\xff\xff\xff")
+
+
+def implied_names() -> list[str]:
+    """Return the names of all messages that services and actions imply."""
+    names = [
+        f"{package}/srv/{service}_{part}"
+        for package in interfaces().packages()
+        for service in interfaces().names(package, "srv")
+        for part in ("Request", "Response", "Event")
+    ]
+    for package in interfaces().packages():
+        for action in interfaces().names(package, "action"):
+            name = f"{package}/action/{action}"
+            names += [f"{name}_{part}" for part in ("Goal", "Result", "Feedback")]
+            names += [wrapper.name for wrapper in wrappers_of(name)]
+    return sorted(names)
+
+
+EVERY_NAME = NAMES + implied_names()
+
+
+def read_or_refuse(name: str, data: bytes) -> None:
+    """Read bytes that may be no such message: nothing but CdrError may come of it."""
+    with contextlib.suppress(CdrError):
+        codec(message_class(name)).read(data)
 
 
 @settings(max_examples=400, deadline=None)
-@given(name=st.sampled_from(NAMES), seed=st.integers(0, 2**32), data=st.data())
-def test_fuzzed_bytes_are_read_or_refused(name: str, seed: int, data: st.DataObject) -> None:
+@given(name=st.sampled_from(EVERY_NAME), seed=st.integers(0, 2**32), data=st.data())
+def test_changed_and_shortened_bytes_are_read_or_refused(
+    name: str, seed: int, data: st.DataObject
+) -> None:
     rng = random.Random(seed)
     valid = bytearray(codec(message_class(name)).write(random_message(name, rng)))
     for _ in range(data.draw(st.integers(1, 4))):
         position = rng.randrange(len(valid))
         valid[position] = rng.randrange(256)
     cut = valid[: data.draw(st.integers(0, len(valid)))] if rng.random() < 0.5 else valid
-    try:
-        codec(message_class(name)).read(bytes(cut))
-    except CdrError:
-        return
+    read_or_refuse(name, bytes(cut))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    name=st.sampled_from(EVERY_NAME),
+    header=st.sampled_from([b"\0\1\0\0", b"\0\0\0\0", b""]),
+    data=st.binary(max_size=300),
+)
+def test_random_bytes_are_read_or_refused(name: str, header: bytes, data: bytes) -> None:
+    read_or_refuse(name, header + data)
+
+
+@pytest.mark.parametrize("lie", [2**32 - 1, 2**31, 10**6])
+def test_a_lying_length_anywhere_costs_neither_time_nor_memory(lie: int) -> None:
+    rng = random.Random(4)
+    forged = struct.pack("<I", lie)
+    for name in EVERY_NAME:
+        valid = bytes(codec(message_class(name)).write(random_message(name, rng)))[:400]
+        codec(message_class(name))
+        tracemalloc.start()
+        for position in range(4, len(valid) - 3, 4):
+            read_or_refuse(name, valid[:position] + forged + valid[position + 4 :])
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1_000_000, name
+
+
+def test_a_count_of_empty_messages_is_limited_by_the_bytes_there_are() -> None:
+    fields = (Field("items", FieldType("std_msgs/msg/Empty", sequence=True)),)
+    with (
+        patch.dict(interfaces()._cache, {"a/msg/E": Definition("a/msg/E", fields)}),
+        patch.dict(_classes),
+    ):
+        read = codec(message_class("a/msg/E")).read
+        assert len(read(b"\0\1\0\0\3\0\0\0\0\0\0").items) == 3
+        data = b"\0\1\0\0\xff\xff\xff\xff" + bytes(10**6)
+        tracemalloc.start()
+        with pytest.raises(CdrError, match="4294967295 elements"):
+            read(data)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 100_000
 
 
 def test_point_clouds_of_odd_sizes_keep_their_bytes() -> None:

@@ -280,6 +280,10 @@ class _Generator:
             self.flush()
             count = str(kind.array)
         if self.read:
+            if kind.sequence:
+                least = _least_size(element)
+                self.emit(f"if {count} * {least} > total - pos:")
+                self.emit(f"    raise CdrError(f'a sequence of {{{count}}} elements')")
             values = self.name("v")
             self.emit(f"{values} = []")
             self.emit(f"for _ in range({count}):")
@@ -315,6 +319,17 @@ class _Generator:
             if merged == start:
                 return start
             start = merged
+
+
+def _least_size(kind: FieldType) -> int:
+    """Return how many bytes a value takes at least; a count that promises more is a lie."""
+    if kind.sequence or kind.base in STRINGS:
+        return 4 * (1 if kind.array is None else kind.array)
+    if kind.is_primitive:
+        size = _SIZES[kind.base]
+    else:
+        size = sum(_least_size(item.type) for item in interfaces().message(kind.base).fields)
+    return size * (1 if kind.array is None else kind.array)
 
 
 def _read_wide(data: bytes, dtype: str) -> str:
