@@ -90,7 +90,7 @@ def test_exceptions_in_a_callback_leave_a_traceback(start_peer: Callable[..., An
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["-p", "rate:=fast"], "rate = 'fast'"),
+        (["-p", "rate:=fast"], "'rate' to 'fast'"),
         (["-p", "rat:=1.0"], "no parameter 'rat'"),
         (["--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
     ],

@@ -44,7 +44,7 @@ def test_types_are_found_and_survive_the_wire(value: Any, kind: str) -> None:
     assert (again.name, again.type_, again.value) == ("p", parameter.type_, value)
 
 
-@pytest.mark.parametrize("value", [[1, "a"], [1, 2.0], [True, 1], {"a": 1}, 2**63])
+@pytest.mark.parametrize("value", [[1, "a"], [1, 2.0], {"a": 1}, 2**63])
 def test_values_no_parameter_can_hold(value: Any) -> None:
     with pytest.raises(TypeError):
         Parameter("p", value=value)
@@ -64,7 +64,7 @@ def test_overrides_take_the_place_of_defaults(ros: None) -> None:
 
 def test_overrides_of_another_type_are_refused_by_name(ros: None) -> None:
     node = make_node("-p", "rate:=fast")
-    with pytest.raises(InvalidParameterTypeException, match=r"rate = 'fast'.*-p"):
+    with pytest.raises(InvalidParameterTypeException, match=r"'rate' to 'fast'.*-p"):
         node.declare_parameter("rate", 10.0)
     assert not node.has_parameter("rate")
 
@@ -96,7 +96,7 @@ def test_misuse_is_refused(node: Node) -> None:
     with pytest.raises(ParameterNotDeclaredException):
         node.set_parameters([Parameter("b", value=1)])
     with pytest.raises(InvalidParameterException):
-        node.declare_parameter("not a name", 1)
+        node.declare_parameter("", 1)
 
 
 def test_several_are_declared_below_a_prefix(node: Node) -> None:
@@ -108,7 +108,7 @@ def test_several_are_declared_below_a_prefix(node: Node) -> None:
 def test_ranges_are_kept(ros: None) -> None:
     node = make_node("-p", "n:=9")
     numbers = ParameterDescriptor(integer_range=[IntegerRange(from_value=0, to_value=5, step=1)])
-    with pytest.raises(InvalidParameterValueException, match=r"n .*\[0, 5\]"):
+    with pytest.raises(InvalidParameterValueException, match=r"n out of range\. Min: 0, Max: 5"):
         node.declare_parameter("n", 3, numbers)
     share = FloatingPointRange(from_value=0.0, to_value=1.0, step=0.25)
     node.declare_parameter("share", 0.5, ParameterDescriptor(floating_point_range=[share]))
@@ -148,7 +148,7 @@ def test_descriptors_are_not_shared(node: Node) -> None:
     descriptor = ParameterDescriptor(description="text")
     node.declare_parameter("a", 1, descriptor)
     node.declare_parameter("b", "x", descriptor)
-    assert node.describe_parameter("a").type == Parameter.Type.INTEGER
+    assert node.describe_parameter("a").type == Parameter.Type.INTEGER.value
     assert node.describe_parameter("b").description == "text"
     assert descriptor.type == 0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from edge_robot.standalone.dds.discovery import Discovery, Endpoint
@@ -83,6 +84,8 @@ class Graph:
         self._own: list[NodeEntities] = []
         self._others: dict[bytes, list[NodeEntities]] = {}
         self._lock = threading.RLock()
+        self._gathering = 0
+        self._changed = False
         self._discovery: Discovery | None = None
         self.drops = Drops(TOPIC, "announcement", warn)
         dds_type = type_name(_TYPE)
@@ -111,10 +114,25 @@ class Graph:
             self._own.remove(entities)
         self.announce()
 
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Announce all changes of the body at its end, at once."""
+        with self._lock:
+            self._gathering += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._gathering -= 1
+                if self._changed:
+                    self.announce()
+
     def announce(self) -> None:
         """Tell the other participants how things are."""
         with self._lock:
-            self._writer.write(announcement(self._participant.guid, self._own))
+            self._changed = self._gathering > 0
+            if not self._changed:
+                self._writer.write(announcement(self._participant.guid, self._own))
 
     # Everybody's.
 

@@ -6,7 +6,16 @@ from edge_robot.standalone.rclpy.exceptions import (
     InvalidHandle,
     NodeNameNonExistentError,
     RCLError,
+    RCLInvalidROSArgsError,
+    UnknownROSArgsError,
     UnsupportedEventTypeError,
 )
 
-__all__ = ["InvalidHandle", "NodeNameNonExistentError", "RCLError", "UnsupportedEventTypeError"]
+__all__ = [
+    "InvalidHandle",
+    "NodeNameNonExistentError",
+    "RCLError",
+    "RCLInvalidROSArgsError",
+    "UnknownROSArgsError",
+    "UnsupportedEventTypeError",
+]

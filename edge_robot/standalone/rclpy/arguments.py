@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_robot.errors import UserError
+from edge_robot.standalone.rclpy.exceptions import RCLInvalidROSArgsError, UnknownROSArgsError
 
-_IGNORED_FLAGS = frozenset(
-    f"--{switch}-{target}-logs"
+_MALFORMED = "Failed to parse ROS arguments"
+_LOG_FLAGS = {
+    f"--{switch}-{target}-logs": (target, switch == "enable")
     for switch in ("enable", "disable")
     for target in ("rosout", "stdout", "external-lib")
-)
+}
 _OPTIONS = {
     "-p": "--param",
     "-r": "--remap",
@@ -73,6 +75,7 @@ class RosArguments:
         remaps: In the order given.
         overrides: In the order given; of several for one parameter the last counts.
         log_levels: Logger name (empty for all) to level name.
+        logs: Whether to log to `rosout`, `stdout` and `external-lib`, where it was said.
         enclave: Security enclave.
         remaining: Arguments that are not ROS 2's.
     """
@@ -80,6 +83,7 @@ class RosArguments:
     remaps: list[Remap] = field(default_factory=list)
     overrides: list[ParameterOverride] = field(default_factory=list)
     log_levels: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, bool] = field(default_factory=dict)
     enclave: str = "/"
     remaining: list[str] = field(default_factory=list)
 
@@ -100,7 +104,10 @@ def parse_arguments(arguments: Sequence[str]) -> RosArguments:
             inside = False
         elif not inside:
             result.remaining.append(item)
-        elif item not in _IGNORED_FLAGS:
+        elif item in _LOG_FLAGS:
+            target, enabled = _LOG_FLAGS[item]
+            result.logs[target] = enabled
+        else:
             _read_option(item, items, result)
     return result
 
@@ -108,10 +115,12 @@ def parse_arguments(arguments: Sequence[str]) -> RosArguments:
 def _read_option(option: str, items: Iterator[str], result: RosArguments) -> None:
     name = _OPTIONS.get(option)
     if name is None:
-        raise UserError(f"unknown ROS argument {option!r}: known are {', '.join(sorted(_OPTIONS))}")
+        raise UnknownROSArgsError(
+            f"Found unknown ROS arguments: [{option!r}]; known are {', '.join(sorted(_OPTIONS))}"
+        )
     value = next(items, None)
     if value is None:
-        raise UserError(f"the ROS argument {option} needs a value")
+        raise RCLInvalidROSArgsError(f"{_MALFORMED}: {option} needs a value")
     if name == "--param":
         node, parameter, text = _split_rule(option, value)
         result.overrides.append(
@@ -139,17 +148,13 @@ def _split_rule(option: str, text: str) -> tuple[str | None, str, str]:
     """Split `[node:]name:=value`."""
     name, separator, value = text.partition(":=")
     if not separator or not name:
-        raise UserError(f"{option} {text}: expected name:=value")
+        raise RCLInvalidROSArgsError(f"{_MALFORMED}: {option} {text}: expected name:=value")
     node = re.match(r"([^:]+):(?!//)(.+)", name)  # `rostopic://a` names no node
     return (node[1], node[2], value) if node else (None, name, value)
 
 
-def load_yaml(text: str, origin: str) -> Any:
-    """Read YAML as ROS 2's parameter parser does: `1e-3` is a number too.
-
-    Raises:
-        UserError: it is malformed.
-    """
+def _loader(text: str) -> Any:
+    """Return a YAML loader that reads as ROS 2's parameter parser does: `1e-3` is a number too."""
     import yaml  # late: nodes without parameters do not pay for it
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -160,11 +165,26 @@ def load_yaml(text: str, origin: str) -> Any:
         re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+"),
         list("-+.0123456789"),
     )
+    return Loader(text)
+
+
+def _read_yaml(text: str, origin: str, read: Callable[[Any], Any]) -> Any:
+    import yaml  # late: nodes without parameters do not pay for it
+
     try:
-        return yaml.load(text, Loader)
+        return read(_loader(text))
     except yaml.YAMLError as error:
         line = " ".join(str(error).split())
         raise UserError(f"{origin}: not YAML: {line}") from error
+
+
+def load_yaml(text: str, origin: str) -> Any:
+    """Read YAML as ROS 2's parameter parser does.
+
+    Raises:
+        UserError: it is malformed.
+    """
+    return _read_yaml(text, origin, lambda loader: loader.get_single_data())
 
 
 def load_parameter_file(path: Path) -> list[ParameterOverride]:
@@ -177,35 +197,63 @@ def load_parameter_file(path: Path) -> list[ParameterOverride]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the parameter file {path}: {error}") from error
-    content = load_yaml(text, str(path))
-    if content is None:
-        return []
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected node names with 'ros__parameters:' below them")
-    return list(_sections(content, "", path))
+
+    def read(loader: Any) -> list[ParameterOverride]:
+        root = loader.get_single_node()
+        return [] if root is None else list(_ParameterFile(path, loader).sections(root, ""))
+
+    overrides: list[ParameterOverride] = _read_yaml(text, str(path), read)
+    return overrides
 
 
-def _sections(content: dict[str, Any], prefix: str, path: Path) -> Iterator[ParameterOverride]:
-    for key, value in content.items():
-        if not isinstance(value, dict):
+class _ParameterFile:
+    """Walks through a file's YAML in its order: a name may be there more than once."""
+
+    def __init__(self, path: Path, loader: Any) -> None:
+        self._path = path
+        self._loader = loader
+
+    def sections(self, node: Any, prefix: str) -> Iterator[ParameterOverride]:
+        """Give the values below names of nodes and namespaces."""
+        entries = self._pairs(node)
+        if entries is None:
             raise UserError(
-                f"{path}: {prefix}/{key}: expected 'ros__parameters:' below it, not {value!r}"
+                f"{self._path}: {prefix or '/'}: expected 'ros__parameters:' below it, "
+                f"not {self._value(node)!r}"
             )
-        pattern = f"{prefix}/{str(key).strip('/')}"
-        for name, below in value.items():
-            if name == "ros__parameters":
-                for parameter, setting in _flatten(below or {}, "", path):
-                    yield ParameterOverride(pattern, parameter, setting, str(path), explicit=False)
+        for name, value in entries:
+            if name != "ros__parameters":
+                yield from self.sections(value, f"{prefix}/{name.strip('/')}")
+            elif prefix:
+                for parameter, setting in self._parameters(value):
+                    yield ParameterOverride(
+                        prefix, parameter, setting, str(self._path), explicit=False
+                    )
             else:
-                yield from _sections({name: below}, pattern, path)
+                raise UserError(f"{self._path}: no node is named above 'ros__parameters:'")
 
+    def _parameters(self, node: Any) -> Iterator[tuple[str, Any]]:
+        entries = self._pairs(node)
+        if entries is None:
+            if self._value(node) is None:
+                return
+            raise UserError(
+                f"{self._path}: 'ros__parameters:' must hold names and values, "
+                f"not {self._value(node)!r}"
+            )
+        for name, value in entries:
+            if self._pairs(value) is None:
+                yield name, self._value(value)
+            else:
+                for rest, setting in self._parameters(value):
+                    yield f"{name}.{rest}", setting
 
-def _flatten(content: Any, prefix: str, path: Path) -> Iterator[tuple[str, Any]]:
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: 'ros__parameters:' must hold names and values, not {content!r}")
-    for key, value in content.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{name}.", path)
-        else:
-            yield name, value
+    def _pairs(self, node: Any) -> list[tuple[str, Any]] | None:
+        """Return the keys and value nodes of a mapping; None if it is none."""
+        if node.id != "mapping":
+            return None
+        self._loader.flatten_mapping(node)
+        return [(str(self._value(key)), value) for key, value in node.value]
+
+    def _value(self, node: Any) -> Any:
+        return self._loader.construct_object(node, deep=True)

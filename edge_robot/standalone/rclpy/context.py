@@ -13,7 +13,11 @@ from edge_robot.standalone.dds.graph import Graph
 from edge_robot.standalone.dds.participant import Participant, domain_id
 from edge_robot.standalone.rclpy.arguments import RosArguments, parse_arguments
 from edge_robot.standalone.rclpy.exceptions import NotInitializedException
-from edge_robot.standalone.rclpy.logging import apply_log_levels, get_logger
+from edge_robot.standalone.rclpy.logging import (
+    apply_log_levels,
+    get_logger,
+    write_to_console,
+)
 
 _contexts: weakref.WeakSet[Context] = weakref.WeakSet()
 
@@ -58,6 +62,7 @@ class Context:
             self.arguments = parse_arguments(sys.argv if args is None else args)
             if initialize_logging:
                 apply_log_levels(self.arguments.log_levels)
+                write_to_console(self.arguments.logs.get("stdout", True))
             self._domain = _environment_domain() if domain_id is None else domain_id
             self._ok = True
             _contexts.add(self)

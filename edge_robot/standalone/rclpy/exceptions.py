@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from edge_robot.errors import UserError
+
 
 class NotInitializedException(Exception):
     """The library is used before `rclpy.init` or after shutdown."""
@@ -24,6 +28,14 @@ class RCLError(RuntimeError):
 
 class NodeNameNonExistentError(RCLError):
     """A node is asked about that is not known."""
+
+
+class RCLInvalidROSArgsError(RCLError, UserError):
+    """An argument after `--ros-args` is malformed."""
+
+
+class UnknownROSArgsError(RuntimeError, UserError):
+    """An argument after `--ros-args` is unknown."""
 
 
 class UnsupportedEventTypeError(RCLError):
@@ -72,70 +84,65 @@ class InvalidServiceNameException(NameValidationException):
 
 
 class ParameterException(Exception):
-    """Base of parameter errors; `args[1]` is the parameter's name."""
+    """Base of parameter errors."""
 
-    def __init__(self, error_msg: str, parameters: object, *arguments: object) -> None:
-        super().__init__(f"{error_msg}: {parameters}", parameters, *arguments)
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+    def __init__(self, error_msg: str, parameters: object) -> None:
+        super().__init__(f"{error_msg}: {parameters}")
 
 
 class ParameterNotDeclaredException(ParameterException):
     """A parameter is used before it is declared."""
 
-    def __init__(self, parameters: object, *arguments: object) -> None:
-        super().__init__("Invalid access to undeclared parameter(s)", parameters, *arguments)
+    def __init__(self, parameters: str | list[str]) -> None:
+        super().__init__("Invalid access to undeclared parameter(s)", parameters)
 
 
 class ParameterAlreadyDeclaredException(ParameterException):
     """A parameter is declared twice."""
 
-    def __init__(self, parameters: object, *arguments: object) -> None:
-        super().__init__("Parameter(s) already declared", parameters, *arguments)
-
-
-class ParameterUninitializedException(ParameterException):
-    """A statically typed parameter is read before it has a value."""
-
-    def __init__(self, parameter_name: str, *arguments: object) -> None:
-        super().__init__("The parameter is not initialized", parameter_name, *arguments)
+    def __init__(self, parameters: str | list[str]) -> None:
+        super().__init__("Parameter(s) already declared", parameters)
 
 
 class InvalidParameterException(ParameterException):
     """A parameter's name is malformed."""
 
-    def __init__(self, parameter: object, *arguments: object) -> None:
-        super().__init__("Invalid parameter name", parameter, *arguments)
+    def __init__(self, parameter_name: str) -> None:
+        super().__init__("Invalid parameter name", parameter_name)
 
 
 class InvalidParameterTypeException(ParameterException):
-    """A value's type is not the parameter's."""
+    """A value's type is not the parameter's; `origin` tells where the value was given, if known."""
 
-    def __init__(self, desired_parameter: object, expected_type: str, *arguments: object) -> None:
+    def __init__(self, desired_parameter: Any, expected_type: str, origin: str = "") -> None:
         super().__init__(
-            f"Trying to set a value of another type than {expected_type}",
-            desired_parameter,
-            *arguments,
+            f"Trying to set parameter '{desired_parameter.name}' to '{desired_parameter.value}'"
+            f" of type '{desired_parameter.type_.name}', expecting type '{expected_type}'{origin}",
+            desired_parameter.name,
         )
 
 
 class InvalidParameterValueException(ParameterException):
-    """A value is refused."""
+    """A value is out of range, or a callback refused it."""
 
-    def __init__(self, parameter: object, value: object, reason: str | None = None) -> None:
-        self.value = value
+    def __init__(self, parameter: str, value: object, reason: str) -> None:
         super().__init__(
-            f"Invalid parameter value ({value})" + (f". Reason: {reason}" if reason else ""),
-            parameter,
+            f"Invalid parameter value ({value}) for parameter. Reason: {reason}", parameter
         )
 
 
 class ParameterImmutableException(ParameterException):
     """A read-only parameter is set."""
 
-    def __init__(self, parameter: object, *arguments: object) -> None:
-        super().__init__("Attempted to modify read-only parameter", parameter, *arguments)
+    def __init__(self, parameter_name: str) -> None:
+        super().__init__("Attempted to modify read-only parameter", parameter_name)
+
+
+class ParameterUninitializedException(ParameterException):
+    """A statically typed parameter is read before it has a value."""
+
+    def __init__(self, parameter_name: str) -> None:
+        super().__init__(f"The parameter '{parameter_name}' is not initialized", parameter_name)
 
 
 class InvalidHandle(RuntimeError):

@@ -1,162 +1,115 @@
-"""Loggers that write `[LEVEL] [seconds.nanoseconds] [name]: message` to standard error."""
+"""Loggers by name, their levels, and where they write."""
 
 from __future__ import annotations
 
-import sys
-import time
-from enum import IntEnum
-from typing import Any
+import os
+from pathlib import Path
 
 from edge_robot.errors import UserError
+from edge_robot.standalone.rclpy.impl import logging_levels, rcutils_logger
+from edge_robot.standalone.rclpy.impl.logging_console import Console
+from edge_robot.standalone.rclpy.impl.logging_severity import LoggingSeverity
+from edge_robot.standalone.rclpy.impl.rcutils_logger import RcutilsLogger
+
+__all__ = [
+    "Logger",
+    "LoggingSeverity",
+    "RcutilsLogger",
+    "apply_log_levels",
+    "clear_config",
+    "get_logger",
+    "get_logger_effective_level",
+    "get_logger_level",
+    "get_logging_directory",
+    "get_logging_severity_from_string",
+    "initialize",
+    "set_logger_level",
+    "shutdown",
+    "write_to_console",
+]
+
+Logger = RcutilsLogger
+_root_logger = RcutilsLogger()
 
 
-class LoggingSeverity(IntEnum):
-    """How grave a message is."""
+def get_logger(name: str) -> RcutilsLogger:
+    """Return a logger with this name.
 
-    UNSET = 0
-    DEBUG = 10
-    INFO = 20
-    WARN = 30
-    ERROR = 40
-    FATAL = 50
-
-    @classmethod
-    def from_string(cls, text: str) -> LoggingSeverity:
-        """Return the severity with this name.
-
-        Raises:
-            UserError: there is none.
-        """
-        name = {"WARNING": "WARN"}.get(text.upper(), text.upper())
-        if name not in cls.__members__ or name == "UNSET":
-            raise UserError(f"unknown log level {text!r}: use debug, info, warn, error or fatal")
-        return cls[name]
+    Raises:
+        ValueError: the name is empty.
+    """
+    if not name:
+        raise ValueError("Logger name must not be empty.")
+    return _root_logger.get_child(name)
 
 
-_levels: dict[str, LoggingSeverity] = {"": LoggingSeverity.INFO}
-_loggers: dict[str, Logger] = {}
+def initialize() -> None:
+    """Read the settings of the environment anew."""
+    rcutils_logger.console = Console()
 
 
-class Logger:
-    """Writes messages under a name; `a.b` inherits its level from `a`."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        # When each line that uses `once`, `skip_first` or `throttle_duration_sec` last wrote.
-        self._call_sites: dict[tuple[str, int], float] = {}
-
-    def get_child(self, name: str) -> Logger:
-        """Return the logger `<this>.<name>`."""
-        if not name:
-            raise ValueError("Child logger name must not be empty.")
-        return get_logger(f"{self.name}.{name}" if self.name else name)
-
-    def set_level(self, level: LoggingSeverity | int) -> None:
-        """Write only messages at least this grave."""
-        _levels[self.name] = LoggingSeverity(level)
-
-    def get_effective_level(self) -> LoggingSeverity:
-        """Return the level of this logger or of its nearest ancestor that has one."""
-        name = self.name
-        while name:
-            level = _levels.get(name, LoggingSeverity.UNSET)
-            if level is not LoggingSeverity.UNSET:
-                return level
-            name = name.rpartition(".")[0]
-        return _levels[""]
-
-    def is_enabled_for(self, severity: LoggingSeverity | int) -> bool:
-        """Return whether a message this grave is written."""
-        return severity >= self.get_effective_level()
-
-    def log(
-        self,
-        message: object,
-        severity: LoggingSeverity,
-        *,
-        once: bool = False,
-        skip_first: bool = False,
-        throttle_duration_sec: float | None = None,
-        throttle_time_source_type: object = None,
-        depth: int = 1,
-    ) -> bool:
-        """Write a message; return whether it was written.
-
-        Args:
-            message: What to write.
-            severity: How grave it is.
-            once: Write only the first message of this line of the program.
-            skip_first: Write all but the first.
-            throttle_duration_sec: Write at most one message of this line per span, s.
-            throttle_time_source_type: Accepted as in ROS 2; spans are always of the machine's time.
-            depth: Frames between this call and the line of the program meant above.
-        """
-        if not self.is_enabled_for(severity):
-            return False
-        if once or skip_first or throttle_duration_sec is not None:
-            frame = sys._getframe(depth)
-            site = frame.f_code.co_filename, frame.f_lineno
-            now = time.monotonic()
-            last = self._call_sites.get(site)
-            if last is None and skip_first:
-                self._call_sites[site] = float("-inf")
-                return False
-            if last is not None and once:
-                return False
-            if (
-                last is not None
-                and throttle_duration_sec is not None
-                and now - last < throttle_duration_sec
-            ):
-                return False
-            self._call_sites[site] = now
-        sec, nanosec = divmod(time.time_ns(), 1_000_000_000)
-        # One write per message: lines of several processes on one terminal stay whole.
-        sys.stderr.write(f"[{severity.name}] [{sec}.{nanosec:09d}] [{self.name}]: {message}\n")
-        sys.stderr.flush()
-        return True
-
-    def debug(self, message: object, **options: Any) -> bool:
-        """Write something only a developer wants to know."""
-        return self.log(message, LoggingSeverity.DEBUG, depth=2, **options)
-
-    def info(self, message: object, **options: Any) -> bool:
-        """Write something worth knowing."""
-        return self.log(message, LoggingSeverity.INFO, depth=2, **options)
-
-    def warning(self, message: object, **options: Any) -> bool:
-        """Write something that may need attention."""
-        return self.log(message, LoggingSeverity.WARN, depth=2, **options)
-
-    def warn(self, message: object, **options: Any) -> bool:
-        """Write something that may need attention."""
-        return self.log(message, LoggingSeverity.WARN, depth=2, **options)
-
-    def error(self, message: object, **options: Any) -> bool:
-        """Write that something failed."""
-        return self.log(message, LoggingSeverity.ERROR, depth=2, **options)
-
-    def fatal(self, message: object, **options: Any) -> bool:
-        """Write that nothing works any more."""
-        return self.log(message, LoggingSeverity.FATAL, depth=2, **options)
+def shutdown() -> None:
+    """Forget the levels of all loggers."""
+    logging_levels.reset()
 
 
-RcutilsLogger = Logger
+def clear_config() -> None:
+    """Forget all settings: the levels of loggers, and what the environment said."""
+    shutdown()
+    initialize()
 
 
-def get_logger(name: str) -> Logger:
-    """Return the logger with this name."""
-    return _loggers.setdefault(name, Logger(name))
+def write_to_console(enabled: bool) -> None:
+    """Choose whether messages are written to the terminal."""
+    rcutils_logger.console.enabled = enabled
 
 
-def set_logger_level(name: str, level: LoggingSeverity | int) -> None:
-    """Set the level of a logger; the empty name stands for all."""
-    _levels[name] = LoggingSeverity(level)
+def set_logger_level(name: str, level: LoggingSeverity | int, detailed_error: bool = False) -> None:
+    """Set the level of a logger; the empty name stands for all.
+
+    Args:
+        name: Logger.
+        level: From which severity on it writes.
+        detailed_error: Accepted as in ROS 2.
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    del detailed_error
+    logging_levels.set_level(name, LoggingSeverity(level))
 
 
 def get_logger_effective_level(name: str) -> LoggingSeverity:
     """Return the level at which a logger writes."""
-    return get_logger(name).get_effective_level()
+    return logging_levels.effective_level(name)
+
+
+def get_logger_level(name: str) -> LoggingSeverity:
+    """Return the level that was set for a logger itself."""
+    return logging_levels.level(name)
+
+
+def get_logging_severity_from_string(log_severity: str) -> LoggingSeverity:
+    """Return the severity with this name.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    try:
+        return LoggingSeverity[log_severity.upper()]
+    except KeyError:
+        raise RuntimeError(f"'{log_severity}' is no severity level") from None
+
+
+def get_logging_directory() -> Path:
+    """Return where ROS 2 keeps log files: ROS_LOG_DIR, or `log` in ROS_HOME or in `~/.ros`.
+
+    The standalone runtime writes none.
+    """
+    folder = os.environ.get("ROS_LOG_DIR")
+    if folder:
+        return Path(folder).expanduser()
+    return Path(os.environ.get("ROS_HOME") or "~/.ros").expanduser() / "log"
 
 
 def apply_log_levels(levels: dict[str, str]) -> None:
@@ -165,5 +118,11 @@ def apply_log_levels(levels: dict[str, str]) -> None:
     Raises:
         UserError: a level has no meaning.
     """
-    for name, level in levels.items():
-        set_logger_level(name, LoggingSeverity.from_string(level))
+    for name, text in levels.items():
+        try:
+            level = get_logging_severity_from_string(text)
+        except RuntimeError:
+            raise UserError(
+                f"unknown log level {text!r}: use debug, info, warn, error or fatal"
+            ) from None
+        set_logger_level(name, level)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.standalone.dds.endpoints import Reader, Writer
+from edge_robot.standalone.interfaces.message import message_class
 from edge_robot.standalone.rclpy.arguments import ParameterOverride, parse_arguments
 from edge_robot.standalone.rclpy.callback_groups import (
     CallbackGroup,
@@ -23,16 +25,24 @@ from edge_robot.standalone.rclpy.event_handler import (
 )
 from edge_robot.standalone.rclpy.exceptions import NameValidationException, RCLError
 from edge_robot.standalone.rclpy.guard_condition import GuardCondition
+from edge_robot.standalone.rclpy.impl.logging_rosout import (
+    RosoutPublisher,
+    add_node,
+    remove_node,
+)
 from edge_robot.standalone.rclpy.logging import Logger, get_logger
+from edge_robot.standalone.rclpy.logging_service import LoggingService
 from edge_robot.standalone.rclpy.names import remapped_identity, resolve_name
 from edge_robot.standalone.rclpy.node_graph import NodeGraph
 from edge_robot.standalone.rclpy.node_parameters import NodeParameters
 from edge_robot.standalone.rclpy.parameter import Parameter
+from edge_robot.standalone.rclpy.parameter_service import ParameterService
 from edge_robot.standalone.rclpy.publisher import Publisher
 from edge_robot.standalone.rclpy.qos import (
     QoSProfile,
     as_profile,
     is_best_available,
+    qos_profile_parameter_events,
     qos_profile_services_default,
     settle_for_publisher,
     settle_for_service,
@@ -42,6 +52,7 @@ from edge_robot.standalone.rclpy.service import Service
 from edge_robot.standalone.rclpy.subscription import Subscription
 from edge_robot.standalone.rclpy.time_source import TimeSource
 from edge_robot.standalone.rclpy.timer import Rate, Timer
+from edge_robot.standalone.rclpy.type_description_service import TypeDescriptionService
 from edge_robot.standalone.rclpy.type_support import (
     check_is_valid_msg_type,
     check_is_valid_srv_type,
@@ -51,8 +62,10 @@ from edge_robot.standalone.rclpy.validate_node_name import validate_node_name
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executable, Executor
+    from edge_robot.standalone.rclpy.qos_overriding_options import QoSOverridingOptions
 
 HIDDEN_NODE_PREFIX = "_"
+PARAMETER_EVENT = "rcl_interfaces/msg/ParameterEvent"
 
 
 class Node(NodeParameters, NodeGraph):
@@ -64,10 +77,12 @@ class Node(NodeParameters, NodeGraph):
         cli_args: Arguments for this node alone, as after `--ros-args`.
         namespace: Namespace; `-r __ns:=…` takes its place.
         use_global_arguments: Whether what was given to `rclpy.init` counts.
-        start_parameter_services: Accepted; parameters are not served over the network yet.
+        enable_rosout: Whether what the node logs is published on `/rosout`.
+        start_parameter_services: Whether other nodes can read and set its parameters.
         parameter_overrides: Initial parameter values that count over all others.
         allow_undeclared_parameters: Whether parameters may be set without being declared.
         automatically_declare_parameters_from_overrides: Declare all that was given from outside.
+        enable_logger_service: Whether other nodes can read and set the levels of its loggers.
 
     Raises:
         NotInitializedException: the context is not in use.
@@ -88,6 +103,7 @@ class Node(NodeParameters, NodeGraph):
         parameter_overrides: Sequence[Parameter] | None = None,
         allow_undeclared_parameters: bool = False,
         automatically_declare_parameters_from_overrides: bool = False,
+        enable_logger_service: bool = False,
     ) -> None:
         self._context = context or get_default_context()
         self.__participant = self._context.participant
@@ -123,15 +139,72 @@ class Node(NodeParameters, NodeGraph):
         self.__services: list[Service] = []
         self.__clients: list[Client] = []
         self.__timers: list[Timer] = []
-        self.__entities = self._context.graph.add_node(self.__namespace, self.__name)
         self._default_callback_group: CallbackGroup = MutuallyExclusiveCallbackGroup()
         self.clock_callback_group: CallbackGroup = ReentrantCallbackGroup()
         self._clock = ROSClock()
-        if automatically_declare_parameters_from_overrides:
-            for override in overrides:
-                if not self.has_parameter(override.name):
-                    self.declare_parameter(override.name, override.value)
-        self._time_source = TimeSource(self, self._clock)
+        self.__rosout: RosoutPublisher | None = None
+        with self._context.graph.gathered():
+            self.__entities = self._context.graph.add_node(self.__namespace, self.__name)
+            try:
+                if enable_rosout and self._context.arguments.logs.get("rosout", True):
+                    self.__publish_logs()
+                self._parameter_event_publisher = self.create_publisher(
+                    message_class(PARAMETER_EVENT),
+                    "/parameter_events",
+                    qos_profile_parameter_events,
+                )
+                if automatically_declare_parameters_from_overrides:
+                    for name, value in {item.name: item.value for item in overrides}.items():
+                        self.declare_parameter(name, value, ignore_override=True)
+                self._time_source = TimeSource(self, self._clock)
+                if start_parameter_services:
+                    self._parameter_service = ParameterService(self)
+                if enable_logger_service:
+                    self._logger_service = LoggingService(self)
+                self._type_description_service = TypeDescriptionService(self)
+            except BaseException:
+                self.destroy_node()
+                raise
+
+    def __publish_logs(self) -> None:
+        """Publish on `/rosout` what is logged under the node's name."""
+        self.__rosout = RosoutPublisher(
+            self.__participant, self.__topic("/rosout"), self._logger.name
+        )
+        add_node(self.__rosout)
+        self.__announce(self.__rosout.writer, None)
+
+    def _parameters_changed(
+        self, new: list[Parameter], changed: list[Parameter], deleted: list[Parameter]
+    ) -> None:
+        # The topic is volatile: what nobody hears now, nobody ever will.
+        if not self._parameter_event_publisher.get_subscription_count():
+            return
+        self._parameter_event_publisher.publish(
+            message_class(PARAMETER_EVENT)(
+                stamp=self._clock.now().to_msg(),
+                node=self.get_fully_qualified_name(),
+                new_parameters=[item.to_parameter_msg() for item in new],
+                changed_parameters=[item.to_parameter_msg() for item in changed],
+                deleted_parameters=[item.to_parameter_msg() for item in deleted],
+            )
+        )
+
+    def __overridden_qos(
+        self,
+        kind: type[Publisher] | type[Subscription],
+        topic: str,
+        profile: QoSProfile,
+        options: QoSOverridingOptions | None,
+    ) -> QoSProfile:
+        """Return a contract as parameters may have changed it."""
+        if options is None:
+            return profile
+        from edge_robot.standalone.rclpy.qos_overriding_options import _declare_qos_parameters
+
+        changed = copy.copy(profile)  # the caller's may serve for others too
+        _declare_qos_parameters(kind, self, topic, changed, options)
+        return changed
 
     # What it is.
 
@@ -289,7 +362,7 @@ class Node(NodeParameters, NodeGraph):
         *,
         callback_group: CallbackGroup | None = None,
         event_callbacks: PublisherEventCallbacks | None = None,
-        qos_overriding_options: object = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         publisher_class: type[Publisher] = Publisher,
     ) -> Publisher:
         """Create a publisher.
@@ -300,7 +373,7 @@ class Node(NodeParameters, NodeGraph):
             qos_profile: Contract, or a depth.
             callback_group: Decides when event callbacks may run.
             event_callbacks: What to call for QoS events.
-            qos_overriding_options: Accepted as in ROS 2; contracts are not taken from parameters.
+            qos_overriding_options: Which policies may be changed by parameters.
             publisher_class: Class to make.
 
         Raises:
@@ -310,9 +383,11 @@ class Node(NodeParameters, NodeGraph):
             AttributeError: the class is no interface's.
             RuntimeError: the class is another interface's.
             RCLError: the contract is impossible.
+            InvalidQosOverridesError: the contract that parameters ask for is refused.
         """
         profile = as_profile(qos_profile)
         full_name = self.__topic(topic)
+        profile = self.__overridden_qos(Publisher, full_name, profile, qos_overriding_options)
         check_is_valid_msg_type(msg_type)
         if is_best_available(profile):
             known = self.get_subscriptions_info_by_topic(full_name)
@@ -342,7 +417,7 @@ class Node(NodeParameters, NodeGraph):
         *,
         callback_group: CallbackGroup | None = None,
         event_callbacks: SubscriptionEventCallbacks | None = None,
-        qos_overriding_options: object = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         raw: bool = False,
     ) -> Subscription:
         """Create a subscription.
@@ -354,7 +429,7 @@ class Node(NodeParameters, NodeGraph):
             qos_profile: Contract, or a depth.
             callback_group: Decides when callbacks may run.
             event_callbacks: What to call for QoS events.
-            qos_overriding_options: Accepted as in ROS 2; contracts are not taken from parameters.
+            qos_overriding_options: Which policies may be changed by parameters.
             raw: Whether the callback gets the serialized bytes.
 
         Raises:
@@ -365,9 +440,11 @@ class Node(NodeParameters, NodeGraph):
             RuntimeError: the class is another interface's, or the callback takes neither one
                 argument nor two.
             RCLError: the contract is impossible.
+            InvalidQosOverridesError: the contract that parameters ask for is refused.
         """
         profile = as_profile(qos_profile)
         full_name = self.__topic(topic)
+        profile = self.__overridden_qos(Subscription, full_name, profile, qos_overriding_options)
         check_is_valid_msg_type(msg_type)
         if is_best_available(profile):
             known = self.get_publishers_info_by_topic(full_name)
@@ -552,6 +629,9 @@ class Node(NodeParameters, NodeGraph):
     def destroy_node(self) -> None:
         """End everything the node is made of, and the node."""
         self.executor = None
+        if self.__rosout is not None:
+            remove_node(self.__rosout)
+            self.__rosout.writer.close()
         self.__entities.readers.clear()
         self.__entities.writers.clear()
         if self._context.ok():

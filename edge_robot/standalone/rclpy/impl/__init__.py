@@ -1,1 +1,1 @@
-"""Where programs reach for what rclpy keeps in its C++ module."""
+"""What rclpy keeps in `rclpy.impl` and programs import from there."""
