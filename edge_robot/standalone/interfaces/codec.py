@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from typing import Any, Literal
 
 from edge_robot.standalone.interfaces.checks import NUMPY_TYPES, TYPECODES
@@ -31,7 +31,7 @@ HEADER_SIZE = 4
 """Bytes of the encapsulation header; alignment counts from its end."""
 
 _LITTLE_ENDIAN_HEADER = b"\x00\x01\x00\x00"
-_BIG_ENDIAN_HEADER = b"\x00\x00"
+_BYTE_ORDERS: dict[bytes, Literal["<", ">"]] = {b"\x00\x01": "<", b"\x00\x00": ">"}
 
 _SIZES = {
     "bool": 1,
@@ -46,17 +46,40 @@ class CdrError(ValueError):
     """Bytes are not the CDR form of the message they should be."""
 
 
-@dataclass(frozen=True)
 class Codec:
-    """Writer and reader of one message type.
+    """Writer and reader of one message type, each compiled when it is first needed.
 
-    Attributes:
-        write: Message to CDR with encapsulation header, in this machine's byte order.
-        read: CDR with encapsulation header, of either byte order, to a new message.
+    Args:
+        name: Message, `package/msg/Name`.
     """
 
-    write: Callable[[Any], bytearray]
-    read: Callable[[bytes], Any]
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._readers: dict[bytes, Callable[[bytes], Any]] = {}
+
+    @cached_property
+    def write(self) -> Callable[[Any], bytearray]:
+        """The function from a message to CDR with encapsulation header, little-endian."""
+        return _writer(self._name)
+
+    def read(self, buf: bytes) -> Any:
+        """Return a new message of CDR with encapsulation header, of either byte order.
+
+        Raises:
+            CdrError: the bytes are no such message.
+        """
+        header = buf[:2]
+        reader = self._readers.get(header)
+        if reader is None:
+            if header not in _BYTE_ORDERS:
+                raise CdrError(
+                    f"{self._name}: encapsulation {bytes(header).hex()} is not XCDR version 1"
+                )
+            reader = self._readers[header] = _reader(self._name, _BYTE_ORDERS[header])
+        try:
+            return reader(buf)
+        except _MALFORMED as error:
+            raise CdrError(f"{self._name}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -380,31 +403,11 @@ def _reader(name: str, order: Literal["<", ">"]) -> Callable[[bytes], Any]:
     return _compile(generator, name, head, "    return m")
 
 
-def _make_codec(name: str) -> Codec:
-    read_native = _reader(name, "<")
-
-    @lru_cache(maxsize=1)
-    def read_foreign() -> Callable[[bytes], Any]:
-        return _reader(name, ">")
-
-    def read(buf: bytes) -> Any:
-        try:
-            if buf[:2] == _LITTLE_ENDIAN_HEADER[:2]:
-                return read_native(buf)
-            if buf[:2] == _BIG_ENDIAN_HEADER:
-                return read_foreign()(buf)
-        except _MALFORMED as error:
-            raise CdrError(f"{name}: {error}") from error
-        raise CdrError(f"{name}: encapsulation {bytes(buf[:2]).hex()} is not XCDR version 1")
-
-    return Codec(_writer(name), read)
-
-
 _codecs: dict[type[Message], Codec] = {}
 
 
 def codec(message_type: type[Message]) -> Codec:
-    """Return the codec of a message class, compiled on first use."""
+    """Return the codec of a message class."""
     if message_type not in _codecs:
-        _codecs[message_type] = _make_codec(message_type.definition.name)
+        _codecs[message_type] = Codec(message_type.definition.name)
     return _codecs[message_type]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from edge_robot.standalone.interfaces.checks import NUMPY_TYPES, TYPECODES, field_checks
+from edge_robot.standalone.interfaces.checks import NUMPY_TYPES, TYPECODES, Check, field_checks
 from edge_robot.standalone.interfaces.definitions import Definition, Field
 from edge_robot.standalone.interfaces.lazy_numpy import is_ndarray, np
 from edge_robot.standalone.interfaces.store import interfaces
@@ -137,7 +137,7 @@ def _default_source(field: Field, scope: dict[str, Any]) -> str:
 
 
 def _compile_members(definition: Definition) -> dict[str, Any]:
-    """Compile `__init__` and one setter per field.
+    """Compile `__init__`, and make one property per field.
 
     The constructor takes keyword arguments only, and makes a fresh default for each one not given.
     Names of our own begin with an underscore: names of fields cannot.
@@ -152,37 +152,30 @@ def _compile_members(definition: Definition) -> dict[str, Any]:
         "        raise AssertionError(f'Invalid arguments passed to constructor: {_names}')",
         "    _self._check_fields = check_fields",
     ]
+    members: dict[str, Any] = {}
     for field in fields:
         name = field.name
-        checks = field_checks(field, message_class)
-        for stage, check in zip(("set", "init", "loose"), checks, strict=True):
-            scope[f"_{stage}_{name}"] = check
+        check, scope[f"_init_{name}"], loose = field_checks(field, message_class)
+        scope[f"_loose_{name}"] = loose
+        members[name] = _property(name, check, loose)
         lines += [
             f"    if {name} is _unset:",
             f"        _self._{name} = {_default_source(field, scope)}",
-            "    elif check_fields:",
-            f"        _self._{name} = _init_{name}({name})",
             "    else:",
-            f"        _self._{name} = _loose_{name}({name})",
-        ]
-    for name in (field.name for field in fields):
-        lines += [
-            f"def _assign_{name}(self, value):",
-            f"    self._{name} = (",
-            f"        _set_{name}(value) if self._check_fields else _loose_{name}(value)",
-            "    )",
+            f"        _self._{name} = (_init_{name} if check_fields else _loose_{name})({name})",
         ]
     exec(compile("\n".join(lines), f"<{definition.name}>", "exec"), scope)
-    members: dict[str, Any] = {
-        field.name: property(
-            operator.attrgetter(f"_{field.name}"),
-            scope[f"_assign_{field.name}"],
-            doc=f"Message field '{field.name}'.",
-        )
-        for field in fields
-    }
     members["__init__"] = scope["__init__"]
     return members
+
+
+def _property(name: str, check: Check, loose: Check) -> property:
+    slot = f"_{name}"
+
+    def assign(self: Message, value: Any) -> None:
+        setattr(self, slot, check(value) if self._check_fields else loose(value))
+
+    return property(operator.attrgetter(slot), assign, doc=f"Message field '{name}'.")
 
 
 def _metaclass(definition: Definition) -> type[MessageMeta]:
