@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_robot.standalone.dds.endpoints import Reader, Writer
 from edge_robot.standalone.interfaces.message import message_class
+from edge_robot.standalone.interfaces.store import interfaces
 from edge_robot.standalone.rclpy.arguments import ParameterOverride, parse_arguments
 from edge_robot.standalone.rclpy.callback_groups import (
     CallbackGroup,
@@ -161,7 +162,9 @@ class Node(NodeParameters, NodeGraph):
                     self._parameter_service = ParameterService(self)
                 if enable_logger_service:
                     self._logger_service = LoggingService(self)
-                self._type_description_service = TypeDescriptionService(self)
+                if interfaces().has("type_description_interfaces/msg/TypeDescription"):
+                    # Humble has no words to describe types with.
+                    self._type_description_service = TypeDescriptionService(self)
             except BaseException:
                 self.destroy_node()
                 raise
