@@ -78,3 +78,13 @@ def test_the_rest_of_the_binding_can_be_imported_later() -> None:
         assert cyclonedds.internal is sys.modules["cyclonedds.internal"]
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_endpoint_announces_its_types_hash(node: Node) -> None:
+    node.create_service(SetBool, "switch", lambda request, response: response)
+    graph = node.context.graph
+    endpoints = [*graph.writers(), *graph.readers()]
+    assert "ros_discovery_info" in {endpoint.topic_name for endpoint in endpoints}
+    for endpoint in endpoints:  # rmw_cyclonedds warns of each that does not
+        if not endpoint.topic_name.startswith("DCPS"):  # DDS's own
+            assert endpoint.user_data.get("typehash", "")[:7] == "RIHS01_", endpoint.topic_name

@@ -14,6 +14,7 @@ from edge_robot.standalone.dds.naming import type_name
 from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.dds.qos import DdsQos
 from edge_robot.standalone.interfaces.codec import CdrError, codec
+from edge_robot.standalone.interfaces.hashing import type_hash_user_data
 from edge_robot.standalone.interfaces.message import message_class
 from edge_robot.standalone.interfaces.store import interfaces
 
@@ -89,13 +90,15 @@ class Graph:
         self._discovery: Discovery | None = None
         self.drops = Drops(TOPIC, "announcement", warn)
         dds_type = type_name(_TYPE)
+        type_hash = type_hash_user_data(_TYPE)  # rmw_cyclonedds warns of endpoints without one
         latched = DdsQos(depth=1, transient_local=True)
-        self._writer = Writer(participant, TOPIC, dds_type, latched)
+        self._writer = Writer(participant, TOPIC, dds_type, latched, type_hash)
         self._reader = Reader(
             participant,
             TOPIC,
             dds_type,
             DdsQos(depth=_HISTORY, transient_local=True, ignore_local=True),
+            type_hash,
         )
 
     # This participant's nodes.

@@ -68,6 +68,8 @@ def _constant(value: object) -> object:
 
 
 def _literal(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # as they are usually written
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
