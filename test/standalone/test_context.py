@@ -197,3 +197,37 @@ def test_a_broken_cyclone_configuration_is_the_users_to_mend(
             rclpy.create_node("a")
     finally:
         rclpy.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted", "unwanted"),
+    [
+        ({"ROS_STATIC_PEERS": "10.0.0.1; b"}, ['"10.0.0.1"', '"b"'], ["AllowMulticast"]),
+        (
+            {"ROS_STATIC_PEERS": "127.0.0.1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
+            ['NetworkInterface address="127.0.0.1"', "<AllowMulticast>false", "MaxMessageSize"],
+            [],
+        ),
+        ({"ROS_STATIC_PEERS": "10.0.0.1", "ROS_LOCALHOST_ONLY": "1"}, ["127.0.0.1"], ["10.0"]),
+        (
+            {"ROS_STATIC_PEERS": "10.0.0.1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"},
+            ["<Tag>", "<ParticipantIndex>none"],
+            ["10.0"],
+        ),
+        (
+            {"ROS_STATIC_PEERS": "10.0.0.1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT"},
+            [],
+            ["10.0", "ParticipantIndex"],
+        ),
+    ],
+)
+def test_discovery_settings_mean_what_they_mean_to_ros_2(
+    settings: dict[str, str], wanted: list[str], unwanted: list[str], monkeypatch: Any
+) -> None:
+    for name in ("ROS_STATIC_PEERS", "ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    configuration = domain_configuration()
+    assert [text for text in wanted if text not in configuration] == []
+    assert [text for text in unwanted if text in configuration] == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes as ct
 import os
+import socket
 import threading
+from collections.abc import Iterable
 from html import escape  # quotes too; xml.sax would import an HTTP client
 
 from edge_robot.errors import UserError
@@ -30,6 +32,19 @@ def domain_id() -> int:
     return int(text)
 
 
+def _addresses_towards(peers: Iterable[str]) -> list[str]:
+    """Return this machine's own addresses on the way to other machines, as far as there is one."""
+    found = set()
+    for peer in peers:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((peer.strip(), 7400))  # sends nothing
+            except OSError:
+                continue  # Cyclone DDS will say so, if it is still so
+            found.add(str(probe.getsockname()[0]))
+    return sorted(address for address in found if not address.startswith("127."))
+
+
 def domain_configuration() -> str:
     """Return Cyclone's configuration for the discovery settings of ROS 2's environment variables.
 
@@ -41,9 +56,9 @@ def domain_configuration() -> str:
         raise UserError(
             f"ROS_AUTOMATIC_DISCOVERY_RANGE is {scope!r}: set it to one of {', '.join(_RANGES)}"
         )
-    if os.environ.get("ROS_LOCALHOST_ONLY") == "1":
-        scope = "LOCALHOST"
     peers = [peer for peer in os.environ.get("ROS_STATIC_PEERS", "").split(";") if peer.strip()]
+    if os.environ.get("ROS_LOCALHOST_ONLY") == "1":
+        scope, peers = "LOCALHOST", []
     general = discovery = internal = ""
     if scope == "OFF":
         general += "<AllowMulticast>false</AllowMulticast>"
@@ -56,19 +71,23 @@ def domain_configuration() -> str:
         discovery += f"<MaxAutoParticipantIndex>{MAX_PARTICIPANT_INDEX}</MaxAutoParticipantIndex>"
         if scope == "LOCALHOST":
             # Unicast on the loopback interface: needs no multicast route there, and the nodes of
-            # one robot keep talking to each other when its network interfaces go down. Loopback
-            # takes whole UDP datagrams, so large samples need few fragments.
-            general += '<Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces>'
+            # one robot keep talking to each other when its network interfaces go down.
+            addresses = ["127.0.0.1", *_addresses_towards(peers)]
+            interfaces = (f'<NetworkInterface address="{address}"/>' for address in addresses)
+            general += f"<Interfaces>{''.join(interfaces)}</Interfaces>"
+            if len(addresses) == 1:
+                # Loopback takes whole UDP datagrams, so large samples need few fragments.
+                general += "<MaxMessageSize>65500B</MaxMessageSize>"
+                general += "<FragmentSize>63000B</FragmentSize>"
             general += "<AllowMulticast>false</AllowMulticast>"
-            general += "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>63000B</FragmentSize>"
             # As much as the kernel allows: an image is a burst of several hundred kilobytes.
             internal += '<SocketReceiveBufferSize max="4MB"/>'
             peers.insert(0, "127.0.0.1")
             # An announcement lost in the rush of a start is made good soon.
             discovery += "<SPDPInterval>2s</SPDPInterval>"
         if peers:
-            addresses = "".join(f'<Peer address="{escape(peer.strip())}"/>' for peer in peers)
-            discovery += f"<Peers>{addresses}</Peers>"
+            listed = "".join(f'<Peer address="{escape(peer.strip())}"/>' for peer in peers)
+            discovery += f"<Peers>{listed}</Peers>"
     own = (
         f"<CycloneDDS><Domain><General>{general}</General>"
         f"<Discovery>{discovery}</Discovery><Internal>{internal}</Internal></Domain></CycloneDDS>"
