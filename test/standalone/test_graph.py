@@ -220,3 +220,11 @@ def test_an_announcement_is_the_message_it_stands_for(nodes: list[NodeEntities])
         for info in message.node_entities_info_seq
     ] == nodes
     assert codec_.write(message) == data
+
+
+def test_a_node_ends_once(node: Node) -> None:
+    other = Node("other")
+    assert "other" in node.get_node_names()
+    other.destroy_node()
+    other.destroy_node()
+    assert "other" not in node.get_node_names()

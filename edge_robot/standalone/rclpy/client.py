@@ -11,10 +11,16 @@ from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.dds.services import ClientEndpoints
 from edge_robot.standalone.interfaces.codec import CdrError, codec
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
+from edge_robot.standalone.rclpy.clock import Clock
 from edge_robot.standalone.rclpy.context import Context
 from edge_robot.standalone.rclpy.logging import Logger
 from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos
 from edge_robot.standalone.rclpy.service import service_hashes
+from edge_robot.standalone.rclpy.service_introspection import (
+    EventType,
+    Introspection,
+    ServiceIntrospectionState,
+)
 from edge_robot.standalone.rclpy.task import Future
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ class Client:
         callback_group: Decides when callbacks may run.
         qos_profile: Contract of both directions.
         logger: Writes warnings.
+        introspection: Publishes what passes, if someone wants it.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class Client:
         callback_group: CallbackGroup,
         qos_profile: QoSProfile,
         logger: Logger,
+        introspection: Introspection,
     ) -> None:
         self.context = context
         self.srv_type = srv_type
@@ -59,6 +67,7 @@ class Client:
         self._read = codec(srv_type.Response).read
         self._pending: dict[int, Future] = {}
         self._executor: Executor | None = None
+        self._introspection = introspection
         self.endpoints = ClientEndpoints(
             participant, service_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
         )
@@ -87,6 +96,7 @@ class Client:
             self._pending[number] = future
 
         number = self.endpoints.request(self._write(request), remember)
+        self._tell(EventType.REQUEST_SENT, number, request)
 
         def forget(_: Future) -> None:
             self._pending.pop(number, None)
@@ -124,6 +134,24 @@ class Client:
             if pending is future:
                 self._pending.pop(number, None)
 
+    def configure_introspection(
+        self,
+        clock: Clock,
+        service_event_qos_profile: QoSProfile,
+        introspection_state: ServiceIntrospectionState,
+    ) -> None:
+        """Choose what is told on `<service>/_service_event`.
+
+        Args:
+            clock: Clock of the events' stamps.
+            service_event_qos_profile: Contract of the topic.
+            introspection_state: What is told.
+        """
+        self._introspection.configure(clock, service_event_qos_profile, introspection_state)
+
+    def _tell(self, event_type: EventType, number: int, message: Any) -> None:
+        self._introspection.tell(event_type, self.endpoints.writer.guid, number, message)
+
     # What an executor needs.
 
     def handles(self) -> list[int]:
@@ -151,6 +179,7 @@ class Client:
             future = self._pending.pop(header.number, None)
             if future is None:
                 continue  # given up in the meantime, by another thread
+            self._tell(EventType.RESPONSE_RECEIVED, header.number, response)
             return lambda: future.set_result(response)
         return None
 

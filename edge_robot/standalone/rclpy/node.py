@@ -50,6 +50,7 @@ from edge_robot.standalone.rclpy.qos import (
     settle_for_subscription,
 )
 from edge_robot.standalone.rclpy.service import Service
+from edge_robot.standalone.rclpy.service_introspection import Introspection
 from edge_robot.standalone.rclpy.subscription import Subscription
 from edge_robot.standalone.rclpy.time_source import TimeSource
 from edge_robot.standalone.rclpy.timer import Rate, Timer
@@ -140,6 +141,7 @@ class Node(NodeParameters, NodeGraph):
         self.__services: list[Service] = []
         self.__clients: list[Client] = []
         self.__timers: list[Timer] = []
+        self.__destroyed = False
         self._default_callback_group: CallbackGroup = MutuallyExclusiveCallbackGroup()
         self.clock_callback_group: CallbackGroup = ReentrantCallbackGroup()
         self._clock = ROSClock()
@@ -498,15 +500,17 @@ class Node(NodeParameters, NodeGraph):
         """
         check_is_valid_srv_type(srv_type)
         group = callback_group or self._default_callback_group
+        full_name = self.__service(srv_name)
         service = Service(
             self.__participant,
             srv_type,
             srv_name,
-            self.__service(srv_name),
+            full_name,
             callback,
             group,
             settle_for_service(qos_profile),
             self._logger,
+            Introspection(self, srv_type, full_name),
         )
         self.__services.append(service)
         self.__announce(service.endpoints.writer, service.endpoints.reader)
@@ -524,15 +528,17 @@ class Node(NodeParameters, NodeGraph):
         """Create a client of a service; arguments and errors as for `create_service`."""
         check_is_valid_srv_type(srv_type)
         group = callback_group or self._default_callback_group
+        full_name = self.__service(srv_name)
         client = Client(
             self._context,
             self.__participant,
             srv_type,
             srv_name,
-            self.__service(srv_name),
+            full_name,
             group,
             settle_for_service(qos_profile),
             self._logger,
+            Introspection(self, srv_type, full_name),
         )
         self.__clients.append(client)
         self.__announce(client.endpoints.writer, client.endpoints.reader)
@@ -630,7 +636,10 @@ class Node(NodeParameters, NodeGraph):
         return self.destroy_timer(rate._timer)
 
     def destroy_node(self) -> None:
-        """End everything the node is made of, and the node."""
+        """End everything the node is made of, and the node; a second time does nothing."""
+        if self.__destroyed:
+            return
+        self.__destroyed = True
         self.executor = None
         if self.__rosout is not None:
             remove_node(self.__rosout)

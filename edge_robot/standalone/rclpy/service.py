@@ -11,8 +11,14 @@ from edge_robot.standalone.dds.services import RequestId, ServerEndpoints
 from edge_robot.standalone.interfaces.codec import CdrError, codec
 from edge_robot.standalone.interfaces.hashing import type_hash_user_data
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
+from edge_robot.standalone.rclpy.clock import Clock
 from edge_robot.standalone.rclpy.logging import Logger
 from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos
+from edge_robot.standalone.rclpy.service_introspection import (
+    EventType,
+    Introspection,
+    ServiceIntrospectionState,
+)
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executor
@@ -32,6 +38,7 @@ class Service:
         callback_group: Decides when callbacks may run.
         qos_profile: Contract of both directions.
         logger: Writes warnings.
+        introspection: Publishes what passes, if someone wants it.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class Service:
         callback_group: CallbackGroup,
         qos_profile: QoSProfile,
         logger: Logger,
+        introspection: Introspection,
     ) -> None:
         self.srv_type = srv_type
         self.srv_name = srv_name
@@ -53,6 +61,7 @@ class Service:
         self.qos_profile = qos_profile
         self.drops = Drops(service_name, "request", logger.warn)
         self._logger = logger
+        self._introspection = introspection
         self._read = codec(srv_type.Request).read
         self._write = codec(srv_type.Response).write
         self.endpoints = ServerEndpoints(
@@ -69,6 +78,27 @@ class Service:
             raise TypeError(f"Expected {self.srv_type.Response}, got {type(response)}")
         if not self.endpoints.reply(header, self._write(response)):
             self._logger.warning(f"{self.service_name}: the client of a request cannot be reached")
+        self._tell(EventType.RESPONSE_SENT, header, response)
+
+    def configure_introspection(
+        self,
+        clock: Clock,
+        service_event_qos_profile: QoSProfile,
+        introspection_state: ServiceIntrospectionState,
+    ) -> None:
+        """Choose what is told on `<service>/_service_event`.
+
+        Args:
+            clock: Clock of the events' stamps.
+            service_event_qos_profile: Contract of the topic.
+            introspection_state: What is told.
+        """
+        self._introspection.configure(clock, service_event_qos_profile, introspection_state)
+
+    def _tell(self, event_type: EventType, header: RequestId, message: Any) -> None:
+        # All that a server knows of its client is the 8 bytes of the header.
+        client = header.client.to_bytes(8, "little")
+        self._introspection.tell(event_type, client, header.number, message)
 
     # What an executor needs.
 
@@ -90,6 +120,7 @@ class Service:
             except CdrError as error:
                 self.drops.add(error)
                 continue
+            self._tell(EventType.REQUEST_RECEIVED, header, request)
             return self._answer(header, request)
         return None
 
