@@ -10,6 +10,7 @@ import rclpy
 from rclpy.context import Context
 from rclpy.exceptions import NotInitializedException
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions, get_current_signal_handlers_options
 
 from edge_robot.errors import UserError
 from edge_robot.standalone.dds.participant import domain_configuration, domain_id
@@ -64,6 +65,7 @@ def test_a_second_interrupt_does_not_break_into_the_goodbyes(
         """
     )
     peer.wait_for("ready")
+    time.sleep(0.2)  # out of the constructor
     peer.process.send_signal(signal.SIGINT)
     peer.wait_for("closing")
     peer.process.send_signal(signal.SIGINT)
@@ -149,12 +151,44 @@ def test_life_of_the_default_context(domain: int) -> None:
         rclpy.try_shutdown()
 
 
+def test_a_context_begins_once(domain: int) -> None:
+    with Context() as context:
+        assert context.ok()
+        with pytest.raises(RuntimeError, match="once"):
+            context.init(args=[])
+    assert not context.ok()
+    with pytest.raises(RuntimeError, match="once"):
+        context.init(args=[])
+    with pytest.raises(RuntimeError, match="lower than zero"):
+        Context().init(args=[], domain_id=-1)
+    with pytest.raises(RuntimeError, match="domain id"):
+        Context().get_domain_id()
+
+
+def test_init_is_undone_at_the_end_of_a_with_block(domain: int) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with rclpy.init(args=[]):
+        assert rclpy.ok()
+        assert get_current_signal_handlers_options() == SignalHandlerOptions.ALL
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert not rclpy.ok()
+    assert get_current_signal_handlers_options() == SignalHandlerOptions.NO
+    assert signal.getsignal(signal.SIGINT) is before
+    with rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO):
+        assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_shutdown_callbacks(domain: int) -> None:
     told: list[int] = []
-    context = rclpy.init(args=[])
+    rclpy.init(args=[])
+    context = rclpy.get_default_context()
     context.on_shutdown(lambda: told.append(1))
     rclpy.shutdown()
     assert told == [1]
+    context.on_shutdown(lambda: told.append(2))
+    assert told == [1, 2]
+    with pytest.raises(TypeError):
+        context.on_shutdown(3)  # type: ignore[arg-type]
 
 
 def test_the_environment_chooses_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:

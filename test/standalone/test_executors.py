@@ -11,12 +11,18 @@ import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import (
+    Executor,
     ExternalShutdownException,
     MultiThreadedExecutor,
+    ShutdownException,
     SingleThreadedExecutor,
+    TimeoutException,
 )
+from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 from rclpy.task import Future
+from rclpy.wait_for_message import wait_for_message
+from rclpy.waitable import NumberOfEntities, Waitable
 from std_msgs.msg import String
 
 SpinUntil = Callable[[Node, Callable[[], Any]], None]
@@ -180,3 +186,172 @@ def test_a_node_belongs_to_one_executor(node: Node) -> None:
     assert second.add_node(node)
     assert first.get_nodes() == []
     assert node.executor is second
+
+
+def test_a_callback_that_awaits_keeps_its_group(node: Node, spin_until: SpinUntil) -> None:
+    step = Future()
+    order: list[str] = []
+
+    async def slow() -> None:
+        first.cancel()
+        order.append("begin")
+        await step
+        order.append("end")
+
+    def other() -> None:
+        second.cancel()
+        order.append("other")
+
+    group = MutuallyExclusiveCallbackGroup()
+    first = node.create_timer(0.0, slow, callback_group=group, clock=STEADY)
+    spin_until(node, lambda: order)
+    second = node.create_timer(0.0, other, callback_group=group, clock=STEADY)
+    rclpy.spin_once(node, timeout_sec=0.1)
+    assert order == ["begin"]
+    step.set_result(None)
+    spin_until(node, lambda: len(order) == 3)
+    assert order == ["begin", "end", "other"]
+
+
+class OwnExecutor(Executor):
+    """An executor as ROS 2's documentation teaches to write one."""
+
+    ran: list[str]
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        try:
+            handler, entity, owner = self.wait_for_ready_callbacks(timeout_sec=timeout_sec)
+        except (TimeoutException, ExternalShutdownException):
+            return
+        handler()
+        assert owner is not None
+        self.ran.append(f"{owner.get_name()} {type(entity).__name__}")
+
+
+def test_an_executor_of_ones_own(node: Node) -> None:
+    executor = OwnExecutor()
+    executor.ran = []
+    executor.add_node(node)
+    executor.spin_once(timeout_sec=0.01)
+    assert executor.ran == []
+    timer = node.create_timer(0.0, lambda: timer.cancel(), clock=STEADY)
+    executor.spin_once(timeout_sec=20.0)
+    assert executor.ran == ["tested Timer"]
+    executor.shutdown()
+    with pytest.raises(ShutdownException):
+        executor.wait_for_ready_callbacks(timeout_sec=0.0)
+
+
+def test_shutdown_from_a_callback_and_while_another_runs(node: Node) -> None:
+    executor = MultiThreadedExecutor(num_threads=2)
+    executor.add_node(node)
+    begun, leave = threading.Event(), threading.Event()
+
+    def long() -> None:
+        begun.set()
+        assert leave.wait(20.0)
+
+    executor.create_task(long)
+    spinning = threading.Thread(target=executor.spin)
+    spinning.start()
+    assert begun.wait(20.0)
+    assert not executor.shutdown(timeout_sec=0.05)
+    leave.set()
+    assert executor.shutdown(timeout_sec=20.0)
+    spinning.join(20.0)
+    assert not spinning.is_alive()
+
+    single = SingleThreadedExecutor()
+    single.create_task(single.shutdown)
+    single.spin()
+    assert single.get_nodes() == []
+
+
+def test_nodes_come_and_go_in_callbacks(node: Node) -> None:
+    with SingleThreadedExecutor() as executor:
+        executor.add_node(node)
+        visitor = rclpy.create_node("visitor")
+        calls: list[int] = []
+        gone = Future()
+
+        def visit() -> None:
+            calls.append(1)
+            executor.remove_node(visitor)
+
+        def come() -> None:
+            arrival.cancel()
+            executor.add_node(visitor)
+
+        def leave() -> None:
+            if calls:
+                gone.set_result(None)
+
+        visitor.create_timer(0.0, visit, clock=STEADY)
+        arrival = node.create_timer(0.0, come, clock=STEADY)
+        node.create_timer(0.05, leave, clock=STEADY)
+        executor.spin_until_future_complete(gone, timeout_sec=20.0)
+        assert calls == [1]
+        assert visitor.executor is None
+        visitor.destroy_node()
+
+
+class Pair(Waitable):
+    """Waits for a topic and a guard condition at once."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(ReentrantCallbackGroup())
+        self.seen: list[str] = []
+        self.guard = GuardCondition(None, None)
+        self.subscription = node.create_subscription(String, "s", self.receive, 1)
+        node.remove_waitable(self.subscription)
+        self.ready: list[str] = []
+
+    def receive(self, message: Any) -> None:
+        self.seen.append(message.data)
+
+    def add_to_wait_set(self, wait_set: Any) -> None:
+        self.indices = {
+            "subscription": wait_set.add_subscription(self.subscription),
+            "guard_condition": wait_set.add_guard_condition(self.guard),
+        }
+
+    def is_ready(self, wait_set: Any) -> bool:
+        self.ready = [kind for kind, at in self.indices.items() if wait_set.is_ready(kind, at)]
+        return bool(self.ready)
+
+    def take_data(self) -> list[Any]:
+        return [self.subscription.take() if kind == "subscription" else None for kind in self.ready]
+
+    async def execute(self, taken_data: list[Any]) -> None:
+        for run in taken_data:
+            if run is None:
+                self.seen.append("guard")
+            else:
+                run()
+
+    def get_num_entities(self) -> NumberOfEntities:
+        return NumberOfEntities(1, 1)
+
+
+def test_waitables(node: Node, spin_until: SpinUntil) -> None:
+    pair = Pair(node)
+    node.add_waitable(pair)
+    assert node.waitables == [pair]
+    pair.guard.trigger()
+    spin_until(node, lambda: pair.seen)
+    node.create_publisher(String, "s", 1).publish(String(data="hello"))
+    spin_until(node, lambda: len(pair.seen) == 2)
+    assert pair.seen == ["guard", "hello"]
+    node.remove_waitable(pair)
+    pair.guard.trigger()
+    rclpy.spin_once(node, timeout_sec=0.05)
+    assert pair.seen == ["guard", "hello"]
+
+
+def test_wait_for_message(node: Node) -> None:
+    publisher = node.create_publisher(String, "s", 1)
+    assert wait_for_message(String, node, "s", time_to_wait=0.05) == (False, None)
+    timer = threading.Timer(0.1, publisher.publish, (String(data="now"),))
+    timer.start()
+    assert wait_for_message(String, node, "s", time_to_wait=20.0) == (True, String(data="now"))
+    assert list(node.subscriptions) == []

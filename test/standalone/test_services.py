@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import rclpy
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
@@ -71,7 +72,9 @@ def test_each_client_gets_its_own_answers(node: Node, spin_until: SpinUntil) -> 
 
 
 def test_a_callback_may_be_a_coroutine(node: Node, spin_until: SpinUntil) -> None:
-    inner = node.create_client(Trigger, "inner")
+    # As in ROS 2, a callback that awaits keeps its group: the others need another one.
+    others = ReentrantCallbackGroup()
+    inner = node.create_client(Trigger, "inner", callback_group=others)
 
     async def outer(request: Any, response: Any) -> Any:
         response.message = (await inner.call_async(Trigger.Request())).message
@@ -82,8 +85,9 @@ def test_a_callback_may_be_a_coroutine(node: Node, spin_until: SpinUntil) -> Non
         return response
 
     node.create_service(Trigger, "outer", outer)
-    node.create_service(Trigger, "inner", answer)
-    future = node.create_client(Trigger, "outer").call_async(Trigger.Request())
+    node.create_service(Trigger, "inner", answer, callback_group=others)
+    client = node.create_client(Trigger, "outer", callback_group=others)
+    future = client.call_async(Trigger.Request())
     spin_until(node, future.done)
     assert future.result().message == "from inside"
 

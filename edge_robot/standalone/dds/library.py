@@ -122,6 +122,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         ct.c_int32,
         [_entity, ct.POINTER(ct.c_ssize_t), ct.c_size_t, _duration],
     ),
+    "dds_triggered": (ct.c_int32, [_entity]),
     "dds_delete": (ct.c_int32, [_entity]),
     "dds_set_status_mask": (ct.c_int32, [_entity, ct.c_uint32]),
     "dds_take_status": (ct.c_int32, [_entity, ct.POINTER(ct.c_uint32), ct.c_uint32]),

@@ -17,6 +17,7 @@ class WaitSet:
     _CAPACITY = 256
 
     def __init__(self, participant: Participant) -> None:
+        self._handle = 0
         self._handle = check(lib.create_waitset(participant.handle), "creating a wait set")
         self._guard = check(
             lib.create_guardcondition(participant.handle), "creating a guard condition"
@@ -47,6 +48,11 @@ class WaitSet:
         return handles
 
     def close(self) -> None:
-        """End the wait set."""
-        lib.delete(self._handle)
-        lib.delete(self._guard)
+        """End the wait set; nobody may be waiting in it."""
+        if self._handle:
+            lib.delete(self._handle)
+            lib.delete(self._guard)
+            self._handle = 0
+
+    def __del__(self) -> None:
+        self.close()

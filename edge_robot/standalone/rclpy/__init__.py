@@ -5,25 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edge_robot.standalone.rclpy.context import Context, all_contexts, get_default_context
+from edge_robot.standalone.rclpy.context import Context, get_default_context
 from edge_robot.standalone.rclpy.executors import (
     Executor,
     ExternalShutdownException,
     SingleThreadedExecutor,
 )
 from edge_robot.standalone.rclpy.node import Node
-from edge_robot.standalone.rclpy.signals import SignalHandlerOptions, SignalHandlers
+from edge_robot.standalone.rclpy.signals import (
+    SignalHandlerOptions,
+    install_signal_handlers,
+    uninstall_signal_handlers,
+)
 from edge_robot.standalone.rclpy.task import Future
-from edge_robot.standalone.rclpy.utilities import ok, try_shutdown
+from edge_robot.standalone.rclpy.utilities import (
+    get_rmw_implementation_identifier,
+    ok,
+    try_shutdown,
+)
+from edge_robot.standalone.rclpy.utilities import shutdown as _shutdown
 
 __all__ = [
     "Context",
     "ExternalShutdownException",
     "Future",
+    "InitContextManager",
     "Node",
     "create_node",
     "get_default_context",
     "get_global_executor",
+    "get_rmw_implementation_identifier",
     "init",
     "ok",
     "shutdown",
@@ -36,18 +47,21 @@ __all__ = [
 _executor: Executor | None = None
 
 
-def _invalidate_contexts(number: int) -> None:
-    del number
-    for context in all_contexts():
-        context.invalidate()
+class InitContextManager:
+    """Ends in `with rclpy.init():` what `init` began."""
 
+    def __init__(self, context: Context) -> None:
+        self.context = context
 
-def _wake_executors() -> None:
-    for context in all_contexts():
-        context.wake()
+    def __enter__(self) -> InitContextManager:
+        return self
 
-
-_signals = SignalHandlers(_invalidate_contexts, _wake_executors)
+    def __exit__(self, *_: object) -> None:
+        if self.context is get_default_context():
+            try_shutdown()
+            uninstall_signal_handlers()
+        else:
+            try_shutdown(context=self.context)
 
 
 def init(
@@ -56,7 +70,7 @@ def init(
     context: Context | None = None,
     domain_id: int | None = None,
     signal_handler_options: SignalHandlerOptions | None = None,
-) -> Context:
+) -> InitContextManager:
     """Begin: read arguments, and for the default context handle SIGINT and SIGTERM.
 
     Args:
@@ -66,20 +80,19 @@ def init(
         signal_handler_options: Signals to handle; both for the default context, none for others.
 
     Returns:
-        The context.
+        What ends it again as a `with` block does.
 
     Raises:
         RuntimeError: the context has begun already.
         UserError: an argument or an environment variable cannot be understood.
     """
     if signal_handler_options is None:
-        signal_handler_options = (
-            SignalHandlerOptions.ALL if context is None else SignalHandlerOptions.NO
-        )
+        is_default = context is None or context is get_default_context()
+        signal_handler_options = SignalHandlerOptions.ALL if is_default else SignalHandlerOptions.NO
     chosen = context or get_default_context()
     chosen.init(args, domain_id=domain_id)
-    _signals.install(signal_handler_options)
-    return chosen
+    install_signal_handlers(signal_handler_options)
+    return InitContextManager(chosen)
 
 
 def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None = None) -> None:
@@ -88,9 +101,10 @@ def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None 
     Raises:
         RuntimeError: the context is not in use.
     """
-    (context or get_default_context()).shutdown()
-    if uninstall_handlers or (uninstall_handlers is None and context is None):
-        _signals.uninstall()
+    is_default = context is None or context is get_default_context()
+    _shutdown(context=None if is_default else context)
+    if uninstall_handlers or (uninstall_handlers is None and is_default):
+        uninstall_signal_handlers()
 
 
 def create_node(node_name: str, **options: Any) -> Node:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any
 
 
 class CallbackGroup:
     """Decides whether an entity's callback may start now.
 
-    An executor calls `begin` before a callback and `end` after it.
+    An executor calls `beginning_execution` before a callback and `ending_execution` after it.
     """
 
     def __init__(self) -> None:
-        self.entities: set[Any] = set()
+        # A node's default group outlives most of what was ever in it.
+        self.entities: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def add_entity(self, entity: Any) -> None:
         """Add a timer, subscription, service, client or waitable."""
@@ -23,20 +25,34 @@ class CallbackGroup:
         """Return whether the entity is in this group."""
         return entity in self.entities
 
-    def begin(self) -> bool:
-        """Claim the right to run a callback; False if it has to wait."""
-        raise TypeError("use ReentrantCallbackGroup or MutuallyExclusiveCallbackGroup")
+    def can_execute(self, entity: Any) -> bool:
+        """Return whether the entity's callback might start now."""
+        raise NotImplementedError
 
-    def end(self) -> None:
+    def beginning_execution(self, entity: Any) -> bool:
+        """Claim the right to run the entity's callback; False if it has to wait."""
+        raise NotImplementedError
+
+    def ending_execution(self, entity: Any) -> None:
         """Give the right back."""
+        raise NotImplementedError
 
 
 class ReentrantCallbackGroup(CallbackGroup):
     """Callbacks run whenever they are ready."""
 
-    def begin(self) -> bool:
-        """Always grant."""
+    def can_execute(self, entity: Any) -> bool:
+        """Always true."""
+        del entity
         return True
+
+    def beginning_execution(self, entity: Any) -> bool:
+        """Always grant."""
+        del entity
+        return True
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing to give back."""
 
 
 class MutuallyExclusiveCallbackGroup(CallbackGroup):
@@ -46,10 +62,17 @@ class MutuallyExclusiveCallbackGroup(CallbackGroup):
         super().__init__()
         self._running = threading.Lock()
 
-    def begin(self) -> bool:
+    def can_execute(self, entity: Any) -> bool:
+        """Return whether no callback of the group runs."""
+        del entity
+        return not self._running.locked()
+
+    def beginning_execution(self, entity: Any) -> bool:
         """Grant if no other callback of the group runs."""
+        del entity
         return self._running.acquire(blocking=False)
 
-    def end(self) -> None:
+    def ending_execution(self, entity: Any) -> None:
         """Let the next one run."""
+        del entity
         self._running.release()

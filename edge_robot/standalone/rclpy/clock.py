@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from edge_robot.standalone.rclpy.duration import S_TO_NS, Duration
+from edge_robot.standalone.rclpy.clock_type import ClockType
+from edge_robot.standalone.rclpy.constants import S_TO_NS
+from edge_robot.standalone.rclpy.duration import Duration
 from edge_robot.standalone.rclpy.exceptions import NotInitializedException
-from edge_robot.standalone.rclpy.time import ClockType, Time
+from edge_robot.standalone.rclpy.time import Time
 
 if TYPE_CHECKING:
-    from edge_robot.standalone.rclpy.context import Context
+    from edge_robot.standalone.rclpy.context import Context, Waiting
 
 __all__ = [
     "Clock",
@@ -38,11 +41,24 @@ class ClockChange(IntEnum):
 
 @dataclass(frozen=True)
 class JumpThreshold:
-    """Which jumps a callback wants to hear of; `None` for none of that kind."""
+    """Which jumps a callback wants to hear of; `None` for none of that kind.
+
+    Raises:
+        ValueError: the threshold forward is not positive, the one backward is not negative, or
+            no jump at all is wanted.
+    """
 
     min_forward: Duration | None
     min_backward: Duration | None
     on_clock_change: bool = True
+
+    def __post_init__(self) -> None:
+        if self.min_forward is not None and self.min_forward.nanoseconds <= 0:
+            raise ValueError("min_forward must be a positive non-zero duration")
+        if self.min_backward is not None and self.min_backward.nanoseconds >= 0:
+            raise ValueError("min_backward must be a negative non-zero duration")
+        if self.min_forward is None and self.min_backward is None and not self.on_clock_change:
+            raise ValueError("At least one jump threshold must be enabled")
 
 
 @dataclass(frozen=True)
@@ -198,6 +214,11 @@ class ROSClock(Clock):
         super().__init__(clock_type=ClockType.ROS_TIME)
         self._override: int | None = None
         self._override_time = 0
+        self._waiting: weakref.WeakSet[Waiting] = weakref.WeakSet()
+
+    def add_waiting(self, waiting: Waiting) -> None:
+        """Wake something whenever the time is told; it is not kept alive."""
+        self._waiting.add(waiting)
 
     def nanoseconds(self) -> int:
         """Return the present ROS time, ns."""
@@ -227,9 +248,6 @@ class ROSClock(Clock):
 
     def _jump(self, override: int | None, change: ClockChange) -> None:
         before = self.nanoseconds()
-        if not self._jump_handles:
-            self._override = override
-            return
         delta = (time.time_ns() if override is None else override) - before
         wanted = [
             handle for handle in self._jump_handles if _wants(handle.threshold, change, delta)
@@ -242,6 +260,8 @@ class ROSClock(Clock):
         for handle in wanted:
             if handle.post_callback is not None:
                 handle.post_callback(jump)
+        for waiting in list(self._waiting):
+            waiting.wake()
 
 
 def _wants(threshold: JumpThreshold, change: ClockChange, delta: int) -> bool:

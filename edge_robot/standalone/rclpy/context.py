@@ -35,6 +35,7 @@ class Context:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._ok = False
+        self._begun = False
         self._participant: Participant | None = None
         self._graph: Graph | None = None
         self._callbacks: list[Callable[[], object]] = []
@@ -52,19 +53,21 @@ class Context:
         """Begin; `args` are `sys.argv` if not given.
 
         Raises:
-            RuntimeError: it has begun already.
+            RuntimeError: it has begun already (one that was shut down does not begin anew), or
+                the domain id is negative.
             UserError: an argument cannot be understood.
         """
         with self._lock:
-            if self._ok:
+            if domain_id is not None and domain_id < 0:
+                raise RuntimeError(f"Domain id ({domain_id}) should not be lower than zero.")
+            if self._begun:
                 raise RuntimeError("Context.init() must only be called once")
-            self.close()
             self.arguments = parse_arguments(sys.argv if args is None else args)
             if initialize_logging:
                 apply_log_levels(self.arguments.log_levels)
                 write_to_console(self.arguments.logs.get("stdout", True))
             self._domain = _environment_domain() if domain_id is None else domain_id
-            self._ok = True
+            self._begun = self._ok = True
             _contexts.add(self)
 
     def ok(self) -> bool:
@@ -72,7 +75,13 @@ class Context:
         return self._ok
 
     def get_domain_id(self) -> int:
-        """Return the DDS domain."""
+        """Return the DDS domain.
+
+        Raises:
+            RuntimeError: the context has not begun.
+        """
+        if not self._begun:
+            raise RuntimeError("Context must be initialized before it can have a domain id")
         return self._domain
 
     @property
@@ -99,11 +108,18 @@ class Context:
             return self._graph
 
     def on_shutdown(self, callback: Callable[[], object]) -> None:
-        """Call something when the context is shut down.
+        """Call something when the context is shut down; at once if it is.
 
         A bound method does not keep its object alive.
+
+        Raises:
+            TypeError: it cannot be called.
         """
-        if hasattr(callback, "__self__"):
+        if not callable(callback):
+            raise TypeError(f"callback should be a callable, got {type(callback)}")
+        if self._begun and not self._ok:
+            callback()
+        elif hasattr(callback, "__self__"):
             method = weakref.WeakMethod(callback)
             self._callbacks.append(lambda: (bound := method()) and bound())
         else:
@@ -152,7 +168,12 @@ class Context:
         self.invalidate()
         self.close()
 
+    def destroy(self) -> None:
+        """End what is left of it."""
+        self.try_shutdown()
+
     def __enter__(self) -> Context:
+        self.init()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,9 +192,17 @@ def all_contexts() -> list[Context]:
 _default = Context()
 
 
-def get_default_context() -> Context:
-    """Return the context used where none is given."""
-    return _default
+def get_default_context(*, shutting_down: bool = False) -> Context:
+    """Return the context used where none is given.
+
+    Args:
+        shutting_down: Whether the caller ends it, so that a new one takes its place.
+    """
+    global _default
+    context = _default
+    if shutting_down:
+        _default = Context()
+    return context
 
 
 @atexit.register

@@ -6,8 +6,7 @@ from functools import total_ordering
 from typing import Any
 
 from edge_robot.standalone.interfaces.message import message_class
-
-S_TO_NS = 1_000_000_000
+from edge_robot.standalone.rclpy.constants import S_TO_NS
 
 DurationMsg = message_class("builtin_interfaces/msg/Duration")
 

@@ -149,10 +149,6 @@ class InvalidHandle(RuntimeError):
     """Something is used after it was destroyed."""
 
 
-class TimerCancelledError(Exception):
-    """A timer is called after it was cancelled."""
-
-
 class ROSInterruptException(Exception):
     """A sleep is cut short by shutdown."""
 

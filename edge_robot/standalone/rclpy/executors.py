@@ -7,17 +7,20 @@ import inspect
 import os
 import threading
 import time
+import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from edge_robot.standalone.dds.library import INFINITE, DdsError
 from edge_robot.standalone.dds.waitset import WaitSet
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
+from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.context import Context, get_default_context
-from edge_robot.standalone.rclpy.duration import S_TO_NS
+from edge_robot.standalone.rclpy.exceptions import NotInitializedException
 from edge_robot.standalone.rclpy.task import Future, Task
 from edge_robot.standalone.rclpy.timer import Timer
 
@@ -40,8 +43,12 @@ class ExternalShutdownException(Exception):
         super().__init__("rclpy context has been shut down")
 
 
+class ConditionReachedException(Exception):
+    """A wait ended because what was waited for has come about."""
+
+
 class Executable(Protocol):
-    """What an executor can run: timers, subscriptions, services, clients, events."""
+    """What an executor can run: timers, subscriptions, services, clients, events, waitables."""
 
     callback_group: CallbackGroup
 
@@ -56,7 +63,7 @@ class Executable(Protocol):
 
 
 class _TaskRunner:
-    """Runs tasks as executables; their order of arrival is kept."""
+    """Runs tasks as executables: new ones before resumed ones, the newest first."""
 
     def __init__(self) -> None:
         self.callback_group: CallbackGroup = ReentrantCallbackGroup()
@@ -72,11 +79,22 @@ class _TaskRunner:
         return self.queue.popleft() if self.queue else None
 
 
+class _Work(NamedTuple):
+    """Something to run, whose callback group has been claimed."""
+
+    executable: Executable
+    run: Callable[[], Any]
+
+
 class Executor:
     """Base of executors: knows the nodes, waits, and picks what is ready.
 
     Waiting happens on the thread that spins, inside one DDS wait set that all subscriptions are
-    attached to; `wake` ends it from any thread.
+    attached to; `wake` ends it from any thread. An executor of your own overrides `spin_once` and
+    gets its work from `wait_for_ready_callbacks`.
+
+    Args:
+        context: Context whose shutdown ends spinning; the default one if not given.
     """
 
     def __init__(self, *, context: Context | None = None) -> None:
@@ -84,6 +102,8 @@ class Executor:
         self._nodes: list[Node] = []
         self._lock = threading.RLock()
         self._wait_set: WaitSet | None = None
+        # Held while waiting, so that the wait set is not closed under whoever waits.
+        self._waiting = threading.RLock()
         self._by_handle: dict[int, Executable] = {}
         self._timers: list[Timer] = []
         self._ready: deque[Executable] = deque()
@@ -92,7 +112,10 @@ class Executor:
         self._turn = 0
         self._tasks = _TaskRunner()
         self._postponed: set[Executable] = set()
-        self._shutdown = False
+        self._is_shutdown = False
+        # Threads that run a callback now.
+        self._running_threads: list[int] = []
+        self._idle = threading.Condition(self._lock)
         self._context.add_waiting(self)
 
     @property
@@ -109,7 +132,7 @@ class Executor:
                 return False
             self._nodes.append(node)
         node.executor = self
-        for executable in node.executables:
+        for executable in list(node.executables):
             self.attach(executable)
         return True
 
@@ -119,7 +142,7 @@ class Executor:
             if node not in self._nodes:
                 return
             self._nodes.remove(node)
-        for executable in node.executables:
+        for executable in list(node.executables):
             self.detach(executable)
         node._executor = None
 
@@ -142,7 +165,6 @@ class Executor:
     def detach(self, executable: Executable) -> None:
         """Watch it no more."""
         with self._lock:
-            executable.bind(None)
             if isinstance(executable, Timer):
                 if executable in self._timers:
                     self._timers.remove(executable)
@@ -150,6 +172,7 @@ class Executor:
                 for handle in executable.handles():
                     if self._by_handle.pop(handle, None) is not None:
                         self._waits().detach(handle)
+            executable.bind(None)
             with contextlib.suppress(ValueError):
                 self._ready.remove(executable)
             self._postponed.discard(executable)
@@ -178,7 +201,8 @@ class Executor:
     def create_task(self, callback: Any, *args: Any, **kwargs: Any) -> Task:
         """Run a function or coroutine; its task is the future of its result."""
         task = Task(callback, args, kwargs, executor=self)
-        self.resume(task)
+        self._tasks.queue.appendleft(task)
+        self.make_ready(self._tasks)
         return task
 
     def resume(self, task: Task) -> None:
@@ -188,27 +212,51 @@ class Executor:
 
     # Waiting and running.
 
-    def _next(
-        self, timeout_sec: float | None, stop: Callable[[], bool]
-    ) -> tuple[Executable, Callable[[], Any]] | None:
-        """Wait for something to run; None on time-out, on shutdown, or when `stop` says so.
+    def wait_for_ready_callbacks(
+        self,
+        timeout_sec: float | None = None,
+        nodes: list[Node] | None = None,
+        condition: Callable[[], bool] = lambda: False,
+    ) -> tuple[Task, Any, Node | None]:
+        """Wait for something to run, for an executor of your own.
 
-        The callback group of what is returned has been claimed.
+        Args:
+            timeout_sec: Longest wait, s; for ever if None or negative.
+            nodes: Nodes to wait for; all of the executor if not given.
+            condition: Ends the wait when it holds.
+
+        Returns:
+            What to call, the timer, subscription, … it belongs to, and the node of that.
+            What a callback raises is the task's exception.
+
+        Raises:
+            TimeoutException: nothing was ready in time.
+            ShutdownException: the executor was shut down.
+            ExternalShutdownException: the context was shut down.
+            ConditionReachedException: `condition` holds.
         """
+        for node in nodes or ():
+            self.add_node(node)
+        work = self._next(timeout_sec, condition)
+        if work is None:
+            self._raise_if_context_ended()
+            if self._is_shutdown:
+                raise ShutdownException
+            raise ConditionReachedException if condition() else TimeoutException
+        owner = next((n for n in self.get_nodes() if work.executable in n.executables), None)
+        return Task(self._execute, (work,)), work.executable, owner
+
+    def _next(self, timeout_sec: float | None, stop: Callable[[], bool]) -> _Work | None:
+        """Wait for something to run; None on time-out, on shutdown, or when `stop` says so."""
         deadline = None
         if timeout_sec is not None and timeout_sec >= 0:
             deadline = time.monotonic_ns() + int(timeout_sec * S_TO_NS)
         polled = False
-        while self._running() and not stop():
-            while (executable := self._pop_ready()) is not None:
-                if not self._claim(executable):
-                    continue
-                work = executable.take()
+        while self._may_run() and not stop():
+            while self._ready:
+                work = self._pop_ready()
                 if work is not None:
-                    self._turn += 1
-                    self._turns[executable] = self._turn
-                    return executable, work
-                self._release(executable.callback_group)
+                    return work
             if polled and deadline is not None and time.monotonic_ns() >= deadline:
                 return None
             self._collect(deadline)
@@ -224,12 +272,13 @@ class Executor:
             wait = timer.wait_time()
             if wait is not None and wait < timeout:
                 timeout = wait
-        wait_set = self._waits()
-        if not self._running():
-            return  # a shutdown before there was a wait set could not wake it
         try:
-            handles = wait_set.wait(timeout)
-        except DdsError:
+            wait_set = self._waits()
+            with self._waiting:
+                if not self._may_run():
+                    return  # a shutdown before there was a wait set could not wake it
+                handles = wait_set.wait(timeout)
+        except (DdsError, NotInitializedException):
             if self._context.ok():
                 raise
             return
@@ -245,48 +294,68 @@ class Executor:
     def _last_turn(self, executable: Executable) -> int:
         return self._turns.get(executable, 0)
 
-    def _pop_ready(self) -> Executable | None:
+    def _pop_ready(self) -> _Work | None:
+        """Claim and take what is ready first, or keep it back until its group is free."""
         with self._lock:
-            return self._ready.popleft() if self._ready else None
-
-    def _claim(self, executable: Executable) -> bool:
-        """Claim the callback group of something, or keep it back until `_release`."""
-        with self._lock:
-            if executable.callback_group.begin():
-                return True
-            self._postponed.add(executable)
-            for handle in executable.handles():
-                self._waits().detach(handle)
-            return False
-
-    def _release(self, group: CallbackGroup) -> None:
-        """Watch again what was kept back for this callback group."""
-        with self._lock:
-            group.end()
-            free = [
-                executable for executable in self._postponed if executable.callback_group is group
-            ]
-            for executable in free:
-                self._postponed.discard(executable)
+            if not self._ready:
+                return None
+            executable = self._ready.popleft()
+            if not executable.callback_group.beginning_execution(executable):
+                self._postponed.add(executable)
                 for handle in executable.handles():
+                    self._waits().detach(handle)
+                return None
+            run = executable.take()
+            if run is None:
+                self._release(executable)
+                return None
+            self._turn += 1
+            self._turns[executable] = self._turn
+            return _Work(executable, run)
+
+    def _release(self, executable: Executable) -> None:
+        """Give back a callback group, and watch again what was kept back for it."""
+        group = executable.callback_group
+        group.ending_execution(executable)
+        if not self._postponed:
+            return
+        with self._lock:
+            free = [waiting for waiting in self._postponed if waiting.callback_group is group]
+            for waiting in free:
+                self._postponed.discard(waiting)
+                for handle in waiting.handles():
                     if handle in self._by_handle:
                         self._waits().attach(handle)
             # What no DDS entity triggers would not come back by itself.
-            self._ready.extend(executable for executable in free if not executable.handles())
+            self._ready.extend(waiting for waiting in free if not waiting.handles())
         if free:
             self.wake()
 
-    def _execute(self, executable: Executable, work: Callable[[], Any]) -> None:
-        """Run a callback whose group has been claimed, and release the group."""
+    def _execute(self, work: _Work) -> None:
+        """Run a callback and release its group: that of a coroutine when it has finished."""
+        thread = threading.get_ident()
+        self._running_threads.append(thread)
+        task = None
         try:
-            result = work()
+            result = work.run()
             if inspect.iscoroutine(result):
-                self.create_task(result)
+                task = Task(result, executor=self)
+                task()
+            elif isinstance(work.run, Task):
+                task = work.run
         finally:
-            self._release(executable.callback_group)
+            release = partial(self._release, work.executable)
+            # A coroutine keeps the group until it has finished, however often it waits.
+            if task is None or task is work.run or not task.observe(release):
+                release()
+            with self._idle:
+                self._running_threads.remove(thread)
+                self._idle.notify_all()
+        if task is not None and (error := task.exception()) is not None:
+            raise error
 
-    def _running(self) -> bool:
-        return self._context.ok() and not self._shutdown
+    def _may_run(self) -> bool:
+        return self._context.ok() and not self._is_shutdown
 
     # Spinning.
 
@@ -296,8 +365,8 @@ class Executor:
         Raises:
             ExternalShutdownException: the context was shut down.
         """
-        while self._running():
-            self._spin_once(None, _never)
+        while self._may_run():
+            self.spin_once()
         self._raise_if_context_ended()
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
@@ -306,8 +375,7 @@ class Executor:
         Raises:
             ExternalShutdownException: the context is shut down.
         """
-        self._spin_once(timeout_sec, _never)
-        self._raise_if_context_ended()
+        raise NotImplementedError
 
     def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
         """Run callbacks until a future is complete, at most `timeout_sec` (None: for ever).
@@ -315,47 +383,51 @@ class Executor:
         Raises:
             ExternalShutdownException: the context was shut down before.
         """
-        self._spin_until(lambda: _settled(future), future, timeout_sec)
+        deadline = (
+            None if timeout_sec is None or timeout_sec < 0 else time.monotonic() + timeout_sec
+        )
+        remaining = timeout_sec
+        while self._may_run() and not _settled(future):
+            self.spin_once_until_future_complete(future, remaining)
+            if deadline is not None:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return
+        if not _settled(future):
+            self._raise_if_context_ended()
 
     def spin_once_until_future_complete(
         self, future: Future, timeout_sec: float | None = None
     ) -> None:
         """Run one callback, unless the future is or becomes complete before there is one."""
-        future.add_done_callback(lambda _: self.wake())
-        self._spin_once(timeout_sec, lambda: _settled(future))
-
-    def _spin_until(
-        self, stop: Callable[[], bool], future: Future, timeout_sec: float | None
-    ) -> None:
-        future.add_done_callback(lambda _: self.wake())
-        deadline = (
-            None if timeout_sec is None or timeout_sec < 0 else time.monotonic() + timeout_sec
-        )
-        while self._running() and not stop():
-            remaining = None if deadline is None else deadline - time.monotonic()
-            if remaining is not None and remaining <= 0:
-                return
-            self._spin_once(remaining, stop)
-        if not stop():
-            self._raise_if_context_ended()
-
-    def _spin_once(self, timeout_sec: float | None, stop: Callable[[], bool]) -> None:
-        found = self._next(timeout_sec, stop)
-        if found is not None:
-            self._execute(*found)
+        raise NotImplementedError
 
     def _raise_if_context_ended(self) -> None:
         if not self._context.ok():
             raise ExternalShutdownException
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Stop spinning and let go of the nodes; True when no callback runs any more."""
-        del timeout_sec  # callbacks run on the spinning thread
-        self._shutdown = True
+        """Stop spinning, let go of the nodes, and wait for the callbacks that run.
+
+        Args:
+            timeout_sec: Longest wait, s; for ever if None or negative. A callback that calls this
+                does not wait for itself.
+
+        Returns:
+            Whether no callback runs any more.
+        """
+        self._is_shutdown = True
         self.wake()
         for node in self.get_nodes():
             self.remove_node(node)
-        return True
+        with self._waiting:
+            if self._wait_set is not None:
+                self._wait_set.close()
+                self._wait_set = None
+        limit = None if timeout_sec is None or timeout_sec < 0 else timeout_sec
+        own = threading.get_ident()
+        with self._idle:
+            return self._idle.wait_for(lambda: set(self._running_threads) <= {own}, limit)
 
     def __enter__(self) -> Executor:
         return self
@@ -367,9 +439,28 @@ class Executor:
 class SingleThreadedExecutor(Executor):
     """Runs callbacks one after another on the thread that spins."""
 
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Run one callback, waiting for it at most `timeout_sec` (None: for ever)."""
+        self._spin_once(timeout_sec, _never)
+        self._raise_if_context_ended()
+
+    def spin_once_until_future_complete(
+        self, future: Future, timeout_sec: float | None = None
+    ) -> None:
+        """Run one callback, unless the future is or becomes complete before there is one."""
+        with _woken_by(future, self):
+            self._spin_once(timeout_sec, lambda: _settled(future))
+
+    def _spin_once(self, timeout_sec: float | None, stop: Callable[[], bool]) -> None:
+        work = self._next(timeout_sec, stop)
+        if work is not None:
+            self._execute(work)
+
 
 class MultiThreadedExecutor(Executor):
     """Runs callbacks on a pool of threads, as far as their groups allow.
+
+    What a callback raises comes out of spinning.
 
     Args:
         num_threads: Threads of the pool; as many as processors if not given, and at least two.
@@ -379,25 +470,48 @@ class MultiThreadedExecutor(Executor):
     def __init__(self, num_threads: int | None = None, *, context: Context | None = None) -> None:
         super().__init__(context=context)
         threads = num_threads or max(len(os.sched_getaffinity(0)), 2)
+        if threads == 1:
+            warnings.warn(
+                "MultiThreadedExecutor is used with a single thread.\n"
+                "Use the SingleThreadedExecutor instead.",
+                stacklevel=2,
+            )
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="executor")
         self._free = threading.Semaphore(threads)
         self._failures: deque[BaseException] = deque()
 
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Start one callback, waiting for it at most `timeout_sec` (None: for ever)."""
+        self._spin_once(timeout_sec, _never)
+        self._raise_if_context_ended()
+
+    def spin_once_until_future_complete(
+        self, future: Future, timeout_sec: float | None = None
+    ) -> None:
+        """Start one callback, unless the future is or becomes complete before there is one."""
+        with _woken_by(future, self):
+            self._spin_once(timeout_sec, lambda: _settled(future))
+
     def _spin_once(self, timeout_sec: float | None, stop: Callable[[], bool]) -> None:
         # A free thread first: what is taken is run at once, so nothing grows old in a queue.
-        if not self._free.acquire(timeout=timeout_sec if timeout_sec is not None else _POLL):
+        limit = _POLL if timeout_sec is None or timeout_sec < 0 else timeout_sec
+        if not self._free.acquire(timeout=limit):
             self._raise_failure()
             return
-        found = self._next(timeout_sec, lambda: bool(self._failures) or stop())
-        if found is None:
+        work = self._next(timeout_sec, lambda: bool(self._failures) or stop())
+        if work is None:
             self._free.release()
         else:
-            self._pool.submit(self._run, *found)
+            try:
+                self._pool.submit(self._run, work)
+            except RuntimeError:  # shut down meanwhile
+                self._release(work.executable)
+                self._free.release()
         self._raise_failure()
 
-    def _run(self, executable: Executable, work: Callable[[], Any]) -> None:
+    def _run(self, work: _Work) -> None:
         try:
-            self._execute(executable, work)
+            self._execute(work)
         except BaseException as error:
             self._failures.append(error)
             self.wake()
@@ -409,11 +523,20 @@ class MultiThreadedExecutor(Executor):
         if self._failures:
             raise self._failures.popleft()
 
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Stop spinning, let go of the nodes, and wait for the callbacks that run."""
-        super().shutdown(timeout_sec)
-        self._pool.shutdown(wait=timeout_sec is None or timeout_sec > 0)
-        return True
+    def shutdown(self, timeout_sec: float | None = None, *, wait_for_threads: bool = True) -> bool:
+        """Stop spinning, let go of the nodes, and wait for the callbacks that run.
+
+        Args:
+            timeout_sec: Longest wait, s; for ever if None or negative.
+            wait_for_threads: Whether to wait for the threads of the pool as well.
+
+        Returns:
+            Whether no callback runs any more.
+        """
+        finished = super().shutdown(timeout_sec)
+        in_callback = threading.get_ident() in self._running_threads
+        self._pool.shutdown(wait=wait_for_threads and finished and not in_callback)
+        return finished
 
 
 _POLL = 0.1
@@ -426,3 +549,13 @@ def _never() -> bool:
 
 def _settled(future: Future) -> bool:
     return future.done() or future.cancelled()
+
+
+@contextlib.contextmanager
+def _woken_by(future: Future, executor: Executor) -> Iterator[None]:
+    """Let a future's completion wake an executor."""
+    future.observe(executor.wake)
+    try:
+        yield
+    finally:
+        future.stop_observing(executor.wake)

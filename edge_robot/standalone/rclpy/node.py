@@ -18,8 +18,8 @@ from edge_robot.standalone.rclpy.callback_groups import (
 )
 from edge_robot.standalone.rclpy.client import Client
 from edge_robot.standalone.rclpy.clock import Clock, ROSClock
+from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.context import Context, get_default_context
-from edge_robot.standalone.rclpy.duration import S_TO_NS
 from edge_robot.standalone.rclpy.event_handler import (
     PublisherEventCallbacks,
     SubscriptionEventCallbacks,
@@ -61,6 +61,7 @@ from edge_robot.standalone.rclpy.type_support import (
 )
 from edge_robot.standalone.rclpy.validate_namespace import validate_namespace
 from edge_robot.standalone.rclpy.validate_node_name import validate_node_name
+from edge_robot.standalone.rclpy.waitable import Waitable
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executable, Executor
@@ -159,7 +160,8 @@ class Node(NodeParameters, NodeGraph):
                 if automatically_declare_parameters_from_overrides:
                     for name, value in {item.name: item.value for item in overrides}.items():
                         self.declare_parameter(name, value, ignore_override=True)
-                self._time_source = TimeSource(self, self._clock)
+                self._time_source = TimeSource(node=self)
+                self._time_source.attach_clock(self._clock)
                 if start_parameter_services:
                     self._parameter_service = ParameterService(self)
                 if enable_logger_service:
@@ -285,6 +287,16 @@ class Node(NodeParameters, NodeGraph):
     def timers(self) -> list[Timer]:
         """Its timers."""
         return list(self.__timers)
+
+    @property
+    def guards(self) -> list[GuardCondition]:
+        """Its guard conditions."""
+        return [item for item in self.executables if isinstance(item, GuardCondition)]
+
+    @property
+    def waitables(self) -> list[Waitable]:
+        """Its waitables."""
+        return [item for item in self.executables if isinstance(item, Waitable)]
 
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
         """Return a topic's fully qualified name, after renamings unless `only_expand`.
@@ -629,6 +641,14 @@ class Node(NodeParameters, NodeGraph):
         self.__remove(guard)
         guard.destroy()
         return True
+
+    def add_waitable(self, waitable: Waitable) -> None:
+        """Have the executor run a waitable."""
+        self.__add(waitable, waitable.callback_group)
+
+    def remove_waitable(self, waitable: Waitable) -> None:
+        """Have the executor run it no more."""
+        self.__remove(waitable)
 
     def destroy_rate(self, rate: Rate) -> bool:
         """End a rate; False if it is not this node's."""

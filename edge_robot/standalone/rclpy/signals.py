@@ -15,6 +15,8 @@ from enum import IntEnum
 from types import FrameType
 from typing import Any
 
+from edge_robot.standalone.rclpy.context import all_contexts
+
 
 class SignalHandlerOptions(IntEnum):
     """Which signals `rclpy.init` handles."""
@@ -39,18 +41,23 @@ class SignalHandlers:
         self._previous: dict[int, Any] = {}
         self._delivered: set[int] = set()
         self._previous_fd = -1
+        self._options = SignalHandlerOptions.NO
         self._sockets: tuple[socket.socket, socket.socket] | None = None
 
     @property
-    def installed(self) -> bool:
-        """Whether signals are handled now."""
-        return self._sockets is not None
+    def options(self) -> SignalHandlerOptions:
+        """Which signals are handled now."""
+        return self._options
 
     def install(self, options: SignalHandlerOptions) -> None:
         """Handle the signals of `options`; only the main thread may, others are ignored."""
         on_main_thread = threading.current_thread() is threading.main_thread()
-        if self.installed or options is SignalHandlerOptions.NO or not on_main_thread:
+        if not on_main_thread or options is self._options:
             return
+        self.uninstall()
+        if options is SignalHandlerOptions.NO:
+            return
+        self._options = options
         receiver, sender = socket.socketpair()
         sender.setblocking(False)
         self._sockets = receiver, sender
@@ -74,6 +81,7 @@ class SignalHandlers:
         signal.set_wakeup_fd(self._previous_fd)
         _, sender = self._sockets
         self._sockets = None
+        self._options = SignalHandlerOptions.NO
         sender.close()  # ends the thread, which closes the receiver
 
     def _forward(self, receiver: socket.socket) -> None:
@@ -89,3 +97,36 @@ class SignalHandlers:
         if callable(previous) and number not in self._delivered:
             self._delivered.add(number)
             previous(number, frame)
+
+
+def _invalidate_contexts(number: int) -> None:
+    del number
+    for context in all_contexts():
+        context.invalidate()
+
+
+def _wake_executors() -> None:
+    for context in all_contexts():
+        context.wake()
+
+
+_handlers = SignalHandlers(_invalidate_contexts, _wake_executors)
+
+
+def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions.ALL) -> None:
+    """Let signals end what is spinning, in place of what was handled before.
+
+    Args:
+        options: Signals to handle. Only the main thread can install handlers; others are ignored.
+    """
+    _handlers.install(options)
+
+
+def get_current_signal_handlers_options() -> SignalHandlerOptions:
+    """Return which signals are handled."""
+    return _handlers.options
+
+
+def uninstall_signal_handlers() -> None:
+    """Give the signals back to who had them before."""
+    _handlers.uninstall()

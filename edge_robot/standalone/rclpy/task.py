@@ -20,13 +20,14 @@ class Future:
     """
 
     def __init__(self, *, executor: Executor | None = None) -> None:
-        self._executor = weakref.ref(executor) if executor is not None else lambda: None
+        self._executor = _no_executor if executor is None else weakref.ref(executor)
         self._lock = threading.RLock()
         self._done = False
         self._cancelled = False
         self._result: Any = None
         self._exception: BaseException | None = None
         self._callbacks: list[Callable[[Future], None]] = []
+        self._observers: list[Callable[[], object]] = []
 
     def __await__(self) -> Generator[Future, None, Any]:
         while not self._done and not self._cancelled:
@@ -83,9 +84,41 @@ class Future:
                 return
         self._run(callback)
 
+    def remove_done_callback(self, callback: Callable[[Future], None]) -> bool:
+        """Call it no more; False if it is not there (any more)."""
+        with self._lock:
+            if callback not in self._callbacks:
+                return False
+            self._callbacks.remove(callback)
+            return True
+
+    def observe(self, observer: Callable[[], object]) -> bool:
+        """Call something when it is complete or cancelled, before and unlike done-callbacks.
+
+        Whoever completes the future calls it. False, and no call, if it is complete already.
+        """
+        with self._lock:
+            if self._done or self._cancelled:
+                return False
+            self._observers.append(observer)
+            return True
+
+    def stop_observing(self, observer: Callable[[], object]) -> None:
+        """Do not call it any more."""
+        with self._lock:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+    def _set_executor(self, executor: Executor | None) -> None:
+        """Let done-callbacks run on an executor, or on whoever completes the future."""
+        self._executor = _no_executor if executor is None else weakref.ref(executor)
+
     def _run_callbacks(self) -> None:
         with self._lock:
             callbacks, self._callbacks = self._callbacks, []
+            observers, self._observers = self._observers, []
+        for observer in observers:
+            observer()
         for callback in callbacks:
             self._run(callback)
 
@@ -115,39 +148,64 @@ class Task(Future):
         executor: Executor | None = None,
     ) -> None:
         super().__init__(executor=executor)
-        self._handler = handler
+        self._handler: Any = handler
         self._args = args
         self._kwargs = kwargs or {}
         self._coroutine = handler if inspect.iscoroutine(handler) else None
+        self._running = threading.Lock()
 
     def __call__(self) -> None:
         """Run it, or the next stretch of its coroutine up to a future that is not complete.
 
-        What a plain function raises goes to the caller, as an exception of a callback does.
+        What it raises is kept as its exception.
         """
-        if self._done or self._cancelled:
+        if self._done or self._cancelled or not self._running.acquire(blocking=False):
             return
+        awaited: Any = None
         try:
             if self._coroutine is None:
-                assert callable(self._handler)
                 result = self._handler(*self._args, **self._kwargs)
                 if not inspect.iscoroutine(result):
+                    self._finish()
                     self.set_result(result)
                     return
                 self._coroutine = result
             awaited = self._coroutine.send(None)
         except StopIteration as finished:
+            self._finish()
             self.set_result(finished.value)
+            return
         except Exception as error:
+            self._finish()
             self.set_exception(error)
-            raise
-        else:
-            self._resume_after(awaited)
+            return
+        finally:
+            self._running.release()
+        if not isinstance(awaited, Future) or not awaited.observe(self.go_on):
+            self.go_on()
 
-    def _resume_after(self, awaited: Any) -> None:
+    def go_on(self) -> None:
+        """Have the next stretch run."""
         executor = self._executor()
-        assert executor is not None, "a coroutine needs an executor to go on"
-        if isinstance(awaited, Future):
-            awaited.add_done_callback(lambda _: executor.resume(self))
-        else:
+        if executor is not None:
             executor.resume(self)
+
+    def executing(self) -> bool:
+        """Return whether it runs at this moment."""
+        return self._running.locked()
+
+    def cancel(self) -> None:
+        """Give it up: its coroutine runs no further."""
+        super().cancel()
+        if self._cancelled and self._coroutine is not None and not self.executing():
+            self._coroutine.close()
+            self._finish()
+
+    def _finish(self) -> None:
+        """Let go of what the handler holds."""
+        self._handler = self._coroutine = None
+        self._args, self._kwargs = (), {}
+
+
+def _no_executor() -> None:
+    return None

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from functools import total_ordering
 from typing import Any
 
 from edge_robot.standalone.interfaces.message import message_class
-from edge_robot.standalone.rclpy.duration import S_TO_NS, Duration
+from edge_robot.standalone.rclpy.clock_type import ClockType
+from edge_robot.standalone.rclpy.constants import S_TO_NS
+from edge_robot.standalone.rclpy.duration import Duration
 
 TimeMsg = message_class("builtin_interfaces/msg/Time")
-
-
-class ClockType(IntEnum):
-    """Whose time a clock tells."""
-
-    ROS_TIME = 1
-    SYSTEM_TIME = 2
-    STEADY_TIME = 3
 
 
 @total_ordering

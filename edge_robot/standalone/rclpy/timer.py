@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
-from edge_robot.standalone.rclpy.clock import Clock
-from edge_robot.standalone.rclpy.exceptions import ROSInterruptException, TimerCancelledError
+from edge_robot.standalone.rclpy.clock import Clock, ROSClock
+from edge_robot.standalone.rclpy.exceptions import ROSInterruptException
 from edge_robot.standalone.rclpy.time import Time
 
 if TYPE_CHECKING:
@@ -80,13 +80,12 @@ class Timer:
 
     @timer_period_ns.setter
     def timer_period_ns(self, value: int) -> None:
+        # As in ROS 2, the period that has begun is left as it is.
         self._period = int(value)
-        self._next_call = self._last_call + self._period
-        self._notify()
 
     def is_ready(self) -> bool:
         """Return whether a call is due."""
-        return not self._cancelled and self._clock.nanoseconds() >= self._next_call
+        return not self._cancelled and self._now() >= self._next_call
 
     def is_canceled(self) -> bool:
         """Return whether it was cancelled."""
@@ -109,7 +108,15 @@ class Timer:
 
     def time_until_next_call(self) -> int | None:
         """Return the time until the next call is due, ns (negative: overdue); None if cancelled."""
-        return None if self._cancelled else self._next_call - self._clock.nanoseconds()
+        return None if self._cancelled else self._next_call - self._now()
+
+    def _now(self) -> int:
+        """Return the clock's time; one that was set back begins a new period."""
+        now = self._clock.nanoseconds()
+        if now < self._last_call:
+            self._last_call = now
+            self._next_call = now + self._period
+        return now
 
     def _notify(self) -> None:
         if self._executor is not None:
@@ -124,7 +131,7 @@ class Timer:
         """
         if self._cancelled:
             return None
-        remaining = self._next_call - self._clock.nanoseconds()
+        remaining = self._next_call - self._now()
         return None if remaining > 0 and self._clock.is_simulated else max(remaining, 0)
 
     def handles(self) -> list[int]:
@@ -134,10 +141,12 @@ class Timer:
     def bind(self, executor: Executor | None) -> None:
         """Learn which executor to tell."""
         self._executor = executor
+        if executor is not None and isinstance(self._clock, ROSClock):
+            self._clock.add_waiting(executor)
 
     def take(self) -> Callable[[], object] | None:
         """Return the call that is due, and schedule the one after it."""
-        now = self._clock.nanoseconds()
+        now = self._now()
         if self._cancelled or now < self._next_call:
             return None
         expected = self._next_call
@@ -180,26 +189,37 @@ class Rate:
         self._timer = timer
         self._context = context
         self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._sleepers = 0
+        self._destroyed = False
         timer.callback = self._event.set
-        context.on_shutdown(self._event.set)
+        context.on_shutdown(self.destroy)
 
     def sleep(self) -> None:
-        """Sleep until the next period.
+        """Sleep until the next period; several threads may sleep in one rate.
 
         Raises:
             ROSInterruptException: shutdown came first.
-            TimerCancelledError: the rate was destroyed.
+            RuntimeError: the rate was destroyed before.
         """
         if not self._context.ok():
             raise ROSInterruptException
-        if self._timer.is_canceled():
-            raise TimerCancelledError
-        self._event.wait()
-        self._event.clear()
+        if self._destroyed:
+            raise RuntimeError("Rate cannot sleep because it has been destroyed")
+        with self._lock:
+            self._sleepers += 1
+        try:
+            self._event.wait()
+        finally:
+            with self._lock:
+                self._sleepers -= 1
+                # The last one up lets the others sleep again.
+                if self._sleepers == 0 and not self._destroyed:
+                    self._event.clear()
         if not self._context.ok():
             raise ROSInterruptException
 
     def destroy(self) -> None:
         """End the rate and whoever sleeps in it."""
-        self._timer.destroy()
+        self._destroyed = True
         self._event.set()

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_robot.standalone.interfaces.message import message_class
-from edge_robot.standalone.rclpy.duration import S_TO_NS, Duration
+from edge_robot.standalone.rclpy.constants import S_TO_NS
+from edge_robot.standalone.rclpy.duration import Duration
 from edge_robot.standalone.rclpy.node import Node
 from edge_robot.standalone.rclpy.time import Time
 from edge_robot.standalone.tf2_ros.exceptions import (

@@ -14,7 +14,7 @@ from edge_robot.standalone.interfaces.service import service_class
 from edge_robot.standalone.rclpy.action import names
 from edge_robot.standalone.rclpy.action.goal_state import GoalEvent, GoalState, after
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
-from edge_robot.standalone.rclpy.duration import S_TO_NS
+from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.qos import (
     QoSProfile,
     qos_profile_action_status_default,
