@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import TransformStamped
+import yaml
+from geometry_msgs.msg import PointStamped, TransformStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rclpy.clock import ROSClock
 from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
+from tf2_msgs.srv import FrameGraph
 from tf2_ros import (
     Buffer,
     ConnectivityException,
@@ -23,6 +27,8 @@ from tf2_ros import (
     TransformBroadcaster,
     TransformException,
     TransformListener,
+    TransformRegistration,
+    TypeException,
 )
 
 SpinUntil = Callable[[Node, Callable[[], Any]], None]
@@ -198,7 +204,7 @@ def test_transforms_travel_between_processes(
     TransformListener(buffer, node)
     start_peer(
         """
-        from geometry_msgs.msg import TransformStamped
+        from geometry_msgs.msg import PointStamped, TransformStamped
         from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
         rclpy.init(args=[])
         node = rclpy.create_node("moving")
@@ -227,3 +233,92 @@ def test_broadcasters_and_listener_in_one_process(node: Node, spin_until: SpinUn
     spin_until(node, lambda: buffer.can_transform("map", "base", Time()))
     assert "Frame odom exists with parent map." in buffer.all_frames_as_string()
     listener.unregister()
+
+
+def test_awaiting_a_transform(node: Node, spin_until: SpinUntil) -> None:
+    buffer = Buffer()
+    when = Time(seconds=1.0)
+    seen: list[Any] = []
+
+    async def wait() -> None:
+        seen.append(await buffer.lookup_transform_async("map", "base", when))
+        seen.append(await buffer.lookup_transform_full_async("map", when, "base", when, "map"))
+
+    executor = SingleThreadedExecutor()
+    executor.create_task(wait)
+    given_up = buffer.wait_for_transform_async("map", "never", when)
+    executor.spin_once(timeout_sec=0.0)
+    assert not seen
+    buffer.set_transform(transform("map", "base", 1.0, (1.0, 2.0, 3.0)), "test")
+    executor.spin_once(timeout_sec=0.0)
+    assert [item.transform.translation.y for item in seen] == [2.0, 2.0]
+    given_up.cancel()
+    buffer.set_transform(transform("map", "never", 1.0), "test")
+    assert not given_up.done()
+
+
+def test_a_jump_back_in_time_clears_the_buffer(node: Node) -> None:
+    clock = node.get_clock()
+    assert isinstance(clock, ROSClock)
+    clock._set_ros_time_is_active(True)
+    clock.set_ros_time_override(Time(seconds=100.0))
+    buffer = Buffer(node=node)
+    buffer.set_transform(transform("map", "base", 100.0), "test")
+    buffer.set_transform_static(transform("base", "lidar"), "test")
+    clock.set_ros_time_override(Time(seconds=99.5))
+    assert buffer.can_transform("map", "base", Time())
+    clock.set_ros_time_override(Time(seconds=5.0))
+    assert not buffer.can_transform("map", "base", Time())
+    assert buffer.can_transform("base", "lidar", Time())
+
+
+def test_frames_are_served_as_yaml(node: Node, spin_until: SpinUntil) -> None:
+    buffer = Buffer(node=node)
+    assert buffer.all_frames_as_yaml() == "[]"
+    for stamp in (1.0, 1.5, 2.0):
+        buffer.set_transform(transform("map", "base", stamp), "pilot")
+    buffer.set_transform_static(transform("base", "lidar"), "mounts")
+    client = node.create_client(FrameGraph, "tf2_frames")
+    assert client.wait_for_service(20.0)
+    answer = client.call_async(FrameGraph.Request())
+    spin_until(node, answer.done)
+    assert yaml.safe_load(answer.result().frame_yaml) == {
+        "base": {
+            "parent": "map",
+            "broadcaster": "pilot",
+            "rate": 3.0,
+            "most_recent_transform": 2.0,
+            "oldest_transform": 1.0,
+            "buffer_length": 1.0,
+        },
+        "lidar": {
+            "parent": "base",
+            "broadcaster": "mounts",
+            "rate": 10000.0,
+            "most_recent_transform": 0.0,
+            "oldest_transform": 0.0,
+            "buffer_length": 0.0,
+        },
+    }
+
+
+def test_types_that_were_registered_are_transformed() -> None:
+    buffer = Buffer()
+    buffer.set_transform(transform("map", "base", 1.0, (1.0, 0.0, 0.0)), "test")
+    point = PointStamped()
+    point.header.frame_id = "base"
+    with pytest.raises(TypeException, match="not loaded"):
+        buffer.transform(point, "map")
+
+    def move(point: Any, by: Any) -> Any:
+        moved = PointStamped(header=by.header)
+        moved.point.x = point.point.x + by.transform.translation.x
+        return moved
+
+    TransformRegistration().add(PointStamped, move)
+    assert buffer.transform(point, "map").point.x == 1.0
+    at = Time(seconds=1.0)
+    point.header.stamp = at.to_msg()
+    assert buffer.transform_full(point, "map", at, "map").header.frame_id == "map"
+    assert buffer.can_transform_full("map", at, "base", at, "map")
+    assert buffer.can_transform_full("map", at, "x", at, "map", return_debug_tuple=True)[0] is False

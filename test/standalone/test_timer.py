@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import rclpy
-from rclpy.clock import Clock, ClockType, ROSClock
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType, JumpThreshold, ROSClock
+from rclpy.constants import S_TO_NS
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.time import Time
-from rclpy.timer import TimerInfo
+from rclpy.time_source import CLOCK_TOPIC, TimeSource
+from rclpy.timer import Timer, TimerInfo
 from rosgraph_msgs.msg import Clock as ClockMsg
 
 SpinUntil = Callable[[Node, Callable[[], Any]], None]
@@ -128,3 +132,55 @@ def test_a_rate_paces_a_loop_in_another_thread(node: Node, spin_until: SpinUntil
     assert node.destroy_rate(rate)
     with pytest.raises(RuntimeError, match="destroyed"):
         rate.sleep()
+
+
+def test_time_set_back_begins_a_new_period() -> None:
+    clock = ROSClock()
+    clock._set_ros_time_is_active(True)
+    clock.set_ros_time_override(Time(seconds=100))
+    timer = Timer(lambda: None, ReentrantCallbackGroup(), S_TO_NS, clock)
+    clock.set_ros_time_override(Time(seconds=3))
+    assert timer.time_until_next_call() == S_TO_NS
+    assert not timer.is_ready()
+    clock.set_ros_time_override(Time(seconds=4))
+    assert timer.is_ready()
+
+
+def test_a_new_period_counts_from_the_next_call_on() -> None:
+    clock = ROSClock()
+    clock._set_ros_time_is_active(True)
+    timer = Timer(lambda: None, ReentrantCallbackGroup(), S_TO_NS, clock)
+    timer.timer_period_ns = 10 * S_TO_NS
+    assert timer.time_until_next_call() == S_TO_NS
+    timer.reset()
+    assert timer.time_until_next_call() == 10 * S_TO_NS
+    timer.cancel()
+    assert timer.time_until_next_call() is None
+
+
+def test_a_time_source_drives_the_clocks_attached(node: Node, spin_until: SpinUntil) -> None:
+    source = TimeSource(node=node)
+    first, second = ROSClock(), ROSClock()
+    source.attach_clock(first)
+    with pytest.raises(ValueError, match="ROS_TIME"):
+        source.attach_clock(STEADY)
+    node.set_parameters([Parameter("use_sim_time", value=True)])
+    assert source.ros_time_is_active
+    assert first.now().nanoseconds == 0
+    publisher = node.create_publisher(ClockMsg, CLOCK_TOPIC, 1)
+    publisher.publish(ClockMsg(clock=Time(seconds=7).to_msg()))
+    spin_until(node, lambda: first.now().nanoseconds)
+    source.attach_clock(second)
+    assert second.now() == first.now() == Time(seconds=7, clock_type=ClockType.ROS_TIME)
+    source.detach_node()
+    node.set_parameters([Parameter("use_sim_time", value=False)])
+    assert first.ros_time_is_active
+    with pytest.raises(RuntimeError, match="no node"):
+        source.detach_node()
+
+
+@pytest.mark.parametrize("limits", [(0, -1), (-1, -1), (1, 0), (1, 1), (None, None)])
+def test_jump_thresholds_that_make_no_sense(limits: tuple[int | None, int | None]) -> None:
+    forward, backward = (None if ns is None else Duration(nanoseconds=ns) for ns in limits)
+    with pytest.raises(ValueError, match=r"min_forward|min_backward|enabled"):
+        JumpThreshold(forward, backward, on_clock_change=False)

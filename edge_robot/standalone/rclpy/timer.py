@@ -108,7 +108,10 @@ class Timer:
 
     def time_until_next_call(self) -> int | None:
         """Return the time until the next call is due, ns (negative: overdue); None if cancelled."""
-        return None if self._cancelled else self._next_call - self._now()
+        if self._cancelled:
+            return None
+        now = self._now()
+        return self._next_call - now
 
     def _now(self) -> int:
         """Return the clock's time; one that was set back begins a new period."""
@@ -131,7 +134,8 @@ class Timer:
         """
         if self._cancelled:
             return None
-        remaining = self._next_call - self._now()
+        now = self._now()
+        remaining = self._next_call - now
         return None if remaining > 0 and self._clock.is_simulated else max(remaining, 0)
 
     def handles(self) -> list[int]:

@@ -82,7 +82,15 @@ class TransformListener:
             except InvalidArgumentException as error:
                 self.node.get_logger().warning(str(error), throttle_duration_sec=1.0)
 
+    def __del__(self) -> None:
+        self.unregister()
+
     def unregister(self) -> None:
         """Listen no more."""
+        executor = getattr(self, "executor", None)
+        if executor is not None:
+            executor.shutdown()
+            if threading.current_thread() is not self.dedicated_listener_thread:
+                self.dedicated_listener_thread.join()
         self.node.destroy_subscription(self.tf_sub)
         self.node.destroy_subscription(self.tf_static_sub)
