@@ -15,7 +15,10 @@ from rclpy.type_hash import TypeHash
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from edge_robot.standalone.dds.endpoints import Reader
 from edge_robot.standalone.dds.graph import NodeEntities, announcement
+from edge_robot.standalone.dds.participant import Participant
+from edge_robot.standalone.dds.qos import DdsQos
 from edge_robot.standalone.interfaces.codec import codec
 from edge_robot.standalone.interfaces.hashing import type_hash
 from edge_robot.standalone.interfaces.message import message_class
@@ -228,3 +231,35 @@ def test_a_node_ends_once(node: Node) -> None:
     other.destroy_node()
     other.destroy_node()
     assert "other" not in node.get_node_names()
+
+
+def test_a_node_is_announced_once_with_all_that_is_served(
+    node: Node, domain: int, spin_until: SpinUntil
+) -> None:
+    participant = Participant(domain)
+    reader = Reader(
+        participant,
+        "ros_discovery_info",
+        "rmw_dds_common::msg::dds_::ParticipantEntitiesInfo_",
+        DdsQos(depth=0, transient_local=True),
+    )
+    read = codec(message_class("rmw_dds_common/msg/ParticipantEntitiesInfo")).read
+
+    def told() -> list[tuple[str, int]]:
+        while (sample := reader.take()) is not None:
+            for info in read(sample[0]).node_entities_info_seq:
+                seen.append((info.node_name, len(info.writer_gid_seq)))
+        return seen
+
+    seen: list[tuple[str, int]] = []
+    try:
+        spin_until(node, lambda: ("tested", 9) in told())
+        seen.clear()
+        other = Node("other")
+        node.create_publisher(String, "last", 10)
+        spin_until(node, lambda: ("tested", 10) in told())
+        # Once when it was made, once more with what came last.
+        assert [item for item in seen if item[0] == "other"] == [("other", 9)] * 2
+        other.destroy_node()
+    finally:
+        participant.close()

@@ -31,7 +31,6 @@ class DdsQos:
         lease: Liveliness lease, ns.
         manual_liveliness: Whether the writer itself, not its process, must show signs of life.
         ignore_local: Whether samples of the same participant are ignored.
-        max_blocking: How long a reliable writer may wait for room in its history, ns.
     """
 
     depth: int = 10
@@ -42,7 +41,6 @@ class DdsQos:
     lease: int = INFINITE
     manual_liveliness: bool = False
     ignore_local: bool = False
-    max_blocking: int = INFINITE
 
 
 @contextmanager
@@ -64,7 +62,7 @@ def endpoint_qos(qos: DdsQos, user_data: bytes, *, writer: bool) -> Iterator[int
         history, depth = (_KEEP_LAST, qos.depth) if qos.depth else (_KEEP_ALL, _UNLIMITED)
         lib.qset_history(handle, history, depth)
         if qos.reliable:
-            lib.qset_reliability(handle, _RELIABLE, qos.max_blocking)
+            lib.qset_reliability(handle, _RELIABLE, INFINITE)
         else:
             lib.qset_reliability(handle, _BEST_EFFORT, 0)
         lib.qset_durability(handle, _TRANSIENT_LOCAL if qos.transient_local else _VOLATILE)

@@ -35,7 +35,17 @@ class Action(Protocol):
 
 
 class ServiceMeta(InterfaceMeta):
-    """Class of service classes."""
+    """Class of service classes: makes the classes of their messages when they are asked for."""
+
+    name: str
+
+    def __getattr__(cls, part: str) -> type[Message]:
+        # Humble cannot introspect services.
+        if part in ("Request", "Response") or (part == "Event" and interfaces().has(_EVENT_INFO)):
+            made = message_class(f"{cls.name}_{part}")
+            setattr(cls, part, made)
+            return made
+        raise AttributeError(f"type object {cls.__name__!r} has no attribute {part!r}")
 
 
 class ActionMeta(InterfaceMeta):
@@ -56,16 +66,12 @@ def service_class(name: str) -> type[Service]:
     Raises:
         InterfaceError: there is no such interface.
     """
-    request = message_class(f"{name}_Request")
+    request = interfaces().message(f"{name}_Request")
     namespace = {
-        "__module__": private_module(interfaces().owner(request.definition.name)),
+        "__module__": private_module(interfaces().owner(request.name)),
         "__init__": _refuse_instances("Service"),
         "name": name,
-        "Request": request,
-        "Response": message_class(f"{name}_Response"),
     }
-    if interfaces().has(_EVENT_INFO):  # Humble cannot introspect services
-        namespace["Event"] = message_class(f"{name}_Event")
     service: Any = ServiceMeta(name.rpartition("/")[2], (), namespace)
     return cast("type[Service]", service)
 

@@ -63,8 +63,6 @@ class Client:
         self.callback_group = callback_group
         self.qos_profile = qos_profile
         self.drops = Drops(service_name, "response", logger.warn)
-        self._write = codec(srv_type.Request).write
-        self._read = codec(srv_type.Response).read
         self._pending: dict[int, Future] = {}
         self._executor: Executor | None = None
         self._introspection = introspection
@@ -95,7 +93,7 @@ class Client:
         def remember(number: int) -> None:
             self._pending[number] = future
 
-        number = self.endpoints.request(self._write(request), remember)
+        number = self.endpoints.request(codec(self.srv_type.Request).write(request), remember)
         self._tell(EventType.REQUEST_SENT, number, request)
 
         def forget(_: Future) -> None:
@@ -172,7 +170,7 @@ class Client:
             if header.client != self.endpoints.identity or header.number not in self._pending:
                 continue  # someone else's, all clients of a service hear all its replies; or late
             try:
-                response = self._read(data)
+                response = codec(self.srv_type.Response).read(data)
             except CdrError as error:
                 self.drops.add(error)
                 continue

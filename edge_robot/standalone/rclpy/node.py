@@ -663,7 +663,6 @@ class Node(NodeParameters, NodeGraph):
         self.executor = None
         if self.__rosout is not None:
             remove_node(self.__rosout)
-            self.__rosout.writer.close()
         self.__entities.readers.clear()
         self.__entities.writers.clear()
         if self._context.ok():

@@ -54,7 +54,7 @@ class Publisher:
         name = msg_type.definition.name
         dds_topic = dds_topic_name(topic_name, qos_profile)
         dds_type = type_name(name)
-        self._write = codec(msg_type).write
+        self._codec = codec(msg_type)
         self.writer = Writer(
             participant, dds_topic, dds_type, dds_qos(qos_profile), type_hash_user_data(name)
         )
@@ -73,7 +73,7 @@ class Publisher:
             RCLError: it cannot be sent.
         """
         if isinstance(msg, self.msg_type):
-            data: bytes | bytearray | memoryview = self._write(msg)
+            data: bytes | bytearray | memoryview = self._codec.write(msg)
         elif isinstance(msg, bytes):
             data = msg
         else:

@@ -62,8 +62,6 @@ class Service:
         self.drops = Drops(service_name, "request", logger.warn)
         self._logger = logger
         self._introspection = introspection
-        self._read = codec(srv_type.Request).read
-        self._write = codec(srv_type.Response).write
         self.endpoints = ServerEndpoints(
             participant, service_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
         )
@@ -76,7 +74,7 @@ class Service:
         """
         if not isinstance(response, self.srv_type.Response):
             raise TypeError(f"Expected {self.srv_type.Response}, got {type(response)}")
-        if not self.endpoints.reply(header, self._write(response)):
+        if not self.endpoints.reply(header, codec(self.srv_type.Response).write(response)):
             self._logger.warning(f"{self.service_name}: the client of a request cannot be reached")
         self._tell(EventType.RESPONSE_SENT, header, response)
 
@@ -116,7 +114,7 @@ class Service:
             try:
                 if data is None:
                     raise CdrError("shorter than a request's header")
-                request = self._read(data)
+                request = codec(self.srv_type.Request).read(data)
             except CdrError as error:
                 self.drops.add(error)
                 continue
@@ -145,6 +143,6 @@ class Service:
 def service_hashes(srv_type: Any) -> tuple[bytes, bytes]:
     """Return the USER_DATA with the type hashes of a service's request and response."""
     return (
-        type_hash_user_data(srv_type.Request.definition.name),
-        type_hash_user_data(srv_type.Response.definition.name),
+        type_hash_user_data(f"{srv_type.name}_Request"),
+        type_hash_user_data(f"{srv_type.name}_Response"),
     )

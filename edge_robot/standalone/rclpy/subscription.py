@@ -86,7 +86,7 @@ class Subscription:
         name = msg_type.definition.name
         dds_topic = dds_topic_name(topic_name, qos_profile)
         dds_type = type_name(name)
-        self._read = codec(msg_type).read
+        self._codec = codec(msg_type)
         self.reader = Reader(
             participant, dds_topic, dds_type, dds_qos(qos_profile), type_hash_user_data(name)
         )
@@ -135,7 +135,7 @@ class Subscription:
             message: Any = data
             if not self.raw:
                 try:
-                    message = self._read(data)
+                    message = self._codec.read(data)
                 except CdrError as error:
                     self.drops.add(error)
                     continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_robot.standalone.interfaces.message import Message
+from edge_robot.standalone.interfaces.service import ServiceMeta
 from edge_robot.standalone.rclpy.exceptions import NoTypeSupportImportedException
 
 
@@ -13,9 +14,7 @@ def _is_message(kind: Any) -> bool:
 
 
 def _is_service(kind: Any) -> bool:
-    return _is_message(getattr(kind, "Request", None)) and _is_message(
-        getattr(kind, "Response", None)
-    )
+    return isinstance(kind, ServiceMeta)
 
 
 def check_for_type_support(msg_or_srv_type: Any) -> None:

@@ -1,14 +1,14 @@
 """Publishes what nodes log on `/rosout`.
 
 A node's logger, and what `get_child` makes of it, publish through the node; loggers of other names
-only write to the terminal. Publishing never blocks: while a subscription that is stuck keeps the
-history full, messages are left out.
+only write to the terminal. Publishing never waits for a subscription, and never raises.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+import weakref
+from dataclasses import dataclass
 
 from edge_robot.standalone.dds.endpoints import Writer
 from edge_robot.standalone.dds.library import DdsError
@@ -38,17 +38,23 @@ class RosoutPublisher:
     def __init__(self, participant: Participant, topic: str, name: str) -> None:
         self.name = name
         self.left_out = 0
+        self._participant = participant
         self.writer = Writer(
             participant,
             topic_name(topic),
             type_name(LOG_TYPE),
-            # A full history that a stuck reader has not acknowledged must not stop the caller.
-            replace(dds_qos(qos_profile_rosout_default), max_blocking=0),
+            # Keep-last: Cyclone overwrites what a stuck reader has not acknowledged, and goes on.
+            dds_qos(qos_profile_rosout_default),
             type_hash_user_data(LOG_TYPE),
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether neither the node nor its context has ended."""
+        return bool(self.writer.handle and self._participant.handle)
+
     def publish(self, record: Record) -> None:
-        """Publish a message, or leave it out if there is no room."""
+        """Publish a message; one that cannot be is left out."""
         log = message_class(LOG_TYPE)
         stamp = message_class("builtin_interfaces/msg/Time")
         sec, nanosec = divmod(record.stamp, _S_TO_NS)
@@ -69,41 +75,43 @@ class RosoutPublisher:
 
 @dataclass
 class _Child:
-    publisher: RosoutPublisher
+    """How many loggers of a name `get_child` has made, and which node's logger they come from."""
+
+    root: str
     loggers: int = 0
 
 
-_lock = threading.Lock()
-_nodes: dict[str, list[RosoutPublisher]] = {}
+# Re-entrant: a logger may be collected, and take its child back, wherever memory is asked for.
+_lock = threading.RLock()
+# Weak: a node that is forgotten, not destroyed, takes its publisher along.
+_nodes: dict[str, list[weakref.ref[RosoutPublisher]]] = {}
 _children: dict[str, _Child] = {}
 
 
 def add_node(publisher: RosoutPublisher) -> None:
     """Let the logger of a node publish; of several nodes of one name the first does."""
     with _lock:
-        _nodes.setdefault(publisher.name, []).append(publisher)
+        _nodes[publisher.name] = [*_open(publisher.name), weakref.ref(publisher)]
 
 
 def remove_node(publisher: RosoutPublisher) -> None:
     """Let a node's loggers publish no more."""
     with _lock:
-        same_name = _nodes.get(publisher.name, [])
-        if publisher in same_name:
-            same_name.remove(publisher)
-            if not same_name:
-                del _nodes[publisher.name]
-        for name, child in list(_children.items()):
-            if child.publisher is publisher:
-                del _children[name]
+        publisher.writer.close()
+        others = _open(publisher.name)
+        if others:
+            _nodes[publisher.name] = others
+        else:
+            _nodes.pop(publisher.name, None)
 
 
 def add_child(parent: str, name: str) -> bool:
-    """Let a child of a logger publish if the logger does; return whether it does."""
+    """Let a child of a logger publish as the logger does; return whether that is a node's."""
     with _lock:
-        publisher = _find(parent)
-        if publisher is None:
+        root = _children[parent].root if parent in _children else parent
+        if root not in _nodes:
             return False
-        child = _children.setdefault(f"{parent}{SEPARATOR}{name}", _Child(publisher))
+        child = _children.setdefault(f"{parent}{SEPARATOR}{name}", _Child(root))
         child.loggers += 1
         return True
 
@@ -111,23 +119,26 @@ def add_child(parent: str, name: str) -> bool:
 def remove_child(full_name: str) -> None:
     """Take one `add_child` back."""
     with _lock:
-        child = _children.get(full_name)
-        if child is not None:
-            child.loggers -= 1
-            if not child.loggers:
-                del _children[full_name]
+        child = _children[full_name]
+        child.loggers -= 1
+        if not child.loggers:
+            del _children[full_name]
 
 
 def publish(record: Record) -> None:
     """Publish a message if its logger belongs to a node."""
-    publisher = _find(record.name)
-    if publisher is not None:
-        publisher.publish(record)
+    child = _children.get(record.name)
+    for reference in _nodes.get(record.name if child is None else child.root, ()):
+        publisher = reference()
+        if publisher is not None and publisher.is_open:
+            publisher.publish(record)
+            return
 
 
-def _find(name: str) -> RosoutPublisher | None:
-    nodes = _nodes.get(name)
-    if nodes:
-        return nodes[0]
-    child = _children.get(name)
-    return None if child is None else child.publisher
+def _open(name: str) -> list[weakref.ref[RosoutPublisher]]:
+    """Return the publishers of a name that can still publish."""
+    return [
+        reference
+        for reference in _nodes.get(name, ())
+        if (publisher := reference()) is not None and publisher.is_open
+    ]
