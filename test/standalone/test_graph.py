@@ -141,6 +141,12 @@ def test_malformed_names_are_refused(node: Node) -> None:
             ask(1)  # type: ignore[arg-type]
 
 
+def test_all_of_dds_can_be_seen_but_what_looks_at_it(node: Node) -> None:
+    names = [name for name, _ in node.get_topic_names_and_types(no_demangle=True)]
+    assert "ros_discovery_info" in names
+    assert not [name for name in names if name.startswith("DCPS")]
+
+
 def test_enclaves_are_told(node: Node) -> None:
     assert ("tested", "/", "/") in node.get_node_names_and_namespaces_with_enclaves()
 

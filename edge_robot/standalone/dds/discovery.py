@@ -140,7 +140,9 @@ def endpoints(reader: int, *, take: bool = False) -> list[Endpoint]:
         reader: Its handle.
         take: Whether to leave out, next time, what has not changed since.
     """
-    return _described(reader, _endpoint, take=take)
+    found = _described(reader, _endpoint, take=take)
+    # Readers of discovery data, such as this one, are nobody's business.
+    return [endpoint for endpoint in found if not endpoint.topic_name.startswith("DCPS")]
 
 
 def _participant(address: int) -> tuple[bytes, dict[str, str]]:
