@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
             print_arguments(arguments_of(path))
             return
         description = load(path, parse_arguments(arguments or []))
-        sys.exit(LaunchService(description.processes, Console()).run())
+        sys.exit(LaunchService(description.processes, Console(), events=description.events).run())
 
 
 def parse_arguments(texts: list[str]) -> dict[str, str]:
@@ -64,14 +64,21 @@ def parse_arguments(texts: list[str]) -> dict[str, str]:
 
 
 def print_arguments(arguments: list[Argument]) -> None:
-    """Print what a launch file can be told."""
-    if not arguments:
-        print("This launch file takes no arguments.")
+    """Print what a launch file can be told, as `ros2 launch --show-args` does."""
+    print("Arguments (pass arguments as '<name>:=<value>'):")
     for argument in arguments:
-        default = argument.default
-        facts = ["required" if default is None else f"default: {default or repr('')}"]
-        if argument.choices:
-            facts.append(f"one of {', '.join(argument.choices)}")
-        print(f"{argument.name}  ({'; '.join(facts)})")
-        if argument.description:
-            print(f"    {argument.description}")
+        print(f"\n    '{argument.name}':")
+        print(f"        {_description(argument)}")
+        if argument.default is not None:
+            print(f"        (default: {argument.default!r})")
+    if not arguments:
+        print("\n  No arguments.")
+
+
+def _description(argument: Argument) -> str:
+    text, choices = argument.description, list(argument.choices)
+    if not choices:
+        return text or "no description given"
+    if not text:
+        return f"One of: {choices}"
+    return f"{text.removesuffix('.')}. Valid choices are: {choices}"

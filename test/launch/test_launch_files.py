@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from launching import launch, write
 
 from edge_robot.errors import UserError
 from edge_robot.standalone.launch import arguments_of, load
+from edge_robot.standalone.launch.description import Event
+from edge_robot.standalone.launch.expressions import ExpressionError, evaluate
 from edge_robot.standalone.launch.substitutions import Scope, SubstitutionError, expand
 
 
@@ -108,7 +113,18 @@ def test_a_node_becomes_the_command_line_ros_has(tmp_path: Path) -> None:
         ('<let name="a"/>', ":2: <let>: needs the attribute 'value'"),
         ('\n<let name="a" value="b" wert="c"/>', ":3: <let>: attribute 'wert' is not known"),
         ('<let name="a" value="$(var b)"/>', ":2: <let>: no launch argument or <let> named 'b'"),
-        ('<let name="a" value="$(eval 1)"/>', ":2: <let>: unknown substitution $(eval)"),
+        ('<let name="a" value="$(evil 1)"/>', ":2: <let>: unknown substitution $(evil)"),
+        ('<let name="a" value="$(eval \'open(1)\')"/>', "'open' is not known"),
+        ('<let name="a" value="$(command false)"/>', "failed with status 1"),
+        ('<let name="a" value="$(not 3)"/>', "'3' is neither true nor false"),
+        ('<let name="a" value="$(find-pkg-share nowhere)"/>', "'nowhere' is not found"),
+        ('<timer period="-1"/>', "period is not a number of seconds"),
+        ('<executable cmd="a" respawn_delay="x"/>', "respawn_delay is not a number"),
+        (
+            '<node pkg="edge_robot" exec="dashboard">'
+            '<param name="a"><remap from="a" to="b"/></param></node>',
+            "has no place inside <param>",
+        ),
         ('<let name="a" value="$(var b"/>', ":2: <let>: '$(var b' is not closed"),
         ('<let name="a" value="$(env NOT_SET_HERE)"/>', "environment variable NOT_SET_HERE"),
         ('<include file="no.launch.xml"/>', "no.launch.xml does not exist"),
@@ -205,10 +221,18 @@ def test_show_args(tmp_path: Path) -> None:
     result = launch(file, "--show-args")
     assert result.returncode == 0
     assert result.stdout.splitlines() == [
-        "speed  (required)",
-        "    in m/s",
-        "where  (default: $(dirname)/x)",
-        "mode  (default: a; one of a, b)",
+        "Arguments (pass arguments as '<name>:=<value>'):",
+        "",
+        "    'speed':",
+        "        in m/s",
+        "",
+        "    'where':",
+        "        no description given",
+        "        (default: '$(dirname)/x')",
+        "",
+        "    'mode':",
+        "        One of: ['a', 'b']",
+        "        (default: 'a')",
     ]
 
 
@@ -220,3 +244,119 @@ def test_text_parameters_survive_quoting(tmp_path: Path) -> None:
     )
     argument = load(file, {}).processes[0].command[-1]
     assert json.loads(argument.removeprefix("p:=")) == 'a "b"'
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$(eval '1 + 2 * 3')", "7"),
+        ('$(eval \'"$(var side)" == "left" and $(var count) > 2\')', "True"),
+        ('$(eval \'"a" if false else "b".upper()\')', "B"),
+        ("$(eval 'round(math.sqrt(2), 2) + cos(0)')", "2.41"),
+        ("$(eval '[1, 2][-1] in (2, 3)')", "True"),
+        ("$(not $(var flag)) $(and true $(var flag)) $(or 0 $(var flag))", "false true true"),
+        ("$(all) $(any) $(any false 1)", "true false true"),
+        ("$(if $(equals $(var count) 3.0) yes no)", "yes"),
+        ("$(not-equals left right) $(equals true 1) $(equals a a)", "true true true"),
+        ("$(command 'echo a b')|", "a b\n|"),
+        ("$(command 'sh -c \"echo x >&2\"' capture)", "x\n"),
+        ("$(filename)", "/here/a.launch.xml"),
+        ("$(find-pkg-prefix other) $(find-pkg-share other)", "{tmp} {tmp}/share/other"),
+        ("$(exec-in-pkg tool other)", "{tmp}/lib/other/tool"),
+        ("$(file-content {tmp}/text)", "said"),
+    ],
+)
+def test_substitutions(text: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "share/other").mkdir(parents=True)
+    (tmp_path / "text").write_text("said")
+    tool = tmp_path / "lib/other/tool"
+    tool.parent.mkdir(parents=True)
+    tool.touch(0o755)
+    variables = {"side": "left", "count": "3", "flag": "true"}
+    environment = {**os.environ, "AMENT_PREFIX_PATH": f"/nowhere:{tmp_path}"}
+    scope = Scope(variables, environment)
+    file = Path("/here/a.launch.xml")
+    assert expand(text.replace("{tmp}", str(tmp_path)), scope, file) == value.format(tmp=tmp_path)
+
+
+def test_anonymous_names_are_valid_and_the_same_in_one_launch() -> None:
+    scope, file = Scope({}, {}), Path("a.launch.xml")
+    first = expand("$(anon cam)", scope, file)
+    assert re.fullmatch(r"cam_\w+", first)
+    assert expand("$(anon cam)", scope.copy(), file) == first
+    assert expand("$(anon cam)", Scope({}, {}), file) != first
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "().__class__",
+        "open('x')",
+        "__import__('os')",
+        "math.__loader__",
+        "'%s' % 1",
+        "2 ** 99999",
+        "9 ** 9 ** 9 ** 9",
+        "'a' * 99999",
+        "factorial(99999)",
+        "lambda: 0",
+        "[x for x in (1,)]",
+        "f'{1}'",
+        "int.from_bytes(b'1', 'big')",
+        "1 +",
+        "1 / 0",
+        "nope",
+        "-" * 1900 + "1",
+        "(" * 900 + "1" + ")" * 900,
+    ],
+)
+def test_expressions_only_calculate(expression: str) -> None:
+    with pytest.raises(ExpressionError):
+        evaluate(expression)
+
+
+@given(st.text(max_size=40))
+def test_any_expression_is_evaluated_or_refused(expression: str) -> None:
+    with contextlib.suppress(ExpressionError):
+        assert isinstance(evaluate(expression), str)
+
+
+def test_what_is_set_for_all_nodes_of_a_group(tmp_path: Path) -> None:
+    parameters = tmp_path / "all.yaml"
+    parameters.touch()
+    file = write(
+        tmp_path,
+        '<group><set_remap from="a" to="b"/><set_use_sim_time value="True"/>'
+        '<set_parameter name="p" value="1"/>'
+        f'<set_parameters_from_file filename="{parameters}"/>'
+        '<append_env name="LIST" value="2"/><append_env name="LIST" value="0" prepend="true"/>'
+        '<node pkg="edge_robot" exec="dashboard"><remap from="c" to="d"/>'
+        '<param name="outer"><param name="mid"><param name="leaf" value="7"/></param></param>'
+        "</node></group>"
+        '<node pkg="edge_robot" exec="dashboard" name="other"/>',
+    )
+    inside, outside = load(file, {}, {"LIST": "1"}).processes
+    rest = inside.command[inside.command.index("__node:=dashboard") + 1 :]
+    assert rest == (
+        *("-r", "a:=b", "-p", "use_sim_time:=true", "-p", "p:=1"),
+        *("--params-file", str(parameters), "-r", "c:=d", "-p", "outer.mid.leaf:=7"),
+    )
+    assert inside.environment["LIST"] == "0:1:2"
+    assert outside.command[-1] == "__node:=other"
+    assert outside.environment["LIST"] == "1"
+
+
+def test_timers_delay_what_is_in_them(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        '<log message="now"/><timer period="1.5"><executable cmd="a"/>'
+        '<timer period="1"><log message="then"/></timer></timer>'
+        '<executable cmd="b"/><timer period="9"><shutdown reason="enough"/></timer>',
+    )
+    description = load(file, {})
+    assert [process.delay for process in description.processes] == [1.5, 0.0]
+    assert description.events == (
+        Event("now"),
+        Event("then", 2.5),
+        Event("enough", 9.0, is_shutdown=True),
+    )

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,20 @@ def test_a_domain_that_is_none_is_refused(tmp_path: Path) -> None:
     result = launch(file, ROS_DOMAIN_ID="two")
     assert result.returncode == 2
     assert result.stderr.startswith("error: ROS_DOMAIN_ID=two is no DDS domain")
+
+
+def test_a_timer_starts_and_ends_things_later(tmp_path: Path) -> None:
+    beat = python("import time; print('beat'); time.sleep(60)")
+    file = write(
+        tmp_path,
+        f'<log message="hello $(env USER_OF_TEST)"/><executable cmd="{beat}" output="screen"/>'
+        f'<timer period="0.3"><executable cmd="{python("print(1)")}" name="late"/>'
+        '<timer period="0.5"><shutdown reason="time is up"/></timer></timer>',
+    )
+    start = time.monotonic()
+    result = launch(file, USER_OF_TEST="you")
+    assert time.monotonic() - start >= 0.8
+    lines = result.stdout.splitlines()
+    assert lines[0] == "[launch] hello you"
+    assert any("late-2: started" in line for line in lines)
+    assert "[launch] shutting down: time is up" in lines

@@ -36,6 +36,7 @@ class Process:
         respawn: Whether it is started again when it ends.
         respawn_delay: Time before that, s.
         shutdown_on_exit: Whether its end is the end of the launch.
+        delay: Time after the launch's start at which it is started, s.
     """
 
     name: str
@@ -46,10 +47,32 @@ class Process:
     respawn: bool = False
     respawn_delay: float = 0.0
     shutdown_on_exit: bool = False
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a launch says or does by itself, as `<log>` and `<shutdown>` ask for.
+
+    Attributes:
+        text: What is said; for a shutdown, why.
+        delay: Time after the launch's start, s.
+        is_shutdown: Whether the launch ends.
+    """
+
+    text: str
+    delay: float = 0.0
+    is_shutdown: bool = False
 
 
 @dataclass(frozen=True)
 class LaunchDescription:
-    """A launch file with its arguments filled in: processes in the order they are started."""
+    """A launch file with its arguments filled in.
+
+    Attributes:
+        processes: In the order they are started.
+        events: In the order they come.
+    """
 
     processes: tuple[Process, ...]
+    events: tuple[Event, ...] = ()

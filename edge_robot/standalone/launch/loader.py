@@ -7,6 +7,7 @@ in, a `<group>` keeps its changes to itself.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import sys
@@ -16,9 +17,9 @@ from pathlib import Path
 
 from edge_robot.errors import UserError
 from edge_robot.share import share_dir
-from edge_robot.standalone.launch.description import Argument, LaunchDescription, Process
+from edge_robot.standalone.launch.description import Argument, Event, LaunchDescription, Process
 from edge_robot.standalone.launch.elements import Element, read_xml
-from edge_robot.standalone.launch.substitutions import Scope, SubstitutionError, expand
+from edge_robot.standalone.launch.substitutions import Scope, SubstitutionError, expand, truth
 
 _CONDITIONS = {"if", "unless"}
 _PROCESS = {"name", "launch-prefix", "output", "respawn", "respawn_delay", "on_exit"} | _CONDITIONS
@@ -29,10 +30,17 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "let": {"name", "value"} | _CONDITIONS,
     "set_env": {"name", "value"} | _CONDITIONS,
     "unset_env": {"name"} | _CONDITIONS,
+    "append_env": {"name", "value", "prepend", "separator"} | _CONDITIONS,
     "set_parameter": {"name", "value"} | _CONDITIONS,
+    "set_parameters_from_file": {"filename"} | _CONDITIONS,
+    "set_remap": {"from", "to"} | _CONDITIONS,
+    "set_use_sim_time": {"value"} | _CONDITIONS,
     "push_ros_namespace": {"namespace"} | _CONDITIONS,
     "push-ros-namespace": {"namespace"} | _CONDITIONS,
     "group": {"scoped"} | _CONDITIONS,
+    "timer": {"period"} | _CONDITIONS,
+    "log": {"message", "level"} | _CONDITIONS,
+    "shutdown": {"reason"} | _CONDITIONS,
     "include": {"file"} | _CONDITIONS,
     "node": {"pkg", "exec", "namespace", "args", "ros_args"} | _PROCESS,
     "executable": {"cmd"} | _PROCESS,
@@ -100,7 +108,7 @@ def load(
     inherited = os.environ if environment is None else environment
     reader = _Reader(Scope(dict(arguments), dict(inherited)))
     reader.run_file(file)
-    return LaunchDescription(tuple(reader.processes))
+    return LaunchDescription(tuple(reader.processes), tuple(reader.events))
 
 
 def arguments_of(file: Path) -> list[Argument]:
@@ -132,7 +140,7 @@ def _collect_arguments(
                 found.setdefault(argument.name, argument)
             if argument.default is not None and argument.name not in scope.variables:
                 scope.variables[argument.name] = _expand(element, argument.default, scope)
-        elif element.tag == "group":
+        elif element.tag in ("group", "timer"):
             _collect_arguments(element, scope.copy(), fixed, found)
         elif element.tag == "include":
             given = {part.require("name") for part in element.children}
@@ -174,20 +182,30 @@ class _Reader:
     Attributes:
         scope: What holds at the present place.
         processes: The processes met so far.
+        events: What else happens, as far as it was met.
     """
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.processes: list[Process] = []
+        self.events: list[Event] = []
+        self._delay = 0.0
         self._actions: dict[str, Callable[[Element], None]] = {
             "arg": self._arg,
             "let": self._let,
             "set_env": self._set_env,
             "unset_env": self._unset_env,
+            "append_env": self._append_env,
             "set_parameter": self._set_parameter,
+            "set_parameters_from_file": self._set_parameters_from_file,
+            "set_remap": self._set_remap,
+            "set_use_sim_time": self._set_use_sim_time,
             "push_ros_namespace": self._push_namespace,
             "push-ros-namespace": self._push_namespace,
             "group": self._group,
+            "timer": self._timer,
+            "log": self._log,
+            "shutdown": self._shutdown,
             "include": self._include,
             "node": self._node,
             "executable": self._executable,
@@ -215,10 +233,20 @@ class _Reader:
         return _expand(element, element.require(name), self.scope)
 
     def _flag(self, element: Element, name: str, default: str) -> bool:
-        value = self._text(element, name, default).strip().lower()
-        if value not in ("true", "1", "false", "0"):
-            raise element.error(f"{name}={value!r} is neither true nor false")
-        return value in ("true", "1")
+        value = self._text(element, name, default)
+        try:
+            return truth(value)
+        except SubstitutionError:
+            raise element.error(f"{name}={value!r} is neither true nor false") from None
+
+    def _seconds(self, element: Element, name: str, default: str | None = None) -> float:
+        try:
+            seconds = float(self._text(element, name, default))
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            raise element.error(f"{name} is not a number of seconds")
+        return seconds
 
     def _words(self, element: Element, name: str) -> list[str]:
         """Return an attribute split as a shell would; a filled-in value stays one word."""
@@ -255,9 +283,33 @@ class _Reader:
     def _unset_env(self, element: Element) -> None:
         self.scope.environment.pop(self._text(element, "name"), None)
 
+    def _append_env(self, element: Element) -> None:
+        name, value = self._text(element, "name"), self._text(element, "value")
+        present = self.scope.environment.get(name)
+        if present is not None:
+            parts = [present, value]
+            if self._flag(element, "prepend", "false"):
+                parts.reverse()
+            value = self._text(element, "separator", os.pathsep).join(parts)
+        self.scope.environment[name] = value
+
+    def _for_all_nodes(self, *arguments: str) -> None:
+        self.scope.arguments = (*self.scope.arguments, *arguments)
+
     def _set_parameter(self, element: Element) -> None:
-        parameter = (self._text(element, "name"), self._text(element, "value"))
-        self.scope.parameters = (*self.scope.parameters, parameter)
+        name, value = self._text(element, "name"), self._text(element, "value")
+        self._for_all_nodes("-p", f"{name}:={value}")
+
+    def _set_parameters_from_file(self, element: Element) -> None:
+        self._for_all_nodes(*self._parameter_file(element, "filename"))
+
+    def _set_remap(self, element: Element) -> None:
+        source, target = self._text(element, "from"), self._text(element, "to")
+        self._for_all_nodes("-r", f"{source}:={target}")
+
+    def _set_use_sim_time(self, element: Element) -> None:
+        value = "true" if self._flag(element, "value", "true") else "false"
+        self._for_all_nodes("-p", f"use_sim_time:={value}")
 
     def _push_namespace(self, element: Element) -> None:
         pushed = self._text(element, "namespace")
@@ -271,6 +323,19 @@ class _Reader:
         self.scope = outer.copy()
         self._run(element)
         self.scope = outer
+
+    def _timer(self, element: Element) -> None:
+        outer = self._delay
+        self._delay += self._seconds(element, "period")
+        self._run(element)
+        self._delay = outer
+
+    def _log(self, element: Element) -> None:
+        self.events.append(Event(self._text(element, "message"), self._delay))
+
+    def _shutdown(self, element: Element) -> None:
+        reason = self._text(element, "reason", "reason not given")
+        self.events.append(Event(reason, self._delay, is_shutdown=True))
 
     def _include(self, element: Element) -> None:
         given = {self._text(part, "name"): self._text(part, "value") for part in element.children}
@@ -302,8 +367,7 @@ class _Reader:
         command += ["--ros-args", *self._words(element, "ros_args"), "-r", f"__node:={name}"]
         if namespace:
             command += ["-r", f"__ns:={namespace}"]
-        for key, value in self.scope.parameters:
-            command += ["-p", f"{key}:={value}"]
+        command += self.scope.arguments
         for part in element.children:
             if part.tag == "param":
                 command += self._parameter(part)
@@ -311,18 +375,30 @@ class _Reader:
                 command += ["-r", f"{self._text(part, 'from')}:={self._text(part, 'to')}"]
         self._add_process(element, name, command, node=f"{namespace}/{name}")
 
-    def _parameter(self, part: Element) -> list[str]:
+    def _parameter(self, part: Element, outer: str = "") -> list[str]:
+        """Return the arguments of a parameter, a file of them, or those inside it.
+
+        Args:
+            part: A `<param>`.
+            outer: Name of the `<param>` it stands in, with a dot at the end.
+        """
         if "from" in part.attributes:
-            file = Path(self._text(part, "from"))
-            if not file.is_file():
-                raise part.error(f"parameter file {file} does not exist; correct the path")
-            return ["--params-file", str(file)]
-        name, value = self._text(part, "name"), self._text(part, "value")
+            return self._parameter_file(part, "from")
+        name = outer + self._text(part, "name")
+        if part.children:
+            return [word for inner in part.children for word in self._parameter(inner, f"{name}.")]
+        value = self._text(part, "value")
         kind = self._text(part, "type", "")
         if kind not in ("", "str"):
             raise part.error(f"type={kind!r} is not known to this launch runner; only 'str' is")
         # A number or a flag that is meant as text must reach the node quoted.
         return ["-p", f"{name}:={json.dumps(value) if kind == 'str' else value}"]
+
+    def _parameter_file(self, element: Element, attribute: str) -> list[str]:
+        file = Path(self._text(element, attribute))
+        if not file.is_file():
+            raise element.error(f"parameter file {file} does not exist; correct the path")
+        return ["--params-file", str(file)]
 
     def _add_process(
         self, element: Element, label: str, command: list[str], node: str | None
@@ -334,10 +410,6 @@ class _Reader:
         on_exit = self._text(element, "on_exit", "")
         if on_exit not in ("", "shutdown"):
             raise element.error(f"on_exit={on_exit!r} is not known to launch; only 'shutdown' is")
-        try:
-            respawn_delay = float(self._text(element, "respawn_delay", "0"))
-        except ValueError:
-            raise element.error("respawn_delay is not a number of seconds") from None
         self.processes.append(
             Process(
                 name=f"{label}-{len(self.processes) + 1}",
@@ -346,8 +418,9 @@ class _Reader:
                 node=node,
                 output=self._text(element, "output", "log"),
                 respawn=self._flag(element, "respawn", "false"),
-                respawn_delay=respawn_delay,
+                respawn_delay=self._seconds(element, "respawn_delay", "0"),
                 shutdown_on_exit=on_exit == "shutdown",
+                delay=self._delay,
             )
         )
 
@@ -355,13 +428,17 @@ class _Reader:
 def _check(element: Element) -> None:
     """Refuse attributes and parts the runner does not know, as launch does."""
     _check_attributes(element, _ATTRIBUTES[element.tag])
-    if element.tag == "group":
+    if element.tag in ("group", "timer"):
         return
     parts = _PARTS.get(element.tag, {})
     for part in element.children:
         if part.tag not in parts:
             raise part.error(f"has no place inside <{element.tag}>")
         _check_attributes(part, parts[part.tag])
+        for inner in part.children:
+            if not inner.tag == part.tag == "param":
+                raise inner.error(f"has no place inside <{part.tag}>")
+            _check_attributes(inner, parts["param"])
 
 
 def _check_attributes(element: Element, known: set[str]) -> None:

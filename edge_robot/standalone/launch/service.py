@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge_robot.standalone.launch.description import Process
+from edge_robot.standalone.launch.description import Event, Process
 from edge_robot.standalone.launch.exclusive import claim_nodes
 from edge_robot.standalone.launch.output import Output, Stream
 
@@ -56,14 +56,20 @@ class LaunchService:
         processes: What to run, in the order it is started.
         output: Takes their output.
         fail_fast: Whether any process that dies with an error ends the launch.
+        events: What the launch says and does by itself.
     """
 
     def __init__(
-        self, processes: Sequence[Process], output: Output, fail_fast: bool = False
+        self,
+        processes: Sequence[Process],
+        output: Output,
+        fail_fast: bool = False,
+        events: Sequence[Event] = (),
     ) -> None:
         self._processes = processes
         self._output = output
         self._fail_fast = fail_fast
+        self._events = events
         self._running: dict[Process, int] = {}
         self._stop = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -105,7 +111,9 @@ class LaunchService:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._interrupt, number)
-        watchers = [asyncio.create_task(self._watch(process)) for process in self._processes]
+        # Events first: what is said at the start is said before anything starts.
+        watchers = [asyncio.create_task(self._happen(event)) for event in self._events]
+        watchers += [asyncio.create_task(self._watch(process)) for process in self._processes]
         everything = asyncio.gather(*watchers)
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((everything, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -119,14 +127,29 @@ class LaunchService:
         self.interrupted = True
         self.shutdown(f"received {signal.Signals(number).name}", urgent=True)
 
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not through a shutdown."""
+        if seconds > 0:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _happen(self, event: Event) -> None:
+        await self._pause(event.delay)
+        if self._stop.is_set():
+            return
+        if event.is_shutdown:
+            self.shutdown(event.text)
+        else:
+            self._notice(event.text)
+
     async def _watch(self, process: Process) -> None:
-        """Run one process, again and again if it is to be respawned."""
+        """Run one process when it is time, again and again if it is to be respawned."""
+        await self._pause(process.delay)
         while not self._stop.is_set():
             status = await self._run_once(process)
             if self._stop.is_set() or not self._is_started_again(process, status):
                 return
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), process.respawn_delay)
+            await self._pause(process.respawn_delay)
 
     async def _run_once(self, process: Process) -> int:
         """Run one process to its end and return its exit status, -n if killed by signal n."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import shlex
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_robot.share import share_dir
+from edge_robot.standalone.launch.expressions import ExpressionError, evaluate
 
 
 class SubstitutionError(Exception):
@@ -22,17 +29,20 @@ class Scope:
         variables: Launch arguments and `<let>` values.
         environment: Environment of the processes started here.
         namespace: Namespace pushed onto the nodes started here; empty or absolute.
-        parameters: Parameters of all nodes started here, as `<set_parameter>` gave them.
+        arguments: ROS arguments of all nodes started here, before their own, as
+            `<set_parameter>`, `<set_remap>` and their like gave them.
+        anonymous: Names made by `$(anon)`, the same in the whole launch.
     """
 
     variables: dict[str, str]
     environment: dict[str, str]
     namespace: str = ""
-    parameters: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[str, ...] = ()
+    anonymous: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> Scope:
         """Return a scope whose changes stay in it."""
-        return Scope(dict(self.variables), dict(self.environment), self.namespace, self.parameters)
+        return replace(self, variables=dict(self.variables), environment=dict(self.environment))
 
 
 def _var(scope: Scope, _file: Path, name: str) -> str:
@@ -48,10 +58,26 @@ def _env(scope: Scope, _file: Path, name: str, default: str | None = None) -> st
     return value
 
 
-def _find_pkg_share(_scope: Scope, _file: Path, package: str) -> str:
-    if package != "edge_robot":
-        raise SubstitutionError(f"only edge_robot's share folder is known here, not {package!r}'s")
-    return str(share_dir())
+def _find_pkg_share(scope: Scope, file: Path, package: str) -> str:
+    if package == "edge_robot":
+        return str(share_dir())
+    return f"{_find_pkg_prefix(scope, file, package)}/share/{package}"
+
+
+def _find_pkg_prefix(scope: Scope, _file: Path, package: str) -> str:
+    for prefix in scope.environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        if prefix and (Path(prefix) / "share" / package).is_dir():
+            return prefix
+    raise SubstitutionError(
+        f"package {package!r} is not found: it is neither edge_robot nor in AMENT_PREFIX_PATH"
+    )
+
+
+def _exec_in_pkg(scope: Scope, file: Path, executable: str, package: str) -> str:
+    path = Path(_find_pkg_prefix(scope, file, package)) / "lib" / package / executable
+    if not os.access(path, os.X_OK):
+        raise SubstitutionError(f"{path} is no executable")
+    return str(path)
 
 
 def _find_exec(scope: Scope, _file: Path, name: str) -> str:
@@ -65,12 +91,130 @@ def _dirname(_scope: Scope, file: Path) -> str:
     return str(file.parent)
 
 
+def _filename(_scope: Scope, file: Path) -> str:
+    return str(file)
+
+
+def _file_content(_scope: Scope, _file: Path, name: str) -> str:
+    try:
+        return Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SubstitutionError(f"cannot read {name}: {error}") from None
+
+
+def _anon(scope: Scope, _file: Path, name: str) -> str:
+    if name not in scope.anonymous:
+        text = f"{name}_{socket.gethostname()}_{os.getpid()}_{secrets.randbits(63)}"
+        scope.anonymous[name] = "".join(c if c.isalnum() else "_" for c in text)
+    return scope.anonymous[name]
+
+
+def _eval(_scope: Scope, _file: Path, expression: str, _modules: str = "math") -> str:
+    try:
+        return evaluate(expression)
+    except ExpressionError as error:
+        raise SubstitutionError(f"$(eval {expression!r}) {error}") from None
+
+
+def _command(scope: Scope, _file: Path, command: str, on_stderr: str = "fail") -> str:
+    if on_stderr not in ("fail", "ignore", "warn", "capture"):
+        raise SubstitutionError(f"{on_stderr!r} is none of fail, ignore, warn, capture")
+    errors = subprocess.STDOUT if on_stderr == "capture" else subprocess.PIPE
+    try:
+        result = subprocess.run(
+            shlex.split(command),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=scope.environment,
+            check=False,
+        )
+    except (OSError, ValueError) as error:
+        raise SubstitutionError(f"$(command {command!r}): {error}") from None
+    said = " ".join((result.stderr or "").split())
+    if result.returncode:
+        raise SubstitutionError(
+            f"$(command {command!r}) failed with status {result.returncode}: {said}"
+        )
+    if said and on_stderr == "fail":
+        raise SubstitutionError(f"$(command {command!r}) wrote errors: {said}")
+    if said and on_stderr == "warn":
+        print(f"$(command {command!r}) wrote errors: {said}", file=sys.stderr)
+    return result.stdout
+
+
+def truth(text: str) -> bool:
+    """Return what launch takes a text for.
+
+    Raises:
+        SubstitutionError: it is neither true nor false.
+    """
+    value = text.strip().lower()
+    if value not in ("true", "1", "false", "0"):
+        raise SubstitutionError(f"{text!r} is neither true nor false")
+    return value in ("true", "1")
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _not(_scope: Scope, _file: Path, value: str) -> str:
+    return _bool(not truth(value))
+
+
+def _all(_scope: Scope, _file: Path, *values: str) -> str:
+    return _bool(all(truth(value) for value in values))
+
+
+def _any(_scope: Scope, _file: Path, *values: str) -> str:
+    return _bool(any(truth(value) for value in values))
+
+
+def _if(_scope: Scope, _file: Path, condition: str, then: str = "", otherwise: str = "") -> str:
+    return then if truth(condition) else otherwise
+
+
+def _equals(_scope: Scope, _file: Path, left: str, right: str) -> str:
+    return _bool(_same(left, right))
+
+
+def _not_equals(_scope: Scope, _file: Path, left: str, right: str) -> str:
+    return _bool(not _same(left, right))
+
+
+def _same(left: str, right: str) -> bool:
+    """Compare as truth, as numbers, or else as texts."""
+    for convert in (truth, float):
+        try:
+            return convert(left) == convert(right)
+        except (SubstitutionError, ValueError):
+            continue
+    return left == right
+
+
 _SUBSTITUTIONS: dict[str, tuple[Callable[..., str], range]] = {
     "var": (_var, range(1, 2)),
     "env": (_env, range(1, 3)),
     "find-pkg-share": (_find_pkg_share, range(1, 2)),
     "find-exec": (_find_exec, range(1, 2)),
+    "find-pkg-prefix": (_find_pkg_prefix, range(1, 2)),
+    "exec-in-pkg": (_exec_in_pkg, range(2, 3)),
     "dirname": (_dirname, range(1)),
+    "filename": (_filename, range(1)),
+    "file-content": (_file_content, range(1, 2)),
+    "anon": (_anon, range(1, 2)),
+    "command": (_command, range(1, 3)),
+    "eval": (_eval, range(1, 3)),
+    "not": (_not, range(1, 2)),
+    "and": (_all, range(2, 3)),
+    "or": (_any, range(2, 3)),
+    "all": (_all, range(100)),
+    "any": (_any, range(100)),
+    "if": (_if, range(1, 4)),
+    "equals": (_equals, range(2, 3)),
+    "not-equals": (_not_equals, range(2, 3)),
 }
 """Name: function of (scope, file, arguments...) and how many arguments it takes."""
 
