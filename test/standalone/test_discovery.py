@@ -55,6 +55,19 @@ def test_asking_leaves_no_memory_behind(node: Node) -> None:
     assert resident_kb() - before < 256  # the binding's way left 900 kB
 
 
+def test_any_number_of_topics_may_have_one_type(domain: int) -> None:
+    code = """if True:
+        import resource
+        from edge_robot.standalone.dds.participant import Participant
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # it once took all there is
+        participant = Participant(%d)
+        handles = {participant.topic(f"rt/topic_{number}", "a::Type") for number in range(300)}
+        assert len(handles) == 300
+        participant.close()
+    """
+    subprocess.run([sys.executable, "-c", code % domain], check=True)
+
+
 def test_the_raw_type_is_what_the_binding_would_make() -> None:
     code = """if True:
         from cyclonedds.idl import make_idl_struct

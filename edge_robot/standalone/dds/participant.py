@@ -12,7 +12,7 @@ from html import escape  # quotes too; xml.sax would import an HTTP client
 from edge_robot.errors import UserError
 from edge_robot.standalone.dds.library import DdsError, check, extension, lib
 from edge_robot.standalone.dds.qos import participant_qos
-from edge_robot.standalone.dds.raw_type import RawType
+from edge_robot.standalone.dds.raw_type import raw_type
 
 MAX_PARTICIPANT_INDEX = 99
 """Highest port slot a process on one machine may take; peers on localhost probe all of them."""
@@ -151,7 +151,6 @@ class Participant:
     def __init__(self, domain: int, enclave: str = "/") -> None:
         self.domain = domain
         self._topics: dict[tuple[str, str], int] = {}
-        self._types: list[RawType] = []
         self._lock = threading.Lock()
         _domains.acquire(domain)
         try:
@@ -172,10 +171,10 @@ class Participant:
         with self._lock:
             key = name, type_name
             if key not in self._topics:
-                raw_type = RawType(type_name)
-                handle = extension.ddspy_topic_create(self.handle, name, raw_type, None, None)
+                handle = extension.ddspy_topic_create(
+                    self.handle, name, raw_type(type_name), None, None
+                )
                 self._topics[key] = check(handle, f"creating the topic {name} of type {type_name}")
-                self._types.append(raw_type)
             return self._topics[key]
 
     def close(self) -> None:

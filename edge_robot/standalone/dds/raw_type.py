@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 TYPE_INFORMATION = bytes.fromhex(
     "6000000001100040280000002400000014000000f1b7667ab224893a0c73d444735ff10018000000"
     "00000000040000000000000002100040280000002400000014000000f25af986862bc7b5002ac29c"
@@ -39,3 +41,13 @@ class RawType:
     @property
     def __idl__(self) -> RawType:
         return self
+
+
+@cache
+def raw_type(name: str) -> RawType:
+    """Return the one and only raw type of a DDS type name.
+
+    The binding takes every new object for another type but gives all of one name the same hash;
+    Cyclone's table of types then grows beyond all memory at the 33rd topic of one type.
+    """
+    return RawType(name)
