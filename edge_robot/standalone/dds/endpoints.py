@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as ct
+from functools import partial
 from typing import Any
 
 from edge_robot.standalone.dds.library import ANY_STATE, check, extension, lib
@@ -33,12 +34,13 @@ class Writer:
         user_data: bytes = b"",
     ) -> None:
         self._topic = topic
-        handle = participant.topic(topic, type_name)
+        dds_topic = participant.topic(topic, type_name)
+        self._release_topic = partial(participant.release_topic, topic, type_name)
         with endpoint_qos(qos, user_data, writer=True) as c_qos:
-            self.handle = check(
-                lib.create_writer(participant.handle, handle, c_qos, None),
-                f"creating a writer of {topic}",
-            )
+            self.handle = lib.create_writer(participant.handle, dds_topic, c_qos, None)
+        if self.handle < 0:
+            self._release_topic()
+            check(self.handle, f"creating a writer of {topic}")
         self.guid = entity_guid(self.handle)
         instance = ct.c_uint64()
         check(lib.get_instance_handle(self.handle, ct.byref(instance)), "reading a handle")
@@ -71,6 +73,7 @@ class Writer:
         handle, self.handle = self.handle, 0
         if handle:
             lib.delete(handle)
+            self._release_topic()
 
 
 class Reader:
@@ -88,12 +91,13 @@ class Reader:
         user_data: bytes = b"",
     ) -> None:
         self._topic = topic
-        handle = participant.topic(topic, type_name)
+        dds_topic = participant.topic(topic, type_name)
+        self._release_topic = partial(participant.release_topic, topic, type_name)
         with endpoint_qos(qos, user_data, writer=False) as c_qos:
-            self.handle = check(
-                lib.create_reader(participant.handle, handle, c_qos, None),
-                f"creating a reader of {topic}",
-            )
+            self.handle = lib.create_reader(participant.handle, dds_topic, c_qos, None)
+        if self.handle < 0:
+            self._release_topic()
+            check(self.handle, f"creating a reader of {topic}")
         self.condition = check(
             lib.create_readcondition(self.handle, _NOT_READ | _ANY_VIEW_AND_INSTANCE),
             f"creating a read condition for {topic}",
@@ -127,6 +131,7 @@ class Reader:
         handle, self.handle = self.handle, 0
         if handle:
             lib.delete(handle)
+            self._release_topic()
             self.condition = 0
 
 

@@ -150,7 +150,7 @@ class Participant:
 
     def __init__(self, domain: int, enclave: str = "/") -> None:
         self.domain = domain
-        self._topics: dict[tuple[str, str], int] = {}
+        self._topics: dict[tuple[str, str], tuple[int, int]] = {}
         self._lock = threading.Lock()
         _domains.acquire(domain)
         try:
@@ -167,15 +167,28 @@ class Participant:
         self.guid = entity_guid(self.handle)
 
     def topic(self, name: str, type_name: str) -> int:
-        """Return the handle of a DDS topic, made on first use; the participant keeps it."""
+        """Return the handle of a DDS topic; `release_topic` must follow, once for each call."""
         with self._lock:
             key = name, type_name
-            if key not in self._topics:
-                handle = extension.ddspy_topic_create(
-                    self.handle, name, raw_type(type_name), None, None
+            handle, users = self._topics.get(key, (0, 0))
+            if not users:
+                handle = check(
+                    extension.ddspy_topic_create(
+                        self.handle, name, raw_type(type_name), None, None
+                    ),
+                    f"creating the topic {name} of type {type_name}",
                 )
-                self._topics[key] = check(handle, f"creating the topic {name} of type {type_name}")
-            return self._topics[key]
+            self._topics[key] = handle, users + 1
+            return handle
+
+    def release_topic(self, name: str, type_name: str) -> None:
+        """Let go of a topic; it ends with its last user."""
+        with self._lock:
+            handle, users = self._topics.pop((name, type_name))
+            if users > 1:
+                self._topics[name, type_name] = handle, users - 1
+            elif self.handle:
+                lib.delete(handle)
 
     def close(self) -> None:
         """Leave the domain; all endpoints end."""
