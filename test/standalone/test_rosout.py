@@ -48,7 +48,13 @@ def test_messages_of_a_node_elsewhere_are_heard_even_late(
     assert (first.function, first.line) == ("say", 8)
     assert (second.name, second.msg) == ("far.talker.part", "in part")
     assert abs(time.time() - first.stamp.sec) < 60
-    (info,) = (i for i in node.get_publishers_info_by_topic("/rosout") if i.node_name == "talker")
+
+    def talkers() -> list[Any]:
+        found = node.get_publishers_info_by_topic("/rosout")
+        return [info for info in found if info.node_name == "talker"]
+
+    spin_until(node, talkers)  # who owns a publisher is announced apart from the publisher
+    (info,) = talkers()
     assert info.qos_profile.lifespan == qos_profile_rosout_default.lifespan
 
 
