@@ -103,7 +103,7 @@ def record(
             recorder.run(polling_interval * 1e-3, max_duration)
         finally:
             bag.close()
-        node.get_logger().info(f"Recording stopped: {bag.written} messages in {folder}")
+    print(f"Recording stopped: {bag.written} messages in {folder}")
 
 
 def _distro() -> str:
