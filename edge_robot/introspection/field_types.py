@@ -10,7 +10,7 @@ from typing import Any
 
 _SEQUENCE = re.compile(r"sequence<(.+?)(?:, (\d+))?>$")
 _ARRAY = re.compile(r"(.+)\[(\d+)\]$")
-_BOUNDED_STRING = re.compile(r"(w?string)<\d+>$")
+_BOUNDED_STRING = re.compile(r"(w?string)<(\d+)>$")
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class FieldType:
         array: Number of elements of a fixed array; None otherwise.
         sequence: Whether it is a sequence.
         bound: Longest sequence; None for no bound.
+        string_bound: Longest string; None for no bound.
     """
 
     element: str
     array: int | None = None
     sequence: bool = False
     bound: int | None = None
+    string_bound: int | None = None
 
     @property
     def is_nested(self) -> bool:
@@ -43,17 +45,19 @@ class FieldType:
 @cache
 def field_type(text: str) -> FieldType:
     """Return a type, read from rosidl's spelling of it."""
+    array = bound = string_bound = None
+    sequence = False
     if match := _SEQUENCE.match(text):
-        element, bound = match.groups()
-        return FieldType(_unbounded(element), sequence=True, bound=int(bound) if bound else None)
-    if match := _ARRAY.match(text):
-        return FieldType(_unbounded(match[1]), array=int(match[2]))
-    return FieldType(_unbounded(text))
+        text, sequence, bound = match[1], True, _number(match[2])
+    elif match := _ARRAY.match(text):
+        text, array = match[1], int(match[2])
+    if match := _BOUNDED_STRING.match(text):
+        text, string_bound = match[1], int(match[2])
+    return FieldType(text, array, sequence, bound, string_bound)
 
 
-def _unbounded(element: str) -> str:
-    match = _BOUNDED_STRING.match(element)
-    return match[1] if match else element
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def interface_class(name: str, kind: str = "msg") -> Any:

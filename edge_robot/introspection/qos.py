@@ -79,19 +79,28 @@ def offering(recorded: Sequence[Contract]) -> Contract:
     """
     if not recorded:
         return PRESETS["default"]
-    # Discovery does not tell the history, so that a bag may not know it.
-    known = [
-        contract
-        if contract.history in ("keep_last", "keep_all")
-        else replace(contract, history="keep_last", depth=max(contract.depth, 10))
-        for contract in recorded
-    ]
+    known = [_offerable(contract) for contract in recorded]
     if len(set(known)) == 1:
         return known[0]
     return Contract(
         "reliable" if all(c.reliability == "reliable" for c in known) else "best_effort",
         "transient_local" if all(c.durability == "transient_local" for c in known) else "volatile",
         depth=max(contract.depth for contract in known) or 10,
+    )
+
+
+def _offerable(contract: Contract) -> Contract:
+    """Put defaults in the place of what a bag does not know: discovery does not tell everything."""
+    history, depth = contract.history, contract.depth
+    if history not in ("keep_last", "keep_all"):
+        history, depth = "keep_last", max(depth, 10)
+    return replace(
+        contract,
+        history=history,
+        depth=depth,
+        reliability="best_effort" if contract.reliability == "best_effort" else "reliable",
+        durability="transient_local" if contract.durability == "transient_local" else "volatile",
+        liveliness="manual_by_topic" if contract.liveliness == "manual_by_topic" else "automatic",
     )
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from edge_robot.introspection.field_types import field_type
 from edge_robot.nodes.conversions import message_class
 from edge_robot.share import share_dir
 
 _SEPARATOR = "=" * 80
 _PRIMITIVES = {"boolean": "bool", "octet": "byte", "float": "float32", "double": "float64"}
 """rosidl's names of types in Python that are not those of .msg files."""
-
-_SEQUENCE = re.compile(r"sequence<(.+?)(?:, (\d+))?>$")
-_ARRAY = re.compile(r"(.+)\[(\d+)\]$")
-_BOUNDED_STRING = re.compile(r"(w?string)<(\d+)>$")
 
 
 def definition_with_dependencies(type_name: str) -> str:
@@ -33,10 +29,10 @@ def definition_with_dependencies(type_name: str) -> str:
 def _collect(type_name: str, texts: dict[str, str]) -> None:
     fields = message_class(type_name).get_fields_and_field_types()
     texts[type_name] = _own_text(type_name) or _text_of_fields(fields)
-    for field_type in fields.values():
-        element = _split(field_type)[0]
-        if "/" in element and element not in texts:
-            _collect(element, texts)
+    for text in fields.values():
+        element = field_type(text)
+        if element.is_nested and element.element not in texts:
+            _collect(element.element, texts)
 
 
 def _own_text(type_name: str) -> str | None:
@@ -48,17 +44,17 @@ def _own_text(type_name: str) -> str | None:
 
 
 def _text_of_fields(fields: dict[str, Any]) -> str:
-    return "\n".join(f"{''.join(_split(kind))} {name}" for name, kind in fields.items())
+    return "\n".join(f"{_spelling(text)} {name}" for name, text in fields.items())
 
 
-def _split(field_type: str) -> tuple[str, str]:
-    """Split rosidl's `sequence<double, 3>` into `float64` and `[<=3]`."""
-    suffix = ""
-    if match := _SEQUENCE.match(field_type):
-        field_type, bound = match.groups()
-        suffix = f"[<={bound}]" if bound else "[]"
-    elif match := _ARRAY.match(field_type):
-        field_type, suffix = match.group(1), f"[{match.group(2)}]"
-    if match := _BOUNDED_STRING.match(field_type):
-        return f"{match.group(1)}<={match.group(2)}", suffix
-    return _PRIMITIVES.get(field_type, field_type), suffix
+def _spelling(text: str) -> str:
+    """Return how a .msg file spells rosidl's `sequence<double, 3>`: `float64[<=3]`."""
+    kind = field_type(text)
+    base = _PRIMITIVES.get(kind.element, kind.element)
+    if kind.string_bound is not None:
+        base = f"{base}<={kind.string_bound}"
+    if kind.array is not None:
+        return f"{base}[{kind.array}]"
+    if kind.sequence:
+        return f"{base}[]" if kind.bound is None else f"{base}[<={kind.bound}]"
+    return base

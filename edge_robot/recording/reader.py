@@ -28,9 +28,11 @@ _DAMAGE = (
     RuntimeError,
     struct.error,
     MemoryError,
+    OverflowError,
 )
-"""What the libraries raise on bytes that are not a recording: lz4 a RuntimeError, and a chunk that
-claims to unpack to more than there is memory a MemoryError."""
+"""What the libraries raise on bytes that are not a recording: lz4 a RuntimeError, a chunk that
+claims to unpack to more than there is memory a MemoryError, to more than a size can say an
+OverflowError."""
 
 
 class _WholeReads:

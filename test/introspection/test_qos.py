@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge_robot.introspection.qos import FOREVER, PRESETS, Contract, matching, offering, to_bag
 
 SENSOR = PRESETS["sensor_data"]
@@ -30,11 +32,12 @@ def test_a_listener_says_what_it_gives_up() -> None:
 
 
 def test_a_player_offers_what_was_recorded() -> None:
+    automatic = replace(LATCHED, liveliness="automatic")
     assert offering([]) == PRESETS["default"]
-    assert offering([LATCHED, LATCHED]) == LATCHED
+    assert offering([automatic, automatic]) == automatic
     assert offering([LATCHED, SENSOR]) == Contract("best_effort", "volatile", depth=5)
-    unknown = Contract(history="unknown", depth=0, deadline=5)
-    assert offering([unknown]) == Contract(history="keep_last", depth=10, deadline=5)
+    unknown = Contract("unknown", "unknown", "unknown", depth=0, liveliness="unknown", deadline=5)
+    assert offering([unknown]) == Contract(liveliness="automatic", deadline=5)
 
 
 def test_no_limit_is_the_longest_duration_in_a_bag() -> None:
