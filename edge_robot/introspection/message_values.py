@@ -84,11 +84,16 @@ def _converted(
         return array.array(current.typecode, value)
     if isinstance(current, np.ndarray):
         return np.array(value, dtype=current.dtype)
-    if isinstance(current, bytes) and isinstance(value, int):
-        return bytes([value])
+    if kind.element == "octet":
+        return [_byte(item) for item in value] if kind.is_collection else _byte(value)
     if type(value) is type(current):
         return value
     return type(current)(value)
+
+
+def _byte(value: Any) -> bytes:
+    """Return a byte from its number or, as `ros2 topic echo` prints it, its character."""
+    return bytes([value]) if isinstance(value, int) else str(value).encode("latin-1")
 
 
 def _filled(message: Any, values: Any, expand: bool, setters: list[StampSetter]) -> Any:
