@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from action_msgs.msg import GoalStatus
+from action_msgs.msg import GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
 from example_interfaces.action import Fibonacci
 from hypothesis import given
@@ -20,8 +20,9 @@ from rclpy.action import (
 from rclpy.action.goal_state import GoalEvent, GoalState, after
 from rclpy.exceptions import RCLError
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
+from rclpy.waitable import NumberOfEntities
 
 SpinUntil = Callable[[Node, Callable[[], Any]], None]
 
@@ -193,3 +194,42 @@ def test_a_goal_that_is_done_stays_so(events: list[GoalEvent]) -> None:
         assert state.is_active
         assert following is not state
         state = following
+
+
+def test_what_clients_and_servers_consist_of(node: Node) -> None:
+    client = ActionClient(node, Fibonacci, "count")
+    server = ActionServer(node, Fibonacci, "count", lambda handle: Fibonacci.Result())
+    assert client.get_num_entities() == NumberOfEntities(num_subscriptions=2, num_clients=3)
+    assert server.get_num_entities() == NumberOfEntities(num_timers=1, num_services=3)
+
+
+def test_results_are_forgotten_after_the_time_out(node: Node, spin_until: SpinUntil) -> None:
+    def execute(handle: Any) -> Fibonacci.Result:
+        handle.succeed()
+        return Fibonacci.Result(sequence=[1])
+
+    server = ActionServer(node, Fibonacci, "count", execute, result_timeout=0.5)
+    client = ActionClient(node, Fibonacci, "count")
+    assert client.wait_for_server(20.0)
+    sent = client.send_goal_async(Fibonacci.Goal(order=1))
+    spin_until(node, sent.done)
+    kept = sent.result().get_result_async()
+    spin_until(node, kept.done)
+    assert kept.result().status == GoalStatus.STATUS_SUCCEEDED
+    statuses: list[GoalStatusArray] = []
+    node.create_subscription(
+        GoalStatusArray,
+        "count/_action/status",
+        statuses.append,
+        QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+    )
+    spin_until(node, lambda: statuses)  # latched
+    assert [item.status for item in statuses[-1].status_list] == [GoalStatus.STATUS_SUCCEEDED]
+
+    def asked() -> int:
+        future = sent.result().get_result_async()
+        spin_until(node, future.done)
+        return int(future.result().status)
+
+    spin_until(node, lambda: asked() == GoalStatus.STATUS_UNKNOWN)
+    server.destroy()

@@ -24,6 +24,7 @@ from rclpy.task import Future
 from rclpy.wait_for_message import wait_for_message
 from rclpy.waitable import NumberOfEntities, Waitable
 from std_msgs.msg import String
+from std_srvs.srv import SetBool
 
 SpinUntil = Callable[[Node, Callable[[], Any]], None]
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
@@ -355,3 +356,20 @@ def test_wait_for_message(node: Node) -> None:
     timer.start()
     assert wait_for_message(String, node, "s", time_to_wait=20.0) == (True, String(data="now"))
     assert list(node.subscriptions) == []
+
+
+def test_messages_come_before_answers(node: Node, spin_until: SpinUntil) -> None:
+    order: list[str] = []
+    publisher = node.create_publisher(String, "told", 10)
+
+    def serve(request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        publisher.publish(String(data="before the answer"))
+        return response
+
+    node.create_service(SetBool, "serve", serve)
+    client = node.create_client(SetBool, "serve")
+    node.create_subscription(String, "told", lambda message: order.append("message"), 10)
+    assert client.wait_for_service(20.0)
+    client.call_async(SetBool.Request()).add_done_callback(lambda _: order.append("answer"))
+    spin_until(node, lambda: len(order) == 2)
+    assert order == ["message", "answer"]

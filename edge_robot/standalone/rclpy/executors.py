@@ -21,6 +21,7 @@ from edge_robot.standalone.rclpy.callback_groups import CallbackGroup, Reentrant
 from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.context import Context, get_default_context
 from edge_robot.standalone.rclpy.exceptions import NotInitializedException
+from edge_robot.standalone.rclpy.subscription import Subscription
 from edge_robot.standalone.rclpy.task import Future, Task
 from edge_robot.standalone.rclpy.timer import Timer
 
@@ -289,10 +290,14 @@ class Executor:
                 if executable is not None:
                     self._ready.append(executable)
             if len(self._ready) > 1:
-                self._ready = deque(sorted(self._ready, key=self._last_turn))
+                self._ready = deque(sorted(self._ready, key=self._order))
 
-    def _last_turn(self, executable: Executable) -> int:
-        return self._turns.get(executable, 0)
+    def _order(self, executable: Executable) -> tuple[int, bool]:
+        """Sort by who waited longest; among equals messages precede answers, as in rclpy.
+
+        So feedback on a goal is heard before what completes the wait for its acceptance.
+        """
+        return self._turns.get(executable, 0), not isinstance(executable, Subscription)
 
     def _pop_ready(self) -> _Work | None:
         """Claim and take what is ready first, or keep it back until its group is free."""

@@ -20,6 +20,7 @@ from edge_robot.standalone.rclpy.qos import (
     qos_profile_services_default,
 )
 from edge_robot.standalone.rclpy.task import Future
+from edge_robot.standalone.rclpy.waitable import NumberOfEntities
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.client import Client
@@ -298,6 +299,10 @@ class ActionClient:
 
     def _clients(self) -> tuple[Client, Client, Client]:
         return self._goals, self._cancels, self._results
+
+    def get_num_entities(self) -> NumberOfEntities:
+        """Return how many entities of each kind it consists of."""
+        return NumberOfEntities(num_subscriptions=2, num_clients=len(self._clients()))
 
     def destroy(self) -> None:
         """End it."""

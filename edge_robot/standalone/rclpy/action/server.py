@@ -21,6 +21,7 @@ from edge_robot.standalone.rclpy.qos import (
     qos_profile_services_default,
 )
 from edge_robot.standalone.rclpy.task import Future
+from edge_robot.standalone.rclpy.waitable import NumberOfEntities
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executor
@@ -460,6 +461,10 @@ class ActionServer:
                 self._wait_for_next_expiry()
             else:
                 self._expiry.cancel()
+
+    def get_num_entities(self) -> NumberOfEntities:
+        """Return how many entities of each kind it waits for."""
+        return NumberOfEntities(num_timers=1, num_services=len(self._services))
 
     def destroy(self) -> None:
         """End it."""
