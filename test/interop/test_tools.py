@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,10 @@ COMMANDS: dict[str, list[str]] = {
 """What to ask, in this order; `lifecycle set` leaves its mark on what comes after."""
 
 NO_SPIN_TIME = ("topic pub", "service call", "action send_goal")
+"""What takes no time to look around: it waits for what it needs."""
+
+BY_DAEMON = ("service type", "service find", "action list", "action info")
+"""What `ros2` can only ask its daemon."""
 
 
 def comparable(text: str) -> str:
@@ -69,7 +74,8 @@ def comparable(text: str) -> str:
     text = re.sub(r"GID: [0-9a-f.]+", "GID: …", text)
     text = re.sub(r"Goal accepted with ID: [0-9a-f]+", "Goal accepted with ID: …", text)
     # Nodes that tools start for themselves, and what they tell of themselves.
-    lines = [line for line in text.splitlines() if "_ros2cli" not in line]
+    passing = ("_ros2cli", "waiting for service to become available")
+    lines = [line for line in text.splitlines() if not any(part in line for part in passing)]
     return "\n".join(lines)
 
 
@@ -92,11 +98,19 @@ def prints(
             node = start(shown, "everything_node.py")
             runtime = runtimes[tool]
             texts = {}
-            for name, words in COMMANDS.items():
+            direct = [name for name in COMMANDS if name not in BY_DAEMON]
+            for name in direct:
                 more = []
                 if name not in NO_SPIN_TIME:
                     more = ["--spin-time", "3"] + (["--no-daemon"] if tool == "ros2" else [])
-                texts[name] = comparable(runtime.show(runtime.tool(*words, *more)))
+                texts[name] = comparable(runtime.show(runtime.tool(*COMMANDS[name], *more)))
+            if tool == "ros2":
+                runtime.show(runtime.tool("daemon", "start"))
+                time.sleep(3.0)  # it looks around
+            for name in BY_DAEMON:
+                texts[name] = comparable(runtime.show(runtime.tool(*COMMANDS[name])))
+            if tool == "ros2":
+                runtime.show(runtime.tool("daemon", "stop"))
             node.kill()
             node.wait()
             printed[pair] = texts
