@@ -1,12 +1,13 @@
-# make install | demo | test | lint | bench | endurance | campaign
+# make install | demo | test | lint | bench | endurance | interop | campaign
 # Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 1
 MINUTES ?= 60
+ROS_SETUP ?= /opt/ros/jazzy/setup.bash
 
-.PHONY: install demo test lint bench endurance campaign lock clean
+.PHONY: install demo test lint bench endurance interop campaign lock clean
 
 install: $(VENV)/.installed
 
@@ -42,6 +43,10 @@ endurance: install
 	for name in churn kill "soak --minutes $(MINUTES)"; do \
 	  $(BIN)/edge-robot bench $$name --json "runs/endurance/$${name%% *}.json" || exit 1; \
 	done
+
+# The standalone runtime and a real ROS 2 (with rmw_cyclonedds_cpp), talking to each other.
+interop: $(VENV)/.installed-dev
+	EDGE_ROBOT_ROS_SETUP=$(ROS_SETUP) $(BIN)/python -m pytest test/interop
 
 # Ten demos, ten warehouses; every one must reach its goal without touching anything.
 campaign: install
