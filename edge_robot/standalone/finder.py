@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-_LIBRARIES = ("rclpy", "rosidl_parser", "tf2_ros")
+_LIBRARIES = ("rclpy", "rosidl_parser", "tf2_geometry_msgs", "tf2_ros")
 """Packages of this folder that stand for ROS 2's of the same name."""
 
 

@@ -373,3 +373,17 @@ def test_messages_come_before_answers(node: Node, spin_until: SpinUntil) -> None
     client.call_async(SetBool.Request()).add_done_callback(lambda _: order.append("answer"))
     spin_until(node, lambda: len(order) == 2)
     assert order == ["message", "answer"]
+
+
+@pytest.mark.parametrize("executor_class", [SingleThreadedExecutor, MultiThreadedExecutor])
+def test_a_wake_up_before_the_first_wait_is_not_lost(ros: None, executor_class: Any) -> None:
+    for _ in range(50):
+        with executor_class() as executor:
+            future = Future()
+            spinning = threading.Thread(
+                target=executor.spin_once_until_future_complete, args=(future, 20.0)
+            )
+            spinning.start()
+            future.set_result(None)
+            spinning.join(10.0)
+            assert not spinning.is_alive()

@@ -7,8 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tf2_geometry_msgs
 import yaml
-from geometry_msgs.msg import PointStamped, TransformStamped
+from geometry_msgs.msg import (
+    Point,
+    Point32,
+    PointStamped,
+    PolygonStamped,
+    PoseStamped,
+    PoseWithCovarianceStamped,
+    TransformStamped,
+    Vector3,
+    Vector3Stamped,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rclpy.clock import ROSClock
@@ -204,7 +215,7 @@ def test_transforms_travel_between_processes(
     TransformListener(buffer, node)
     start_peer(
         """
-        from geometry_msgs.msg import PointStamped, TransformStamped
+        from geometry_msgs.msg import TransformStamped
         from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
         rclpy.init(args=[])
         node = rclpy.create_node("moving")
@@ -305,20 +316,47 @@ def test_frames_are_served_as_yaml(node: Node, spin_until: SpinUntil) -> None:
 def test_types_that_were_registered_are_transformed() -> None:
     buffer = Buffer()
     buffer.set_transform(transform("map", "base", 1.0, (1.0, 0.0, 0.0)), "test")
+    text = TransformStamped()  # a type that nobody has registered
+    text.header.frame_id = "base"
+    with pytest.raises(TypeException, match="not loaded"):
+        buffer.transform(text, "map")
+    TransformRegistration().add(TransformStamped, lambda item, by: by.child_frame_id)
+    assert buffer.transform(text, "map") == "base"
     point = PointStamped()
     point.header.frame_id = "base"
-    with pytest.raises(TypeException, match="not loaded"):
-        buffer.transform(point, "map")
-
-    def move(point: Any, by: Any) -> Any:
-        moved = PointStamped(header=by.header)
-        moved.point.x = point.point.x + by.transform.translation.x
-        return moved
-
-    TransformRegistration().add(PointStamped, move)
-    assert buffer.transform(point, "map").point.x == 1.0
+    assert buffer.transform(point, "map", new_type=PointStamped).point.x == 1.0
     at = Time(seconds=1.0)
     point.header.stamp = at.to_msg()
     assert buffer.transform_full(point, "map", at, "map").header.frame_id == "map"
     assert buffer.can_transform_full("map", at, "base", at, "map")
     assert buffer.can_transform_full("map", at, "x", at, "map", return_debug_tuple=True)[0] is False
+
+
+@given(st.floats(-3, 3), st.lists(st.floats(-9, 9), min_size=6, max_size=6))
+def test_geometry_is_transformed_as_matrices_say(angle: float, numbers: list[float]) -> None:
+    by = transform("map", "base", 1.0, (numbers[0], numbers[1], numbers[2]), yaw(angle))
+    m = matrix(by)
+    x, y, z = numbers[3:]
+    point = tf2_geometry_msgs.do_transform_point(PointStamped(point=Point(x=x, y=y, z=z)), by)
+    there = [point.point.x, point.point.y, point.point.z]
+    assert np.allclose(there, (m @ [x, y, z, 1.0])[:3])
+    assert point.header.frame_id == "map"
+    vector = tf2_geometry_msgs.do_transform_vector3(
+        Vector3Stamped(vector=Vector3(x=x, y=y, z=z)), by
+    ).vector
+    assert np.allclose([vector.x, vector.y, vector.z], m[:3, :3] @ [x, y, z])
+    polygon = PolygonStamped()
+    polygon.polygon.points.append(Point32(x=x, y=y, z=z))
+    (corner,) = tf2_geometry_msgs.do_transform_polygon_stamped(polygon, by).polygon.points
+    assert np.allclose([corner.x, corner.y, corner.z], there, atol=1e-4)
+
+    pose = PoseWithCovarianceStamped()
+    pose.pose.pose.position = Point(x=x, y=y, z=z)
+    pose.pose.covariance = np.diag([1.0, 4.0, 9.0, 1.0, 2.0, 3.0]).ravel()
+    moved = tf2_geometry_msgs.do_transform_pose_with_covariance_stamped(pose, by).pose
+    assert moved.pose.position == point.point
+    assert math.isclose(abs(moved.pose.orientation.w), abs(math.cos(angle / 2)), abs_tol=1e-9)
+    expected = m[:3, :3] @ np.diag([1.0, 4.0, 9.0]) @ m[:3, :3].T
+    assert np.allclose(np.reshape(moved.covariance, (6, 6))[:3, :3], expected)
+    stamped = PoseStamped(pose=pose.pose.pose)
+    assert tf2_geometry_msgs.do_transform_pose_stamped(stamped, by).pose == moved.pose

@@ -183,6 +183,8 @@ class Executor:
         with self._lock:
             if self._wait_set is None:
                 self._wait_set = WaitSet(self._context.participant)
+                # A wake-up may have come while there was nothing to wake.
+                self._wait_set.wake()
             return self._wait_set
 
     def wake(self) -> None:
