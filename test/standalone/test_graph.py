@@ -15,6 +15,7 @@ from rclpy.type_hash import TypeHash
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from edge_robot.standalone.dds import graph
 from edge_robot.standalone.dds.endpoints import Reader
 from edge_robot.standalone.dds.graph import NodeEntities, announcement
 from edge_robot.standalone.dds.participant import Participant
@@ -269,3 +270,25 @@ def test_a_node_is_announced_once_with_all_that_is_served(
         other.destroy_node()
     finally:
         participant.close()
+
+
+def test_nodes_are_not_forgotten_while_nobody_asks(
+    node: Node, start_peer: Callable[..., Any], spin_until: SpinUntil
+) -> None:
+    start_peer(PEER)  # announces itself once, before the other does a thousand times
+    spin_until(node, lambda: node.count_publishers("/far/words"))
+    restless = start_peer(
+        f"""
+        rclpy.init(args=[])
+        graph = rclpy.get_default_context().graph
+        graph.add_node("/", "restless")
+        while not graph._writer.matched():
+            pass
+        for _ in range({graph._HISTORY + 100}):
+            graph.announce()
+        print("done", graph._writer.wait_for_acknowledgements(20_000_000_000))
+        rclpy.spin(rclpy.create_node("resting"))
+        """
+    )
+    restless.wait_for("done True")
+    spin_until(node, lambda: {"talker", "resting"} <= set(node.get_node_names()))

@@ -89,16 +89,19 @@ class Graph:
         self._changed = False
         self._discovery: Discovery | None = None
         self.drops = Drops(TOPIC, "announcement", warn)
-        dds_type = type_name(_TYPE)
-        type_hash = type_hash_user_data(_TYPE)  # rmw_cyclonedds warns of endpoints without one
         latched = DdsQos(depth=1, transient_local=True)
-        self._writer = Writer(participant, TOPIC, dds_type, latched, type_hash)
-        self._reader = Reader(
-            participant,
+        self._writer = Writer(
+            participant, TOPIC, type_name(_TYPE), latched, type_hash_user_data(_TYPE)
+        )
+        self._reader = self._new_reader()
+
+    def _new_reader(self) -> Reader:
+        return Reader(
+            self._participant,
             TOPIC,
-            dds_type,
+            type_name(_TYPE),
             DdsQos(depth=_HISTORY, transient_local=True, ignore_local=True),
-            type_hash,
+            type_hash_user_data(_TYPE),  # rmw_cyclonedds warns of endpoints without one
         )
 
     # This participant's nodes.
@@ -171,7 +174,9 @@ class Graph:
 
     def _listen(self) -> None:
         read = codec(message_class(_TYPE)).read
+        taken = 0
         while (sample := self._reader.take()) is not None:
+            taken += 1
             try:
                 info = read(sample[0])
             except CdrError as error:
@@ -188,3 +193,7 @@ class Graph:
                 )
                 for entities in info.node_entities_info_seq
             ]
+        if taken >= _HISTORY:
+            # Some may have been pushed out by newer ones: who is still there tells a new reader.
+            self._reader.close()
+            self._reader = self._new_reader()

@@ -13,6 +13,7 @@ from edge_robot.standalone.dds import library
 from edge_robot.standalone.dds.library import check, lib
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
 from edge_robot.standalone.rclpy.exceptions import UnsupportedEventTypeError
+from edge_robot.standalone.rclpy.logging import get_logger
 from edge_robot.standalone.rclpy.qos import QoSPolicyKind, qos_policy_name_from_kind
 
 if TYPE_CHECKING:
@@ -154,17 +155,17 @@ class SubscriptionEventCallbacks:
     matched: EventCallback | None = None
     use_default_callbacks: bool = True
 
-    def handlers(self, topic: str, warn: Callable[[str], object]) -> list[EventHandler]:
+    def handlers(self, topic: str, logger_name: str) -> list[EventHandler]:
         """Return what watches the events asked for.
 
         Args:
             topic: Topic, for warnings.
-            warn: Writes a warning.
+            logger_name: Logger of warnings.
         """
         kinds = QoSSubscriptionEventType
 
         def report_contract(info: QoSRequestedIncompatibleQoSInfo) -> None:
-            warn(
+            get_logger(logger_name).warn(
                 f"New publisher discovered on topic '{topic}', offering incompatible QoS. "
                 "No messages will be received from it. Last incompatible policy: "
                 f"{qos_policy_name_from_kind(info.last_policy_kind)}"
@@ -178,7 +179,7 @@ class SubscriptionEventCallbacks:
                 kinds.RCL_SUBSCRIPTION_LIVELINESS_CHANGED: self.liveliness,
                 kinds.RCL_SUBSCRIPTION_MESSAGE_LOST: self.message_lost,
                 kinds.RCL_SUBSCRIPTION_INCOMPATIBLE_TYPE: self.incompatible_type
-                or _type_report(self.use_default_callbacks, topic, warn),
+                or _type_report(self.use_default_callbacks, topic, logger_name),
                 kinds.RCL_SUBSCRIPTION_MATCHED: self.matched,
             }
         )
@@ -204,12 +205,12 @@ class PublisherEventCallbacks:
     matched: EventCallback | None = None
     use_default_callbacks: bool = True
 
-    def handlers(self, topic: str, warn: Callable[[str], object]) -> list[EventHandler]:
+    def handlers(self, topic: str, logger_name: str) -> list[EventHandler]:
         """Return what watches the events asked for; arguments as for subscriptions."""
         kinds = QoSPublisherEventType
 
         def report_contract(info: QoSOfferedIncompatibleQoSInfo) -> None:
-            warn(
+            get_logger(logger_name).warn(
                 f"New subscription discovered on topic '{topic}', requesting incompatible QoS. "
                 "No messages will be sent to it. Last incompatible policy: "
                 f"{qos_policy_name_from_kind(info.last_policy_kind)}"
@@ -222,16 +223,18 @@ class PublisherEventCallbacks:
                 kinds.RCL_PUBLISHER_OFFERED_INCOMPATIBLE_QOS: self.incompatible_qos
                 or (report_contract if self.use_default_callbacks else None),
                 kinds.RCL_PUBLISHER_INCOMPATIBLE_TYPE: self.incompatible_type
-                or _type_report(self.use_default_callbacks, topic, warn),
+                or _type_report(self.use_default_callbacks, topic, logger_name),
                 kinds.RCL_PUBLISHER_MATCHED: self.matched,
             }
         )
 
 
-def _type_report(wanted: bool, topic: str, warn: Callable[[str], object]) -> EventCallback | None:
+def _type_report(wanted: bool, topic: str, logger_name: str) -> EventCallback | None:
     if not wanted:
         return None
-    return lambda _: warn(f"Incompatible type on topic '{topic}', no messages will be sent to it.")
+    return lambda _: get_logger(logger_name).warn(
+        f"Incompatible type on topic '{topic}', no messages will be sent to it."
+    )
 
 
 def _handlers(chosen: dict[Any, EventCallback | None]) -> list[EventHandler]:

@@ -58,7 +58,7 @@ class Publisher:
         self.writer = Writer(
             participant, dds_topic, dds_type, dds_qos(qos_profile), type_hash_user_data(name)
         )
-        self.event_handlers = event_callbacks.handlers(topic, logger.warn)
+        self.event_handlers = event_callbacks.handlers(topic, logger.name)
         types = None
         if event_callbacks.incompatible_type is not None:
             types = TypeWatch(participant, dds_topic, dds_type, writers=False)
