@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rclpy.exceptions import RCLInvalidROSArgsError, UnknownROSArgsError
 
 from edge_robot.errors import UserError
 from edge_robot.standalone.rclpy.arguments import (
@@ -140,3 +141,31 @@ def test_an_empty_file_is_no_error(tmp_path: Path) -> None:
     file = tmp_path / "empty.yaml"
     file.write_text("")
     assert load_parameter_file(file) == []
+
+
+def test_a_name_may_be_in_a_file_again_and_the_order_counts(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(
+        "/**: {ros__parameters: {a: 1, b: 1}}\n"
+        "far: {talker: {ros__parameters: {a: 2}}}\n"
+        "/**: {ros__parameters: {b: 3, below: {c: 4}}}\n"
+    )
+    found = [
+        (item.name, item.value) for item in load_parameter_file(file) if item.matches("/far/talker")
+    ]
+    assert found == [("a", 1), ("b", 1), ("a", 2), ("b", 3), ("below.c", 4)]
+
+
+@pytest.mark.parametrize(
+    ("argument", "error"),
+    [
+        (["-r", "not-a-remap"], RCLInvalidROSArgsError),
+        (["-p"], RCLInvalidROSArgsError),
+        (["--my-flag"], UnknownROSArgsError),
+    ],
+)
+def test_nonsense_is_refused_with_the_exceptions_of_rclpy(
+    argument: list[str], error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=argument[-1]):
+        parse_arguments(["--ros-args", *argument])

@@ -19,7 +19,7 @@ from rclpy.exceptions import (
     ParameterUninitializedException,
 )
 from rclpy.node import Node
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, get_parameter_value
 
 
 @pytest.mark.parametrize(
@@ -178,3 +178,41 @@ def test_nodes_can_be_renamed_from_outside(ros: None) -> None:
 def test_overrides_can_declare_parameters(ros: None) -> None:
     node = make_node("-p", "x:=1", automatically_declare_parameters_from_overrides=True)
     assert node.get_parameter("x").value == 1
+
+
+def test_callbacks_before_setting_may_change_what_is_set(node: Node) -> None:
+    def double(parameters: list[Parameter]) -> list[Parameter]:
+        return [Parameter(item.name, value=item.value * 2) for item in parameters]
+
+    node.declare_parameter("n", 1)
+    node.add_pre_set_parameters_callback(double)
+    assert node.set_parameters([Parameter("n", value=2)])[0].successful
+    assert node.get_parameter("n").value == 4
+    node.remove_pre_set_parameters_callback(double)
+    with pytest.raises(ValueError, match="not in list"):
+        node.remove_pre_set_parameters_callback(double)
+    node.add_pre_set_parameters_callback(lambda parameters: [])
+    (result,) = node.set_parameters([Parameter("n", value=2)])
+    assert (result.successful, node.get_parameter("n").value) == (False, 4)
+
+
+def test_undeclared_parameters_where_they_are_allowed(ros: None) -> None:
+    node = make_node(allow_undeclared_parameters=True)
+    assert node.get_parameter("a").type_ is Parameter.Type.NOT_SET
+    assert node.describe_parameter("a") == ParameterDescriptor()
+    node.set_parameters([Parameter("a", value=1)])
+    node.set_parameters([Parameter("a", value="text")])
+    assert node.get_parameter_types(["a", "b"]) == [4, 0]
+    node.set_parameters([Parameter("a")])
+    assert not node.has_parameter("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("1", 2), ("1.5", 3), ("yes", 1), ("[1, 2]", 7), ("[]", 6), ("[1, a]", 4), ("{a: 1}", 4)],
+)
+def test_texts_on_the_command_line_are_yaml(text: str, kind: int) -> None:
+    value = get_parameter_value(text)
+    assert value.type == kind
+    if kind == 4:
+        assert value.string_value == text
