@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.duration import Duration
-from rclpy.exceptions import NodeNameNonExistentError
+from rclpy.exceptions import InvalidHandle, NodeNameNonExistentError
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -235,9 +235,16 @@ def test_an_announcement_is_the_message_it_stands_for(nodes: list[NodeEntities])
 def test_a_node_ends_once(node: Node) -> None:
     other = Node("other")
     assert "other" in node.get_node_names()
+    publisher = other.create_publisher(String, "s", 1)
     other.destroy_node()
     other.destroy_node()
     assert "other" not in node.get_node_names()
+    with pytest.raises(InvalidHandle):
+        publisher.publish(String())
+    with pytest.raises(InvalidHandle):
+        other.create_publisher(String, "s", 1)
+    with pytest.raises(InvalidHandle):
+        other.create_client(Trigger, "go")
 
 
 def test_a_node_is_announced_once_with_all_that_is_served(

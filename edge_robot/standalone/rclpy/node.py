@@ -24,7 +24,7 @@ from edge_robot.standalone.rclpy.event_handler import (
     PublisherEventCallbacks,
     SubscriptionEventCallbacks,
 )
-from edge_robot.standalone.rclpy.exceptions import NameValidationException, RCLError
+from edge_robot.standalone.rclpy.exceptions import InvalidHandle, NameValidationException, RCLError
 from edge_robot.standalone.rclpy.guard_condition import GuardCondition
 from edge_robot.standalone.rclpy.impl.logging_rosout import (
     RosoutPublisher,
@@ -322,10 +322,16 @@ class Node(NodeParameters, NodeGraph):
             raise RCLError(f"failed to resolve name: {error}") from error
 
     def __topic(self, name: str) -> str:
+        self.__check_alive()
         return resolve_name(name, self.__name, self.__namespace, self._remaps)
 
     def __service(self, name: str) -> str:
+        self.__check_alive()
         return resolve_name(name, self.__name, self.__namespace, self._remaps, is_service=True)
+
+    def __check_alive(self) -> None:
+        if self.__destroyed:
+            raise InvalidHandle("cannot use a node after it was destroyed")
 
     # What it is made of.
 
@@ -400,6 +406,7 @@ class Node(NodeParameters, NodeGraph):
             AttributeError: the class is no interface's.
             RuntimeError: the class is another interface's.
             RCLError: the contract is impossible.
+            InvalidHandle: the node was destroyed.
             InvalidQosOverridesError: the contract that parameters ask for is refused.
         """
         profile = as_profile(qos_profile)
@@ -457,6 +464,7 @@ class Node(NodeParameters, NodeGraph):
             RuntimeError: the class is another interface's, or the callback takes neither one
                 argument nor two.
             RCLError: the contract is impossible.
+            InvalidHandle: the node was destroyed.
             InvalidQosOverridesError: the contract that parameters ask for is refused.
         """
         profile = as_profile(qos_profile)
@@ -509,6 +517,7 @@ class Node(NodeParameters, NodeGraph):
             AttributeError: the class is no interface's.
             RuntimeError: the class is another interface's.
             RCLError: the contract is impossible.
+            InvalidHandle: the node was destroyed.
         """
         check_is_valid_srv_type(srv_type)
         group = callback_group or self._default_callback_group
