@@ -161,6 +161,8 @@ def test_a_context_begins_once(domain: int) -> None:
         context.init(args=[])
     with pytest.raises(RuntimeError, match="lower than zero"):
         Context().init(args=[], domain_id=-1)
+    with pytest.raises(UnicodeEncodeError):
+        Context().init(args=["Ragnar\udcc3\udcb6k"])
     with pytest.raises(RuntimeError, match="domain id"):
         Context().get_domain_id()
 

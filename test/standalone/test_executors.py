@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -387,3 +388,21 @@ def test_a_wake_up_before_the_first_wait_is_not_lost(ros: None, executor_class: 
             future.set_result(None)
             spinning.join(10.0)
             assert not spinning.is_alive()
+
+
+def test_a_busy_group_never_loses_who_waits_for_it(node: Node) -> None:
+    group = MutuallyExclusiveCallbackGroup()
+    calls = [0] * 4
+    done = Future()
+
+    def count(number: int) -> None:
+        calls[number] += 1
+        if min(calls) >= 300 and not done.done():
+            done.set_result(None)
+
+    for number in range(len(calls)):
+        node.create_timer(0.0, partial(count, number), callback_group=group, clock=STEADY)
+    with MultiThreadedExecutor(num_threads=4) as executor:
+        executor.add_node(node)
+        executor.spin_until_future_complete(done, timeout_sec=20.0)
+    assert done.done(), calls

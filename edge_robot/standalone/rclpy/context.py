@@ -56,13 +56,17 @@ class Context:
             RuntimeError: it has begun already (one that was shut down does not begin anew), or
                 the domain id is negative.
             UserError: an argument cannot be understood.
+            UnicodeEncodeError: an argument is not text.
         """
         with self._lock:
             if domain_id is not None and domain_id < 0:
                 raise RuntimeError(f"Domain id ({domain_id}) should not be lower than zero.")
             if self._begun:
                 raise RuntimeError("Context.init() must only be called once")
-            self.arguments = parse_arguments(sys.argv if args is None else args)
+            words = sys.argv if args is None else args
+            for word in words:
+                word.encode()  # what the locale could not decode has no place in names
+            self.arguments = parse_arguments(words)
             if initialize_logging:
                 apply_log_levels(self.arguments.log_levels)
                 write_to_console(self.arguments.logs.get("stdout", True))

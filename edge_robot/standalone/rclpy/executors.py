@@ -312,21 +312,20 @@ class Executor:
                 for handle in executable.handles():
                     self._waits().detach(handle)
                 return None
-            run = executable.take()
-            if run is None:
-                self._release(executable)
-                return None
-            self._turn += 1
-            self._turns[executable] = self._turn
-            return _Work(executable, run)
+        run = executable.take()
+        if run is None:
+            self._release(executable)
+            return None
+        self._turn += 1
+        self._turns[executable] = self._turn
+        return _Work(executable, run)
 
     def _release(self, executable: Executable) -> None:
         """Give back a callback group, and watch again what was kept back for it."""
         group = executable.callback_group
-        group.ending_execution(executable)
-        if not self._postponed:
-            return
+        # Under the lock, or what is being kept back at this moment would miss it.
         with self._lock:
+            group.ending_execution(executable)
             free = [waiting for waiting in self._postponed if waiting.callback_group is group]
             for waiting in free:
                 self._postponed.discard(waiting)
