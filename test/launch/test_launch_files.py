@@ -360,3 +360,26 @@ def test_timers_delay_what_is_in_them(tmp_path: Path) -> None:
         Event("then", 2.5),
         Event("enough", 9.0, is_shutdown=True),
     )
+
+
+def test_nodes_of_other_packages_are_found_where_they_are_installed(tmp_path: Path) -> None:
+    programs = tmp_path / "lib/other"
+    programs.mkdir(parents=True)
+    (tmp_path / "share/other").mkdir(parents=True)
+    for name, text in (("talker", "#!/usr/bin/env python3\n"), ("native", "\x7fELF")):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    file = write(
+        tmp_path, '<node pkg="other" exec="talker"/><node pkg="other" exec="native" name="n"/>'
+    )
+    talker, native = load(file, {}, {"AMENT_PREFIX_PATH": str(tmp_path)}).processes
+    run = [sys.executable, "-m", "edge_robot", "run", str(programs / "talker")]
+    assert list(talker.command[:5]) == run
+    assert talker.node == "/talker"
+    assert native.command[0] == str(programs / "native")
+    with pytest.raises(UserError, match="no executable"):
+        load(
+            write(tmp_path, '<node pkg="other" exec="x"/>'),
+            {},
+            {"AMENT_PREFIX_PATH": str(tmp_path)},
+        )

@@ -19,7 +19,13 @@ from edge_robot.errors import UserError
 from edge_robot.share import share_dir
 from edge_robot.standalone.launch.description import Argument, Event, LaunchDescription, Process
 from edge_robot.standalone.launch.elements import Element, read_xml
-from edge_robot.standalone.launch.substitutions import Scope, SubstitutionError, expand, truth
+from edge_robot.standalone.launch.substitutions import (
+    Scope,
+    SubstitutionError,
+    exec_in_pkg,
+    expand,
+    truth,
+)
 
 _CONDITIONS = {"if", "unless"}
 _PROCESS = {"name", "launch-prefix", "output", "respawn", "respawn_delay", "on_exit"} | _CONDITIONS
@@ -352,17 +358,15 @@ class _Reader:
 
     def _node(self, element: Element) -> None:
         package, executable = self._text(element, "pkg"), self._text(element, "exec")
-        if package != "edge_robot":
-            raise element.error(
-                f"package {package!r} is not known to this launch runner, only edge_robot is; "
-                "run this file with `ros2 launch`"
-            )
-        if executable not in node_executables():
-            known = ", ".join(node_executables())
-            raise element.error(f"edge_robot has no executable {executable!r}; it has {known}")
+        if package == "edge_robot":
+            if executable not in node_executables():
+                known = ", ".join(node_executables())
+                raise element.error(f"edge_robot has no executable {executable!r}; it has {known}")
+            command = [sys.executable, "-m", f"edge_robot.nodes.{executable}"]
+        else:
+            command = _foreign_program(element, package, executable, self.scope)
         name = self._text(element, "name", executable)
         namespace = _join_namespace(self.scope.namespace, self._text(element, "namespace", ""))
-        command = [sys.executable, "-m", f"edge_robot.nodes.{executable}"]
         command += self._words(element, "args")
         command += ["--ros-args", *self._words(element, "ros_args"), "-r", f"__node:={name}"]
         if namespace:
@@ -423,6 +427,20 @@ class _Reader:
                 delay=self._delay,
             )
         )
+
+
+def _foreign_program(element: Element, package: str, executable: str, scope: Scope) -> list[str]:
+    """Return how to start a program of another package, as its installation has it."""
+    try:
+        program = Path(exec_in_pkg(scope, element.file, executable, package))
+    except SubstitutionError as error:
+        raise element.error(f"package {package!r} is not known: {error}") from None
+    with program.open("rb") as file:
+        first = file.readline(200)
+    if first.startswith(b"#!") and b"python" in first:
+        # It imports rclpy, which only this interpreter has.
+        return [sys.executable, "-m", "edge_robot", "run", str(program)]
+    return [str(program)]
 
 
 def _check(element: Element) -> None:

@@ -73,7 +73,12 @@ def _find_pkg_prefix(scope: Scope, _file: Path, package: str) -> str:
     )
 
 
-def _exec_in_pkg(scope: Scope, file: Path, executable: str, package: str) -> str:
+def exec_in_pkg(scope: Scope, file: Path, executable: str, package: str) -> str:
+    """Return the path of a package's program, found by AMENT_PREFIX_PATH.
+
+    Raises:
+        SubstitutionError: there is none.
+    """
     path = Path(_find_pkg_prefix(scope, file, package)) / "lib" / package / executable
     if not os.access(path, os.X_OK):
         raise SubstitutionError(f"{path} is no executable")
@@ -200,7 +205,7 @@ _SUBSTITUTIONS: dict[str, tuple[Callable[..., str], range]] = {
     "find-pkg-share": (_find_pkg_share, range(1, 2)),
     "find-exec": (_find_exec, range(1, 2)),
     "find-pkg-prefix": (_find_pkg_prefix, range(1, 2)),
-    "exec-in-pkg": (_exec_in_pkg, range(2, 3)),
+    "exec-in-pkg": (exec_in_pkg, range(2, 3)),
     "dirname": (_dirname, range(1)),
     "filename": (_filename, range(1)),
     "file-content": (_file_content, range(1, 2)),
