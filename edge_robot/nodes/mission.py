@@ -48,7 +48,12 @@ HEARTBEATS = (topics.CLOCK, topics.CAMERA_DETECTIONS, topics.LIDAR_DETECTIONS, t
 """Topics that are only listened to for whether they speak."""
 EXPECTED = (*HEARTBEATS, topics.ODOM, topics.MODE, topics.LINK, topics.SIMULATION_TRUTH)
 """Topics that speak once the stack is ready to drive."""
-MODES = {getattr(RobotMode, name): name for name in dir(RobotMode) if name.isupper()}
+MODES = {
+    value: name
+    for name in dir(RobotMode)
+    # Not SLOT_TYPES, which every message class of rosidl has as well.
+    if name.isupper() and isinstance(value := getattr(RobotMode, name), int)
+}
 
 
 class MissionNode(Node):
