@@ -55,4 +55,13 @@ def test_the_answers_are_the_same(
 ) -> None:
     wanted = reference[subject]
     assert isinstance(wanted, dict), wanted
-    assert answers_of(asked, asking)[subject] == wanted
+    answered = answers_of(asked, asking)[subject]
+    if subject == "parameters":
+        # rclpy loses the name of the parameter on the way to this text; ours tells it.
+        reasons = [
+            each["not declared"]["results"][0].pop("reason", "") for each in (wanted, answered)
+        ]
+        assert all(
+            reason.startswith("Invalid access to undeclared") for reason in reasons if reason
+        )
+    assert answered == wanted
