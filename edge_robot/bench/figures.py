@@ -35,3 +35,12 @@ def machine() -> dict[str, Any]:
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
     }
+
+
+def merge(figures: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add figures to others; what both have of the same name is merged in turn."""
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(figures.get(name), dict):
+            merge(figures[name], value)
+        else:
+            figures[name] = value

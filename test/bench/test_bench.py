@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from edge_robot.bench import churn, idle, kill, soak, transport
-from edge_robot.bench.figures import percentiles
+from edge_robot.bench.figures import merge, percentiles
 from edge_robot.bench.processes import Usage, usage
 from edge_robot.bench.runtimes import import_time, peer, programs, standalone
 from edge_robot.cli import bench
@@ -129,6 +129,31 @@ def test_usage_of_no_process_is_an_error() -> None:
     process.wait()
     with pytest.raises(ProcessLookupError):
         usage(process.pid)
+
+
+def test_figures_of_two_benchmarks_become_one() -> None:
+    figures = {"image": {"p50_ms": 1.0}, "peers": {"rclpy": {"image": {"p50_ms": 2.0}}}}
+    merge(figures, {"idle": {"share": 0.1}, "peers": {"rclpy": {"idle": {"share": 0.2}}}})
+    assert figures == {
+        "image": {"p50_ms": 1.0},
+        "idle": {"share": 0.1},
+        "peers": {"rclpy": {"image": {"p50_ms": 2.0}, "idle": {"share": 0.2}}},
+    }
+
+
+def test_idle_is_printed_as_json_and_as_a_table(domain: int, app: typer.Typer) -> None:
+    printed = CliRunner().invoke(app, ["idle", "--rounds", "1", "--json"])
+    assert printed.exit_code == 0, printed.output
+    assert json.loads(printed.stdout)["idle_100hz"]["core_share"] > 0.0
+    table = CliRunner().invoke(app, ["idle", "--rounds", "1"]).stdout
+    assert "idle_100hz" in table
+    assert "core_share" in table
+
+
+def test_a_file_without_json_is_refused(app: typer.Typer, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["idle", str(tmp_path / "figures.json")])
+    assert isinstance(result.exception, UserError)
+    assert "--json" in str(result.exception)
 
 
 def test_unknown_benchmark_is_one_clear_line(app: typer.Typer) -> None:
