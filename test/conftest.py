@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 import edge_robot  # noqa: F401  (from here on rclpy can be imported, with or without ROS 2)
+
+# A job in the background ignores SIGINT, and so would the processes that tests start to interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _domains = count(os.getpid() % 60)
 
