@@ -20,6 +20,8 @@ from edge_robot.cli.options import (
     SimTime,
     SpinTime,
 )
+from edge_robot.errors import UserError
+from edge_robot.expressions import Expression, ExpressionError
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -169,19 +171,26 @@ def _print_lost(status: Any) -> None:
     )
 
 
-def accept(expression: str | None) -> Callable[[Any], Any] | None:
-    """Return the function of a message m that a Python expression is; None for none.
+def accept(text: str | None) -> Callable[[Any], Any] | None:
+    """Return the function of a message m that an expression is; None for none.
 
     Raises:
-        SystemExit: it is no expression.
+        UserError: it is no expression; the function raises it where the expression fails.
     """
-    if expression is None:
+    if text is None:
         return None
     try:
-        code = compile(expression, "--filter", "eval")
-    except SyntaxError as error:
-        raise SystemExit(f"--filter: {error}") from None
-    return lambda message: eval(code, {}, {"m": message})
+        expression = Expression(text)
+    except ExpressionError as error:
+        raise UserError(f"--filter {text!r} {error}") from None
+
+    def judge(message: Any) -> Any:
+        try:
+            return expression.value({"m": message})
+        except ExpressionError as error:
+            raise UserError(f"--filter {text!r} {error}") from None
+
+    return judge
 
 
 @dataclass

@@ -129,6 +129,10 @@ def test_echo_prints_nothing_that_the_filter_does_not_want(tools, talker) -> Non
     assert none == ""
     one = tools.out("topic", "echo", "/point", "--filter", "m.point.x > 1", "--once", "--csv")
     assert one.count("\n") == 1
+    for wrong, told in (("m.point.x >", "is malformed"), ("m.point.q", "is no field")):
+        refused = tools.run("topic", "echo", "/point", "--filter", wrong, "--once")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert told in refused.stderr
 
 
 def test_echo_refuses_what_cannot_be_shown(tools, talker) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from edge_robot.expressions import ExpressionError, evaluate
 from edge_robot.share import share_dir
-from edge_robot.standalone.launch.expressions import ExpressionError, evaluate
 
 
 class SubstitutionError(Exception):
@@ -116,7 +116,7 @@ def _anon(scope: Scope, _file: Path, name: str) -> str:
 
 def _eval(_scope: Scope, _file: Path, expression: str, _modules: str = "math") -> str:
     try:
-        return evaluate(expression)
+        return str(evaluate(expression))
     except ExpressionError as error:
         raise SubstitutionError(f"$(eval {expression!r}) {error}") from None
 
