@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import rclpy
 from action_msgs.msg import GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
 from example_interfaces.action import Fibonacci
@@ -179,6 +180,40 @@ def test_coroutines_serve_on_one_thread(node: Node, spin_until: SpinUntil) -> No
     go_on.set_result(None)
     result = complete(node, spin_until, handle.get_result_async())
     assert list(result.result.sequence) == [7]
+    client.destroy()
+    server.destroy()
+
+
+def test_who_waits_for_a_result_holds_nobody_up(node: Node, spin_until: SpinUntil) -> None:
+    """All of this is in one mutually exclusive group, the node's own."""
+    ticks: list[None] = []
+    handles: list[Any] = []
+
+    def give_up(handle: Any) -> Any:
+        handle.canceled()
+        return Fibonacci.Result()
+
+    server = ActionServer(
+        node,
+        Fibonacci,
+        "patient",
+        lambda handle: Fibonacci.Result(),
+        handle_accepted_callback=handles.append,
+        cancel_callback=lambda handle: CancelResponse.ACCEPT,
+    )
+    client = ActionClient(node, Fibonacci, "patient")
+    assert client.wait_for_server(20.0)
+    handle = complete(node, spin_until, client.send_goal_async(Fibonacci.Goal(order=7)))
+    result = handle.get_result_async()
+    spin_until(node, lambda: handles)
+    for _ in range(5):
+        rclpy.spin_once(node, timeout_sec=0.05)
+    node.create_timer(0.01, lambda: ticks.append(None))
+    spin_until(node, lambda: len(ticks) >= 3)
+    cancelled = complete(node, spin_until, handle.cancel_goal_async())
+    assert len(cancelled.goals_canceling) == 1
+    handles[0].execute(give_up)
+    assert complete(node, spin_until, result).status == GoalStatus.STATUS_CANCELED
     client.destroy()
     server.destroy()
 

@@ -13,7 +13,7 @@ from edge_robot.standalone.interfaces.message import message_class
 from edge_robot.standalone.interfaces.service import service_class
 from edge_robot.standalone.rclpy.action import names
 from edge_robot.standalone.rclpy.action.goal_state import GoalEvent, GoalState, after
-from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
+from edge_robot.standalone.rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.qos import (
     QoSProfile,
@@ -225,25 +225,29 @@ class ActionServer:
         name = node.resolve_service_name(action_name, only_expand=False)
         group = callback_group or node.default_callback_group
         self._services = [
-            node.create_service(kind, service, answer, qos_profile=qos, callback_group=group)
-            for kind, service, answer, qos in (
+            node.create_service(kind, service, answer, qos_profile=qos, callback_group=its_group)
+            for kind, service, answer, qos, its_group in (
                 (
                     action_type.Impl.SendGoalService,
                     names.send_goal_name(name),
                     self._answer_goal,
                     goal_service_qos_profile,
+                    group,
                 ),
                 (
                     CancelGoal,
                     names.cancel_goal_name(name),
                     self._cancel,
                     cancel_service_qos_profile,
+                    group,
                 ),
                 (
                     action_type.Impl.GetResultService,
                     names.get_result_name(name),
                     self._answer_result,
                     result_service_qos_profile,
+                    # A request waits for the end of the goal, and nothing may wait for that.
+                    ReentrantCallbackGroup(),
                 ),
             )
         ]
