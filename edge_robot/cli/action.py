@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -122,7 +125,6 @@ def send_goal(
 def _send(node: Node, kind: Any, name: str, goal: Any, feedback: bool) -> None:
     from rclpy.action import ActionClient
 
-    from edge_robot.cli.direct_node import spin_until
     from edge_robot.introspection.actions import STATUS_NAMES
     from edge_robot.introspection.message_text import yaml_text
 
@@ -130,41 +132,62 @@ def _send(node: Node, kind: Any, name: str, goal: Any, feedback: bool) -> None:
         print(f"Feedback:\n    {yaml_text(message.feedback)}")
 
     client = ActionClient(node, kind, name)
-    try:
+    with _noted_interrupts() as interrupts:
         print("Waiting for an action server to become available...")
-        spin_until(node, client.server_is_ready, None)
+        _wait(node, client.server_is_ready, interrupts)
         print(f"Sending goal:\n     {yaml_text(goal)}")
         sent = client.send_goal_async(goal, on_feedback if feedback else None)
-        handle = _result(node, sent, "sending goal")
+        handle = _result(node, sent, "sending goal", interrupts)
         if not handle.accepted:
             print("Goal was rejected.")
             return
         print(f"Goal accepted with ID: {bytes(handle.goal_id.uuid).hex()}\n")
         try:
-            result = _result(node, handle.get_result_async(), "getting result")
+            result = _result(node, handle.get_result_async(), "getting result", interrupts)
         except KeyboardInterrupt:
-            _cancel(node, handle)
+            interrupts.clear()  # another one ends the wait for the server's word on this
+            _cancel(node, handle, interrupts)
             raise
         print(f"Result:\n    {yaml_text(result.result)}")
         status = STATUS_NAMES[result.status] if result.status < len(STATUS_NAMES) else "UNKNOWN"
         print(f"Goal finished with status: {status}")
+
+
+@contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """Note Ctrl-C in a list, instead of breaking into a message that is being taken."""
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
+    try:
+        yield interrupts
     finally:
-        client.destroy()
+        signal.signal(signal.SIGINT, before)
 
 
-def _cancel(node: Node, handle: Any) -> None:
+def _cancel(node: Node, handle: Any, interrupts: list[int]) -> None:
     print("Canceling goal...")
-    canceling = _result(node, handle.cancel_goal_async(), "canceling goal").goals_canceling
-    if [item.goal_id for item in canceling] != [handle.goal_id]:
+    response = _result(node, handle.cancel_goal_async(), "canceling goal", interrupts)
+    if [item.goal_id for item in response.goals_canceling] != [handle.goal_id]:
         raise RuntimeError("Failed to cancel goal")
     print("Goal canceled.")
 
 
-def _result(node: Node, future: Any, doing: str) -> Any:
-    """Wait for a future, while Ctrl-C can break in, and return its result."""
+def _wait(node: Node, condition: Callable[[], bool], interrupts: list[int]) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came first.
+    """
     from edge_robot.cli.direct_node import spin_until
 
-    spin_until(node, future.done, None)
+    spin_until(node, lambda: condition() or bool(interrupts), None)
+    if not condition():
+        raise KeyboardInterrupt
+
+
+def _result(node: Node, future: Any, doing: str, interrupts: list[int]) -> Any:
+    """Wait for a future as `_wait` does, and return its result."""
+    _wait(node, future.done, interrupts)
     result = future.result()
     if result is None:
         raise RuntimeError(f"Exception while {doing}: {future.exception()!r}")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NODE_NAME_PREFIX = "_ros2cli"
 """Hides the nodes of tools from lists, as the names of ROS 2's own tools do."""
 
+_ANSWER_TIME = 10.0
+"""Longest wait for the answer of a node's own services, s."""
+
 
 @contextmanager
 def direct_node(
@@ -99,12 +102,15 @@ def call(node: Node, client: Any, request: Any) -> Any:
     """Call a service and return its response.
 
     Raises:
-        RuntimeError: there is no response.
+        TimeoutError: there is no response in time; a server may be busy or may have lost it.
+        RuntimeError: the call failed.
     """
     import rclpy
 
     future = client.call_async(request)
-    rclpy.spin_until_future_complete(node, future)
+    rclpy.spin_until_future_complete(node, future, timeout_sec=_ANSWER_TIME)
+    if not future.done():
+        raise TimeoutError(f"no answer from {client.srv_name} within {_ANSWER_TIME:.0f} s")
     response = future.result()
     if response is None:
         raise RuntimeError(f"Exception while calling service: {future.exception()!r}")
