@@ -90,6 +90,22 @@ def test_type_hashes(name: str) -> None:
     assert type_hash_user_data(name) == f"typehash=RIHS01_{HASHES[name]};".encode()
 
 
+def test_user_data_of_a_service(node: Node) -> None:
+    """It reads `serviceid= 1.10.17.7.d0.df.84.39.f0.6d.9b.8c.0.0.0.8;typehash=RIHS01_…;`."""
+    service = node.create_service(AddTwoInts, "/lab/add", lambda request, response: response)
+    guid = node.context.participant.guid
+    (own,) = (
+        endpoint
+        for endpoint in node.context.graph.readers()
+        if endpoint.guid == service.endpoints.reader.guid
+    )
+    assert list(own.user_data) == ["serviceid", "typehash"]
+    parts = own.user_data["serviceid"].split(".")
+    assert len(parts[0]) == 2
+    assert bytes(int(part, 16) for part in parts[:12]) == guid[:12]
+    assert own.user_data["typehash"].startswith("RIHS01_000c5fd9")
+
+
 def test_a_request(node: Node, spin_until: Callable[[Node, Callable[[], Any]], None]) -> None:
     reader = Reader(
         node.context.participant,

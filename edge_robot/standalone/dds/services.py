@@ -66,8 +66,8 @@ def _split(data: bytes, writer: int) -> tuple[RequestId, bytes] | None:
 
 def _identity(participant: Participant) -> str:
     """Return an id that only this client or server has, in rmw_cyclonedds' spelling."""
-    number = next(_numbers)
-    return ".".join(f"{byte:x}" for byte in participant.guid[:12] + number.to_bytes(4, "big"))
+    first, *rest = participant.guid[:12] + next(_numbers).to_bytes(4, "big")
+    return ".".join([f"{first:2x}", *(f"{byte:x}" for byte in rest)])  # two places for the first
 
 
 class _Pair:
