@@ -190,7 +190,9 @@ class FleetClient:
             self._connection.give_up()
             await self._connection.close()
         while self._tasks:
-            await asyncio.gather(*self._tasks)
+            # Not gather: from Python 3.12 on it returns at once where all tasks have ended, and
+            # what takes them out of the set would never have its turn.
+            await asyncio.wait(self._tasks)
 
     def _request_close(self) -> None:
         self._closing = True

@@ -79,7 +79,7 @@ def comparable(text: str) -> str:
     text = text.replace("//l/a/beverything", NODE)
     text = re.sub(r"Goal accepted with ID: [0-9a-f]+", "Goal accepted with ID: …", text)
     # Nodes that tools start for themselves, and what they tell of themselves.
-    passing = ("_ros2cli", "waiting for service to become available")
+    passing = ("_ros2cli", "waiting for service to become available", "Waiting for at least 1")
     lines = [line for line in text.splitlines() if not any(part in line for part in passing)]
     return "\n".join(lines)
 
