@@ -29,11 +29,12 @@ WARM_UP = 0.1
 
 MIN_WARM_UP = 6
 
-FLAT_KB = 2048
-"""Growth of the resident memory from the first to the last quarter that passes for none, kB.
+FLAT_KB = 128
+"""Growth of the resident memory within the last third of the time that passes for none, kB.
 
-Cyclone fills a receive buffer of 1 MB from end to end before it begins anew: where little comes
-in, its pages are touched for the first time in the course of many minutes.
+Only there: each receiving thread of Cyclone has two buffers of 1 MB that it fills in turn, from end
+to end, and where little comes in, their pages are touched for the first time in the course of more
+than half an hour.
 """
 
 
@@ -65,15 +66,15 @@ def _interruptible() -> Iterator[None]:
 
 
 def trend(times: list[float], series: list[Usage]) -> dict[str, Any]:
-    """Return whether a process stayed as it was after the warm-up; times in s."""
+    """Return whether a process came to stay as it was; times in s."""
     skip = max(MIN_WARM_UP, int(len(series) * WARM_UP))
     settled, at = series[skip:], times[skip:]
     result: dict[str, Any] = {"first": asdict(series[0]), "last": asdict(series[-1])}
     if len(settled) < 4:
         return {**result, "flat": None}
     memory = [sample.rss_kb for sample in settled]
-    quarter = len(memory) // 4
-    growth = median(memory[-quarter:]) - median(memory[:quarter])
+    third = memory[-max(len(memory) // 3, 2) :]
+    late = median(third[len(third) // 2 :]) - median(third[: len(third) // 2])
     steady = all(
         len({getattr(sample, what) for sample in (settled[0], settled[-1])}) == 1
         for what in ("threads", "descriptors")
@@ -81,9 +82,10 @@ def trend(times: list[float], series: list[Usage]) -> dict[str, Any]:
     return {
         **result,
         "settled": asdict(settled[0]),
-        "rss_growth_kb": round(growth),
+        "rss_growth_kb": memory[-1] - memory[0],
+        "rss_growth_in_last_third_kb": round(late),
         "rss_slope_kb_per_hour": round(float(np.polyfit(at, memory, 1)[0]) * 3600),
-        "flat": growth <= FLAT_KB and steady,
+        "flat": late <= FLAT_KB and steady,
     }
 
 

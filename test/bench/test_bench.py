@@ -97,7 +97,9 @@ def test_growth_is_told_from_noise() -> None:
     noisy = [Usage(50_000 + index % 3, 8, 11) for index in range(60)]
     growing = [Usage(50_000 + 100 * index, 8, 11) for index in range(60)]
     leaking = [Usage(50_000, 8, 11 + index // 30) for index in range(60)]
+    filling = [Usage(50_000 + 60 * min(index, 35), 8, 11) for index in range(60)]
     assert soak.trend(times, noisy)["flat"]
+    assert soak.trend(times, filling)["flat"]
     assert not soak.trend(times, growing)["flat"]
     assert soak.trend(times, growing)["rss_slope_kb_per_hour"] == 36_000
     assert not soak.trend(times, leaking)["flat"]
