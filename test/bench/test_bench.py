@@ -19,6 +19,7 @@ from edge_robot.bench.figures import merge, percentiles
 from edge_robot.bench.processes import Usage, usage
 from edge_robot.bench.runtimes import import_time, peer, programs, standalone
 from edge_robot.cli import bench
+from edge_robot.cli.bench_output import print_figures
 from edge_robot.errors import UserError
 
 
@@ -143,13 +144,23 @@ def test_figures_of_two_benchmarks_become_one() -> None:
     }
 
 
-def test_idle_is_printed_as_json_and_as_a_table(domain: int, app: typer.Typer) -> None:
-    printed = CliRunner().invoke(app, ["idle", "--rounds", "1", "--json"])
+def test_figures_are_printed_as_json(app: typer.Typer) -> None:
+    printed = CliRunner().invoke(app, ["detector", "--json"])
     assert printed.exit_code == 0, printed.output
-    assert json.loads(printed.stdout)["idle_100hz"]["core_share"] > 0.0
-    table = CliRunner().invoke(app, ["idle", "--rounds", "1"]).stdout
-    assert "idle_100hz" in table
-    assert "core_share" in table
+    assert json.loads(printed.stdout)["detector"]["end_to_end"]["runs"] > 0
+
+
+def test_figures_are_printed_beside_those_of_rclpy(capsys: pytest.CaptureFixture[str]) -> None:
+    print_figures(
+        {
+            "machine": {"python": "3.11", "machine": "x86_64", "cores": 2},
+            "idle_100hz": {"core_share": 0.02, "samples": [1, 2, 3]},
+            "peers": {"rclpy": {"idle_100hz": {"core_share": 0.05}}},
+            "ratios_to_rclpy": {"idle_100hz": 0.4},
+        }
+    )
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "core_share" in line)
+    assert row.replace("│", " ").split() == ["idle_100hz", "core_share", "0.020", "0.050", "0.40"]
 
 
 def test_a_file_without_json_is_refused(app: typer.Typer, tmp_path: Path) -> None:
