@@ -73,8 +73,11 @@ def comparable(text: str) -> str:
     """Return what a tool printed without what differs from run to run."""
     text = re.sub(r"GID: [0-9a-f.]+", "GID: …", text)
     # The order in which endpoints were discovered.
-    head, *endpoints = re.split(r"^(?=Node name: )", text, flags=re.MULTILINE)
-    text = head + "".join(sorted(endpoints))
+    blocks = [block.strip("\n") for block in text.split("\n\n")]
+    spots = [index for index, block in enumerate(blocks) if block.startswith("Node name: ")]
+    for index, block in zip(spots, sorted(blocks[spot] for spot in spots), strict=True):
+        blocks[index] = block
+    text = "\n\n".join(blocks)
     # What `ros2` makes of a name that its daemon tells it, letter by letter.
     text = text.replace("//l/a/beverything", NODE)
     text = re.sub(r"Goal accepted with ID: [0-9a-f]+", "Goal accepted with ID: …", text)

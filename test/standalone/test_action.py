@@ -184,6 +184,30 @@ def test_coroutines_serve_on_one_thread(node: Node, spin_until: SpinUntil) -> No
     server.destroy()
 
 
+def test_acceptance_is_heard_before_feedback(node: Node, spin_until: SpinUntil) -> None:
+    """The server tells of its progress at once, so feedback and acceptance come together."""
+    told: list[str] = []
+
+    def execute(handle: Any) -> Any:
+        handle.publish_feedback(Fibonacci.Feedback(sequence=[1]))
+        handle.succeed()
+        return Fibonacci.Result()
+
+    server = ActionServer(node, Fibonacci, "eager", execute)
+    client = ActionClient(node, Fibonacci, "eager")
+    assert client.wait_for_server(20.0)
+    for _ in range(5):
+        sent = client.send_goal_async(
+            Fibonacci.Goal(order=1), feedback_callback=lambda _: told.append("feedback")
+        )
+        spin_until(node, sent.done)
+        told.append("accepted")
+        spin_until(node, lambda: told[-1] == "feedback")
+    assert told == ["accepted", "feedback"] * 5
+    client.destroy()
+    server.destroy()
+
+
 def test_who_waits_for_a_result_holds_nobody_up(node: Node, spin_until: SpinUntil) -> None:
     """All of this is in one mutually exclusive group, the node's own."""
     ticks: list[None] = []

@@ -6,7 +6,8 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.standalone.interfaces.message import message_class
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 CancelGoal = service_class("action_msgs/srv/CancelGoal")
 GoalStatusArray = message_class("action_msgs/msg/GoalStatusArray")
 UUID = message_class("unique_identifier_msgs/msg/UUID")
+
+_EARLY = 100
+"""Most messages of feedback kept for a goal whose acceptance has not been heard of."""
 
 _LOOK = 0.02
 """How often `wait_for_server` looks for the server's topics once its services are there, s."""
@@ -129,6 +133,8 @@ class ActionClient:
         self._logger = node.get_logger().get_child("action_client")
         self._goal_handles: dict[bytes, weakref.ref[ClientGoalHandle]] = {}
         self._feedback_callbacks: dict[bytes, Callable[[Any], Any]] = {}
+        # Feedback overtakes the acceptance of its goal at times; callers hear of that first.
+        self._early_feedback: dict[bytes, deque[Any]] = {}
         name = node.resolve_service_name(action_name)
         group = callback_group or node.default_callback_group
 
@@ -199,9 +205,13 @@ class ActionClient:
         if goal_uuid is None:
             goal_uuid = UUID(uuid=list(uuid.uuid4().bytes))
         request = self._action_type.Impl.SendGoalService.Request(goal_id=goal_uuid, goal=goal)
+        key = bytes(goal_uuid.uuid)
         if feedback_callback is not None:
-            self._feedback_callbacks[bytes(goal_uuid.uuid)] = feedback_callback
-        return self._then(self._goals.call_async(request), self._remember, goal_uuid)
+            self._feedback_callbacks[key] = feedback_callback
+            self._early_feedback[key] = deque(maxlen=_EARLY)
+        sent = self._then(self._goals.call_async(request), self._remember, goal_uuid)
+        sent.add_done_callback(lambda _: self._tell_early_feedback(key))
+        return sent
 
     def _remember(self, response: Any, goal_uuid: Any) -> ClientGoalHandle:
         """Return the handle of a goal whose server has answered."""
@@ -257,8 +267,25 @@ class ActionClient:
 
     # Hearing.
 
+    def _tell_early_feedback(self, key: bytes) -> None:
+        early = self._early_feedback.pop(key, None)
+        executor = self._node.executor
+        if early and executor is not None:
+            # In a task of its own: who waits for the acceptance goes on before it.
+            executor.create_task(self._tell_feedback, early)
+
+    async def _tell_feedback(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            answer = self._hear_feedback(message)
+            if hasattr(answer, "__await__"):
+                await answer
+
     def _hear_feedback(self, message: Any) -> Any:
-        callback = self._feedback_callbacks.get(bytes(message.goal_id.uuid))
+        key = bytes(message.goal_id.uuid)
+        if key in self._early_feedback:
+            self._early_feedback[key].append(message)
+            return None
+        callback = self._feedback_callbacks.get(key)
         # A coroutine goes back to the executor, which runs it.
         return None if callback is None else callback(message)
 
