@@ -62,6 +62,8 @@ class Service:
         self.drops = Drops(service_name, "request", logger.warn)
         self._logger = logger
         self._introspection = introspection
+        # For what may only begin when the client can know of the response.
+        self.after_response: Callable[[Any], object] | None = None
         self.endpoints = ServerEndpoints(
             participant, service_name, srv_type.name, dds_qos(qos_profile), service_hashes(srv_type)
         )
@@ -77,6 +79,8 @@ class Service:
         if not self.endpoints.reply(header, codec(self.srv_type.Response).write(response)):
             self._logger.warning(f"{self.service_name}: the client of a request cannot be reached")
         self._tell(EventType.RESPONSE_SENT, header, response)
+        if self.after_response is not None:
+            self.after_response(response)
 
     def configure_introspection(
         self,

@@ -219,6 +219,8 @@ class ActionServer:
         self._lock = threading.RLock()
         self._goal_handles: dict[bytes, ServerGoalHandle] = {}
         self._results: dict[bytes, Future] = {}
+        # Goals whose clients have not been told yet, with the responses that tell them.
+        self._accepted: list[tuple[Any, ServerGoalHandle]] = []
         self._done_at: dict[bytes, float] = {}
         self._executor: Callable[[], Executor | None] = lambda: None
         self._logger = node.get_logger().get_child("action_server")
@@ -251,6 +253,7 @@ class ActionServer:
                 ),
             )
         ]
+        self._services[0].after_response = self._begin_accepted
         self._feedback = node.create_publisher(
             action_type.Impl.FeedbackMessage,
             names.feedback_name(name),
@@ -316,10 +319,17 @@ class ActionServer:
             with self._lock:
                 self._goal_handles[key] = handle
                 self._results[key] = Future(executor=self._node.executor)
-            # A task of its own, so that the client hears of the acceptance first.
-            self._create_task(self._tell_accepted, handle)
+                self._accepted.append((response, handle))
         response.accepted = accepted
         return response
+
+    def _begin_accepted(self, response: Any) -> None:
+        """Begin with a goal once its client has been told, so that feedback comes after that."""
+        with self._lock:
+            begun = [pair for pair in self._accepted if pair[0] is response]
+            self._accepted = [pair for pair in self._accepted if pair[0] is not response]
+        for _, handle in begun:
+            self._create_task(self._tell_accepted, handle)
 
     async def _tell_accepted(self, handle: ServerGoalHandle) -> None:
         await _called(self._accepted_callback, handle)
