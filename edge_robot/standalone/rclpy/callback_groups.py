@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from typing import Any
 
 
-class CallbackGroup:
+class CallbackGroup(ABC):
     """Decides whether an entity's callback may start now.
 
     An executor calls `beginning_execution` before a callback and `ending_execution` after it.
@@ -25,17 +26,17 @@ class CallbackGroup:
         """Return whether the entity is in this group."""
         return entity in self.entities
 
+    @abstractmethod
     def can_execute(self, entity: Any) -> bool:
         """Return whether the entity's callback might start now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def beginning_execution(self, entity: Any) -> bool:
         """Claim the right to run the entity's callback; False if it has to wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ending_execution(self, entity: Any) -> None:
         """Give the right back."""
-        raise NotImplementedError
 
 
 class ReentrantCallbackGroup(CallbackGroup):

@@ -91,8 +91,8 @@ class Executor:
     """Base of executors: knows the nodes, waits, and picks what is ready.
 
     Waiting happens on the thread that spins, inside one DDS wait set that all subscriptions are
-    attached to; `wake` ends it from any thread. An executor of your own overrides `spin_once` and
-    gets its work from `wait_for_ready_callbacks`.
+    attached to; `wake` ends it from any thread. Callbacks run on that thread, too. An executor of
+    your own overrides `spin_once` and gets its work from `wait_for_ready_callbacks`.
 
     Args:
         context: Context whose shutdown ends spinning; the default one if not given.
@@ -381,7 +381,8 @@ class Executor:
         Raises:
             ExternalShutdownException: the context is shut down.
         """
-        raise NotImplementedError
+        self._spin_once(timeout_sec, _never)
+        self._raise_if_context_ended()
 
     def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
         """Run callbacks until a future is complete, at most `timeout_sec` (None: for ever).
@@ -406,7 +407,13 @@ class Executor:
         self, future: Future, timeout_sec: float | None = None
     ) -> None:
         """Run one callback, unless the future is or becomes complete before there is one."""
-        raise NotImplementedError
+        with _woken_by(future, self):
+            self._spin_once(timeout_sec, lambda: _settled(future))
+
+    def _spin_once(self, timeout_sec: float | None, stop: Callable[[], bool]) -> None:
+        work = self._next(timeout_sec, stop)
+        if work is not None:
+            self._execute(work)
 
     def _raise_if_context_ended(self) -> None:
         if not self._context.ok():
@@ -445,28 +452,12 @@ class Executor:
 class SingleThreadedExecutor(Executor):
     """Runs callbacks one after another on the thread that spins."""
 
-    def spin_once(self, timeout_sec: float | None = None) -> None:
-        """Run one callback, waiting for it at most `timeout_sec` (None: for ever)."""
-        self._spin_once(timeout_sec, _never)
-        self._raise_if_context_ended()
-
-    def spin_once_until_future_complete(
-        self, future: Future, timeout_sec: float | None = None
-    ) -> None:
-        """Run one callback, unless the future is or becomes complete before there is one."""
-        with _woken_by(future, self):
-            self._spin_once(timeout_sec, lambda: _settled(future))
-
-    def _spin_once(self, timeout_sec: float | None, stop: Callable[[], bool]) -> None:
-        work = self._next(timeout_sec, stop)
-        if work is not None:
-            self._execute(work)
-
 
 class MultiThreadedExecutor(Executor):
     """Runs callbacks on a pool of threads, as far as their groups allow.
 
-    What a callback raises comes out of spinning.
+    `spin_once` starts a callback and does not wait for its end. What a callback raises comes out
+    of spinning.
 
     Args:
         num_threads: Threads of the pool; as many as processors if not given, and at least two.
@@ -485,18 +476,6 @@ class MultiThreadedExecutor(Executor):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="executor")
         self._free = threading.Semaphore(threads)
         self._failures: deque[BaseException] = deque()
-
-    def spin_once(self, timeout_sec: float | None = None) -> None:
-        """Start one callback, waiting for it at most `timeout_sec` (None: for ever)."""
-        self._spin_once(timeout_sec, _never)
-        self._raise_if_context_ended()
-
-    def spin_once_until_future_complete(
-        self, future: Future, timeout_sec: float | None = None
-    ) -> None:
-        """Start one callback, unless the future is or becomes complete before there is one."""
-        with _woken_by(future, self):
-            self._spin_once(timeout_sec, lambda: _settled(future))
 
     def _spin_once(self, timeout_sec: float | None, stop: Callable[[], bool]) -> None:
         # A free thread first: what is taken is run at once, so nothing grows old in a queue.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from edge_robot.standalone.dds import naming
 from edge_robot.standalone.dds.discovery import Endpoint
@@ -32,13 +33,13 @@ class NodeGraph:
     _context: Context
     _remaps: list[Remap]
 
-    def get_name(self) -> str:
-        """Return the name without namespace."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # what the node itself has
 
-    def get_namespace(self) -> str:
-        """Return the namespace."""
-        raise NotImplementedError
+        def get_name(self) -> str:
+            """Return the name without namespace."""
+
+        def get_namespace(self) -> str:
+            """Return the namespace."""
 
     @property
     def _graph(self) -> Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,7 @@ class WaitableSet:
         return len(self._entities) - 1
 
 
-class Waitable:
+class Waitable(ABC):
     """Base of what adds entities to a wait set and handles them itself.
 
     Args:
@@ -105,25 +106,25 @@ class Waitable:
         """Leave a future alone."""
         self._futures.remove(future)
 
+    @abstractmethod
     def is_ready(self, wait_set: WaitableSet) -> bool:
         """Return whether one of the entities is ready."""
-        raise NotImplementedError("Must be implemented by subclass")
 
+    @abstractmethod
     def take_data(self) -> Any:
         """Take what made it ready."""
-        raise NotImplementedError("Must be implemented by subclass")
 
+    @abstractmethod
     async def execute(self, taken_data: Any) -> None:
         """Handle what was taken."""
-        raise NotImplementedError("Must be implemented by subclass")
 
+    @abstractmethod
     def get_num_entities(self) -> NumberOfEntities:
         """Return how many entities of each kind it waits for."""
-        raise NotImplementedError("Must be implemented by subclass")
 
+    @abstractmethod
     def add_to_wait_set(self, wait_set: WaitableSet) -> None:
         """Add the entities to a wait set."""
-        raise NotImplementedError("Must be implemented by subclass")
 
     # What an executor needs.
 
