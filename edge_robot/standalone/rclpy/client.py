@@ -11,15 +11,14 @@ from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.dds.services import ClientEndpoints
 from edge_robot.standalone.interfaces.codec import CdrError, codec
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
-from edge_robot.standalone.rclpy.clock import Clock
 from edge_robot.standalone.rclpy.context import Context
 from edge_robot.standalone.rclpy.logging import Logger
 from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos
 from edge_robot.standalone.rclpy.service import service_hashes
 from edge_robot.standalone.rclpy.service_introspection import (
     EventType,
+    Introspected,
     Introspection,
-    ServiceIntrospectionState,
 )
 from edge_robot.standalone.rclpy.task import Future
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executor
 
 
-class Client:
+class Client(Introspected):
     """Sends requests to a service. Made by `Node.create_client`.
 
     What cannot be understood is dropped, counted (`drops.count`) and reported once a second.
@@ -131,21 +130,6 @@ class Client:
         for number, pending in list(self._pending.items()):
             if pending is future:
                 self._pending.pop(number, None)
-
-    def configure_introspection(
-        self,
-        clock: Clock,
-        service_event_qos_profile: QoSProfile,
-        introspection_state: ServiceIntrospectionState,
-    ) -> None:
-        """Choose what is told on `<service>/_service_event`.
-
-        Args:
-            clock: Clock of the events' stamps.
-            service_event_qos_profile: Contract of the topic.
-            introspection_state: What is told.
-        """
-        self._introspection.configure(clock, service_event_qos_profile, introspection_state)
 
     def _tell(self, event_type: EventType, number: int, message: Any) -> None:
         self._introspection.tell(event_type, self.endpoints.writer.guid, number, message)

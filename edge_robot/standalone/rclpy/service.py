@@ -11,20 +11,19 @@ from edge_robot.standalone.dds.services import RequestId, ServerEndpoints
 from edge_robot.standalone.interfaces.codec import CdrError, codec
 from edge_robot.standalone.interfaces.hashing import type_hash_user_data
 from edge_robot.standalone.rclpy.callback_groups import CallbackGroup
-from edge_robot.standalone.rclpy.clock import Clock
 from edge_robot.standalone.rclpy.logging import Logger
 from edge_robot.standalone.rclpy.qos import QoSProfile, dds_qos
 from edge_robot.standalone.rclpy.service_introspection import (
     EventType,
+    Introspected,
     Introspection,
-    ServiceIntrospectionState,
 )
 
 if TYPE_CHECKING:
     from edge_robot.standalone.rclpy.executors import Executor
 
 
-class Service:
+class Service(Introspected):
     """Answers requests. Made by `Node.create_service`.
 
     What cannot be understood is dropped, counted (`drops.count`) and reported once a second.
@@ -81,21 +80,6 @@ class Service:
         self._tell(EventType.RESPONSE_SENT, header, response)
         if self.after_response is not None:
             self.after_response(response)
-
-    def configure_introspection(
-        self,
-        clock: Clock,
-        service_event_qos_profile: QoSProfile,
-        introspection_state: ServiceIntrospectionState,
-    ) -> None:
-        """Choose what is told on `<service>/_service_event`.
-
-        Args:
-            clock: Clock of the events' stamps.
-            service_event_qos_profile: Contract of the topic.
-            introspection_state: What is told.
-        """
-        self._introspection.configure(clock, service_event_qos_profile, introspection_state)
 
     def _tell(self, event_type: EventType, header: RequestId, message: Any) -> None:
         # All that a server knows of its client is the 8 bytes of the header.

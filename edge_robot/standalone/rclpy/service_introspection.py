@@ -33,6 +33,27 @@ class EventType(IntEnum):
     RESPONSE_RECEIVED = 3
 
 
+class Introspected:
+    """What services and clients have in common: others can be told what passes through them."""
+
+    _introspection: Introspection
+
+    def configure_introspection(
+        self,
+        clock: Clock,
+        service_event_qos_profile: QoSProfile,
+        introspection_state: ServiceIntrospectionState,
+    ) -> None:
+        """Choose what is told on `<service>/_service_event`.
+
+        Args:
+            clock: Clock of the events' stamps.
+            service_event_qos_profile: Contract of the topic; a change counts after OFF.
+            introspection_state: What is told.
+        """
+        self._introspection.configure(clock, service_event_qos_profile, introspection_state)
+
+
 class Introspection:
     """Publishes the events of one service or client on `<service>/_service_event`.
 
