@@ -101,20 +101,13 @@ def send_goal(
     import yaml
 
     from edge_robot.cli.direct_node import NODE_NAME_PREFIX, direct_node, message_class
-    from edge_robot.introspection.message_values import fill
+    from edge_robot.introspection.message_values import FILL_ERRORS, fill
 
     kind = message_class(action_type, "action")
     request = kind.Goal()
     try:
         fill(request, yaml.safe_load(sys.stdin.read() if stdin else goal))
-    except (
-        AttributeError,
-        TypeError,
-        ValueError,
-        AssertionError,
-        OverflowError,
-        yaml.YAMLError,
-    ) as error:
+    except (*FILL_ERRORS, yaml.YAMLError) as error:
         raise SystemExit(f"Failed to populate message fields: {error!r}") from None
     name = f"{NODE_NAME_PREFIX}_send_goal_{action_type.replace('/', '_')}"
     # A signal must leave the node able to cancel the goal.

@@ -99,7 +99,7 @@ class _Player:
         self._log.info(f"Set rate to {rate:g}")
 
     def _add(self, node: Node, topic: BagTopic) -> None:
-        from edge_robot.cli.direct_node import qos_profile
+        from edge_robot.cli.direct_node import contract_of, qos_profile
         from edge_robot.introspection.field_types import interface_class
         from edge_robot.introspection.qos import offering
 
@@ -112,7 +112,7 @@ class _Player:
             self._log.warning(f"Ignoring a topic '{topic.name}', reason: {error}")
             return
         if topic.name not in self._publishers:  # a bag may hold a topic in several parts
-            contract = offering([_contract(offer) for offer in topic.offers])
+            contract = offering([contract_of(offer, _nanoseconds) for offer in topic.offers])
             self._publishers[topic.name] = node.create_publisher(
                 message_class, topic.name, qos_profile(contract)
             )
@@ -206,20 +206,8 @@ class _Ticks:
         self._publisher.publish(self._make(clock=Time(nanoseconds=tick).to_msg()))
 
 
-def _contract(offer: Any) -> Any:
-    """Return a publisher's contract as the bag has it."""
-    from edge_robot.introspection.qos import FOREVER, Contract
+def _nanoseconds(duration: Any) -> int:
+    """Return a duration of a bag's contract as discovery tells it."""
+    from edge_robot.introspection.qos import FOREVER
 
-    def nanoseconds(value: Any) -> int:
-        return min(value.sec * 1_000_000_000 + value.nsec, FOREVER)
-
-    return Contract(
-        reliability=offer.reliability.name.lower(),
-        durability=offer.durability.name.lower(),
-        history=offer.history.name.lower(),
-        depth=offer.depth,
-        liveliness=offer.liveliness.name.lower(),
-        lease=nanoseconds(offer.liveliness_lease_duration),
-        deadline=nanoseconds(offer.deadline),
-        lifespan=nanoseconds(offer.lifespan),
-    )
+    return min(duration.sec * 1_000_000_000 + duration.nsec, FOREVER)

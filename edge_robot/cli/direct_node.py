@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.errors import UserError
@@ -231,15 +232,17 @@ def qos_profile(contract: Contract) -> Any:
         raise SystemExit(f"{error.args[0].lower()} is no QoS policy of that kind") from None
 
 
-def contract_of(profile: Any) -> Contract:
-    """Return rclpy's profile as a contract."""
+def contract_of(
+    profile: Any, nanoseconds: Callable[[Any], int] = attrgetter("nanoseconds")
+) -> Contract:
+    """Return a profile of rclpy, or of a bag, as a contract; `nanoseconds` reads its durations."""
     return Contract(
         reliability=profile.reliability.name.lower(),
         durability=profile.durability.name.lower(),
         history=profile.history.name.lower(),
         depth=profile.depth,
         liveliness=profile.liveliness.name.lower(),
-        lease=profile.liveliness_lease_duration.nanoseconds,
-        deadline=profile.deadline.nanoseconds,
-        lifespan=profile.lifespan.nanoseconds,
+        lease=nanoseconds(profile.liveliness_lease_duration),
+        deadline=nanoseconds(profile.deadline),
+        lifespan=nanoseconds(profile.lifespan),
     )

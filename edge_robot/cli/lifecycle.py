@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_robot.cli.options import DEFAULT_SPIN_TIME, HiddenNodes, SpinTime, group
+from edge_robot.cli.options import (
+    DEFAULT_SPIN_TIME,
+    AllNodes,
+    CountNodes,
+    HiddenNodes,
+    SpinTime,
+    group,
+)
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -27,12 +34,8 @@ def register(app: typer.Typer) -> None:
 
 
 def nodes(
-    show_all: Annotated[
-        bool, typer.Option("--all", "-a", help="Consider hidden nodes as well.")
-    ] = False,
-    count_nodes: Annotated[
-        bool, typer.Option("--count-nodes", "-c", help="Only print the number of nodes.")
-    ] = False,
+    show_all: AllNodes = False,
+    count_nodes: CountNodes = False,
     spin_time: SpinTime = DEFAULT_SPIN_TIME,
 ) -> None:
     """List the managed nodes: edge-robot lifecycle nodes."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_robot.cli.options import DEFAULT_SPIN_TIME, SpinTime, group
+from edge_robot.cli.options import DEFAULT_SPIN_TIME, AllNodes, CountNodes, SpinTime, group
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -21,12 +21,8 @@ def register(app: typer.Typer) -> None:
 
 
 def list_nodes(
-    show_all: Annotated[
-        bool, typer.Option("--all", "-a", help="Consider hidden nodes as well.")
-    ] = False,
-    count_nodes: Annotated[
-        bool, typer.Option("--count-nodes", "-c", help="Only print the number of nodes.")
-    ] = False,
+    show_all: AllNodes = False,
+    count_nodes: CountNodes = False,
     spin_time: SpinTime = DEFAULT_SPIN_TIME,
 ) -> None:
     """List the nodes: edge-robot node list."""

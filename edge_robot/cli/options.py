@@ -28,6 +28,10 @@ Hidden = Annotated[
 HiddenNodes = Annotated[
     bool, typer.Option("--include-hidden-nodes", help="Consider hidden nodes as well.")
 ]
+AllNodes = Annotated[bool, typer.Option("--all", "-a", help="Consider hidden nodes as well.")]
+CountNodes = Annotated[
+    bool, typer.Option("--count-nodes", "-c", help="Only print the number of nodes.")
+]
 Stdin = Annotated[bool, typer.Option("--stdin", help="Read the values from standard input.")]
 
 QosProfile = Annotated[

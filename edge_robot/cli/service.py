@@ -90,7 +90,7 @@ def call(
     import yaml
 
     from edge_robot.cli import direct_node as tool
-    from edge_robot.introspection.message_values import fill
+    from edge_robot.introspection.message_values import FILL_ERRORS, fill
 
     if rate is not None and rate <= 0.0:
         raise SystemExit("rate must be greater than zero")
@@ -98,14 +98,7 @@ def call(
     request = kind.Request()
     try:
         fill(request, yaml.safe_load(sys.stdin.read() if stdin else values))
-    except (
-        AttributeError,
-        TypeError,
-        ValueError,
-        AssertionError,
-        OverflowError,
-        yaml.YAMLError,
-    ) as error:
+    except (*FILL_ERRORS, yaml.YAMLError) as error:
         raise SystemExit(f"Failed to populate field: {error}") from None
     package, *_, short = service_type.split("/")
     name = f"{tool.NODE_NAME_PREFIX}_requester_{package}_{short}"

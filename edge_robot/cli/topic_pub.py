@@ -154,11 +154,11 @@ def _publish(
     times: int,
 ) -> None:
     from edge_robot.cli.direct_node import spin_until
-    from edge_robot.introspection.message_values import fill
+    from edge_robot.introspection.message_values import FILL_ERRORS, fill
 
     try:
         setters = fill(message, fields, expand=True)
-    except (AttributeError, TypeError, ValueError, AssertionError, OverflowError) as error:
+    except FILL_ERRORS as error:
         raise SystemExit(f"Failed to populate field: {error}") from None
     count = 0
 

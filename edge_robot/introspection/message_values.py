@@ -33,6 +33,10 @@ def select(message: Any, path: str) -> Any:
     return value
 
 
+FILL_ERRORS = (AttributeError, TypeError, ValueError, AssertionError, OverflowError)
+"""What `fill` raises where values do not fit a message."""
+
+
 def fill(message: Any, values: Any, *, expand: bool = False) -> list[StampSetter]:
     """Set fields of a message from what a YAML text holds.
 
@@ -49,6 +53,7 @@ def fill(message: Any, values: Any, *, expand: bool = False) -> list[StampSetter
         TypeError: a value is of another type than its field.
         ValueError: a value cannot be converted to its field's type.
         AssertionError: a value does not fit its field.
+        OverflowError: a number is too large for its field.
     """
     setters: list[StampSetter] = []
     _fill(message, values, expand, setters)

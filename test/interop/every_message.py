@@ -17,6 +17,16 @@ import zlib
 import rclpy  # noqa: F401  the runtime must be there before message packages are
 from rclpy.serialization import deserialize_message, serialize_message
 
+PACKAGES = (
+    *("action_msgs", "actionlib_msgs", "builtin_interfaces", "composition_interfaces"),
+    *("diagnostic_msgs", "example_interfaces", "geometry_msgs", "lifecycle_msgs", "nav_msgs"),
+    *("rcl_interfaces", "rmw_dds_common", "rosgraph_msgs", "sensor_msgs", "service_msgs"),
+    *("shape_msgs", "statistics_msgs", "std_msgs", "std_srvs", "stereo_msgs", "tf2_msgs"),
+    *("trajectory_msgs", "type_description_interfaces", "unique_identifier_msgs"),
+    *("vision_msgs", "visualization_msgs"),
+)
+"""Packages of ROS 2 that the standalone runtime has, too."""
+
 _INTEGERS = {f"{sign}int{bits}": (sign, bits) for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-PACKAGES = (
-    *("action_msgs", "actionlib_msgs", "builtin_interfaces", "composition_interfaces"),
-    *("diagnostic_msgs", "example_interfaces", "geometry_msgs", "lifecycle_msgs", "nav_msgs"),
-    *("rcl_interfaces", "rosgraph_msgs", "sensor_msgs", "service_msgs", "shape_msgs"),
-    *("statistics_msgs", "std_msgs", "std_srvs", "stereo_msgs", "tf2_msgs", "trajectory_msgs"),
-    *("type_description_interfaces", "unique_identifier_msgs", "vision_msgs"),
-    "visualization_msgs",
-)
+from every_message import PACKAGES
 
 
 def exchange(runtime: Any, what: str, lines: str) -> dict[str, str]:

@@ -19,17 +19,8 @@ with contextlib.suppress(ImportError):
 
 sys.path.append(str(Path(__file__).parents[1] / "interop"))
 import every_message
+from every_message import PACKAGES
 from rclpy.serialization import serialize_message
-
-PACKAGES = (
-    *("action_msgs", "actionlib_msgs", "builtin_interfaces", "composition_interfaces"),
-    *("diagnostic_msgs", "example_interfaces", "geometry_msgs", "lifecycle_msgs", "nav_msgs"),
-    *("rcl_interfaces", "rmw_dds_common", "rosgraph_msgs", "sensor_msgs", "service_msgs"),
-    *("shape_msgs", "statistics_msgs", "std_msgs", "std_srvs", "stereo_msgs", "tf2_msgs"),
-    *("trajectory_msgs", "type_description_interfaces", "unique_identifier_msgs"),
-    *("vision_msgs", "visualization_msgs"),
-)
-"""Packages of ROS 2 that the standalone runtime has, too."""
 
 
 def installed_hashes():
