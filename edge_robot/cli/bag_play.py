@@ -100,7 +100,7 @@ class _Player:
 
     def _add(self, node: Node, topic: BagTopic) -> None:
         from edge_robot.cli.direct_node import contract_of, qos_profile
-        from edge_robot.introspection.field_types import interface_class
+        from edge_robot.introspection.interfaces import interface_class
         from edge_robot.introspection.qos import offering
 
         if topic.serialization != "cdr":

@@ -193,7 +193,7 @@ class _Recorder:
 
     def _subscribe(self, name: str, type_name: str, publishers: list[Any]) -> None:
         from edge_robot.cli.direct_node import contract_of, qos_profile
-        from edge_robot.introspection.field_types import interface_class
+        from edge_robot.introspection.interfaces import interface_class
         from edge_robot.introspection.qos import PRESETS, matching, to_bag
         from edge_robot.nodes.message_text import definition_with_dependencies
 

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.errors import UserError
-from edge_robot.introspection.field_types import interface_class
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.introspection.qos import PRESETS, Contract
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_robot.introspection.field_types import FieldType, field_type, interface_class
+from edge_robot.introspection.field_types import FieldType, field_type
+from edge_robot.introspection.interfaces import interface_class
 
 StampSetter = Callable[[Any], None]
 """Puts a `builtin_interfaces/Time` into the field it was made for."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,12 +18,6 @@ _TO_BGR = {
     "mono8": (1, cv2.COLOR_GRAY2BGR),
 }
 """Encodings of `sensor_msgs/Image` that the stack reads: channels and OpenCV's conversion."""
-
-
-def message_class(type_name: str) -> Any:
-    """Return the message class of a ROS 2 type such as `sensor_msgs/Image`."""
-    package, name = type_name.split("/")
-    return getattr(import_module(f"{package}.msg"), name)
 
 
 def seconds(stamp: TimeMsg) -> float:

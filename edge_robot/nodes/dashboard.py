@@ -19,8 +19,9 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
 from edge_robot import topics
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import LinkState, RobotMode
-from edge_robot.nodes.conversions import image_to_bgr, message_class, seconds, yaw_of
+from edge_robot.nodes.conversions import image_to_bgr, seconds, yaw_of
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.teleop.access import Access
@@ -147,12 +148,12 @@ class Dashboard(Node):
         port = self._parameter("port", 8080, "TCP port of the page; 0 for any free one")
         token = os.environ.get("EDGE_ROBOT_TOKEN") or secrets.token_urlsafe(16)
         self._newest: dict[str, tuple[int, float, bytes]] = {}
-        self._classes = {t.name: message_class(t.type) for t, _ in VIEWS.values()}
+        self._classes = {t.name: interface_class(t.type) for t, _ in VIEWS.values()}
         for topic in (*(t for t, _ in VIEWS.values()), topics.CAMERA_IMAGE, topics.COSTMAP):
             self._keep_newest(topic)
         self._deadlines: dict[str, dict[str, Any]] = {}
         self.create_subscription(
-            message_class(topics.DEADLINES.type),
+            interface_class(topics.DEADLINES.type),
             topics.DEADLINES.name,
             self._on_deadlines,
             qos_profile(topics.DEADLINES),
@@ -177,7 +178,7 @@ class Dashboard(Node):
             self._newest[topic.name] = (version, time.monotonic(), data)
 
         self.create_subscription(
-            message_class(topic.type), topic.name, keep, qos_profile(topic), raw=True
+            interface_class(topic.type), topic.name, keep, qos_profile(topic), raw=True
         )
 
     def _on_deadlines(self, status: Any) -> None:

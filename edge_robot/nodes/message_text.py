@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_robot.introspection.field_types import field_type
-from edge_robot.nodes.conversions import message_class
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.share import share_dir
 
 _SEPARATOR = "=" * 80
@@ -27,7 +27,7 @@ def definition_with_dependencies(type_name: str) -> str:
 
 
 def _collect(type_name: str, texts: dict[str, str]) -> None:
-    fields = message_class(type_name).get_fields_and_field_types()
+    fields = interface_class(type_name).get_fields_and_field_types()
     texts[type_name] = _own_text(type_name) or _text_of_fields(fields)
     for text in fields.values():
         element = field_type(text)

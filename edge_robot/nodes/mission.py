@@ -24,8 +24,9 @@ from std_srvs.srv import SetBool
 
 from edge_robot import topics
 from edge_robot.errors import UserError
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import Event, LinkState, RobotMode, SimulationTruth
-from edge_robot.nodes.conversions import message_class, quaternion_from_yaw
+from edge_robot.nodes.conversions import quaternion_from_yaw
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
@@ -111,7 +112,7 @@ class MissionNode(Node):
                 callback(message)
 
         self.create_subscription(
-            message_class(topic.type),
+            interface_class(topic.type),
             topic.name,
             on_message,
             qos_profile(topic),

@@ -13,8 +13,8 @@ from std_msgs.msg import Bool
 
 from edge_robot import topics
 from edge_robot.control.modes import Conditions, Mode, ModeMachine
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import DeadlineStatus, LinkState, RobotMode
-from edge_robot.nodes.conversions import message_class
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 
@@ -77,7 +77,7 @@ class ModeManager(Node):
         return self._parameter(name, default, "silence after which this input counts as lost, s")
 
     def _listen(self, topic: topics.Topic, callback: Any, raw: bool = False) -> None:
-        kind = message_class(topic.type)
+        kind = interface_class(topic.type)
         self.create_subscription(kind, topic.name, callback, qos_profile(topic), raw=raw)
 
     def _on_sign_of_life(self, topic: topics.Topic) -> Any:

@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile
 
 from edge_robot import topics
 from edge_robot.errors import UserError
-from edge_robot.nodes.conversions import message_class
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
@@ -89,7 +89,7 @@ class Recorder(Node):
             self._writer.write(channel, published, published, data, encode)
 
         self.create_subscription(
-            message_class(topic.type), topic.name, on_sample, _listening_qos(topic), raw=True
+            interface_class(topic.type), topic.name, on_sample, _listening_qos(topic), raw=True
         )
 
     def _is_due(self, name: str, data: bytes) -> bool:

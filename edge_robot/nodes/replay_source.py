@@ -24,8 +24,9 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from edge_robot import topics
 from edge_robot.errors import UserError
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import TrackedObjectArray
-from edge_robot.nodes.conversions import message_class, nanoseconds, stamp_from_nanoseconds
+from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.replay.lockstep import LockStep, Sensor
@@ -66,7 +67,7 @@ class ReplaySource(Node):
         )
         self._outputs = {
             topic.name: self.create_publisher(
-                message_class(topic.type), topic.name, _unexpiring(topic)
+                interface_class(topic.type), topic.name, _unexpiring(topic)
             )
             for topic in (
                 topics.CLOCK,

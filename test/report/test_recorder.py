@@ -23,7 +23,7 @@ from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Image
 
 from edge_robot import topics
-from edge_robot.nodes.conversions import message_class
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.recording.reader import Recording
 from edge_robot.topics import Topic
@@ -68,7 +68,7 @@ def until(condition: Callable[[], bool], what: str, patience: float = 30.0) -> N
 
 
 def publisher(node: Node, topic: Topic) -> object:
-    made = node.create_publisher(message_class(topic.type), topic.name, qos_profile(topic))
+    made = node.create_publisher(interface_class(topic.type), topic.name, qos_profile(topic))
     until(lambda: made.get_subscription_count() > 0, f"a subscription to {topic.name}")
     return made
 
@@ -92,7 +92,7 @@ def test_round_trip(talker: Node, tmp_path: Path) -> None:
             image.header.stamp.sec = i
             images.publish(image)
             time.sleep(0.02)  # /cmd_vel keeps only the last sample
-        deadline = message_class(topics.DEADLINES.type)(stage="control", budget=0.005)
+        deadline = interface_class(topics.DEADLINES.type)(stage="control", budget=0.005)
         deadline.runs = [StageRun(elapsed=float(v)) for v in rng.uniform(0, 0.01, 3)]
         deadlines.publish(deadline)
         for i in range(10):

@@ -19,7 +19,8 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
 
 from edge_robot import topics
-from edge_robot.nodes.conversions import message_class, seconds
+from edge_robot.introspection.interfaces import interface_class
+from edge_robot.nodes.conversions import seconds
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.sim.scenario import Scenario
 
@@ -67,7 +68,7 @@ class Listener(Node):
         ):
             messages = self.heard.setdefault(topic.name, [])
             self.create_subscription(
-                message_class(topic.type), topic.name, messages.append, qos_profile(topic)
+                interface_class(topic.type), topic.name, messages.append, qos_profile(topic)
             )
         self.commands = self.create_publisher(
             TwistStamped, topics.CMD_VEL.name, qos_profile(topics.CMD_VEL)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.impl.logging_severity import LoggingSeverity
 
 DEFAULT_FORMAT = "[{severity}] [{time}] [{name}]: {message}"
@@ -28,7 +29,6 @@ _COLOURS = {
 }
 _NO_COLOUR = "\033[0m"
 _ESCAPES = {"a": "\a", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "x1b": "\x1b"}
-_S_TO_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Record:
 
 
 def _seconds(record: Record) -> str:
-    sec, nanosec = divmod(record.stamp, _S_TO_NS)
+    sec, nanosec = divmod(record.stamp, S_TO_NS)
     return f"{sec:010d}.{nanosec:09d}"
 
 
 def _date(record: Record) -> str:
-    sec, nanosec = divmod(record.stamp, _S_TO_NS)
+    sec, nanosec = divmod(record.stamp, S_TO_NS)
     local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(sec))
     return f"{local}.{nanosec // 1_000_000:03d}"
 

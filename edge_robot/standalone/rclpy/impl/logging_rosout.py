@@ -17,13 +17,12 @@ from edge_robot.standalone.dds.participant import Participant
 from edge_robot.standalone.interfaces.codec import codec
 from edge_robot.standalone.interfaces.hashing import type_hash_user_data
 from edge_robot.standalone.interfaces.message import message_class
+from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.impl.logging_console import Record
 from edge_robot.standalone.rclpy.impl.logging_levels import SEPARATOR
 from edge_robot.standalone.rclpy.qos import dds_qos, qos_profile_rosout_default
 
 LOG_TYPE = "rcl_interfaces/msg/Log"
-
-_S_TO_NS = 1_000_000_000
 
 
 class RosoutPublisher:
@@ -57,7 +56,7 @@ class RosoutPublisher:
         """Publish a message; one that cannot be is left out."""
         log = message_class(LOG_TYPE)
         stamp = message_class("builtin_interfaces/msg/Time")
-        sec, nanosec = divmod(record.stamp, _S_TO_NS)
+        sec, nanosec = divmod(record.stamp, S_TO_NS)
         message = log(
             stamp=stamp(sec=sec, nanosec=nanosec),
             level=int(record.severity),
