@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from edge_robot.fusion.config import ClassPrior, TrackerConfig
-from edge_robot.perception.lidar import LidarConfig
+from edge_robot.perception.lidar.detector import LidarConfig
 
 Settings = TypeVar("Settings")
 _FILE = Path(__file__).parents[1] / "config" / "replay_kitti.yaml"

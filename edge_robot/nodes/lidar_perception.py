@@ -14,8 +14,8 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import read_cloud
-from edge_robot.perception.lidar import LidarConfig, LidarDetections, LidarDetector
-from edge_robot.perception.lidar_points import CloudError
+from edge_robot.perception.lidar.detector import LidarConfig, LidarDetections, LidarDetector
+from edge_robot.perception.lidar.points import CloudError
 
 CLASS_ID = "object"
 """The one class a lidar box has: it says where something is, not what it is."""

@@ -27,7 +27,7 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import Mounts, cloud_points, scan_angles, scan_ranges
 from edge_robot.nodes.track_messages import pose_matrix
-from edge_robot.perception.lidar_points import CloudError
+from edge_robot.perception.lidar.points import CloudError
 from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan, occupancy
 from edge_robot.planning.global_planner import GlobalPlannerConfig
 from edge_robot.planning.mppi import MppiConfig

@@ -9,7 +9,7 @@ from sensor_msgs.msg import LaserScan, PointCloud2
 from tf2_ros import Buffer, TransformException
 
 from edge_robot.nodes.track_messages import pose_matrix
-from edge_robot.perception.lidar_points import read_points
+from edge_robot.perception.lidar.points import read_points
 
 BASE_FRAME = "base_link"
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from edge_robot.errors import UserError
-from edge_robot.perception.decoders import decode_fastestdet, decode_yolox, suppress
+from edge_robot.perception.decoders import decode
+from edge_robot.perception.decoders.boxes import suppress
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.model_card import ModelCard, find_model, read_card, recognise
 from edge_robot.perception.preprocessing import letterbox, stretch, to_tensor
@@ -102,11 +103,8 @@ class Detector:
         else:
             scaled, placement = stretch(image, card.width, card.height)
         tensor = to_tensor(scaled, card.mean, card.std, self._swap_channels)
-        (output,) = self._session.run(None, {self._input_name: tensor})
-        if card.layout == "yolox":
-            candidates = decode_yolox(output, card.width, card.height, card.strides, self.min_score)
-        else:
-            candidates = decode_fastestdet(output, card.width, card.height, self.min_score)
+        outputs = self._session.run(None, {self._input_name: tensor})
+        candidates = decode(outputs, card, self.min_score)
         kept = suppress(candidates, card.nms_iou)
         boxes = placement.to_raw(candidates.boxes[kept])
         # A box wholly in the filling, or outside the image, is clipped to nothing.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.perception.decoders import iou_matrix
+from edge_robot.perception.decoders.boxes import iou_matrix
 from edge_robot.perception.detections import Detections
 
 COCO_IOUS = tuple(np.arange(0.5, 1.0, 0.05).round(2).tolist())

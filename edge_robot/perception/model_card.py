@@ -14,7 +14,7 @@ import yaml
 
 from edge_robot.errors import UserError
 from edge_robot.perception.coco import COCO_CLASSES
-from edge_robot.perception.decoders import grid
+from edge_robot.perception.decoders.grid import grid
 from edge_robot.share import share_dir
 
 LAYOUTS = ("yolox", "fastestdet")

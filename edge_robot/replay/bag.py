@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from edge_robot.errors import UserError
 from edge_robot.perception.images import decode_image
-from edge_robot.perception.lidar_points import read_points
+from edge_robot.perception.lidar.points import read_points
 from edge_robot.recording.bag_reader import unreadable
 from edge_robot.recording.reader import nanoseconds
 from edge_robot.replay.source import FIXED_FRAME, Camera, Frame, Transform

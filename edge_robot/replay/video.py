@@ -17,7 +17,7 @@ from edge_robot.fusion.boxes import corners
 from edge_robot.fusion.camera import CameraView
 from edge_robot.perception.drawing import colour_of
 from edge_robot.perception.images import decode_image
-from edge_robot.perception.lidar_points import read_points
+from edge_robot.perception.lidar.points import read_points
 from edge_robot.recording.reader import nanoseconds
 from edge_robot.replay.results import ranges_of
 from edge_robot.replay.source import BASE_FRAME, FIXED_FRAME

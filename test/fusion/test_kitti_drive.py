@@ -17,7 +17,7 @@ from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Source
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.perception.detector import Detector
-from edge_robot.perception.lidar import LidarDetector
+from edge_robot.perception.lidar.detector import LidarDetector
 
 FRAMES = 40
 BOTH = Source.CAMERA | Source.LIDAR

@@ -6,16 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.perception.decoders import (
-    MAX_CANDIDATES,
-    Candidates,
-    decode_fastestdet,
-    decode_yolox,
-    encode_yolox,
-    grid,
-    iou_matrix,
-    suppress,
-)
+from edge_robot.perception.decoders.boxes import iou_matrix, suppress
+from edge_robot.perception.decoders.candidates import MAX_CANDIDATES, Candidates
+from edge_robot.perception.decoders.fastestdet import decode_fastestdet
+from edge_robot.perception.decoders.grid import grid
+from edge_robot.perception.decoders.yolox import decode_yolox, encode_yolox
 
 STRIDES = (8, 16, 32)
 

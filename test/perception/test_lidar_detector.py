@@ -10,9 +10,9 @@ import pytest
 import road
 from lidar_scene import Block, sweep
 
-from edge_robot.perception.lidar import LidarConfig, LidarDetector
-from edge_robot.perception.lidar_boxes import fit_rectangles
-from edge_robot.perception.lidar_ground import estimate_plane
+from edge_robot.perception.lidar.boxes import fit_rectangles
+from edge_robot.perception.lidar.detector import LidarConfig, LidarDetector
+from edge_robot.perception.lidar.ground import estimate_plane
 
 INDOOR = LidarConfig()
 ROOM = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.perception.lidar_points import CloudError, read_points
+from edge_robot.perception.lidar.points import CloudError, read_points
 
 F32, F64, U16 = 7, 8, 4
 XYZI = [("x", 0, F32), ("y", 4, F32), ("z", 8, F32), ("intensity", 12, F32)]

@@ -9,7 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: training is not tested")
 
-from edge_robot.perception.decoders import decode_yolox, encode_yolox, grid  # noqa: E402
+from edge_robot.perception.decoders.grid import grid  # noqa: E402
+from edge_robot.perception.decoders.yolox import decode_yolox, encode_yolox  # noqa: E402
 from edge_robot.perception.detector import Detector  # noqa: E402
 from edge_robot.perception.model_card import ModelCard  # noqa: E402
 from edge_robot.perception.training.dataset import Dataset  # noqa: E402

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_robot.perception.decoders import grid
+from edge_robot.perception.decoders.grid import grid
 from edge_robot.perception.training.augmentation import vary
 from edge_robot.perception.training.dataset import Dataset
 from edge_robot.perception.training.losses import Targets, loss

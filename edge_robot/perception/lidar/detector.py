@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from edge_robot.perception.lidar_boxes import fit_rectangles
-from edge_robot.perception.lidar_ground import (
+from edge_robot.perception.lidar.boxes import fit_rectangles
+from edge_robot.perception.lidar.ground import (
     Ground,
     GroundConfig,
     estimate_plane,
     heights_above_ground,
 )
-from edge_robot.perception.lidar_occlusion import seen_through_gaps
+from edge_robot.perception.lidar.occlusion import seen_through_gaps
 from edge_robot.settings import setting
 
 _NEIGHBOURS = np.ones((3, 3), int)

@@ -1,0 +1,35 @@
+"""Layout `fastestdet`: one cell per grid position.
+
+1×(5+C)×H×W: objectness, x y (before tanh, cells), w h (before sigmoid, fractions of the image),
+class scores in 0..1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.perception.decoders.candidates import Candidates, best_indices
+
+
+def decode_fastestdet(
+    output: NDArray[np.float32], width: int, height: int, min_score: float
+) -> Candidates:
+    """Decode a 1×(5+C)×H×W `fastestdet` output of a network with a width × height input.
+
+    The score is objectness^0.6 × class score^0.4, as its authors define it.
+    """
+    channels, rows, columns = output.shape[1:]
+    cells = output[0].reshape(channels, rows * columns)
+    classes = cells[5:]
+    class_ids = classes.argmax(axis=0)
+    best_class = classes[class_ids, np.arange(rows * columns)]
+    scores = np.maximum(cells[0], 0.0) ** 0.6 * np.maximum(best_class, 0.0) ** 0.4
+    picked = best_indices(scores, min_score)
+    column_row = np.stack([picked % columns, picked // columns], axis=1)
+    cells = cells[:, picked].T
+    size = np.array([width, height], np.float32)
+    centre = (np.tanh(cells[:, 1:3]) + column_row) / np.array([columns, rows]) * size
+    half = 0.5 * size / (1.0 + np.exp(-np.clip(cells[:, 3:5], -60.0, 60.0)))
+    boxes = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    return Candidates(boxes, scores[picked], class_ids[picked])

@@ -1,0 +1,47 @@
+"""Layout `yolox`: one row per cell of each stride's grid.
+
+1×N×(5+C), row-major, strides in order: cx cy (cells, relative to the cell), w h (log of strides),
+objectness and class scores in 0..1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.perception.decoders.candidates import Candidates, best_indices
+from edge_robot.perception.decoders.grid import grid
+
+
+def decode_yolox(
+    output: NDArray[np.float32], width: int, height: int, strides: tuple[int, ...], min_score: float
+) -> Candidates:
+    """Decode a 1×N×(5+C) `yolox` output of a network with a width × height input.
+
+    The score is objectness × class score.
+    """
+    rows = output[0]
+    classes = rows[:, 5:]
+    class_ids = classes.argmax(axis=1)
+    scores = rows[:, 4] * classes[np.arange(len(rows)), class_ids]
+    picked = best_indices(scores, min_score)
+    rows, cells = rows[picked], grid(width, height, strides)[picked]
+    stride = cells[:, 2:]
+    centre = (rows[:, :2] + cells[:, :2]) * stride
+    # 20 = a box of e^20 strides: keeps an untrained or broken network from overflowing.
+    half = 0.5 * np.exp(np.minimum(rows[:, 2:4], 20.0)) * stride
+    boxes = np.concatenate([centre - half, centre + half], axis=1)
+    return Candidates(boxes, scores[picked], class_ids[picked])
+
+
+def encode_yolox(boxes: NDArray[np.float32], cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the (N, 4) `yolox` values that decode to these boxes in these cells.
+
+    Args:
+        boxes: (N, 4) x1 y1 x2 y2 in input pixels, of positive width and height.
+        cells: (N, 3) rows of `grid`.
+    """
+    stride = cells[:, 2:]
+    centre = 0.5 * (boxes[:, :2] + boxes[:, 2:]) / stride - cells[:, :2]
+    size = np.log((boxes[:, 2:] - boxes[:, :2]) / stride)
+    return np.concatenate([centre, size], axis=1)

@@ -1,0 +1,1 @@
+"""Sweeps in, oriented boxes of what stands on the ground out."""
