@@ -51,7 +51,7 @@ def average_precision(
         wanted = truth.class_ids == class_id
         ignore = truth.ignore[wanted]
         total += int(np.count_nonzero(~ignore))
-        hit, counts = _match(found.boxes[picked], truth.boxes[wanted], ignore, iou)
+        hit, counts = match(found.boxes[picked], truth.boxes[wanted], ignore, iou)
         scores.append(found.scores[picked][counts])
         hits.append(hit[counts])
     if total == 0:
@@ -76,15 +76,21 @@ def mean_average_precision(
     return float(np.mean([value for value in values if value is not None]))
 
 
-def _match(
+def match(
     found: NDArray[np.float32],
     truth: NDArray[np.float32],
     ignore: NDArray[np.bool_],
     iou: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Give each detection, best first, the free label it overlaps most.
+    """Give each detection of one class in one image, best first, the free label it overlaps most.
 
     Labels that count go before ignored ones, which may be matched any number of times.
+
+    Args:
+        found: (N, 4) boxes, best score first.
+        truth: (M, 4) labelled boxes.
+        ignore: (M,) labels that need not be found.
+        iou: Overlap from which a detection is a hit.
 
     Returns:
         Per detection, whether it is a hit and whether it counts at all.
