@@ -21,13 +21,18 @@ def decode_fastestdet(
     """
     channels, rows, columns = output.shape[1:]
     cells = output[0].reshape(channels, rows * columns)
-    classes = cells[5:]
-    class_ids = classes.argmax(axis=0)
-    best_class = classes[class_ids, np.arange(rows * columns)]
-    scores = np.maximum(cells[0], 0.0) ** 0.6 * np.maximum(best_class, 0.0) ** 0.4
+    weights = np.maximum(cells[0], 0.0) ** 0.6
+    # No class score is above 1: the classes are looked at only where the objectness suffices.
+    promising = np.flatnonzero(weights >= min_score)
+    cells = cells[:, promising].T
+    classes = cells[:, 5:]
+    class_ids = classes.argmax(axis=1)
+    best_class = classes[np.arange(len(cells)), class_ids]
+    scores = weights[promising] * np.maximum(best_class, 0.0) ** 0.4
     picked = best_indices(scores, min_score)
-    column_row = np.stack([picked % columns, picked // columns], axis=1)
-    cells = cells[:, picked].T
+    place = promising[picked]
+    column_row = np.stack([place % columns, place // columns], axis=1)
+    cells = cells[picked]
     size = np.array([width, height], np.float32)
     centre = (np.tanh(cells[:, 1:3]) + column_row) / np.array([columns, rows]) * size
     half = 0.5 * size / (1.0 + np.exp(-np.clip(cells[:, 3:5], -60.0, 60.0)))

@@ -20,12 +20,15 @@ def decode_yolox(
 
     The score is objectness × class score.
     """
-    rows = output[0]
+    # No class score is above 1, so a cell of lesser objectness cannot reach the score: the classes
+    # are looked at in a few cells only.
+    promising = np.flatnonzero(output[0, :, 4] >= min_score)
+    rows = output[0, promising]
     classes = rows[:, 5:]
     class_ids = classes.argmax(axis=1)
     scores = rows[:, 4] * classes[np.arange(len(rows)), class_ids]
     picked = best_indices(scores, min_score)
-    rows, cells = rows[picked], grid(width, height, strides)[picked]
+    rows, cells = rows[picked], grid(width, height, strides)[promising[picked]]
     stride = cells[:, 2:]
     centre = (rows[:, :2] + cells[:, :2]) * stride
     # 20 = a box of e^20 strides: keeps an untrained or broken network from overflowing.
