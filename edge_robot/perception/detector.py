@@ -174,7 +174,7 @@ def _open_session(path: Path, content: bytes, threads: int) -> ort.InferenceSess
     try:
         return ort.InferenceSession(content, options, providers=providers)
     except _LOAD_ERRORS as error:
-        reason = str(error).split(":")[-1].strip().splitlines()[0] or "unknown format"
+        reason = " ".join(str(error).split(":")[-1].split()) or "unknown format"
         raise UserError(
             f"model {path} is no ONNX model this runtime can load ({reason}); "
             "fetch or export it again"
