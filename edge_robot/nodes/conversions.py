@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import Quaternion
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-_TO_BGR = {
-    "bgr8": (3, None),
-    "rgb8": (3, cv2.COLOR_RGB2BGR),
-    "bgra8": (4, cv2.COLOR_BGRA2BGR),
-    "rgba8": (4, cv2.COLOR_RGBA2BGR),
-    "mono8": (1, cv2.COLOR_GRAY2BGR),
-}
-"""Encodings of `sensor_msgs/Image` that the stack reads: channels and OpenCV's conversion."""
+from edge_robot.perception.images import decode_bgr
+from edge_robot.perception.pixel_formats import to_bgr
 
 
 def seconds(stamp: TimeMsg) -> float:
@@ -47,23 +40,28 @@ def quaternion_from_yaw(yaw: float) -> Quaternion:
 
 
 def image_to_bgr(image: Image) -> np.ndarray:
-    """Return the pixels as (H, W, 3) uint8 BGR.
+    """Return the pixels as (H, W, 3) uint8 BGR; see `edge_robot.perception.pixel_formats`.
 
     Raises:
         ValueError: the encoding is not one the stack reads, or the data does not fit the size.
     """
-    if image.encoding not in _TO_BGR:
-        known = ", ".join(_TO_BGR)
-        raise ValueError(f"image encoding {image.encoding!r} is not one of {known}")
-    channels, conversion = _TO_BGR[image.encoding]
-    data = np.frombuffer(image.data, dtype=np.uint8)
-    row = image.width * channels
-    if image.height == 0 or image.step < row or len(data) != image.step * image.height or row == 0:
-        raise ValueError(
-            f"image of {len(data)} bytes does not hold {image.width}×{image.height} "
-            f"{image.encoding} pixels in rows of {image.step} bytes"
-        )
-    pixels = data.reshape(image.height, image.step)[:, :row].reshape(
-        image.height, image.width, channels
+    return to_bgr(
+        image.data,
+        width=image.width,
+        height=image.height,
+        step=image.step,
+        encoding=image.encoding,
+        big_endian=bool(image.is_bigendian),
     )
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+
+
+def compressed_image_to_bgr(image: CompressedImage) -> np.ndarray:
+    """Return the pixels of a JPEG or PNG as (H, W, 3) uint8 BGR.
+
+    Raises:
+        ValueError: the data is no whole JPEG or PNG, or one too large.
+    """
+    try:
+        return decode_bgr(bytes(image.data))
+    except ValueError as error:
+        raise ValueError(f"compressed image {error}") from error

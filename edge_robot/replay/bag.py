@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
@@ -18,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from edge_robot.errors import UserError
 from edge_robot.perception.images import decode_image
 from edge_robot.perception.lidar.points import read_points
+from edge_robot.perception.pixel_formats import to_bgr
 from edge_robot.recording.bag_reader import unreadable
 from edge_robot.recording.reader import nanoseconds
 from edge_robot.replay.source import FIXED_FRAME, Camera, Frame, Transform
@@ -30,19 +30,6 @@ TF = "tf2_msgs/msg/TFMessage"
 
 REORDER_WINDOW = 500_000_000
 """How much later than its turn a sample may have been recorded, ns."""
-
-_TO_BGR = {
-    "bgr8": None,
-    "rgb8": cv2.COLOR_RGB2BGR,
-    "mono8": cv2.COLOR_GRAY2BGR,
-    "bgra8": cv2.COLOR_BGRA2BGR,
-    "rgba8": cv2.COLOR_RGBA2BGR,
-    "bayer_rggb8": cv2.COLOR_BayerBG2BGR,
-    "bayer_bggr8": cv2.COLOR_BayerRG2BGR,
-    "bayer_gbrg8": cv2.COLOR_BayerGR2BGR,
-    "bayer_grbg8": cv2.COLOR_BayerGB2BGR,
-}
-"""OpenCV names Bayer patterns by their second row and column, ROS by their first."""
 
 
 @dataclass(frozen=True)
@@ -302,12 +289,11 @@ def _points(message: Any) -> NDArray[np.float32]:
 def _pixels(message: Any, where: str) -> NDArray[np.uint8]:
     if message.__msgtype__ == COMPRESSED:
         return decode_image(message.data.tobytes(), where)
-    if message.encoding not in _TO_BGR:
-        raise ValueError(f"encoding '{message.encoding}' is not one of {', '.join(_TO_BGR)}")
-    conversion = _TO_BGR[message.encoding]
-    channels = {"bgr8": 3, "rgb8": 3, "bgra8": 4, "rgba8": 4}.get(message.encoding, 1)
-    rows = message.data.reshape(message.height, message.step)[:, : message.width * channels]
-    pixels = np.ascontiguousarray(rows)
-    if channels > 1:
-        pixels = pixels.reshape(message.height, message.width, channels)
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    return to_bgr(
+        message.data,
+        width=message.width,
+        height=message.height,
+        step=message.step,
+        encoding=message.encoding,
+        big_endian=bool(message.is_bigendian),
+    )

@@ -100,7 +100,7 @@ def test_an_image_becomes_detections_under_its_header(
 def test_an_image_it_cannot_read_is_dropped_counted_and_never_an_empty_result(
     bench: Bench,
 ) -> None:
-    bad = image_message(PHOTO, "yuv422_yuy2", sec=1)
+    bad = image_message(PHOTO, "32FC1", sec=1)
     bench.publish_until(bad, lambda: bench.node.dropped > 0)
     bench.publish_until(image_message(PHOTO, "bgr8", sec=2), lambda: bool(bench.received))
     assert {found.header.stamp.sec for found in bench.received} == {2}
