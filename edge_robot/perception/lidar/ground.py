@@ -1,4 +1,4 @@
-"""Finds the ground in a sweep: one tilted plane, then what little the ground departs from it."""
+"""Finds the ground in a sweep: one tilted plane, and where and how the ground departs from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.perception.lidar.ramps import find_ramps, sector_of
 from edge_robot.settings import setting
 
 _PLANE_CELL = 0.5  # m; the lowest point of each cell votes for the plane
@@ -30,6 +31,12 @@ class GroundConfig:
     )
     curvature: float = setting(0.0, "growth of that departure with range, m per m")
     local_cell: float = setting(1.0, "cell of the grid on which the departure is tracked, m")
+    max_slope: float = setting(
+        0.2, "steepest ramp, against the plane, that is ground and no obstacle, m per m; 0: none"
+    )
+    min_ramp_width: float = setting(
+        1.2, "what is narrower is a thing with a flat top rather than a ramp, m"
+    )
     clearance: float = setting(
         0.1, "height above the ground from which a point belongs to an obstacle, m"
     )
@@ -93,23 +100,51 @@ def heights_above_ground(
     """Return every point's height above the ground below it, (N,) float32, m.
 
     Where the lowest points around stay within the allowed unevenness, the median of them is taken
-    for the ground itself; elsewhere the plane is.
+    for the ground itself; where the ground leaves the plane by a slope that can be driven on, it
+    is followed; elsewhere the plane is the ground.
     """
     xy = points[:, :2]
     a, b, c = ground.plane.astype(np.float32)
     height = points[:, 2] - (a * xy[:, 0] + b * xy[:, 1] + c)
     if not len(points):
         return height
+    radius = np.hypot(xy[:, 0], xy[:, 1])
+    above = height - _departure(xy, radius, height, config)
+    if config.max_slope <= 0.0:
+        return above
+    sector = sector_of(xy)
+    ramps = find_ramps(
+        sector,
+        radius,
+        height,
+        tolerance=(config.unevenness, config.curvature),
+        max_slope=config.max_slope,
+        min_width=config.min_ramp_width,
+        noise=config.inlier_distance,
+    )
+    if ramps is None:
+        return above
+    level, known = ramps.below(sector, radius)
+    return np.where(known, height - level, above).astype(np.float32)
+
+
+def _departure(
+    xy: NDArray[np.float32],
+    radius: NDArray[np.float32],
+    height: NDArray[np.float32],
+    config: GroundConfig,
+) -> NDArray[np.float32]:
+    """Return by how much the ground below each point departs from the plane within tolerance."""
     index = np.floor(xy / np.float32(config.local_cell)).astype(np.int32)
     index -= index.min(axis=0)
     shape = tuple(index.max(axis=0) + 1)
     flat = index[:, 0] * shape[1] + index[:, 1]
-    tolerance = config.unevenness + config.curvature * np.hypot(xy[:, 0], xy[:, 1])
+    tolerance = config.unevenness + config.curvature * radius
     lowest = np.full(shape[0] * shape[1], np.inf, np.float32)
     # Below the tolerance there is no ground either: mirror images and stray returns.
     near = np.abs(height) <= tolerance
     np.minimum.at(lowest, flat[near], height[near])
-    return height - _median_of_neighbours(lowest.reshape(shape)).reshape(-1)[flat]
+    return _median_of_neighbours(lowest.reshape(shape)).reshape(-1)[flat]
 
 
 def _median_of_neighbours(cells: NDArray[np.float32]) -> NDArray[np.float32]:
