@@ -83,24 +83,7 @@ def find_ramps(
     within = np.abs(height) <= slack + max_slope * radius
     if not (within & (np.abs(height) > slack)).any():
         return None
-    rings = int(_ring(radius.max(keepdims=True))[0]) + 1
-    shape = (_SECTORS, rings)
-    ring = _ring(radius)
-    cell = sector * rings + ring
-    low = np.full(_SECTORS * rings, np.inf, np.float32)
-    np.minimum.at(low, cell[within], height[within])
-    low_radius = np.tile(_radius(np.arange(rings) + 0.5), _SECTORS)
-    lowest = height == low[cell]
-    low_radius[cell[lowest]] = radius[lowest]
-
-    standing = np.zeros(_SECTORS * rings, bool)
-    # Things straddle rings: a point may also be too steeply above the lowest of the ring before.
-    for foot in (cell, np.where(ring > 0, cell - 1, cell)):
-        rise = height - low[foot]
-        steep = rise > max_slope * np.abs(radius - low_radius[foot]) + 2 * noise
-        standing[foot[steep & (rise < _UPRIGHT)]] = True
-
-    low, low_radius, standing = (a.reshape(shape) for a in (low, low_radius, standing))
+    low, low_radius, standing = _feet(sector, radius, height, within, max_slope, noise)
     on_plane = np.abs(low) <= tolerance[0] + tolerance[1] * low_radius
     accepted, slope = _walk(low, low_radius, standing, on_plane, max_slope, noise)
     if not (accepted & ~on_plane).any():
@@ -117,8 +100,40 @@ def _ring(radius: NDArray[np.float32]) -> NDArray[np.intp]:
     return ring.astype(np.intp)
 
 
-def _radius(ring: NDArray[np.float64]) -> NDArray[np.float32]:
+def _radius(ring: NDArray[np.floating]) -> NDArray[np.float32]:
     return (_RING_START * np.expm1(ring * _RING_GROWTH)).astype(np.float32)
+
+
+def _feet(
+    sector: NDArray[np.intp],
+    radius: NDArray[np.float32],
+    height: NDArray[np.float32],
+    within: NDArray[np.bool_],
+    max_slope: float,
+    noise: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Return each cell's lowest point that may be ground, and whether something stands there.
+
+    Returns:
+        Height (infinite where there is none), radius and the flag, (sectors, rings) each.
+    """
+    ring = _ring(radius)
+    rings = int(ring.max()) + 1
+    cell = sector * rings + ring
+    low = np.full(_SECTORS * rings, np.inf, np.float32)
+    np.minimum.at(low, cell[within], height[within])
+    low_radius = np.tile(_radius(np.arange(rings) + 0.5), _SECTORS)
+    lowest = height == low[cell]
+    low_radius[cell[lowest]] = radius[lowest]
+
+    standing = np.zeros(_SECTORS * rings, bool)
+    # Things straddle rings: a point may also be too steeply above the lowest of the ring before.
+    for foot in (cell, np.where(ring > 0, cell - 1, cell)):
+        rise = height - low[foot]
+        steep = rise > max_slope * np.abs(radius - low_radius[foot]) + 2 * noise
+        standing[foot[steep & (rise < _UPRIGHT)]] = True
+    shape = (_SECTORS, rings)
+    return low.reshape(shape), low_radius.reshape(shape), standing.reshape(shape)
 
 
 def _walk(
