@@ -16,8 +16,11 @@ from edge_robot.errors import UserError
 from edge_robot.perception.decoders import decode
 from edge_robot.perception.decoders.boxes import suppress
 from edge_robot.perception.detections import Detections
-from edge_robot.perception.model_card import ModelCard, find_model, read_card, recognise
+from edge_robot.perception.graph import Graph, describe
+from edge_robot.perception.model_card import ModelCard, find_model, read_card
+from edge_robot.perception.onnx_check import check_graph
 from edge_robot.perception.preprocessing import letterbox, stretch, to_tensor
+from edge_robot.perception.recognition import recognise
 
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 """Execution providers, best first; those this ONNX Runtime lacks are left out."""
@@ -64,10 +67,12 @@ class Detector:
         self.path = find_model(str(model))
         content = _read(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
+        graph = describe(check_graph(content, str(self.path)))
+        self.card = card or self._find_card(graph)
+        self._check_hash()
+        self.card.check_fit(graph, str(self.path))
         self._session = _open_session(self.path, content, threads)
         self.provider: str = self._session.get_providers()[0]
-        self.card = card or self._find_card()
-        self._check_fit()
         self.min_score = self.card.score_threshold if min_score is None else min_score
         self._input_name: str = self._session.get_inputs()[0].name
         self._swap_channels = self.card.channels == "rgb"
@@ -112,47 +117,18 @@ class Detector:
         kept, boxes = kept[visible], boxes[visible]
         return Detections(boxes, candidates.scores[kept], candidates.class_ids[kept], card.classes)
 
-    def _find_card(self) -> ModelCard:
+    def _find_card(self, graph: Graph) -> ModelCard:
         card_path = self.path.with_suffix(".yaml")
         if card_path.is_file():
             return read_card(card_path)
-        card = recognise(*self._shapes())
-        if card is None:
-            given, made = self._shapes()
-            raise UserError(
-                f"model {self.path} has input {list(given)} and output {list(made)}, no known "
-                f"layout; describe it in {card_path}"
-            )
-        return card
+        return recognise(graph, str(self.path))
 
-    def _check_fit(self) -> None:
+    def _check_hash(self) -> None:
         if self.card.sha256 not in ("", self.sha256):
             raise UserError(
                 f"model {self.path} has sha256 {self.sha256[:12]}…, its card says "
                 f"{self.card.sha256[:12]}…; fetch the model again, or correct the card"
             )
-        given, made = self._shapes()
-        expected = (self.card.input_shape, self.card.output_shape)
-        if not (_fits(given, expected[0]) and _fits(made, expected[1])):
-            shown = ["?" if size is None else size for size in expected[1]]
-            raise UserError(
-                f"model {self.path} has input {list(given)} and output {list(made)}, but its card "
-                f"needs {list(expected[0])} and {shown}; correct the card or take another model"
-            )
-        if self._session.get_inputs()[0].type != "tensor(float)":
-            raise UserError(
-                f"model {self.path} takes {self._session.get_inputs()[0].type}; "
-                "export it with a float32 input"
-            )
-
-    def _shapes(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise UserError(
-                f"model {self.path} has {len(inputs)} inputs and {len(outputs)} outputs; "
-                "a detector needs one of each (export it without post-processing)"
-            )
-        return tuple(inputs[0].shape), tuple(outputs[0].shape)
 
 
 def _read(path: Path) -> bytes:
@@ -179,11 +155,3 @@ def _open_session(path: Path, content: bytes, threads: int) -> ort.InferenceSess
             f"model {path} is no ONNX model this runtime can load ({reason}); "
             "fetch or export it again"
         ) from error
-
-
-def _fits(shape: tuple[object, ...], expected: tuple[int | None, ...]) -> bool:
-    """Return whether a graph's shape (names or None where free) can be the expected one."""
-    return len(shape) == len(expected) and all(
-        want is None or not isinstance(have, int) or have == want
-        for have, want in zip(shape, expected, strict=True)
-    )

@@ -282,6 +282,8 @@ def _check_type(kind: TypeProto, name: str) -> None:
         return  # left for the runtime to infer
     if which != "tensor_type":
         raise _Unsafe(f"{_shown(name)} is a {which}, not a tensor")
+    if kind.tensor_type.elem_type not in TensorProto.DataType.values():
+        raise _Unsafe(f"{_shown(name)} is of an unknown type")
     sizes = [item.dim_value for item in kind.tensor_type.shape.dim if item.HasField("dim_value")]
     # Exporters write −1 and 0 where any size will do.
     _count([max(size, 1) for size in sizes if size != -1], name)

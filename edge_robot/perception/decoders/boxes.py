@@ -9,7 +9,12 @@ from edge_robot.perception.decoders.candidates import Candidates
 
 
 def suppress(candidates: Candidates, iou_threshold: float) -> NDArray[np.int64]:
-    """Return the indices greedy non-maximum suppression keeps, class by class, best first."""
+    """Return the indices greedy non-maximum suppression keeps, class by class, best first.
+
+    All of them where the network has chosen itself.
+    """
+    if candidates.final:
+        return np.arange(len(candidates.scores))
     boxes = candidates.boxes.astype(np.float64)
     overlap = iou_matrix(boxes, boxes) > iou_threshold
     overlap &= candidates.class_ids[:, None] == candidates.class_ids[None, :]

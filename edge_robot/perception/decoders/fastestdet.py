@@ -6,10 +6,16 @@ class scores in 0..1.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.perception.decoders.candidates import Candidates, best_indices
+from edge_robot.perception.decoders.layout import Layout, Outputs, Shape
+
+if TYPE_CHECKING:
+    from edge_robot.perception.model_card import ModelCard
 
 
 def decode_fastestdet(
@@ -38,3 +44,14 @@ def decode_fastestdet(
     half = 0.5 * size / (1.0 + np.exp(-np.clip(cells[:, 3:5], -60.0, 60.0)))
     boxes = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
     return Candidates(boxes, scores[picked], class_ids[picked])
+
+
+def _decode(outputs: Outputs, card: ModelCard, min_score: float) -> Candidates:
+    return decode_fastestdet(outputs["predictions"], card.width, card.height, min_score)
+
+
+def _shapes(card: ModelCard) -> dict[str, list[Shape]]:
+    return {"predictions": [(1, 5 + len(card.classes), None, None)]}
+
+
+FASTESTDET = Layout(_decode, _shapes)

@@ -6,11 +6,17 @@ objectness and class scores in 0..1.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.perception.decoders.candidates import Candidates, best_indices
 from edge_robot.perception.decoders.grid import grid
+from edge_robot.perception.decoders.layout import Layout, Outputs, Shape, cell_count
+
+if TYPE_CHECKING:
+    from edge_robot.perception.model_card import ModelCard
 
 
 def decode_yolox(
@@ -48,3 +54,14 @@ def encode_yolox(boxes: NDArray[np.float32], cells: NDArray[np.float32]) -> NDAr
     centre = 0.5 * (boxes[:, :2] + boxes[:, 2:]) / stride - cells[:, :2]
     size = np.log((boxes[:, 2:] - boxes[:, :2]) / stride)
     return np.concatenate([centre, size], axis=1)
+
+
+def _decode(outputs: Outputs, card: ModelCard, min_score: float) -> Candidates:
+    return decode_yolox(outputs["predictions"], card.width, card.height, card.strides, min_score)
+
+
+def _shapes(card: ModelCard) -> dict[str, list[Shape]]:
+    return {"predictions": [(1, cell_count(card), 5 + len(card.classes))]}
+
+
+YOLOX = Layout(_decode, _shapes)
