@@ -1,39 +1,24 @@
-"""The camera detector: one ONNX model, run by ONNX Runtime."""
+"""The camera detector: one ONNX model, from an image to boxes."""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
-
-# ONNX Runtime's exceptions share no base class but Exception, and live only here.
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from edge_robot.errors import UserError
 from edge_robot.perception.decoders import decode
 from edge_robot.perception.decoders.boxes import suppress
 from edge_robot.perception.detections import Detections
+from edge_robot.perception.engines import open_engine
 from edge_robot.perception.graph import Graph, describe
 from edge_robot.perception.model_card import ModelCard, find_model, read_card
-from edge_robot.perception.onnx_check import check_graph
-from edge_robot.perception.preprocessing import letterbox, stretch, to_tensor
+from edge_robot.perception.onnx_check import MAX_BYTES, check_graph
+from edge_robot.perception.preprocessing import TensorWriter
 from edge_robot.perception.recognition import recognise
-
-PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
-"""Execution providers, best first; those this ONNX Runtime lacks are left out."""
-
-_LOAD_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
 
 
 class Detector:
@@ -45,15 +30,23 @@ class Detector:
         threads: Threads one inference may use.
         card: What the model expects and gives; by default read from the YAML file beside it or,
             where there is none, recognised by the shapes of its tensors.
+        engine: Inference runtime: `onnxruntime` or `openvino`. OpenVINO is quicker with some
+            models; `edge-robot bench detector` measures both.
+        provider: `tensorrt`, `cuda` or `cpu`, which then is the one in use; by default the best
+            that this machine has.
+
+    A detector may be shared by threads: they take turns.
 
     Attributes:
         path: The model file.
         card: Its card.
         sha256: Hash of the model file.
-        provider: The execution provider in use, as ONNX Runtime reports it.
+        engine: The inference runtime.
+        provider: What it computes on, as it reports itself.
 
     Raises:
-        UserError: the model or its card is missing, broken, or they do not fit each other.
+        UserError: the model or its card is missing, broken, or they do not fit each other, or the
+            engine or provider is not there.
     """
 
     def __init__(
@@ -63,19 +56,31 @@ class Detector:
         min_score: float | None = None,
         threads: int = 1,
         card: ModelCard | None = None,
+        engine: str = "onnxruntime",
+        provider: str | None = None,
     ) -> None:
         self.path = find_model(str(model))
         content = _read(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        graph = describe(check_graph(content, str(self.path)))
+        checked = check_graph(content, str(self.path))
+        graph = describe(checked)
         self.card = card or self._find_card(graph)
         self._check_hash()
         self.card.check_fit(graph, str(self.path))
-        self._session = _open_session(self.path, content, threads)
-        self.provider: str = self._session.get_providers()[0]
+        self._engine = open_engine(
+            checked, str(self.path), engine=engine, provider=provider, threads=threads
+        )
+        self.engine, self.provider = self._engine.name, self._engine.provider
         self.min_score = self.card.score_threshold if min_score is None else min_score
-        self._input_name: str = self._session.get_inputs()[0].name
-        self._swap_channels = self.card.channels == "rgb"
+        self._writer = TensorWriter(
+            self._engine.bind(self.card.input_shape),
+            resize=self.card.resize,
+            pad=self.card.pad,
+            mean=self.card.mean,
+            std=self.card.std,
+            swap_channels=self.card.channels == "rgb",
+        )
+        self._turn = threading.Lock()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -103,13 +108,9 @@ class Detector:
                 "a detector needs height × width × 3 of uint8"
             )
         card = self.card
-        if card.resize == "letterbox":
-            scaled, placement = letterbox(image, card.width, card.height, card.pad)
-        else:
-            scaled, placement = stretch(image, card.width, card.height)
-        tensor = to_tensor(scaled, card.mean, card.std, self._swap_channels)
-        outputs = self._session.run(None, {self._input_name: tensor})
-        candidates = decode(outputs, card, self.min_score)
+        with self._turn:  # the engine's memory is the same in every run
+            placement = self._writer.write(image)
+            candidates = decode(self._engine.run(), card, self.min_score)
         kept = suppress(candidates, card.nms_iou)
         boxes = placement.to_raw(candidates.boxes[kept])
         # A box wholly in the filling, or outside the image, is clipped to nothing.
@@ -133,25 +134,11 @@ class Detector:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(
+                f"model {path} has {path.stat().st_size / 2**20:.0f} MiB, more than "
+                f"{MAX_BYTES / 2**20:.0f}; take a smaller one"
+            )
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"model {path} cannot be read: {error.strerror}") from error
-
-
-def _open_session(path: Path, content: bytes, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A waiting worker thread would otherwise burn a core between two frames.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # failures come as exceptions, once
-    available = ort.get_available_providers()
-    providers = [name for name in PROVIDERS if name in available]
-    try:
-        return ort.InferenceSession(content, options, providers=providers)
-    except _LOAD_ERRORS as error:
-        reason = " ".join(str(error).split(":")[-1].split()) or "unknown format"
-        raise UserError(
-            f"model {path} is no ONNX model this runtime can load ({reason}); "
-            "fetch or export it again"
-        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper
 
 from edge_robot.errors import UserError
 from edge_robot.perception.detector import Detector
+from edge_robot.perception.engines import ENGINES
 from edge_robot.perception.evaluation import Labels, mean_average_precision
 from edge_robot.perception.images import read_image
 from edge_robot.perception.model_card import ModelCard
@@ -200,3 +202,38 @@ def test_public_models_agree_with_the_labels_of_coco(
         label_path = shared_data / "coco128" / "labels" / f"{path.stem}.txt"
         truth.append(coco_labels(label_path, image.shape[1], image.shape[0]))
     assert mean_average_precision(found, truth) > least
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_of_one_image_is_left_in_the_next(engine: str) -> None:
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    image = read_image(Path(__file__).parent / "warehouse.jpg")
+    turned, small = image[::-1], image[: image.shape[0] // 2, : image.shape[1] // 3]
+    detector = Detector("warehouse_edge", engine=engine, min_score=0.1)
+    alone = [
+        Detector("warehouse_edge", engine=engine, min_score=0.1).detect(each)
+        for each in (image, turned, small)
+    ]
+    for _ in range(2):
+        for each, expected in zip((image, turned, small), alone, strict=True):
+            found = detector.detect(each)
+            np.testing.assert_array_equal(found.boxes, expected.boxes)
+            np.testing.assert_array_equal(found.scores, expected.scores)
+    assert len({found.scores.tobytes() for found in alone}) == 3
+
+
+def test_threads_take_turns_with_one_detector() -> None:
+    detector = Detector("warehouse_edge", min_score=0.1)
+    image = read_image(Path(__file__).parent / "warehouse.jpg")
+    images = [image, image[::-1], image[:, ::-1]] * 8
+    expected = [detector.detect(each).scores.tobytes() for each in images]
+    with ThreadPoolExecutor(3) as pool:
+        assert [found.scores.tobytes() for found in pool.map(detector.detect, images)] == expected
+
+
+def test_the_engine_and_what_it_runs_on_are_said() -> None:
+    detector = Detector("warehouse_edge", provider="cpu")
+    assert (detector.engine, detector.provider) == ("onnxruntime", "CPUExecutionProvider")
+    with pytest.raises(UserError, match="tensorrt"):
+        Detector("warehouse_edge", engine="openvino", provider="tensorrt")

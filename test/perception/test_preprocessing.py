@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.perception.preprocessing import letterbox, stretch, to_tensor
+from edge_robot.perception.preprocessing import TensorWriter, letterbox, stretch, to_tensor
 
 sizes = st.integers(1, 700)
 
@@ -63,3 +63,52 @@ def test_tensor_is_normalised_per_channel_in_the_order_of_the_network() -> None:
     assert tensor[0, :, 0, 0].tolist() == [0.0, 0.0, 0.0]
     plain = to_tensor(image, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), swap_channels=False)
     assert plain[0, :, 1, 3].tolist() == [10.0, 20.0, 30.0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4),
+    width=st.integers(8, 420),
+    height=st.integers(8, 420),
+    resize=st.sampled_from(["letterbox", "stretch"]),
+    pad=st.integers(0, 255),
+    mean=st.sampled_from([(0.0, 0.0, 0.0), (103.53, 116.28, 123.675)]),
+    std=st.sampled_from([(1.0, 1.0, 1.0), (255.0, 255.0, 255.0), (57.375, 57.12, 58.395)]),
+    swap=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_the_writer_does_in_one_pass_what_the_functions_do_one_by_one(
+    sizes: list[tuple[int, int]],
+    width: int,
+    height: int,
+    resize: str,
+    pad: int,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    swap: bool,
+    seed: int,
+) -> None:
+    """Also of images of several sizes in turn: nothing of one is left in the next."""
+    random = np.random.default_rng(seed)
+    tensor = np.full((1, 3, height, width), np.nan, np.float32)
+    writer = TensorWriter(tensor, resize=resize, pad=pad, mean=mean, std=std, swap_channels=swap)
+    for raw_height, raw_width in sizes * 2:
+        image = random.integers(0, 256, (raw_height, raw_width, 3), np.uint8)
+        image.flags.writeable = False
+        if resize == "letterbox":
+            resized, expected_placement = letterbox(image, width, height, pad)
+        else:
+            resized, expected_placement = stretch(image, width, height)
+        assert writer.write(image) == expected_placement
+        np.testing.assert_array_equal(tensor, to_tensor(resized, mean, std, swap))
+
+
+def test_the_writer_takes_views_of_any_layout() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    for view in (image[:, ::-1], image[::2, ::3], image[:, :, ::-1]):
+        for height, width in (view.shape[:2], (24, 24)):
+            tensor = np.zeros((1, 3, height, width), np.float32)
+            TensorWriter(tensor).write(view)
+            resized, _ = letterbox(np.ascontiguousarray(view), width, height, 114)
+            expected = to_tensor(resized, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False)
+            np.testing.assert_array_equal(tensor, expected)

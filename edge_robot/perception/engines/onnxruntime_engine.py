@@ -1,0 +1,163 @@
+"""ONNX Runtime: TensorRT, CUDA or the CPU, the best of them that this machine has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+# ONNX Runtime's exceptions share no base class but Exception, and live only here.
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from edge_robot.errors import UserError
+from edge_robot.perception.engines.cache import engine_cache
+from edge_robot.perception.engines.engine import TensorSpec
+from edge_robot.perception.engines.rewriting import channel_block, rewrite
+
+_PROVIDERS = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""ONNX Runtime's names of our providers, best first."""
+
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(bool)": "bool",
+}
+
+_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class OnnxRuntimeEngine:
+    """See `Engine` and `open_engine`.
+
+    Input and outputs are bound once: nothing is copied on a CPU, and outputs of a fixed shape are
+    written into the same memory in every run.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, model: ModelProto, where: str, provider: str | None, threads: int) -> None:
+        chosen = _choose(provider)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # A waiting worker thread would otherwise burn a core between two frames.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4  # failures come as exceptions, once
+        if chosen == ["cpu"]:
+            rewrite(model, channel_block())
+        try:
+            self._session = ort.InferenceSession(
+                model.SerializeToString(),
+                options,
+                providers=[_with_options(name) for name in chosen],
+            )
+        except _ERRORS as error:
+            raise UserError(
+                f"model {where} is no ONNX model this runtime can load ({_reason(error)}); "
+                "fetch or export it again"
+            ) from error
+        # Without this a failing run is repeated on the CPU, with a print and nothing else.
+        self._session.disable_fallback()
+        self.provider: str = self._session.get_providers()[0]
+        if provider is not None and self.provider != _PROVIDERS[provider]:
+            raise UserError(
+                f"model {where}: ONNX Runtime took {self.provider} in place of {provider}; see "
+                f"that the driver and libraries of {provider} can be loaded, or demand none"
+            )
+        self.inputs = tuple(_spec(tensor) for tensor in self._session.get_inputs())
+        self.outputs = tuple(_spec(tensor) for tensor in self._session.get_outputs())
+        self._where = where
+        self._binding = self._session.io_binding()
+        self._kept: list[NDArray[Any]] = []
+        self._fixed = all(None not in spec.shape for spec in self.outputs)
+
+    def bind(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """See `Engine`."""
+        tensor = np.zeros(shape, np.float32)
+        self._binding.bind_cpu_input(self.inputs[0].name, tensor)
+        self._binding.clear_binding_outputs()
+        self._kept = [tensor]  # the binding holds addresses alone
+        if self._fixed:
+            for spec in self.outputs:
+                output = np.zeros([size or 0 for size in spec.shape], spec.type)
+                self._binding.bind_output(
+                    spec.name, "cpu", 0, output.dtype.type, output.shape, output.ctypes.data
+                )
+                self._kept.append(output)
+        return tensor
+
+    def run(self) -> list[NDArray[Any]]:
+        """See `Engine`."""
+        try:
+            if self._fixed:
+                self._session.run_with_iobinding(self._binding)
+                return self._kept[1:]
+            # Sizes that only a run tells: ONNX Runtime allocates, each time anew.
+            self._binding.clear_binding_outputs()
+            for spec in self.outputs:
+                self._binding.bind_output(spec.name, "cpu")
+            self._session.run_with_iobinding(self._binding)
+            return self._binding.copy_outputs_to_cpu()
+        except _ERRORS as error:
+            raise UserError(
+                f"model {self._where} cannot be run ({_reason(error)}); "
+                "correct its card, or take another model"
+            ) from error
+
+
+def _choose(provider: str | None) -> list[str]:
+    """Return the providers to offer: those of this ONNX Runtime, from the demanded one on."""
+    available = ort.get_available_providers()
+    here = [name for name, theirs in _PROVIDERS.items() if theirs in available]
+    if provider is None:
+        return here
+    if provider not in here:
+        raise UserError(
+            f"provider {provider} is not in this ONNX Runtime, which has {', '.join(here)}; "
+            "demand none, or install 'edge_robot[gpu]' in place of onnxruntime"
+        )
+    # What TensorRT or CUDA lacks an operator for runs on the next.
+    return here[here.index(provider) :]
+
+
+def _with_options(provider: str) -> str | tuple[str, dict[str, Any]]:
+    cache = engine_cache("tensorrt") if provider == "tensorrt" else None
+    if cache is None:
+        return _PROVIDERS[provider]
+    # Building a TensorRT engine takes minutes on a Jetson; with these files, seconds.
+    return _PROVIDERS[provider], {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(cache),
+    }
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int) and size >= 0 else None for size in tensor.shape)
+    return TensorSpec(tensor.name, shape, _TYPES.get(tensor.type, tensor.type))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split(":")[-1].split()) or "unknown format"

@@ -1,0 +1,310 @@
+"""Rewrites of a network that make it faster on a CPU and compute the same.
+
+They are what ONNX Runtime does not do by itself; gains are those of one core of a Zen 4 with
+AVX-512. What does not look exactly as expected is left as it is.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+
+_AVX512F = 13
+"""Number of that feature for `cv2.checkHardwareSupport`, which has no name for it in Python."""
+
+_TO_THE_END = 2**31 - 1
+"""From this on, exporters mean "to the end" as the end of a slice."""
+
+
+def channel_block() -> int:
+    """Return how many channels ONNX Runtime's convolutions work on at once on this CPU.
+
+    That is the width of its blocked layout NCHWc; 1 where it has none.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return 1
+    return 16 if cv2.checkHardwareSupport(_AVX512F) else 8
+
+
+def rewrite(model: ModelProto, block: int) -> bool:
+    """Apply every rewrite that fits, in place; names and shapes of input and output stay.
+
+    Args:
+        model: The network.
+        block: Channels to which a layer may be filled up, see `channel_block`.
+
+    Returns:
+        Whether anything was changed.
+    """
+    graph = _Graph(model.graph)
+    changed = [
+        *(graph.fold_focus(node) for node in list(model.graph.node) if node.op_type == "Concat"),
+        *(graph.flatten_softmax(n) for n in list(model.graph.node) if n.op_type == "Softmax"),
+        *(graph.fill_pool(node, block) for node in list(model.graph.node)),
+    ]
+    if any(changed):
+        graph.drop_unused()
+        del model.graph.value_info[:]  # shapes of what is no more
+    return any(changed)
+
+
+class _Graph:
+    """A graph with what its nodes give and take looked up by name."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self._graph = graph
+        self._tensors = {tensor.name: tensor for tensor in graph.initializer}
+        self._results = {value.name for value in graph.output}
+        self._index()
+
+    def _index(self) -> None:
+        self._producers = {name: node for node in self._graph.node for name in node.output}
+        self._consumers: dict[str, list[NodeProto]] = {}
+        for node in self._graph.node:
+            for name in _used(node):
+                self._consumers.setdefault(name, []).append(node)
+
+    def fold_focus(self, concat: NodeProto) -> bool:
+        """Turn YOLOX's "focus" into one convolution of stride 2.
+
+        Four slices of every second pixel, stacked as channels and convolved with a k×k kernel, are
+        the image convolved with a 2k×2k kernel. YOLOX-nano: 15.2 → 14.4 ms.
+        """
+        convolution = self._only_consumer(concat.output[0])
+        slices = [self._every_second_pixel(name) for name in concat.input]
+        sources = {found[0] for found in slices if found is not None}
+        if (
+            convolution is None
+            or not _plain_convolution(convolution)
+            or _attribute(concat, "axis", None) not in (1, -3)
+            or None in slices
+            or len(sources) != 1
+            or sorted(found[1:] for found in slices if found) != [(0, 0), (0, 1), (1, 0), (1, 1)]
+        ):
+            return False
+        weights = self._constant(convolution.input[1])
+        pads = _attribute(convolution, "pads", [0, 0, 0, 0])
+        if weights is None or weights.ndim != 4 or weights.shape[1] % 4:
+            return False
+        count, stacked, rows, columns = weights.shape
+        depth = stacked // 4
+        folded = np.zeros((count, depth, 2 * rows, 2 * columns), weights.dtype)
+        for place, found in enumerate(slices):
+            assert found is not None
+            part = weights[:, place * depth : (place + 1) * depth]
+            folded[:, :, found[1] :: 2, found[2] :: 2] = part
+        convolution.input[0] = sources.pop()
+        convolution.input[1] = self._add_constant(folded, f"{convolution.name}_focus")
+        _set_attribute(convolution, "kernel_shape", [2 * rows, 2 * columns])
+        _set_attribute(convolution, "pads", [2 * pad for pad in pads])
+        _set_attribute(convolution, "strides", [2, 2])
+        self._index()
+        return True
+
+    def flatten_softmax(self, softmax: NodeProto) -> bool:
+        """Let a softmax over channels turn two axes about, not four.
+
+        Between two transpositions that undo each other, only what is the last axis counts. A
+        matrix is transposed ten times faster than a tensor of rank 4. FastestDet: 4.2 → 3.9 ms.
+        """
+        before = self._producers.get(softmax.input[0])
+        after = self._only_consumer(softmax.output[0])
+        if before is None or after is None or {before.op_type, after.op_type} != {"Transpose"}:
+            return False
+        there, back = _attribute(before, "perm", []), _attribute(after, "perm", [])
+        if (
+            len(there) != 4
+            or there[0] != 0
+            or there[3] != 1
+            or [there[axis] for axis in back] != [0, 1, 2, 3]
+            or _attribute(softmax, "axis", None) not in (3, -1)
+            or self._only_consumer(before.output[0]) is None
+        ):
+            return False
+        source, name = before.input[0], f"{softmax.output[0]}_rows"
+        rows = self._add_constant(np.array([0, 0, -1], np.int64), f"{name}_shape")
+        steps = [
+            helper.make_node("Shape", [source], [f"{name}_source_shape"]),
+            helper.make_node("Reshape", [source, rows], [f"{name}_0"]),
+            helper.make_node("Transpose", [f"{name}_0"], [f"{name}_1"], perm=[0, 2, 1]),
+            helper.make_node("Softmax", [f"{name}_1"], [f"{name}_2"], axis=2),
+            helper.make_node("Transpose", [f"{name}_2"], [f"{name}_3"], perm=[0, 2, 1]),
+            helper.make_node("Reshape", [f"{name}_3", f"{name}_source_shape"], [after.output[0]]),
+        ]
+        nodes = list(self._graph.node)
+        # Where the last of the three was: all that they need is made by then.
+        place = nodes.index(after)
+        self._set_nodes([*nodes[:place], *steps, *nodes[place + 1 :]])
+        return True
+
+    def fill_pool(self, pool: NodeProto, block: int) -> bool:
+        """Fill a convolution before a pool up to whole blocks with channels of zeros.
+
+        ONNX Runtime computes in whole blocks anyway, but pools other counts in another layout, to
+        which all is copied and back. What follows has weights of zero for the channels added.
+        FastestDet (24 → 32 channels): 3.9 → 3.6 ms.
+        """
+        if pool.op_type != "MaxPool" or len(pool.output) != 1:
+            return False
+        source = self._producers.get(pool.input[0])
+        if source is not None and source.op_type == "Relu":
+            if self._only_consumer(source.output[0]) is None:
+                return False
+            source = self._producers.get(source.input[0])
+        if source is None or source.op_type != "Conv" or _attribute(source, "group", 1) != 1:
+            return False
+        weights = self._constant(source.input[1])
+        if weights is None or len(source.input) != 3 or self._constant(source.input[2]) is None:
+            return False
+        channels = weights.shape[0]
+        missing = -channels % block
+        takers = self._takers(source.output[0], channels)
+        if not missing or takers is None:
+            return False
+        self._fill(source, axis=0, missing=missing)
+        for taker in takers:
+            if _attribute(taker, "group", 1) == 1:
+                self._fill(taker, axis=1, missing=missing)
+            else:
+                self._fill(taker, axis=0, missing=missing)
+                _set_attribute(taker, "group", channels + missing)
+        self._index()
+        return True
+
+    def _takers(self, name: str, channels: int) -> list[NodeProto] | None:
+        """Return the convolutions that take a tensor, through what treats channels one by one.
+
+        Returns:
+            None where anything else takes it.
+        """
+        found: list[NodeProto] = []
+        waiting = [name]
+        while waiting:
+            name = waiting.pop()
+            if name in self._results:
+                return None
+            for node in self._consumers.get(name, ()):
+                if node.op_type in ("Relu", "MaxPool") and len(node.output) == 1:
+                    waiting.append(node.output[0])
+                    continue
+                if node.op_type != "Conv" or name in node.input[1:]:
+                    return None
+                group = _attribute(node, "group", 1)
+                weights, *bias = (self._constant(taken) for taken in node.input[1:])
+                if weights is None or any(values is None for values in bias):
+                    return None
+                if group != 1:
+                    if group != channels or len(weights) != channels:
+                        return None
+                    waiting.append(node.output[0])
+                found.append(node)
+        return found
+
+    def _fill(self, convolution: NodeProto, axis: int, missing: int) -> None:
+        """Append zeros to a convolution's weights; along outputs (axis 0) to its bias too."""
+        for place in (1, 2) if axis == 0 and len(convolution.input) == 3 else (1,):
+            values = self._constant(convolution.input[place])
+            assert values is not None
+            sizes = [(0, missing if at == axis else 0) for at in range(values.ndim)]
+            name = f"{convolution.output[0]}_filled_{place}_{axis}"
+            convolution.input[place] = self._add_constant(np.pad(values, sizes), name)
+
+    def drop_unused(self) -> None:
+        """Remove nodes and constants that nothing needs any more."""
+        needed = set(self._results)
+        kept = []
+        for node in reversed(self._graph.node):
+            if any(name in needed for name in node.output):
+                needed.update(_used(node))
+                kept.append(node)
+        self._set_nodes(reversed(kept))
+        tensors = [tensor for tensor in self._graph.initializer if tensor.name in needed]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(tensors)
+
+    def _set_nodes(self, nodes: Iterable[NodeProto]) -> None:
+        copies = []
+        for node in nodes:
+            copy = NodeProto()
+            copy.CopyFrom(node)
+            copies.append(copy)
+        del self._graph.node[:]
+        self._graph.node.extend(copies)
+        self._index()
+
+    def _only_consumer(self, name: str) -> NodeProto | None:
+        consumers = self._consumers.get(name, [])
+        return consumers[0] if len(consumers) == 1 and name not in self._results else None
+
+    def _constant(self, name: str) -> NDArray | None:
+        if name in self._tensors:
+            return numpy_helper.to_array(self._tensors[name])
+        node = self._producers.get(name)
+        if node is not None and node.op_type == "Constant" and node.attribute[0].name == "value":
+            return numpy_helper.to_array(node.attribute[0].t)
+        return None
+
+    def _add_constant(self, values: NDArray, name: str) -> str:
+        while name in self._tensors or name in self._producers:
+            name += "_"
+        self._graph.initializer.append(numpy_helper.from_array(values, name))
+        self._tensors[name] = self._graph.initializer[-1]
+        return name
+
+    def _every_second_pixel(self, name: str) -> tuple[str, int, int] | None:
+        """Return of which tensor a value is every second row and column, and from which on."""
+        first: dict[int, int] = {}
+        while (node := self._producers.get(name)) is not None and node.op_type == "Slice":
+            constants = (self._constant(taken) for taken in node.input[1:])
+            values = [np.ravel(constant) for constant in constants if constant is not None]
+            if len(values) != 4 or len(node.input) != 5 or len({len(each) for each in values}) != 1:
+                return None
+            for start, end, axis, step in zip(*values, strict=True):
+                if axis not in (2, 3) or axis in first or step != 2 or start not in (0, 1):
+                    return None
+                if end < _TO_THE_END:
+                    return None
+                first[int(axis)] = int(start)
+            name = node.input[0]
+        return (name, first[2], first[3]) if len(first) == 2 else None
+
+
+def _used(node: NodeProto) -> list[str]:
+    """Return the names a node takes, those its inner graphs take from outside included."""
+    names = list(node.input)
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                names += _used(inner)
+            names += [value.name for value in graph.output]
+    return names
+
+
+def _plain_convolution(node: NodeProto) -> bool:
+    return (
+        node.op_type == "Conv"
+        and _attribute(node, "group", 1) == 1
+        and _attribute(node, "strides", [1, 1]) == [1, 1]
+        and _attribute(node, "dilations", [1, 1]) == [1, 1]
+        and _attribute(node, "auto_pad", b"NOTSET") == b"NOTSET"
+    )
+
+
+def _attribute(node: NodeProto, name: str, default: Any) -> Any:
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return helper.get_attribute_value(attribute)
+    return default
+
+
+def _set_attribute(node: NodeProto, name: str, value: Any) -> None:
+    for attribute in list(node.attribute):
+        if attribute.name == name:
+            node.attribute.remove(attribute)
+    node.attribute.append(helper.make_attribute(name, value))

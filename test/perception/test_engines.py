@@ -1,0 +1,270 @@
+"""Engines on small networks made here: equal outputs, the provider in use, hostile files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_robot.errors import UserError
+from edge_robot.perception.engines import ENGINES, Engine, open_engine
+from edge_robot.perception.engines.cache import engine_cache
+from edge_robot.perception.engines.rewriting import rewrite
+from edge_robot.perception.onnx_check import check_graph
+
+
+class Network:
+    """A network in the making, with weights drawn from a seed."""
+
+    def __init__(self, shape: list[int], seed: int = 0) -> None:
+        self.random = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.shape = shape
+
+    def constant(self, values: np.ndarray) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def add(self, kind: str, *inputs: str, **attributes: object) -> str:
+        output = f"{kind}_{len(self.nodes)}"
+        self.nodes.append(
+            helper.make_node(kind, inputs, [output], name=output, **attributes)  # type: ignore[arg-type]
+        )
+        return output
+
+    def convolve(self, source: str, shape: tuple[int, ...], **attributes: object) -> str:
+        weights = self.random.normal(0.0, 0.3, shape).astype(np.float32)
+        bias = self.random.normal(0.0, 0.3, shape[0]).astype(np.float32)
+        return self.add("Conv", source, self.constant(weights), self.constant(bias), **attributes)
+
+    def focus(self, *, inline: bool, stop: int = sys.maxsize) -> str:
+        """Add YOLOX's focus, as its exports write it, or with constants as nodes."""
+        numbers = {value: self.constant(np.array([value])) for value in (0, 1, 2, 3, stop)}
+        if inline:
+            for value in list(numbers):
+                tensor = numpy_helper.from_array(np.array([value]))
+                numbers[value] = self.add("Constant", value=tensor)
+        quarters = []
+        for row, column in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            half = "image"
+            for axis, first in ((2, row), (3, column)):
+                half = self.add(
+                    "Slice", half, numbers[first], numbers[stop], numbers[axis], numbers[2]
+                )
+            quarters.append(half)
+        return self.add("Concat", *quarters, axis=1)
+
+    def model(self, *outputs: str, opset: int = 11) -> onnx.ModelProto:
+        free = helper.make_tensor_value_info
+        graph = helper.make_graph(
+            self.nodes,
+            "network",
+            [free("image", TensorProto.FLOAT, self.shape)],
+            [free(name, TensorProto.FLOAT, None) for name in outputs],
+            self.constants,
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8
+        )
+        return onnx.shape_inference.infer_shapes(model)
+
+
+def small_network() -> onnx.ModelProto:
+    """Everything a rewrite looks for, once: focus, a pool of 20 channels, a softmax over some."""
+    network = Network([1, 3, 32, 48])
+    stem = network.convolve(network.focus(inline=False), (20, 12, 3, 3), pads=[1, 1, 1, 1])
+    pooled = network.add(
+        "MaxPool", network.add("Relu", stem), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
+    )
+    deep = network.convolve(pooled, (20, 1, 3, 3), group=20, pads=[1, 1, 1, 1])
+    left, right = network.convolve(deep, (8, 20, 1, 1)), network.convolve(pooled, (5, 20, 1, 1))
+    turned = network.add("Transpose", left, perm=[0, 3, 2, 1])
+    likely = network.add("Softmax", turned, axis=3)
+    back = network.add("Transpose", likely, perm=[0, 3, 2, 1])
+    return network.model(network.add("Concat", right, back, axis=1))
+
+
+def plain_run(model: onnx.ModelProto, image: np.ndarray) -> list[np.ndarray]:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"image": image})
+
+
+def run(engine: Engine, image: np.ndarray) -> list[np.ndarray]:
+    engine.bind(image.shape)[:] = image
+    return engine.run()
+
+
+def checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    return check_graph(model.SerializeToString(), "small")
+
+
+def images(shape: tuple[int, ...], count: int = 2) -> np.ndarray:
+    return np.random.default_rng(5).normal(0.0, 2.0, (count, *shape)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def no_cache_of_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_engines_compute_what_the_network_says(name: str) -> None:
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    model = small_network()
+    engine = open_engine(checked(model), "small", engine=name)
+    assert engine.name == name
+    assert engine.provider in ("CPUExecutionProvider", "OpenVINO CPU")
+    assert [(spec.name, spec.shape, spec.type) for spec in engine.inputs] == [
+        ("image", (1, 3, 32, 48), "float32")
+    ]
+    assert [spec.shape for spec in engine.outputs] == [(1, 13, 8, 12)]
+    for image in images((1, 3, 32, 48)):
+        (output,) = run(engine, image)
+        (expected,) = plain_run(model, image)
+        np.testing.assert_allclose(output, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_same_memory_serves_every_run(name: str) -> None:
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    model = small_network()
+    engine = open_engine(checked(model), "small", engine=name)
+    tensor = engine.bind((1, 3, 32, 48))
+    for image in images((1, 3, 32, 48), 3):
+        tensor[:] = image
+        np.testing.assert_allclose(engine.run()[0], plain_run(model, image)[0], atol=1e-4)
+
+
+def test_outputs_of_a_size_that_only_a_run_tells() -> None:
+    """As many as the input has positive values: no memory can be bound beforehand."""
+    network = Network([1, 4])
+    positive = network.add("NonZero", network.add("Relu", "image"))
+    model = network.model(network.add("Cast", positive, to=TensorProto.FLOAT), opset=13)
+    engine = open_engine(checked(model), "counting")
+    tensor = engine.bind((1, 4))
+    for count in (3, 0, 4):
+        tensor[:] = [[1.0] * count + [-1.0] * (4 - count)]
+        np.testing.assert_array_equal(engine.run()[0][1], np.arange(count))
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_a_focus_becomes_one_convolution(inline: bool) -> None:
+    network = Network([1, 3, 16, 24])
+    output = network.convolve(network.focus(inline=inline), (8, 12, 3, 3), pads=[1, 1, 1, 1])
+    model = network.model(output)
+    before = onnx.ModelProto.FromString(model.SerializeToString())
+    assert rewrite(model, block=1)
+    assert [node.op_type for node in model.graph.node] == ["Conv"]
+    (image,) = images((1, 3, 16, 24), 1)
+    np.testing.assert_allclose(plain_run(model, image)[0], plain_run(before, image)[0], atol=1e-5)
+
+
+@given(
+    channels=st.integers(1, 40),
+    kernel=st.sampled_from([1, 3]),
+    block=st.sampled_from([1, 8, 16]),
+    grouped=st.booleans(),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=15, deadline=None)
+def test_filling_up_channels_changes_no_output(
+    channels: int, kernel: int, block: int, grouped: bool, seed: int
+) -> None:
+    network = Network([1, 2, 9, 11], seed)
+    pads = [kernel // 2] * 4
+    stem = network.convolve("image", (channels, 2, kernel, kernel), pads=pads)
+    pooled = network.add("MaxPool", network.add("Relu", stem), kernel_shape=[2, 2])
+    if grouped:
+        pooled = network.convolve(pooled, (channels, 1, 3, 3), group=channels)
+    model = network.model(network.convolve(pooled, (3, channels, 1, 1)))
+    before = onnx.ModelProto.FromString(model.SerializeToString())
+    assert rewrite(model, block) == (channels % block != 0)
+    (image,) = images((1, 2, 9, 11), 1)
+    np.testing.assert_allclose(plain_run(model, image)[0], plain_run(before, image)[0], atol=1e-5)
+
+
+def test_what_only_looks_alike_is_left_as_it_is() -> None:
+    """Slices that end early, a pool that something else takes too, transpositions that do not
+    undo each other."""
+    network = Network([1, 3, 16, 24])
+    network.convolve(network.focus(inline=False, stop=10), (8, 12, 3, 3))
+    pooled = network.add("MaxPool", network.convolve("image", (5, 3, 1, 1)), kernel_shape=[2, 2])
+    network.convolve(pooled, (3, 5, 1, 1))
+    network.add("Sigmoid", pooled)
+    turned = network.add("Transpose", "image", perm=[0, 3, 2, 1])
+    network.add("Transpose", network.add("Softmax", turned, axis=3), perm=[0, 2, 3, 1])
+    outputs = [node.output[0] for node in network.nodes if node.op_type != "Constant"]
+    model = network.model(*outputs[-5:])
+    content = model.SerializeToString()
+    assert not rewrite(model, block=16)
+    assert model.SerializeToString() == content
+
+
+def test_a_provider_that_is_not_here_is_refused() -> None:
+    demanded = open_engine(checked(small_network()), "small", provider="cpu")
+    assert demanded.provider == "CPUExecutionProvider"
+    for provider in ("cuda", "tensorrt"):
+        if any(provider in name.lower() for name in ort.get_available_providers()):
+            continue
+        with pytest.raises(UserError, match=f"provider {provider} is not in this ONNX Runtime"):
+            open_engine(checked(small_network()), "small", provider=provider)
+    with pytest.raises(UserError, match="engine openvino has no provider cuda"):
+        open_engine(checked(small_network()), "small", engine="openvino", provider="cuda")
+
+
+@pytest.mark.parametrize("choice", [{"engine": "tflite"}, {"provider": "npu"}])
+def test_engines_and_providers_unknown_are_said(choice: dict[str, str]) -> None:
+    with pytest.raises(UserError, match="choose one of"):
+        open_engine(checked(small_network()), "small", **choice)  # type: ignore[arg-type]
+
+
+def test_without_openvino_its_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UserError, match=r"pip install 'edge_robot\[openvino\]'"):
+        open_engine(checked(small_network()), "small", engine="openvino")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_network_that_cannot_run_is_one_clear_line(name: str) -> None:
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    network = Network([1, 3, 8, 8])
+    model = network.model(network.add("Relu", "image"))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    model.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(UserError, match="no ONNX model") as raised:
+        open_engine(checked(model), "odd", engine=name)
+    assert "\n" not in str(raised.value)
+
+
+def test_weights_in_another_file_are_not_read(tmp_path: Path) -> None:
+    model = small_network()
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(4096))
+    tensor = model.graph.initializer[-1]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", str(secret)
+    with pytest.raises(UserError, match="no ONNX model"):
+        open_engine(checked(model), "hostile")
+
+
+def test_the_cache_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = engine_cache("tensorrt")
+    assert folder == tmp_path / "edge_robot" / "engines" / "tensorrt"
+    assert folder.stat().st_mode & 0o077 == 0
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert engine_cache("tensorrt") is None
