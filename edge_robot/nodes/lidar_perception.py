@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
@@ -64,13 +66,19 @@ def to_detection_array(found: LidarDetections, header: Header) -> Detection3DArr
         found.sizes.tolist(),
         found.yaws.tolist(),
         found.scores.tolist(),
+        found.uncertainty.covariance.reshape(-1, 36),
         strict=True,
     )
     return Detection3DArray(header=header, detections=[_to_detection(header, *row) for row in rows])
 
 
 def _to_detection(
-    header: Header, center: list[float], size: list[float], yaw: float, score: float
+    header: Header,
+    center: list[float],
+    size: list[float],
+    yaw: float,
+    score: float,
+    covariance: NDArray[np.float64],
 ) -> Detection3D:
     result = ObjectHypothesisWithPose()
     result.hypothesis.class_id = CLASS_ID
@@ -81,6 +89,7 @@ def _to_detection(
     box.center.orientation = quaternion_from_yaw(yaw)
     box.size.x, box.size.y, box.size.z = size
     result.pose.pose = box.center
+    result.pose.covariance = covariance
     return detection
 
 

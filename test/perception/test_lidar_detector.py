@@ -115,7 +115,7 @@ def test_l_shape_gives_the_heading(yaw: float) -> None:
     local += rng.normal(0, 0.02, local.shape)
     turn = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
     xy = (local @ turn + (10.0, 3.0)).astype(np.float32)
-    centers, sizes, yaws = fit_rectangles(xy, np.array([0]))
+    centers, sizes, yaws, _ = fit_rectangles(xy, np.array([0]))
     error = (yaws[0] - yaw + np.pi / 2) % np.pi - np.pi / 2
     assert abs(error) < np.deg2rad(3)
     np.testing.assert_allclose(sizes[0], [4.0, 1.8], atol=0.2)

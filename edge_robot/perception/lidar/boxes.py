@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_ANGLES = np.deg2rad(np.arange(0.0, 90.0, 2.0)).astype(np.float32)
+_STEP = np.deg2rad(2.0)
+_ANGLES = np.arange(0.0, np.pi / 2 - 1e-6, _STEP).astype(np.float32)
+_CORRELATED = 3.0  # neighbouring points err alike: they say as much as with this times the noise
+_FAR = 3.0  # standard deviations; a point further inside than this is no point of the edge
 _POINTS_PER_FIT = 96  # an L-shape shows in fewer points than a near cluster has
 _EDGE_DISTANCE = np.float32(0.04)  # of the diagonal; nearer than this a point is on the edge
 
 
 def fit_rectangles(
-    xy: NDArray[np.float32], starts: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    xy: NDArray[np.float32], starts: NDArray[np.intp], *, noise: float = 0.02
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Fit a rectangle to each cluster by searching the heading (L-shape fit, closeness criterion).
 
     Of all headings the one is chosen whose bounding rectangle has most points close to an edge:
@@ -21,14 +24,15 @@ def fit_rectangles(
     Args:
         xy: (N, 2) float32, m, points ordered by cluster.
         starts: (C,) first index of each cluster, ascending from 0; no cluster is empty.
+        noise: Standard deviation of a point's distance from the edge it lies on, m.
 
     Returns:
         Centres (C, 2) m, sizes (C, 2) m as length ≥ width, yaws (C,) rad of the length,
-        in (-π/2, π/2].
+        in (-π/2, π/2], and the yaws' standard deviations (C,) rad, modulo a quarter turn.
     """
     counts = np.diff(starts, append=len(xy))
     picked, picked_starts = _thin(starts, counts)
-    yaw = _best_headings(xy[picked], picked_starts)
+    yaw, yaw_sigma = _best_headings(xy[picked], picked_starts, noise)
 
     cluster = np.repeat(np.arange(len(starts)), counts)
     cos, sin = np.cos(yaw), np.sin(yaw)
@@ -43,7 +47,12 @@ def fit_rectangles(
     sizes[swap] = sizes[swap, ::-1]
     yaw = np.where(swap, yaw - np.float32(np.pi / 2), yaw)
     yaw = np.where(yaw <= -np.pi / 2, yaw + np.float32(np.pi), yaw)
-    return centers.astype(np.float32), sizes.astype(np.float32), yaw.astype(np.float32)
+    return (
+        centers.astype(np.float32),
+        sizes.astype(np.float32),
+        yaw.astype(np.float32),
+        yaw_sigma,
+    )
 
 
 def _thin(
@@ -57,7 +66,9 @@ def _thin(
     return starts[cluster] + rank * counts[cluster] // kept[cluster], new_starts
 
 
-def _best_headings(xy: NDArray[np.float32], starts: NDArray[np.intp]) -> NDArray[np.float32]:
+def _best_headings(
+    xy: NDArray[np.float32], starts: NDArray[np.intp], noise: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     cos, sin = np.cos(_ANGLES), np.sin(_ANGLES)
     counts = np.diff(starts, append=len(xy))
     cluster = np.repeat(np.arange(len(starts)), counts)
@@ -75,4 +86,13 @@ def _best_headings(xy: NDArray[np.float32], starts: NDArray[np.intp]) -> NDArray
     on_edge = _EDGE_DISTANCE * np.hypot(extent[:, 0], extent[:, 1])
     on_edge = np.maximum(on_edge, np.float32(0.01))[cluster, None]
     closeness = np.add.reduceat(1.0 / np.maximum(distance, on_edge), starts)
-    return _ANGLES[closeness.argmax(axis=1)]
+    best = closeness.argmax(axis=1)
+    # How well the other headings explain the same points says how sure this one is.
+    misfit = np.add.reduceat(np.minimum(distance, _FAR * noise) ** 2, starts)
+    misfit -= misfit[np.arange(len(starts)), best][:, None]
+    misfit /= np.float32((_CORRELATED * noise) ** 2)
+    likelihood = np.exp(-0.5 * np.maximum(misfit, 0.0))
+    turn = np.abs(_ANGLES - _ANGLES[best][:, None])
+    turn = np.minimum(turn, np.float32(np.pi / 2) - turn)
+    variance = (likelihood * turn**2).sum(axis=1) / likelihood.sum(axis=1)
+    return _ANGLES[best], np.sqrt(variance + np.float32(_STEP**2 / 12))

@@ -15,7 +15,12 @@ from edge_robot.perception.lidar.ground import (
     estimate_plane,
     heights_above_ground,
 )
-from edge_robot.perception.lidar.occlusion import seen_through_gaps
+from edge_robot.perception.lidar.occlusion import find_cuts
+from edge_robot.perception.lidar.uncertainty import (
+    Uncertainty,
+    UncertaintyConfig,
+    box_uncertainty,
+)
 from edge_robot.settings import setting
 
 _NEIGHBOURS = np.ones((3, 3), int)
@@ -60,6 +65,7 @@ class LidarConfig:
         1.2, "longest shorter side of an object; anything wider is structure, m"
     )
     score_points: float = setting(10.0, "number of points at which the score is one half")
+    uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class LidarDetections:
         yaws: (M,) float32 heading of the length about +z, rad, in (-π/2, π/2].
         points: (M,) number of points inside.
         scores: (M,) float32 in (0, 1): grows with the number of points.
+        uncertainty: How far each box may be off.
         structures: Number of clusters left out as too large: walls, shelves, hedges.
         ground: The ground the boxes stand on.
     """
@@ -81,6 +88,7 @@ class LidarDetections:
     yaws: NDArray[np.float32]
     points: NDArray[np.intp]
     scores: NDArray[np.float32]
+    uncertainty: Uncertainty
     structures: int
     ground: Ground
 
@@ -109,18 +117,22 @@ class LidarDetector:
         ground = estimate_plane(xyz, config.ground)
         height = heights_above_ground(xyz, ground, config.ground)
         obstacle = (height > config.ground.clearance) & (height < config.max_height)
-        return self._boxes(xyz[obstacle], height[obstacle], ground)
+        return self._boxes(xyz, height, obstacle, ground)
 
     def _boxes(
-        self, xyz: NDArray[np.float32], height: NDArray[np.float32], ground: Ground
+        self,
+        sweep: NDArray[np.float32],
+        height: NDArray[np.float32],
+        obstacle: NDArray[np.bool_],
+        ground: Ground,
     ) -> LidarDetections:
         config = self.config
-        order, starts = _clusters(xyz, config)
+        obstacles, height = sweep[obstacle], height[obstacle]
+        order, starts = _clusters(obstacles, config)
         if not len(starts):
             return _nothing(ground)
         counts = np.diff(starts, append=len(order))
-        occluders = xyz
-        xyz, height = xyz[order], height[order]
+        xyz, height = obstacles[order], height[order]
         # A rectangle of length l and width w has an upright bounding box of diagonal ≤ l + w.
         extent = np.maximum.reduceat(xyz, starts) - np.minimum.reduceat(xyz, starts)
         fits = np.hypot(extent[:, 0], extent[:, 1]) <= config.max_length + config.max_width
@@ -129,7 +141,8 @@ class LidarDetector:
         inside = np.repeat(fits, counts)
         xyz, height, counts = xyz[inside], height[inside], counts[fits]
         starts = np.cumsum(counts) - counts
-        centers, sides, yaws = fit_rectangles(xyz[:, :2], starts)
+        noise = config.uncertainty.range_noise
+        middles, sides, yaws, yaw_sigmas = fit_rectangles(xyz[:, :2], starts, noise=noise)
 
         bottom = np.minimum.reduceat(height, starts)
         bottom = np.where(bottom <= config.stand_gap, 0.0, bottom)
@@ -139,16 +152,28 @@ class LidarDetector:
         small = (sides[:, 0] <= config.max_length) & (sides[:, 1] <= config.max_width)
         small &= top <= config.max_top
         keep = small & (sides[:, 0] >= config.min_length) & (top - bottom >= config.min_height)
-        keep &= ~_inside_of_larger(centers, sides, yaws, config.cell)
+        keep &= ~_inside_of_larger(middles, sides, yaws, config.cell)
+        hidden, outside = find_cuts(xyz, starts, obstacles, sweep)
         if not config.through_gaps:
-            keep &= ~seen_through_gaps(xyz, starts, occluders)
+            keep &= ~hidden.all(axis=1)
         counts = counts[keep]
+        centers = np.column_stack([middles, base + (bottom + top) / 2])[keep].astype(np.float32)
+        sizes = np.column_stack([sides, top - bottom])[keep].astype(np.float32)
         return LidarDetections(
-            centers=np.column_stack([centers, base + (bottom + top) / 2])[keep].astype(np.float32),
-            sizes=np.column_stack([sides, top - bottom])[keep].astype(np.float32),
+            centers=centers,
+            sizes=sizes,
             yaws=yaws[keep],
             points=counts,
             scores=(counts / (counts + config.score_points)).astype(np.float32),
+            uncertainty=box_uncertainty(
+                centers,
+                sizes,
+                yaws[keep],
+                yaw_sigmas[keep],
+                np.column_stack([hidden | outside[:, :2], outside[:, 2]])[keep],
+                azimuth_step=config.azimuth_step,
+                config=config.uncertainty,
+            ),
             structures=int((~fits).sum() + (~small).sum()),
             ground=ground,
         )
@@ -207,6 +232,7 @@ def _nothing(ground: Ground, structures: int = 0) -> LidarDetections:
         yaws=np.empty(0, np.float32),
         points=np.empty(0, np.intp),
         scores=np.empty(0, np.float32),
+        uncertainty=Uncertainty(np.empty((0, 6, 6)), np.empty((0, 3))),
         structures=structures,
         ground=ground,
     )

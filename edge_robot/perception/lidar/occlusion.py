@@ -1,4 +1,4 @@
-"""Tells clusters whose outline is their own from those cut out by what stands before them."""
+"""Tells where a cluster's outline is its own, and where it is cut off from view."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ _COLUMN = np.deg2rad(0.5)  # of the range image
 _ROW = np.deg2rad(1.0)
 _ROWS = 90  # from -45° to 45°
 _BESIDE = 3  # columns next to a cluster that are looked at
+_UPPERMOST = np.float32(np.tan(np.deg2rad(0.5)))  # as steep as that below the steepest ray or less
 _DEPTH = 0.3  # m; nearer by more than this is before it, not part of it
 
 
-def seen_through_gaps(
-    xyz: NDArray[np.float32], starts: NDArray[np.intp], occluders: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """Return which clusters are cut off by nearer things on their left and on their right.
+def find_cuts(
+    xyz: NDArray[np.float32],
+    starts: NDArray[np.intp],
+    occluders: NDArray[np.float32],
+    sweep: NDArray[np.float32],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where clusters are cut off by nearer things, and where by the limits of the view.
 
-    What is seen of them is the gap, not the object: it moves when the sensor moves. Typically
-    a piece of wall behind shelves.
+    What is cut off on both sides by nearer things is the gap, not an object: it moves when the
+    sensor moves. Typically a piece of wall behind shelves.
 
     Args:
         xyz: (N, 3) m, sensor frame, ordered by cluster.
         starts: (C,) first index of each cluster.
         occluders: (M, 3) every point that may stand before something.
+        sweep: (K, 3) every point: that is how far the sensor looks around and up.
+
+    Returns:
+        (C, 2): left and right end of each cluster are cut off by nearer things.
+        (C, 3): left end, right end and top are cut off by the limits of the view.
     """
     columns = int(np.ceil(2 * np.pi / _COLUMN))
     image = np.full((_ROWS, columns), np.inf, np.float32)
@@ -40,14 +49,20 @@ def seen_through_gaps(
     left, right = np.maximum.reduceat(offset, starts), np.minimum.reduceat(offset, starts)
 
     beside = np.arange(1, _BESIDE + 1)
-    found = np.empty(len(starts), bool)
+    ends = np.stack([(first + left)[:, None] + beside, (first + right)[:, None] - beside], axis=1)
+    ends %= columns
+    hidden = np.empty((len(starts), 2), bool)
     for i in range(len(starts)):
         rows = image[bottom[i] : top[i] + 1]
-        limit = nearest[i] - _DEPTH
-        found[i] = (rows[:, (first[i] + left[i] + beside) % columns] < limit).any() and (
-            rows[:, (first[i] + right[i] - beside) % columns] < limit
-        ).any()
-    return found
+        hidden[i] = np.any(rows[:, ends[i]] < nearest[i] - _DEPTH, axis=(0, 2))
+
+    column, _, distance = _cells(sweep, columns)
+    looked = np.zeros(columns, bool)
+    looked[column] = True
+    rise = sweep[:, 2] / np.maximum(distance, 1e-3)
+    own = np.maximum.reduceat(xyz[:, 2] / np.maximum(np.hypot(xyz[:, 0], xyz[:, 1]), 1e-3), starts)
+    outside = np.column_stack([~np.any(looked[ends], axis=2), own > rise.max() - _UPPERMOST])
+    return hidden, outside
 
 
 def _cells(
