@@ -51,9 +51,9 @@ def test_errors_are_consistent_with_the_covariance(scene: Scene) -> None:
         blocks = scene(rng, rng.uniform(2.5, 9.0), rng.uniform(-3.1, 3.1))
         found = DETECTOR.detect(sweep(blocks, noise=0.015, seed=trial))
         error = found.centers[:, :2] - (blocks[0].x, blocks[0].y)
-        i = int(np.hypot(*error.T).argmin())
-        if np.hypot(*error[i]) > 1.0:
-            continue  # the post hides it
+        i = int(np.hypot(*error.T).argmin()) if len(found) else 0
+        if not len(found) or np.hypot(*error[i]) > 1.0:
+            continue  # the post hides it, or its narrow side is all there is to see
         covariance = found.uncertainty.covariance[i]
         squared.append(error[i] @ np.linalg.solve(covariance[:2, :2], error[i]))
         turn = (found.yaws[i] - blocks[0].yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4
