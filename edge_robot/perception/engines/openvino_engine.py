@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,7 @@ class OpenVinoEngine:
     def __init__(self, model: ModelProto, where: str, provider: str | None, threads: int) -> None:
         if provider not in (None, "cpu"):
             raise UserError(f"engine openvino has no provider {provider}; demand cpu, or none")
-        try:
-            import openvino
-        except ImportError as error:
-            raise UserError(
-                "engine openvino is not installed; pip install 'edge_robot[openvino]', "
-                "or choose engine onnxruntime"
-            ) from error
+        openvino = _import_openvino()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -72,6 +67,19 @@ class OpenVinoEngine:
                 "correct its card, or take another model"
             ) from error
         return [self._request.get_output_tensor(index).data for index in range(len(self.outputs))]
+
+
+def _import_openvino() -> Any:
+    # Importing it would report to its makers over the network; without this module, it does not.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        raise UserError(
+            "engine openvino is not installed; pip install 'edge_robot[openvino]', "
+            "or choose engine onnxruntime"
+        ) from error
+    return openvino
 
 
 def _spec(port: Any) -> TensorSpec:
