@@ -20,8 +20,21 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Argument(metavar="[FILE]", help="With --json: write them there.")
         ] = None,
         model: Annotated[
-            str, typer.Option(help="Detector to measure: a file, or a name in models/.")
-        ] = "warehouse_edge",
+            list[str] | None,
+            typer.Option(
+                help="Detector to measure: a file, or a name in models/. May be repeated. "
+                "[default: warehouse_edge]"
+            ),
+        ] = None,
+        images: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER", help="Images the detector is measured on; rendered by default."
+            ),
+        ] = None,
+        runs: Annotated[
+            int, typer.Option(min=1, help="Images each pipeline of detector runs on.")
+        ] = 200,
         only: Annotated[
             str, typer.Option(help="Of transport, only what has this in its name.")
         ] = "",
@@ -51,7 +64,8 @@ def register(app: typer.Typer) -> None:
 
         idle: the cost of a node that publishes 100 times a second; beside rclpy likewise.
 
-        detector: one camera image to boxes on one thread, beside OpenCV's dnn module.
+        detector: camera image to boxes with one and two threads, on every engine installed; beside
+        OpenCV's dnn module and plain ONNX Runtime, and whether all find the same boxes.
 
         all: these three.
 
@@ -92,7 +106,9 @@ def register(app: typer.Typer) -> None:
                 rounds=rounds, peer_python=peer_python, only=only, progress=progress
             ),
             "idle": lambda: idle.measure(rounds=rounds, peer_python=peer_python, progress=progress),
-            "detector": lambda: detector.measure(model),
+            "detector": lambda: detector.measure(
+                model or ["warehouse_edge"], images, runs, progress
+            ),
         }
         endurance = {
             "soak": lambda: soak.measure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from edge_robot.perception.engines import open_engine
 from edge_robot.perception.graph import Graph, describe
 from edge_robot.perception.model_card import ModelCard, find_model, read_card
 from edge_robot.perception.onnx_check import MAX_BYTES, check_graph
-from edge_robot.perception.preprocessing import TensorWriter
+from edge_robot.perception.preprocessing import Placement, TensorWriter
 from edge_robot.perception.recognition import recognise
 
 
@@ -102,21 +103,36 @@ class Detector:
         Raises:
             UserError: the array is no such image.
         """
+        with self._turn:  # the engine's memory is the same in every run
+            placement = self.preprocess(image)
+            return self.decode(self.infer(), placement)
+
+    def preprocess(self, image: NDArray[np.uint8]) -> Placement:
+        """Write an image into the engine's memory: the first of the three steps of `detect`.
+
+        The steps are for those who measure them; unlike `detect`, they are for one thread alone.
+        """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise UserError(
                 f"image has shape {image.shape} and type {image.dtype}; "
                 "a detector needs height × width × 3 of uint8"
             )
-        card = self.card
-        with self._turn:  # the engine's memory is the same in every run
-            placement = self._writer.write(image)
-            candidates = decode(self._engine.run(), card, self.min_score)
-        kept = suppress(candidates, card.nms_iou)
+        return self._writer.write(image)
+
+    def infer(self) -> list[NDArray[Any]]:
+        """Run the network on the image written last; the outputs stay until the next run."""
+        return self._engine.run()
+
+    def decode(self, outputs: list[NDArray[Any]], placement: Placement) -> Detections:
+        """Return the boxes, in pixels of the image, that the network's outputs mean."""
+        candidates = decode(outputs, self.card, self.min_score)
+        kept = suppress(candidates, self.card.nms_iou)
         boxes = placement.to_raw(candidates.boxes[kept])
         # A box wholly in the filling, or outside the image, is clipped to nothing.
         visible = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
         kept, boxes = kept[visible], boxes[visible]
-        return Detections(boxes, candidates.scores[kept], candidates.class_ids[kept], card.classes)
+        scores, class_ids = candidates.scores[kept], candidates.class_ids[kept]
+        return Detections(boxes, scores, class_ids, self.card.classes)
 
     def _find_card(self, graph: Graph) -> ModelCard:
         card_path = self.path.with_suffix(".yaml")

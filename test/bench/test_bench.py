@@ -10,17 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from edge_robot.bench import churn, idle, kill, soak, transport
+from edge_robot.bench.detector import agreement
 from edge_robot.bench.figures import merge, percentiles
 from edge_robot.bench.processes import Usage, usage
 from edge_robot.bench.runtimes import import_time, peer, programs, standalone
 from edge_robot.cli import bench
 from edge_robot.cli.bench_output import print_figures
 from edge_robot.errors import UserError
+from edge_robot.perception.detections import Detections
 
 
 @pytest.fixture
@@ -145,9 +148,10 @@ def test_figures_of_two_benchmarks_become_one() -> None:
 
 
 def test_figures_are_printed_as_json(app: typer.Typer) -> None:
-    printed = CliRunner().invoke(app, ["detector", "--json"])
+    printed = CliRunner().invoke(app, ["detector", "--runs", "2", "--json"])
     assert printed.exit_code == 0, printed.output
-    assert json.loads(printed.stdout)["detector"]["end_to_end"]["runs"] > 0
+    figures = json.loads(printed.stdout)["detector"]["warehouse_edge"]["threads_1"]
+    assert figures["onnxruntime"]["end_to_end"]["runs"] == 2
 
 
 def test_figures_are_printed_beside_those_of_rclpy(capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,8 +179,45 @@ def test_unknown_benchmark_is_one_clear_line(app: typer.Typer) -> None:
     assert "nonsense" in str(result.exception)
 
 
-def test_detector_figures_go_to_a_file(app: typer.Typer, tmp_path: Path) -> None:
+def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: Path) -> None:
+    photo = Path(__file__).parents[1] / "perception" / "warehouse.jpg"
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "one.jpg").write_bytes(photo.read_bytes())
     file = tmp_path / "figures.json"
-    result = CliRunner().invoke(app, ["detector", "--json", str(file)])
+    options = ["--images", str(tmp_path / "images"), "--runs", "3", "--json", str(file)]
+    result = CliRunner().invoke(app, ["detector", *options])
     assert result.exit_code == 0, result.output
-    assert json.loads(file.read_text())["detector"]["end_to_end"]["runs"] > 0
+    for threads in ("threads_1", "threads_2"):
+        figures = json.loads(file.read_text())["detector"]["warehouse_edge"][threads]
+        ours, plain = figures["onnxruntime"], figures["peers"]["plain_onnxruntime"]
+        for pipeline in (ours, plain):
+            steps = [pipeline[step]["p50_ms"] for step in ("preprocess", "inference", "decode")]
+            assert 0.0 < max(steps) < pipeline["end_to_end"]["p99_ms"]
+        assert figures["agreement"]["onnxruntime"]["equal"]
+        assert figures["agreement"]["onnxruntime"]["boxes"] > 0
+        ratio = plain["end_to_end"]["p50_ms"] / ours["end_to_end"]["p50_ms"]
+        assert figures["ratios"]["onnxruntime"]["to_plain_onnxruntime"] == pytest.approx(
+            ratio, abs=0.02
+        )
+
+
+def test_boxes_that_differ_are_said_to_differ() -> None:
+    classes = ("person", "box")
+    boxes = np.array([[0, 0, 10, 10], [20, 20, 40, 40]], np.float32)
+    scores = np.array([0.9, 0.5], np.float32)
+    one = Detections(boxes, scores, np.array([0, 1]), classes)
+    assert agreement([one], [one])["equal"]
+    for other in (
+        Detections(boxes + 1, scores, np.array([0, 1]), classes),
+        Detections(boxes, scores - np.float32(0.1), np.array([0, 1]), classes),
+        Detections(boxes, scores, np.array([0, 0]), classes),
+        Detections(boxes[:1], scores[:1], np.array([0]), classes),
+    ):
+        assert not agreement([one], [other])["equal"]
+        assert not agreement([other], [one])["equal"]
+
+
+def test_a_folder_without_images_is_refused(app: typer.Typer, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["detector", "--images", str(tmp_path)])
+    assert isinstance(result.exception, UserError)
+    assert "no .jpg or .png" in str(result.exception)
