@@ -74,7 +74,7 @@ def read_labelled_images(images: Path, labels: Path, classes: Sequence[str]) -> 
     for folder, option in ((images, "--images"), (labels, "--labels")):
         if not folder.is_dir():
             raise UserError(f"no folder {folder}; give {option} an existing one")
-    names = _read_names(labels)
+    names = read_names(labels)
     lowered = [name.lower() for name in classes]
     ids = [lowered.index(name) if name in lowered else -1 for name in names]
     if max(ids) < 0:
@@ -100,6 +100,27 @@ def read_labelled_images(images: Path, labels: Path, classes: Sequence[str]) -> 
         truth = _read_labels(labels / f"{path.stem}.txt", width, height, ids)
         found.setdefault(sha256, LabelledImage(path, sha256, truth))
     return list(found.values())
+
+
+def read_names(labels: Path) -> list[str]:
+    """Return the class names of a folder of labels, in lower case, by number.
+
+    Raises:
+        UserError: the list is missing, empty or no text.
+    """
+    places = [folder / name for folder in (labels, labels.parent) for name in NAMES_FILES]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise UserError(
+            f"no {' or '.join(NAMES_FILES)} in {labels} or one folder up; "
+            "write the class names there, one a line"
+        )
+    names = [line.strip().lower() for line in _read_text(path, "list of classes").splitlines()]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise UserError(f"list of classes {path} is empty; write one class name a line")
+    return names
 
 
 def split(
@@ -143,22 +164,6 @@ def _read_text(path: Path, kind: str) -> str:
         return _read(path, kind, MAX_TEXT_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{kind} {path} is no UTF-8 text; write it anew") from error
-
-
-def _read_names(labels: Path) -> list[str]:
-    places = [folder / name for folder in (labels, labels.parent) for name in NAMES_FILES]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise UserError(
-            f"no {' or '.join(NAMES_FILES)} in {labels} or one folder up; "
-            "write the class names there, one a line"
-        )
-    names = [line.strip().lower() for line in _read_text(path, "list of classes").splitlines()]
-    while names and not names[-1]:
-        names.pop()
-    if not names:
-        raise UserError(f"list of classes {path} is empty; write one class name a line")
-    return names
 
 
 def _read_labels(path: Path, width: int, height: int, ids: Sequence[int]) -> Labels:

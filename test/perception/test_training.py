@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: training is not tested")
 
+from edge_robot.errors import UserError  # noqa: E402
 from edge_robot.perception.decoders.grid import grid  # noqa: E402
 from edge_robot.perception.decoders.yolox import decode_yolox, encode_yolox  # noqa: E402
 from edge_robot.perception.detector import Detector  # noqa: E402
-from edge_robot.perception.model_card import ModelCard  # noqa: E402
+from edge_robot.perception.model_card import ModelCard, read_card  # noqa: E402
 from edge_robot.perception.training.dataset import Dataset  # noqa: E402
 from edge_robot.perception.training.export import export_onnx, quantize  # noqa: E402
 from edge_robot.perception.training.losses import Targets, decode, loss  # noqa: E402
 from edge_robot.perception.training.network import STRIDES, Shape  # noqa: E402
 from edge_robot.perception.training.network import Detector as Network  # noqa: E402
-from edge_robot.perception.training.trainer import train  # noqa: E402
+from edge_robot.perception.training.recipes import Recipe, choose, make  # noqa: E402
+from edge_robot.perception.training.sets import own  # noqa: E402
+from edge_robot.perception.training.trainer import Progress, train  # noqa: E402
+from edge_robot.perception.training.weights import (  # noqa: E402
+    save_weights,
+    starting_weights,
+)
 
 WIDTH, HEIGHT = 96, 72
 TINY = Shape((8, 8), (16, 16, 16), (1, 1, 1, 1), 16)
@@ -76,11 +85,36 @@ def test_the_right_answer_costs_least() -> None:
     assert loss(perfect, table, targets(box, ignore=True)) < nothing
 
 
+def teach(
+    dataset: Dataset,
+    steps: int,
+    *,
+    seed: int = 1,
+    start: Mapping[str, torch.Tensor] | None = None,
+    checkpoint: Path | None = None,
+    stop_after: int | None = None,
+) -> Network:
+    def report(progress: Progress) -> None:
+        if progress.step == stop_after:
+            raise KeyboardInterrupt
+
+    return train(
+        dataset,
+        TINY,
+        WIDTH,
+        HEIGHT,
+        steps=steps,
+        rate=2e-3,
+        seed=seed,
+        start=start,
+        checkpoint=checkpoint,
+        report=report,
+    )
+
+
 @pytest.fixture(scope="module")
 def trained() -> Network:
-    return train(
-        squares(64), TINY, WIDTH, HEIGHT, steps=250, seed=1, start=None, report=lambda _: None
-    )
+    return teach(squares(64), 250)
 
 
 def test_a_network_learns_and_survives_quantization(trained: Network, tmp_path: Path) -> None:
@@ -106,10 +140,108 @@ def test_a_network_learns_and_survives_quantization(trained: Network, tmp_path: 
 
 def test_the_same_seed_gives_the_same_network() -> None:
     def run(seed: int) -> np.ndarray:
-        network = train(
-            squares(16), TINY, WIDTH, HEIGHT, steps=3, seed=seed, start=None, report=lambda _: None
-        )
-        return network.outputs[0].weight.detach().numpy()
+        return teach(squares(16), 3, seed=seed).outputs[0].weight.detach().numpy()
 
     np.testing.assert_array_equal(run(1), run(1))
     assert np.any(run(1) != run(2))
+
+
+def test_an_interrupted_run_ends_as_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_robot.perception.training.trainer._CHECKPOINT_STEPS", 4)
+    monkeypatch.setattr("edge_robot.perception.training.trainer._REPORT_STEPS", 3)
+    dataset, file = squares(16), tmp_path / "run.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        teach(dataset, 10, checkpoint=file, stop_after=6)
+    with pytest.raises(UserError, match="unfinished run with other steps"):
+        teach(dataset, 11, checkpoint=file)
+    resumed, straight = teach(dataset, 10, checkpoint=file), teach(dataset, 10)
+    for again, once in zip(
+        resumed.state_dict().values(), straight.state_dict().values(), strict=True
+    ):
+        assert torch.equal(again, once)
+
+
+@pytest.mark.parametrize("kind", ["full", "small"])
+def test_weights_come_back_from_a_model_file(kind: str, trained: Network, tmp_path: Path) -> None:
+    """Also from int8, within its precision; classes are found by name."""
+    full, small = tmp_path / "full.onnx", tmp_path / "small.onnx"
+    export_onnx(trained, WIDTH, HEIGHT, full)
+    images = torch.from_numpy(squares(8).images.transpose(0, 3, 1, 2).astype(np.float32))
+    quantize(full, small, (image[None].numpy() for image in images))
+    path = {"full": full, "small": small}[kind]
+    ModelCard("yolox", ("a", "b"), WIDTH, HEIGHT).write(path.with_suffix(".yaml"))
+    network = Network(TINY, 3).eval()
+    network.load_state_dict(starting_weights(path, TINY, ["b", "new", "a"], images))
+    with torch.no_grad():
+        expected, got = trained(images), network(images)[..., [0, 1, 2, 3, 4, 7, 5]]
+        error = (got - expected).abs().mean() / expected.abs().mean()
+        assert error < (1e-4 if kind == "full" else 0.05)
+        # Normalisation is back: in training mode, on the same images, the answer is the same.
+        network.train()
+        error = (network(images)[..., [0, 1, 2, 3, 4, 7, 5]] - got).abs().mean()
+        assert error < 1e-3 * got.abs().mean()
+
+
+def test_weights_of_another_shape_are_refused(trained: Network, tmp_path: Path) -> None:
+    path, images = tmp_path / "weights.pt", torch.zeros(1, 3, HEIGHT, WIDTH)
+    save_weights(trained, ["a", "b"], path)
+    starting_weights(path, TINY, ["a", "b"], images)
+    other = Shape((8, 8), (16, 16, 24), (1, 1, 1, 1), 16)
+    with pytest.raises(UserError, match="holds no weights for this network"):
+        starting_weights(path, other, ["a", "b"], images)
+    with pytest.raises(UserError, match="no weights"):
+        starting_weights(tmp_path / "absent.pt", TINY, ["a", "b"], images)
+    path.write_bytes(b"not weights")
+    with pytest.raises(UserError, match="holds no weights"):
+        starting_weights(path, TINY, ["a", "b"], images)
+
+
+def test_int8_ships_only_where_it_is_faster_and_as_good() -> None:
+    def figures(cost: float, speed_up: float) -> dict[str, object]:
+        return {"int8_costs_map50_95": cost, "int8_speed_up": {"end_to_end": speed_up}}
+
+    assert choose(figures(0.005, 1.5)) == "int8"
+    assert choose(figures(-0.01, 1.5)) == "int8"
+    assert choose(figures(0.006, 1.5)) == "fp32"
+    assert choose(figures(0.0, 0.9)) == "fp32"
+
+
+def test_a_detector_is_made_of_ones_own_images(tmp_path: Path) -> None:
+    shown, labels = tmp_path / "photos", tmp_path / "labels"
+    shown.mkdir()
+    labels.mkdir()
+    dataset = squares(8)
+    for index in range(len(dataset)):
+        cv2.imwrite(str(shown / f"{index}.png"), dataset.images[index])
+        truth = dataset.truth(index)
+        lines = [
+            f"{class_id} {0.5 * (x1 + x2) / WIDTH} {0.5 * (y1 + y2) / HEIGHT} "
+            f"{(x2 - x1) / WIDTH} {(y2 - y1) / HEIGHT}"
+            for class_id, (x1, y1, x2, y2) in zip(truth.class_ids, truth.boxes, strict=True)
+        ]
+        (labels / f"{index}.txt").write_text("\n".join(lines))
+    (labels / "names.txt").write_text("bright\ndark\n")
+    recipe = Recipe(TINY, WIDTH, HEIGHT, 3, 1e-3, None, "squares")
+    sets = own(shown, labels, WIDTH, HEIGHT, seed=1)
+    assert (len(sets.training), len(sets.scoring)) == (6, 2)
+    said: list[str] = []
+    path = make(
+        "squares",
+        recipe,
+        sets,
+        tmp_path / "made",
+        tmp_path / "work",
+        steps=None,
+        seed=1,
+        start=None,
+        report=said.append,
+    )
+    card = read_card(path.with_suffix(".yaml"))
+    assert card.classes == ("bright", "dark")
+    assert card.figures["scored_on"] == "2 images of photos not trained on"
+    assert card.figures["int8"]["inference_ms"] > 0.0
+    assert "person_ap50_within_10_m" not in card.figures["int8"]
+    assert any("step 3 of 3" in line for line in said)
+    Detector(path).detect(dataset.images[0])

@@ -67,17 +67,16 @@ def vary(
 
 def _recolour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Change exposure, contrast, white balance, saturation; blur, add noise, compress."""
-    pixels = image.astype(np.float32)
-    if rng.uniform() < 0.5:
-        grey = pixels.mean(axis=2, keepdims=True)
-        pixels = grey + (pixels - grey) * np.float32(rng.uniform(0.2, 1.6))
     gain = np.exp(rng.normal(0.0, 0.25)) * np.exp(rng.normal(0.0, 0.06, 3))
-    offset = rng.normal(0.0, 12.0)
-    pixels = pixels * gain.astype(np.float32) + np.float32(offset)
+    saturation = rng.uniform(0.2, 1.6) if rng.uniform() < 0.5 else 1.0
+    # Saturation, gain and offset are one affine map of a pixel's colours.
+    colours = saturation * np.eye(3) + (1.0 - saturation) / 3.0
+    offset = np.full((3, 1), rng.normal(0.0, 12.0))
+    result = cv2.transform(image, np.hstack([gain[:, None] * colours, offset]))
     if rng.uniform() < 0.3:
-        noise = rng.standard_normal((*pixels.shape[:2], 1), dtype=np.float32)
-        pixels += noise * np.float32(rng.uniform(2.0, 14.0))
-    result = np.clip(pixels, 0, 255).astype(np.uint8)
+        noise = rng.standard_normal((*result.shape[:2], 1), dtype=np.float32)
+        noisy = result + noise * np.float32(rng.uniform(2.0, 14.0))
+        result = np.clip(noisy, 0, 255).astype(np.uint8)
     chance = rng.uniform()
     if chance < 0.12:
         result = cv2.GaussianBlur(result, (0, 0), rng.uniform(0.5, 1.3))

@@ -1,7 +1,9 @@
-"""A set of rendered, labelled images on disk."""
+"""A set of labelled images to train or score on."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +18,13 @@ class Dataset:
     """Images with the objects visible in them.
 
     Attributes:
-        images: (K, H, W, 3) uint8 BGR, mapped from disk.
-        labels: (L, 7) float32 rows: image, class, x1 y1 x2 y2 (px), distance (m).
+        images: K images, (H, W, 3) uint8 BGR, of one size (as an array mapped from disk) or many.
+        labels: (L, 7) float32 rows: image, class, x1 y1 x2 y2 (px), distance (m; 0 if not known).
         ignore: (L,) bool: too little of the object shows to ask for it.
         classes: Class names.
     """
 
-    images: NDArray[np.uint8]
+    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
     labels: NDArray[np.float32]
     ignore: NDArray[np.bool_]
     classes: tuple[str, ...]
@@ -52,12 +54,18 @@ class Dataset:
         )
 
     def save(self, folder: Path) -> None:
-        """Write the set; `load` reads it back."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "images.npy", self.images)
+        """Write a set of images of one size; `load` reads it back.
+
+        An interruption leaves no folder of that name.
+        """
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        np.save(partial / "images.npy", self.images)
         np.savez(
-            folder / "labels.npz", labels=self.labels, ignore=self.ignore, classes=self.classes
+            partial / "labels.npz", labels=self.labels, ignore=self.ignore, classes=self.classes
         )
+        partial.rename(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Dataset:
@@ -66,3 +74,14 @@ class Dataset:
         classes = tuple(str(name) for name in stored["classes"])
         images = np.load(folder / "images.npy", mmap_mode="r")
         return cls(images, stored["labels"], stored["ignore"], classes)
+
+    @classmethod
+    def join(cls, parts: Sequence[Dataset]) -> Dataset:
+        """Return one set of all images of some sets with the same classes, without copying them."""
+        images = [image for part in parts for image in part.images]
+        labels, before = [], 0
+        for part in parts:
+            labels.append(part.labels + np.array([before, *[0] * 6], np.float32))
+            before += len(part)
+        ignore = np.concatenate([part.ignore for part in parts])
+        return cls(images, np.concatenate(labels), ignore, parts[0].classes)

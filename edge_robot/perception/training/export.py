@@ -79,7 +79,7 @@ def quantize(source: Path, target: Path, tensors: Iterable[NDArray[np.float32]])
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        op_types_to_quantize=["Conv", "Add", "Resize", "Slice"],
+        op_types_to_quantize=["Conv", "Relu", "Add", "Resize", "Slice"],
         nodes_to_exclude=sorted(last),
         calibrate_method=CalibrationMethod.Percentile,
         extra_options={"CalibPercentile": 99.995, "ActivationSymmetric": False},

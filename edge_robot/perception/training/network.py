@@ -1,7 +1,7 @@
 """A detector designed for int8: plain 3×3 convolutions and ReLU, an anchor-free head.
 
-No depthwise convolutions and no smooth activations: both lose in int8 on a CPU (see the design's
-measurements). The output has the `yolox` layout, so that any YOLOX decoder reads it.
+No depthwise convolutions and no smooth activations: both lose in int8 on a CPU (`front` measures
+it). The output has the `yolox` layout, so that any YOLOX decoder reads it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ class Shape:
         widths: Channels at strides 8, 16 and 32.
         depths: 3×3 convolutions at strides 4, 8, 16 and 32, the striding one included.
         neck: Channels of the pyramid and of the head.
+        depthwise: Make each 3×3 convolution but the first a depthwise one and a 1×1, for
+            comparison: a fraction of the arithmetic, but slower in int8.
     """
 
     stem: tuple[int, int]
     widths: tuple[int, int, int]
     depths: tuple[int, int, int, int]
     neck: int
+    depthwise: bool = False
 
 
 class Detector(nn.Module):
@@ -42,16 +45,22 @@ class Detector(nn.Module):
     def __init__(self, shape: Shape, classes: int) -> None:
         super().__init__()
         first, second = shape.stem
+        convolution = _depthwise if shape.depthwise else _convolution
+
+        def stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
+            rest = [convolution(outputs, outputs) for _ in range(depth - 1)]
+            return nn.Sequential(convolution(inputs, outputs, stride=2), *rest)
+
         self.stem = nn.Sequential(
-            _convolution(3, first, stride=2), _stage(first, second, shape.depths[0])
+            _convolution(3, first, stride=2), stage(first, second, shape.depths[0])
         )
         before = (second, *shape.widths)
         self.stages = nn.ModuleList(
-            _stage(before[level], before[level + 1], shape.depths[level + 1]) for level in range(3)
+            stage(before[level], before[level + 1], shape.depths[level + 1]) for level in range(3)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, shape.neck, 1) for width in shape.widths)
-        self.smooth = nn.ModuleList(_convolution(shape.neck, shape.neck) for _ in STRIDES)
-        self.heads = nn.ModuleList(_convolution(shape.neck, shape.neck) for _ in STRIDES)
+        self.smooth = nn.ModuleList(convolution(shape.neck, shape.neck) for _ in STRIDES)
+        self.heads = nn.ModuleList(convolution(shape.neck, shape.neck) for _ in STRIDES)
         self.outputs = nn.ModuleList(nn.Conv2d(shape.neck, 5 + classes, 1) for _ in STRIDES)
         for output in self.outputs:
             # A prior of 1 % object per cell keeps the first steps from drowning in background.
@@ -109,6 +118,12 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-def _stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
-    rest = [_convolution(outputs, outputs) for _ in range(depth - 1)]
-    return nn.Sequential(_convolution(inputs, outputs, stride=2), *rest)
+def _depthwise(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs, bias=False),
+        nn.BatchNorm2d(inputs, momentum=0.03),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        nn.BatchNorm2d(outputs, momentum=0.03),
+        nn.ReLU(inplace=True),
+    )

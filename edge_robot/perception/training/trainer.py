@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_robot.errors import UserError
 from edge_robot.perception.decoders.grid import grid
 from edge_robot.perception.training.augmentation import vary
 from edge_robot.perception.training.dataset import Dataset
@@ -20,14 +24,14 @@ from edge_robot.perception.training.losses import Targets, loss
 from edge_robot.perception.training.network import STRIDES, Detector, Shape
 
 _BATCH = 16
-_PEAK_RATE = 2e-3
-_REFINING_RATE = 1e-3
-_WARM_UP = 300  # steps
+_WARM_UP = 300  # steps; a tenth of a short run
 _WEIGHT_DECAY = 0.02
 _COMMON = 0.3
 """Part of the images from which a class counts as common."""
 _PLAIN_END = 0.1
 """Part of the steps, at the end, on images placed as they are in use: only flipped and relit."""
+_REPORT_STEPS = 100
+_CHECKPOINT_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,21 @@ class Progress:
         step: Steps done.
         steps: Steps in all.
         loss: Mean loss since the last report.
+        left: Estimate of the time still needed, s.
     """
 
     step: int
     steps: int
     loss: float
+    left: float
+
+    def __str__(self) -> str:
+        """Say it in a line for the user."""
+        minutes, seconds = divmod(round(self.left), 60)
+        return (
+            f"step {self.step} of {self.steps}, loss {self.loss:.3f}, "
+            f"{minutes}:{seconds:02d} min left"
+        )
 
 
 def train(
@@ -52,11 +66,16 @@ def train(
     height: int,
     *,
     steps: int,
+    rate: float,
     seed: int,
     start: Mapping[str, Tensor] | None,
+    checkpoint: Path | None,
     report: Callable[[Progress], None],
 ) -> Detector:
     """Train a network and return the moving average of its weights.
+
+    Batches depend on seed and step alone, so that a run continued from its checkpoint ends in the
+    same weights as one that was never interrupted.
 
     Args:
         dataset: Training images.
@@ -64,27 +83,41 @@ def train(
         width: Input width, px.
         height: Input height, px.
         steps: Batches of 16 images.
+        rate: Peak learning rate.
         seed: Of weights, order and augmentation.
-        start: Weights to refine, at a lower rate; None for random ones.
+        start: Weights to refine; None for random ones.
+        checkpoint: File written every 200 steps; where it exists, training continues from it.
+            None for a short run.
         report: Called every 100 steps.
+
+    Raises:
+        UserError: the checkpoint is not of this run.
     """
     torch.manual_seed(seed)
     network = Detector(shape, len(dataset.classes)).to(memory_format=torch.channels_last)
     if start is not None:
         network.load_state_dict(start)
     average = copy.deepcopy(network).eval()
-    peak = _PEAK_RATE if start is None else _REFINING_RATE
-    optimiser = torch.optim.AdamW(_groups(network), lr=peak)
+    optimiser = torch.optim.AdamW(_groups(network), lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    run = {"shape": repr(shape), "size": [width, height], "steps": steps, "rate": rate}
+    run |= {"seed": seed, "images": len(dataset), "classes": list(dataset.classes)}
+    parts = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
+    done = 0 if checkpoint is None else _continue(checkpoint, run, parts)
     cells = torch.from_numpy(grid(width, height, STRIDES))
     chances = _chances(dataset)
     losses: list[float] = []
+    started = time.monotonic()
     with ThreadPoolExecutor(1) as loader:  # OpenCV releases the interpreter lock: prepare ahead
-        pending = loader.submit(_batch, dataset, chances, width, height, seed, 0, steps)
-        for step in range(1, steps + 1):
+
+        def prepare(step: int) -> Future[tuple[Tensor, Targets]]:
+            return loader.submit(_batch, dataset, chances, width, height, seed, step, steps)
+
+        pending = prepare(done)
+        for step in range(done + 1, steps + 1):
             images, targets = pending.result()
             if step < steps:
-                pending = loader.submit(_batch, dataset, chances, width, height, seed, step, steps)
+                pending = prepare(step)
             # bfloat16 halves the time on CPUs that have it, and needs no loss scaling.
             with torch.autocast("cpu", torch.bfloat16):
                 raw = network(images)
@@ -96,15 +129,47 @@ def train(
             schedule.step()
             _follow(average, network, step)
             losses.append(value.item())
-            if step % 100 == 0 or step == steps:
-                report(Progress(step, steps, float(np.mean(losses))))
+            if step % _REPORT_STEPS == 0 or step == steps:
+                pace = (time.monotonic() - started) / (step - done)
+                report(Progress(step, steps, float(np.mean(losses)), pace * (steps - step)))
                 losses.clear()
+            if checkpoint is not None and step % _CHECKPOINT_STEPS == 0:
+                _keep(checkpoint, step, run, parts)
     return average
+
+
+def _keep(path: Path, step: int, run: dict[str, Any], parts: Mapping[str, Any]) -> None:
+    """Write a checkpoint; an interruption leaves the previous one whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    states = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({"step": step, "run": run, **states}, partial)
+    partial.replace(path)
+
+
+def _continue(path: Path, run: dict[str, Any], parts: Mapping[str, Any]) -> int:
+    """Load a checkpoint if there is one, and return how many steps were done.
+
+    Raises:
+        UserError: it is of another run.
+    """
+    if not path.is_file():
+        return 0
+    stored = torch.load(path, weights_only=True)
+    other = [key for key in run if stored["run"].get(key) != run[key]]
+    if other:
+        raise UserError(
+            f"{path} is of an unfinished run with other {', '.join(other)} "
+            f"({', '.join(str(stored['run'].get(key)) for key in other)}); "
+            "give the same options to finish it, or delete it"
+        )
+    for name, part in parts.items():
+        part.load_state_dict(stored[name])
+    return int(stored["step"])
 
 
 def _rate(step: int, steps: int) -> float:
     """Return the learning rate relative to its peak: linear warm-up, then a cosine to 1 %."""
-    warm = min(1.0, (step + 1) / _WARM_UP)
+    warm = min(1.0, (step + 1) / min(_WARM_UP, 1 + steps // 10))
     return warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps))))
 
 
@@ -157,7 +222,7 @@ def _batch(
     """Make the batch of a step; the same arguments always give the same batch."""
     rng = np.random.default_rng((seed, step))
     plain = step >= (1.0 - _PLAIN_END) * steps
-    order = rng.choice(len(dataset), _BATCH, replace=False, p=chances)
+    order = rng.choice(len(dataset), _BATCH, replace=len(dataset) < _BATCH, p=chances)
     images = np.empty((_BATCH, 3, height, width), np.float32)
     samples = []
     for slot, index in enumerate(order):
