@@ -88,7 +88,14 @@ CAMERA_IMAGE = Topic(
     "sensor_msgs/Image",
     "10",
     Qos(Reliability.SENSOR, 2, lifespan=0.200),
-    "colour image, bgr8 or rgb8; frame camera_front_optical_frame",
+    "colour or grey image of any encoding; frame camera_front_optical_frame",
+)
+CAMERA_COMPRESSED = Topic(
+    "/camera/front/image_raw/compressed",
+    "sensor_msgs/CompressedImage",
+    "10",
+    Qos(Reliability.SENSOR, 2, lifespan=0.200),
+    "the same as JPEG or PNG, where the driver sends that (camera_perception: transport)",
 )
 CAMERA_INFO = Topic(
     "/camera/front/camera_info",
@@ -185,6 +192,20 @@ DEADLINES = Topic(
     "budgets kept and missed",
 )
 LINK = Topic("/fleet/link", "edge_robot/LinkState", "on change, 5", _LATCHED, "link to the backend")
+DIAGNOSTICS = Topic(
+    "/diagnostics",
+    "diagnostic_msgs/DiagnosticArray",
+    "1 per node",
+    Qos(depth=10),
+    "health of camera, model and machine: level, text and figures of each",
+)
+BATTERY = Topic(
+    "/battery_state",
+    "sensor_msgs/BatteryState",
+    "1",
+    Qos(_BEST, 1),
+    "charge 0..1, NaN where not measured; a driver's",
+)
 EVENTS = Topic(
     "/events",
     "edge_robot/Event",
@@ -206,6 +227,7 @@ TOPICS: tuple[Topic, ...] = (
     TF_STATIC,
     ODOM,
     CAMERA_IMAGE,
+    CAMERA_COMPRESSED,
     CAMERA_INFO,
     LIDAR_POINTS,
     SCAN,
@@ -225,6 +247,8 @@ TOPICS: tuple[Topic, ...] = (
     ESTOP,
     DEADLINES,
     LINK,
+    DIAGNOSTICS,
+    BATTERY,
     EVENTS,
     SIMULATION_TRUTH,
 )

@@ -2,70 +2,311 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
+import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from edge_robot import stages, topics
-from edge_robot.nodes.conversions import image_to_bgr
+from edge_robot.errors import UserError
+from edge_robot.msg import Event
+from edge_robot.nodes.camera_diagnostics import (
+    camera_status,
+    detector_status,
+    drift_status,
+    operating_status,
+)
+from edge_robot.nodes.conversions import compressed_image_to_bgr, image_to_bgr, seconds
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.detection_messages import to_detection_array
+from edge_robot.nodes.diagnostics import DiagnosticsReporter, Status
+from edge_robot.nodes.odometry import MotionMeter
+from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.perception.adaptation import Adaptation, AdaptationLimits
+from edge_robot.perception.camera_health import (
+    CameraHealth,
+    Cause,
+    HealthLimits,
+    Judgement,
+    Motion,
+)
+from edge_robot.perception.detections import Detections
 from edge_robot.perception.detector import Detector
+from edge_robot.perception.drift import DriftLimits, DriftMonitor
+from edge_robot.perception.ladder import operating_points, warm_detectors
+from edge_robot.perception.scene_change import LastLook, ReuseLimits
+from edge_robot.perception.thermal import read_temperature
+from edge_robot.settings import setting
+
+TRANSPORTS = {
+    "raw": (topics.CAMERA_IMAGE, Image, image_to_bgr),
+    "compressed": (topics.CAMERA_COMPRESSED, CompressedImage, compressed_image_to_bgr),
+}
+"""How images come: topic, message type and what reads it."""
+
+_CHARGING = (
+    BatteryState.POWER_SUPPLY_STATUS_CHARGING,
+    BatteryState.POWER_SUPPLY_STATUS_FULL,
+)
+_MOMENTARY = {Cause.LATE, Cause.STAMP}
+"""Causes that come and go with single images: logged, but no events on the report's time line."""
+
+
+@dataclass(frozen=True)
+class CameraPerceptionSettings:
+    """Parameters of the node."""
+
+    model: str = setting("warehouse_edge", "name of a model in models/, or its path")
+    min_score: float = setting(-1.0, "lowest score published, 0..1; negative: the model card's own")
+    threads: int = setting(1, "threads of one inference")
+    engine: str = setting("onnxruntime", "inference runtime: onnxruntime, or openvino if installed")
+    provider: str = setting("", "tensorrt, cuda or cpu; empty: the best this machine has")
+    transport: str = setting("raw", "how images come: raw or compressed")
+    withhold_unusable: bool = setting(True, "publish nothing of images that a sick camera makes")
+    adaptive: bool = setting(True, "step down the ladder when budget, heat or battery ask for it")
+    ladder_divisors: Sequence[int] = setting(
+        (1, 2), "for each step, every how many images one is looked at"
+    )
+    ladder_models: Sequence[str] = setting(
+        ("",), "for each step, its model; empty: the parameter model"
+    )
+    temperature_file: str = setting(
+        "", "'temp' of a thermal zone in /sys/class/thermal; empty: none"
+    )
+    adaptation: AdaptationLimits = field(default_factory=AdaptationLimits)
+    health: HealthLimits = field(default_factory=HealthLimits)
+    reuse: ReuseLimits = field(default_factory=ReuseLimits)
+    drift: DriftLimits = field(default_factory=DriftLimits)
+
+    def __post_init__(self) -> None:
+        if self.transport not in TRANSPORTS:
+            raise UserError(
+                f"camera_perception: transport is {self.transport!r}; "
+                f"give {' or '.join(TRANSPORTS)}"
+            )
+
+
+class _Refused(Exception):
+    """An image of which nothing is published.
+
+    Attributes:
+        reason: Under which it is counted.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class CameraPerception(Node):
-    """Runs the onboard detector on every image it can keep up with, and on none twice."""
+    """Runs the onboard detector on every image it can keep up with, and on none twice.
+
+    Nothing is published for an image that cannot be read, or that shows nothing because the camera
+    is sick: an empty result would say that nothing is there. Who needs the camera notices the
+    silence, and `DIAGNOSTICS` says why.
+    """
 
     def __init__(self) -> None:
         super().__init__("camera_perception")
-        model = self._parameter(
-            "model", "warehouse_edge", "name of a model in models/, or its path"
+        settings = declare_settings(self, CameraPerceptionSettings())
+        points = operating_points(settings.model, settings.ladder_divisors, settings.ladder_models)
+        self._points = points if settings.adaptive else points[:1]
+        self._detectors, costs = warm_detectors(
+            self._points,
+            min_score=settings.min_score if settings.min_score >= 0.0 else None,
+            threads=settings.threads,
+            engine=settings.engine,
+            provider=settings.provider or None,
         )
-        min_score = self._parameter(
-            "min_score", -1.0, "lowest score published, 0..1; negative: the model card's own"
+        self._drift = {
+            name: _drift_monitor(detector, settings.drift)
+            for name, detector in self._detectors.items()
+        }
+        self._adaptation = Adaptation(costs, stages.CAMERA_PERCEPTION.budget, settings.adaptation)
+        self._health = CameraHealth(settings.health)
+        self._withhold = settings.withhold_unusable
+        self._last = LastLook(settings.reuse)
+        self._motion = MotionMeter(self)
+        self._temperature_file = (
+            Path(settings.temperature_file) if settings.temperature_file else None
         )
-        threads = self._parameter("threads", 1, "threads of one inference")
-        self._detector = Detector(
-            model, min_score=min_score if min_score >= 0.0 else None, threads=threads
-        )
-        self._detector.warm_up()
-        self.dropped = 0
+        self._temperature = self._charge = math.nan
+        self._measure_temperature()
+
+        self.counts: Counter[str] = Counter()
+        self._images = 0
+        self._arrived = -math.inf
+        self._frame = ""
+        self._times: deque[float] = deque(maxlen=600)
         self._reporter = DeadlineReporter(self, stages.CAMERA_PERCEPTION)
         self._publisher = self.create_publisher(
             Detection2DArray,
             topics.CAMERA_DETECTIONS.name,
             qos_profile(topics.CAMERA_DETECTIONS),
         )
-        newest = qos_profile(topics.CAMERA_IMAGE)
-        newest.depth = 1  # a frame that waited is a frame too old: take only the last
-        self.create_subscription(Image, topics.CAMERA_IMAGE.name, self._on_image, newest)
-        self.get_logger().info(
-            f"{self._detector.path.name} sha256 {self._detector.sha256[:12]} on "
-            f"{self._detector.provider}, {threads} thread(s), "
-            f"score >= {self._detector.min_score:.2f}"
+        self._events = self.create_publisher(Event, topics.EVENTS.name, qos_profile(topics.EVENTS))
+        DiagnosticsReporter(self, self._diagnose)
+        self.create_timer(1.0, self._tend, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_subscription(
+            BatteryState, topics.BATTERY.name, self._on_battery, qos_profile(topics.BATTERY)
         )
+        topic, kind, self._read_pixels = TRANSPORTS[settings.transport]
+        newest = qos_profile(topic)
+        newest.depth = 1  # a frame that waited is a frame too old: take only the last
+        self.create_subscription(kind, topic.name, self._on_image, newest)
+        for name, detector in self._detectors.items():
+            self.get_logger().info(
+                f"{name}: {detector.path.name} sha256 {detector.sha256[:12]} on "
+                f"{detector.engine}, {detector.provider}, {settings.threads} thread(s), "
+                f"score >= {detector.min_score:.2f}"
+            )
 
-    def _parameter(self, name: str, default: Any, about: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
+    @property
+    def _detector(self) -> Detector:
+        return self._detectors[self._points[self._adaptation.step].model]
 
-    def _on_image(self, image: Image) -> None:
+    # --- images -----------------------------------------------------------------------------
+
+    def _on_image(self, message: Any) -> None:
+        self._images += 1
+        self._arrived = time.monotonic()
+        self._frame = message.header.frame_id
+        if self._images % self._points[self._adaptation.step].divisor:
+            self.counts["passed over to save time"] += 1
+            return
         try:
-            pixels = image_to_bgr(image)
-        except ValueError as error:
-            self.dropped += 1
+            with self._reporter.measure(message.header.stamp) as stage_run:
+                found, is_fresh = self._look(message)
+                self._publisher.publish(to_detection_array(found, message.header))
+                stage_run.output_stamp = message.header.stamp
+        except _Refused as refusal:
+            self.counts[refusal.reason] += 1
             self.get_logger().error(
-                f"{error}; {self.dropped} frame(s) dropped so far", throttle_duration_sec=5.0
+                f"{refusal}; {self.counts[refusal.reason]} image(s) {refusal.reason} so far",
+                throttle_duration_sec=5.0,
             )
             return
-        with self._reporter.measure(image.header.stamp) as stage_run:
-            found = self._detector.detect(pixels)
-            self._publisher.publish(to_detection_array(found, image.header))
-            stage_run.output_stamp = image.header.stamp
+        if is_fresh:
+            self.counts["looked at"] += 1
+            self._times.append(stage_run.elapsed)
+            self._adaptation.ran(stage_run.elapsed)
+            self._adapt()
+        else:
+            self.counts["unchanged"] += 1
+
+    def _look(self, message: Any) -> tuple[Detections, bool]:
+        """Return what is in an image, and whether that took an inference of its own.
+
+        Raises:
+            _Refused: it cannot be read, or shows nothing.
+        """
+        try:
+            pixels = self._read_pixels(message)
+        except ValueError as error:
+            raise _Refused("unreadable", str(error)) from error
+        stamp, motion = seconds(message.header.stamp), self._motion.since_last()
+        self._judge(pixels, stamp, motion)
+        found = self._last.holds_for(pixels, stamp, motion)
+        if found is not None:
+            return found, False
+        found = self._detector.detect(pixels)
+        self._last.keep(pixels, found, stamp)
+        self._drift[self._points[self._adaptation.step].model].add(found, stamp, motion)
+        return found, True
+
+    def _judge(self, pixels: np.ndarray, stamp: float, motion: Motion | None) -> None:
+        """Look at the camera before looking through it.
+
+        Raises:
+            _Refused: the image says nothing about the scene.
+        """
+        now = self.get_clock().now().nanoseconds * 1e-9
+        judgement = self._health.see(pixels, stamp, now, motion)
+        self._announce(judgement)
+        if not judgement.usable and self._withhold:
+            self._last.forget()
+            causes = ", ".join(sorted(cause.value for cause in judgement.causes))
+            raise _Refused("withheld", f"the camera is {causes}: detections are withheld")
+
+    def _announce(self, judgement: Judgement) -> None:
+        for causes, name, text in (
+            (judgement.begun, "camera_sick", "the camera is {}"),
+            (judgement.ended, "camera_well", "the camera is no longer {}"),
+        ):
+            for cause in causes:
+                detail = text.format(cause.value)
+                if cause in _MOMENTARY:
+                    self.get_logger().warning(detail, throttle_duration_sec=5.0)
+                else:
+                    self.get_logger().warning(detail)
+                    self._tell(name, detail)
+
+    # --- the machine ------------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        self._measure_temperature()
+        self._adapt()
+
+    def _adapt(self) -> None:
+        if self._adaptation.update(time.monotonic()):
+            detail = f"{self._points[self._adaptation.step]}: {self._adaptation.cause}"
+            self._last.forget()
+            self.get_logger().warning(detail)
+            self._tell("perception_adapted", detail)
+
+    def _measure_temperature(self) -> None:
+        if self._temperature_file is None:
+            return
+        try:
+            self._temperature = read_temperature(self._temperature_file)
+        except UserError as error:
+            if math.isnan(self._temperature):  # it never worked
+                raise
+            self.get_logger().error(str(error), throttle_duration_sec=60.0)
+            return
+        self._adaptation.temperature(self._temperature, time.monotonic())
+
+    def _on_battery(self, battery: BatteryState) -> None:
+        self._charge = float(battery.percentage)
+        self._adaptation.battery(self._charge, battery.power_supply_status in _CHARGING)
+
+    # --- what others hear of it -------------------------------------------------------------
+
+    def _tell(self, name: str, detail: str) -> None:
+        event = Event(name=name, detail=detail)
+        event.header.stamp = self.get_clock().now().to_msg()
+        self._events.publish(event)
+
+    def _diagnose(self) -> Iterator[Status]:
+        silence = time.monotonic() - self._arrived
+        yield camera_status(
+            self._health, silence, self._withhold, self.counts["withheld"], self._frame
+        )
+        yield detector_status(
+            self._detector, self._times, stages.CAMERA_PERCEPTION.budget, self.counts
+        )
+        yield drift_status(self._drift[self._points[self._adaptation.step].model])
+        yield operating_status(self._adaptation, self._points, self._temperature, self._charge)
+
+
+def _drift_monitor(detector: Detector, limits: DriftLimits) -> DriftMonitor:
+    try:
+        return DriftMonitor(detector.card.figures, detector.class_names, detector.min_score, limits)
+    except ValueError as error:
+        raise UserError(
+            f"model card of {detector.path}: {error}; remove it, or make the card anew"
+        ) from error
 
 
 def main() -> None:

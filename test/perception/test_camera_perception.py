@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 import rclpy
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from edge_robot.msg import Event
+from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import BatteryState, CompressedImage, Image
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from edge_robot import topics
@@ -27,64 +31,108 @@ class Bench:
     """The node, and a second one that feeds it and listens."""
 
     def __init__(self) -> None:
-        self.node = CameraPerception()
         self.peer = rclpy.create_node("peer")
         self.received: list[Detection2DArray] = []
-        self.publisher = self.peer.create_publisher(
-            Image, topics.CAMERA_IMAGE.name, qos_profile(topics.CAMERA_IMAGE)
-        )
-        self.peer.create_subscription(
-            Detection2DArray,
-            topics.CAMERA_DETECTIONS.name,
-            self.received.append,
-            qos_profile(topics.CAMERA_DETECTIONS),
-        )
+        self.events: list[Event] = []
+        self.status: dict[str, DiagnosticStatus] = {}
+        self.publishers = {
+            topic.name: self.peer.create_publisher(kind, topic.name, qos_profile(topic))
+            for topic, kind in (
+                (topics.CAMERA_IMAGE, Image),
+                (topics.CAMERA_COMPRESSED, CompressedImage),
+                (topics.ODOM, Odometry),
+                (topics.BATTERY, BatteryState),
+            )
+        }
+        for topic, kind, callback in (
+            (topics.CAMERA_DETECTIONS, Detection2DArray, self.received.append),
+            (topics.EVENTS, Event, self.events.append),
+            (topics.DIAGNOSTICS, DiagnosticArray, self._on_diagnostics),
+        ):
+            self.peer.create_subscription(kind, topic.name, callback, qos_profile(topic))
         self.executor = SingleThreadedExecutor()
+        self.node = CameraPerception()
         self.executor.add_node(self.node)
         self.executor.add_node(self.peer)
 
-    def publish_until(self, image: Image, done: Callable[[], bool]) -> None:
-        """Publish an image at 10 Hz (best effort: one may be lost) until something holds."""
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.status |= {item.name.split(": ")[1]: item for item in message.status}
+
+    def publish(self, topic: topics.Topic, message: object) -> None:
+        self.publishers[topic.name].publish(message)
+
+    def spin(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not done():
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def publish_until(
+        self,
+        make: Callable[[], object],
+        done: Callable[[], bool],
+        topic: topics.Topic = topics.CAMERA_IMAGE,
+    ) -> None:
+        """Publish at 10 Hz (best effort: one may be lost) until something holds."""
         end = time.monotonic() + 20.0
         while not done():
             assert time.monotonic() < end, "nothing came within 20 s"
-            self.publisher.publish(image)
-            until = time.monotonic() + 0.1
-            while time.monotonic() < until and not done():
-                self.executor.spin_once(timeout_sec=0.02)
+            self.publish(topic, make())
+            self.spin(0.1, done)
+
+    def values(self, subject: str) -> dict[str, str]:
+        known = self.status.get(subject, DiagnosticStatus())
+        return {item.key: item.value for item in known.values}
+
+    def is_level(self, subject: str, level: bytes) -> bool:
+        return subject in self.status and self.status[subject].level == level
 
 
 @pytest.fixture
-def bench(domain: int) -> Iterator[Bench]:
-    rclpy.init()
-    bench = Bench()
-    yield bench
-    bench.node.destroy_node()
-    bench.peer.destroy_node()
-    rclpy.shutdown()
+def make_bench(domain: int) -> Iterator[Callable[..., Bench]]:
+    made = []
+
+    def make(*parameters: str) -> Bench:
+        given = [word for parameter in parameters for word in ("-p", parameter)]
+        rclpy.init(args=["--ros-args", *given] if given else [])
+        made.append(Bench())
+        return made[0]
+
+    yield make
+    for bench in made:
+        bench.node.destroy_node()
+        bench.peer.destroy_node()
+    rclpy.try_shutdown()
 
 
-def image_message(pixels: np.ndarray, encoding: str, sec: int) -> Image:
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    return make_bench()
+
+
+class Camera:
+    """Makes images whose stamps are the time, as a driver does."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._clock = bench.peer.get_clock()
+
+    def __call__(self, pixels: np.ndarray) -> Image:
+        return image_message(pixels, "bgr8", self._clock.now().to_msg())
+
+
+def image_message(pixels: np.ndarray, encoding: str, stamp: Time) -> Image:
     height, width = pixels.shape[:2]
-    message = Image(height=height, width=width, encoding=encoding, step=pixels.strides[0])
-    message.data = pixels.tobytes()
-    message.header.stamp = Time(sec=sec, nanosec=5)
-    message.header.frame_id = "camera_front_optical_frame"
-    return message
+    return Image(
+        header=Header(stamp=stamp, frame_id="camera_front_optical_frame"),
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=pixels.strides[0],
+        data=pixels.tobytes(),
+    )
 
 
-@pytest.mark.parametrize(
-    ("encoding", "conversion"),
-    [("bgr8", None), ("rgb8", cv2.COLOR_BGR2RGB)],
-)
-def test_an_image_becomes_detections_under_its_header(
-    bench: Bench, encoding: str, conversion: int | None
-) -> None:
-    pixels = PHOTO if conversion is None else cv2.cvtColor(PHOTO, conversion)
-    message = image_message(pixels, encoding, sec=42)
-    bench.publish_until(message, lambda: bool(bench.received))
-    found = bench.received[0]
-    assert (found.header.stamp.sec, found.header.stamp.nanosec) == (42, 5)
+def assert_the_people_of_the_photo(found: Detection2DArray, stamp: Time) -> None:
+    assert found.header.stamp == stamp
     assert found.header.frame_id == "camera_front_optical_frame"
     people = [d for d in found.detections if d.results[0].hypothesis.class_id == "person"]
     middles = sorted((d.bbox.center.position.x, d.bbox.center.position.y) for d in people)
@@ -97,19 +145,160 @@ def test_an_image_becomes_detections_under_its_header(
         assert detection.header == found.header
 
 
+@pytest.mark.parametrize(
+    ("encoding", "conversion"),
+    [("bgr8", None), ("rgb8", cv2.COLOR_BGR2RGB), ("yuv422_yuy2", cv2.COLOR_BGR2YUV_YUY2)],
+)
+def test_an_image_becomes_detections_under_its_header(
+    bench: Bench, encoding: str, conversion: int | None
+) -> None:
+    pixels = PHOTO if conversion is None else cv2.cvtColor(PHOTO, conversion)
+    stamp = Time(sec=42, nanosec=5)
+    message = image_message(pixels, encoding, stamp)
+    bench.publish_until(lambda: message, lambda: bool(bench.received))
+    assert_the_people_of_the_photo(bench.received[0], stamp)
+
+
+def test_compressed_images(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench("transport:=compressed")
+    jpeg = cv2.imencode(".jpg", PHOTO)[1].tobytes()
+    message = CompressedImage(format="jpeg", data=jpeg[:-2000])
+    message.header.frame_id = "camera_front_optical_frame"
+    message.header.stamp = Time(sec=1)
+    bench.publish_until(
+        lambda: message, lambda: bench.node.counts["unreadable"] > 0, topics.CAMERA_COMPRESSED
+    )
+    message.header.stamp = Time(sec=42, nanosec=5)
+    message.data = jpeg
+    bench.publish_until(lambda: message, lambda: bool(bench.received), topics.CAMERA_COMPRESSED)
+    assert_the_people_of_the_photo(bench.received[0], message.header.stamp)
+
+
 def test_an_image_it_cannot_read_is_dropped_counted_and_never_an_empty_result(
     bench: Bench,
 ) -> None:
-    bad = image_message(PHOTO, "32FC1", sec=1)
-    bench.publish_until(bad, lambda: bench.node.dropped > 0)
-    bench.publish_until(image_message(PHOTO, "bgr8", sec=2), lambda: bool(bench.received))
+    bad = image_message(PHOTO, "32FC1", Time(sec=1))
+    bench.publish_until(lambda: bad, lambda: bench.node.counts["unreadable"] > 0)
+    good = image_message(PHOTO, "bgr8", Time(sec=2))
+    bench.publish_until(lambda: good, lambda: bool(bench.received))
     assert {found.header.stamp.sec for found in bench.received} == {2}
+    bench.spin(2.0, lambda: "images unreadable" in bench.values("detector"))
+    assert int(bench.values("detector")["images unreadable"]) > 0
 
 
-def test_a_missing_model_ends_the_node(domain: int) -> None:
-    rclpy.init(args=["--ros-args", "-p", "model:=no_such_model"])
+def test_a_dark_camera_is_no_empty_scene(bench: Bench) -> None:
+    camera = Camera(bench)
+    dark = np.full_like(PHOTO, 2)
+    bench.publish_until(
+        lambda: camera(dark),
+        lambda: bench.is_level("camera", DiagnosticStatus.ERROR),
+    )
+    assert not bench.received
+    assert bench.status["camera"].message == "dark: detections are withheld"
+    assert bench.status["camera"].hardware_id == "camera_front_optical_frame"
+    assert [event.name for event in bench.events] == ["camera_sick"]
+    bench.publish_until(lambda: camera(PHOTO), lambda: bool(bench.received))
+    bench.publish_until(lambda: camera(PHOTO), lambda: len(bench.events) > 1)
+    assert bench.events[1].name == "camera_well"
+    assert int(bench.values("camera")["images withheld"]) > 0
+
+
+def test_a_replay_gets_an_answer_to_every_image_and_is_told_all_the_same(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench("withhold_unusable:=false")
+    camera = Camera(bench)
+    bench.publish_until(
+        lambda: camera(np.full_like(PHOTO, 2)),
+        lambda: bench.is_level("camera", DiagnosticStatus.ERROR),
+    )
+    assert bench.received
+    assert bench.status["camera"].message == "dark: detections prove nothing"
+
+
+def test_a_frozen_camera_is_found_out_by_the_robots_motion(bench: Bench) -> None:
+    camera = Camera(bench)
+    way = iter(range(10_000))
+
+    def drive() -> Image:
+        odometry = Odometry()
+        odometry.pose.pose.position.x = 0.08 * next(way)
+        odometry.pose.pose.orientation.w = 1.0
+        bench.publish(topics.ODOM, odometry)
+        bench.spin(0.02)
+        return camera(PHOTO)
+
+    bench.publish_until(drive, lambda: bench.node.counts["withheld"] > 2)
+    known = len(bench.received)
+    assert known <= 5
+    bench.publish_until(drive, lambda: "frozen since (s)" in bench.values("camera"))
+    assert len(bench.received) == known
+    bench.publish_until(
+        lambda: camera(np.roll(PHOTO, next(way), axis=1)), lambda: len(bench.received) > known
+    )
+
+
+def test_an_unchanged_image_takes_no_inference_and_says_the_same(bench: Bench) -> None:
+    camera = Camera(bench)
+    bench.publish_until(lambda: camera(PHOTO), lambda: bench.node.counts["unchanged"] > 5)
+    assert bench.node.counts["looked at"] >= 2  # never more than four in a row
+    bench.spin(0.5)
+    assert len({(f.header.stamp.sec, f.header.stamp.nanosec) for f in bench.received}) > 6
+    boxes = {tuple(d.bbox.size_x for d in found.detections) for found in bench.received}
+    assert len(boxes) == 1
+
+
+def test_a_low_battery_halves_the_rate_visibly(bench: Bench) -> None:
+    camera = Camera(bench)
+    bench.publish_until(
+        lambda: BatteryState(percentage=0.05), lambda: bool(bench.events), topics.BATTERY
+    )
+    assert bench.events[0].name == "perception_adapted"
+    assert bench.events[0].detail == "warehouse_edge on every 2nd image: battery low"
+    bench.publish_until(
+        lambda: camera(PHOTO), lambda: bench.node.counts["passed over to save time"] > 3
+    )
+    assert len(bench.received) <= bench.node.counts["passed over to save time"] + 1
+    bench.publish_until(
+        lambda: camera(PHOTO),
+        lambda: bench.is_level("operating point", DiagnosticStatus.WARN),
+    )
+    assert bench.values("operating point")["step"] == "2 of 2"
+
+
+def test_diagnostics_name_the_model_the_provider_and_the_latency(bench: Bench) -> None:
+    camera = Camera(bench)
+    bench.publish_until(
+        lambda: camera(PHOTO),
+        lambda: "latency p99 (ms)" in bench.values("detector"),
+    )
+    values = bench.values("detector")
+    assert values["model"] == "warehouse_edge.onnx"
+    assert values["provider"] == "CPUExecutionProvider"
+    assert len(values["sha256"]) == 64
+    assert 0.0 < float(values["latency p50 (ms)"]) <= float(values["latency p99 (ms)"])
+    assert bench.status["drift"].level == DiagnosticStatus.OK
+    assert bench.status["camera"].level == DiagnosticStatus.OK
+    bench.spin(4.0, lambda: bench.is_level("camera", DiagnosticStatus.STALE))
+    assert bench.status["camera"].message.startswith("no image for")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "complaint"),
+    [
+        ("model:=no_such_model", "no_such_model"),
+        ("transport:=pigeon", "raw or compressed"),
+        ("ladder_divisors:=[0]", "ladder_divisors"),
+        ("temperature_file:=/no/such/file", "/no/such/file"),
+        ("cool:=99.0", "cool < hot"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_ends_the_node(
+    domain: int, parameter: str, complaint: str
+) -> None:
+    rclpy.init(args=["--ros-args", "-p", parameter])
     try:
-        with pytest.raises(UserError, match="no_such_model"):
+        with pytest.raises(UserError, match=complaint):
             CameraPerception()
     finally:
         rclpy.shutdown()

@@ -93,12 +93,14 @@ def test_it_is_over_when_the_window_holds_nothing_of_it_any_more() -> None:
 
 def correlated(rng: np.random.Generator, shares: Any, life: int) -> np.ndarray:
     """Counts of 30 blocks of 10 frames with objects that stay in view for `life` frames or so."""
-    frames, counts = 300, np.zeros((300, len(shares)), np.int64)
-    for _ in range(rng.poisson(2 * (frames + 2 * life) / life)):
-        start = rng.integers(-2 * life, frames)
-        stay = slice(max(0, start), max(0, start + rng.geometric(1 / life)))
-        counts[stay, rng.choice(len(shares), p=shares)] += 1
-    return counts.reshape(30, 10, -1).sum(1)
+    objects = rng.poisson(2 * (300 + 2 * life) / life)
+    start = rng.integers(-2 * life, 300, objects)
+    end = start + rng.geometric(1 / life, objects)
+    bins = rng.choice(len(shares), objects, p=shares)
+    changes = np.zeros((301, len(shares)), np.int64)
+    np.add.at(changes, (np.clip(start, 0, 300), bins), 1)
+    np.add.at(changes, (np.clip(end, 0, 300), bins), -1)
+    return np.cumsum(changes[:300], 0).reshape(30, 10, -1).sum(1)
 
 
 @pytest.mark.parametrize("life", [1, 3, 5])
