@@ -130,7 +130,8 @@ LIDAR_DETECTIONS = Topic(
     "vision_msgs/Detection3DArray",
     "10",
     Qos(depth=5, deadline=0.200, lifespan=0.300),
-    "oriented boxes, m; frame lidar_link",
+    "oriented boxes, m, with the covariance of their pose; frame lidar_link; a second hypothesis "
+    '"moving" has the probability of that as its score, and is absent where it is not known',
 )
 FLEET_DETECTIONS = Topic(
     "/fleet/detections",

@@ -18,6 +18,7 @@ _FILE = Path(__file__).parents[1] / "config" / "replay_kitti.yaml"
 def lidar_config() -> LidarConfig:
     values = _section("lidar_perception")
     config = _fill(LidarConfig(), values)
+    assert values.pop("fixed_frame") == ""  # the node's, not the detector's
     assert not values, f"unknown settings {values}"
     return config
 

@@ -9,6 +9,7 @@ from sensor_msgs.msg import LaserScan, PointCloud2
 from tf2_ros import Buffer, TransformException
 
 from edge_robot.nodes.track_messages import pose_matrix
+from edge_robot.perception.lidar import scans
 from edge_robot.perception.lidar.points import read_points
 
 BASE_FRAME = "base_link"
@@ -44,11 +45,24 @@ def scan_angles(scan: LaserScan) -> NDArray[np.floating]:
 def scan_ranges(scan: LaserScan) -> NDArray[np.float64]:
     """Return a scan's ranges, (n,), m: infinite where nothing was met, NaN where it tells nothing.
 
-    Below `range_min` is no measurement (REP-117); beyond `range_max` nothing was met.
+    See `edge_robot.perception.lidar.scans.scan_ranges`.
     """
-    ranges = np.asarray(scan.ranges, np.float64)
-    return np.where(
-        ranges >= scan.range_max, np.inf, np.where(ranges < scan.range_min, np.nan, ranges)
+    return scans.scan_ranges(scan.ranges, scan.range_min, scan.range_max)
+
+
+def check_scan(scan: LaserScan) -> None:
+    """Check that a scan's rays are where its header says.
+
+    Raises:
+        ScanError: They are not.
+    """
+    scans.check_scan(
+        len(scan.ranges),
+        angle_min=scan.angle_min,
+        angle_max=scan.angle_max,
+        angle_increment=scan.angle_increment,
+        range_min=scan.range_min,
+        range_max=scan.range_max,
     )
 
 

@@ -37,7 +37,8 @@ def lidar_measurement(message: Detection3DArray, fixed_from_sensor: Array) -> Li
             *(d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.center.position.z),
             *(d.bbox.size.x, d.bbox.size.y, d.bbox.size.z),
             yaw_of(d.bbox.center.orientation),
-            max((result.hypothesis.score for result in d.results), default=np.nan),
+            # The first hypothesis is the object; a second one tells whether it moves.
+            d.results[0].hypothesis.score if d.results else np.nan,
         )
         for d in message.detections
     ]

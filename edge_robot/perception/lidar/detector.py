@@ -6,94 +6,31 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from edge_robot.perception.lidar.boxes import fit_rectangles
 from edge_robot.perception.lidar.ground import (
-    Ground,
     GroundConfig,
     estimate_plane,
     heights_above_ground,
 )
-from edge_robot.perception.lidar.occlusion import find_cuts
-from edge_robot.perception.lidar.uncertainty import (
-    Uncertainty,
-    UncertaintyConfig,
-    box_uncertainty,
+from edge_robot.perception.lidar.objects import (
+    HeightConfig,
+    LidarDetections,
+    ObjectConfig,
+    find_objects,
 )
 from edge_robot.settings import setting
-
-_NEIGHBOURS = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True)
 class LidarConfig:
-    """Limits of what counts as an object. The defaults suit a small robot indoors."""
+    """What the ground is, and what is an object. The defaults suit a small robot indoors."""
 
     ground: GroundConfig = field(default_factory=GroundConfig)
-    min_range: float = setting(0.4, "nearer points are the robot itself, m")
-    max_range: float = setting(15.0, "farther points are left out, m")
     max_height: float = setting(
         2.2, "points higher above the ground are left out (ceilings, bridges), m"
     )
-    cell: float = setting(
-        0.12, "side of a clustering cell, m; objects at least two cells apart stay apart"
-    )
-    azimuth_step: float = setting(
-        0.0087, "angle between neighbouring returns, rad; where it spans a cell, cells join sooner"
-    )
-    min_points: int = setting(5, "fewest points of an object")
-    min_height: float = setting(0.15, "least height of an object, m")
-    min_length: float = setting(
-        0.2, "least horizontal extent of an object, m; thinner are posts, legs and cables"
-    )
-    max_top: float = setting(
-        2.05, "objects that reach higher above the ground are structure: walls, racks, m"
-    )
-    through_gaps: bool = setting(
-        False, "keep what is cut off on both sides by nearer things; mostly pieces of wall indoors"
-    )
-    stand_gap: float = setting(
-        0.6,
-        "a box whose lowest point is no higher than this reaches down to the ground (beams are "
-        "too sparse to hit the very foot of things), m",
-    )
-    max_length: float = setting(
-        1.5, "longest horizontal side of an object; anything longer is structure, m"
-    )
-    max_width: float = setting(
-        1.2, "longest shorter side of an object; anything wider is structure, m"
-    )
-    score_points: float = setting(10.0, "number of points at which the score is one half")
-    uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
-
-
-@dataclass(frozen=True)
-class LidarDetections:
-    """Objects of one sweep, in the sensor frame (x forward, y left, z up).
-
-    Attributes:
-        centers: (M, 3) float32 box centres, m.
-        sizes: (M, 3) float32 length ≥ width, and height, m.
-        yaws: (M,) float32 heading of the length about +z, rad, in (-π/2, π/2].
-        points: (M,) number of points inside.
-        scores: (M,) float32 in (0, 1): grows with the number of points.
-        uncertainty: How far each box may be off.
-        structures: Number of clusters left out as too large: walls, shelves, hedges.
-        ground: The ground the boxes stand on.
-    """
-
-    centers: NDArray[np.float32]
-    sizes: NDArray[np.float32]
-    yaws: NDArray[np.float32]
-    points: NDArray[np.intp]
-    scores: NDArray[np.float32]
-    uncertainty: Uncertainty
-    structures: int
-    ground: Ground
-
-    def __len__(self) -> int:
-        return len(self.centers)
+    objects: ObjectConfig = field(default_factory=ObjectConfig)
+    heights: HeightConfig = field(default_factory=HeightConfig)
 
 
 class LidarDetector:
@@ -112,127 +49,13 @@ class LidarDetector:
             points: (N, 3+) float32, m, sensor frame; all finite (see `read_points`).
         """
         config = self.config
-        distance = np.hypot(points[:, 0], points[:, 1])
-        xyz = points[(distance >= config.min_range) & (distance <= config.max_range), :3]
+        with np.errstate(over="ignore"):  # finite, but of no distance
+            distance = np.hypot(points[:, 0], points[:, 1])
+        near, far = config.objects.min_range, config.objects.max_range
+        xyz = points[(distance >= near) & (distance <= far), :3]
         ground = estimate_plane(xyz, config.ground)
         height = heights_above_ground(xyz, ground, config.ground)
         obstacle = (height > config.ground.clearance) & (height < config.max_height)
-        return self._boxes(xyz, height, obstacle, ground)
-
-    def _boxes(
-        self,
-        sweep: NDArray[np.float32],
-        height: NDArray[np.float32],
-        obstacle: NDArray[np.bool_],
-        ground: Ground,
-    ) -> LidarDetections:
-        config = self.config
-        obstacles, height = sweep[obstacle], height[obstacle]
-        order, starts = _clusters(obstacles, config)
-        if not len(starts):
-            return _nothing(ground)
-        counts = np.diff(starts, append=len(order))
-        xyz, height = obstacles[order], height[order]
-        # A rectangle of length l and width w has an upright bounding box of diagonal ≤ l + w.
-        extent = np.maximum.reduceat(xyz, starts) - np.minimum.reduceat(xyz, starts)
-        fits = np.hypot(extent[:, 0], extent[:, 1]) <= config.max_length + config.max_width
-        if not fits.any():
-            return _nothing(ground, len(fits))
-        inside = np.repeat(fits, counts)
-        xyz, height, counts = xyz[inside], height[inside], counts[fits]
-        starts = np.cumsum(counts) - counts
-        noise = config.uncertainty.range_noise
-        middles, sides, yaws, yaw_sigmas = fit_rectangles(xyz[:, :2], starts, noise=noise)
-
-        bottom = np.minimum.reduceat(height, starts)
-        bottom = np.where(bottom <= config.stand_gap, 0.0, bottom)
-        top = np.maximum.reduceat(height, starts)
-        # Height above the ground back to z: the ground's own z below each cluster.
-        base = np.minimum.reduceat(xyz[:, 2] - height, starts)
-        small = (sides[:, 0] <= config.max_length) & (sides[:, 1] <= config.max_width)
-        small &= top <= config.max_top
-        keep = small & (sides[:, 0] >= config.min_length) & (top - bottom >= config.min_height)
-        keep &= ~_inside_of_larger(middles, sides, yaws, config.cell)
-        hidden, outside = find_cuts(xyz, starts, obstacles, sweep)
-        if not config.through_gaps:
-            keep &= ~hidden.all(axis=1)
-        counts = counts[keep]
-        centers = np.column_stack([middles, base + (bottom + top) / 2])[keep].astype(np.float32)
-        sizes = np.column_stack([sides, top - bottom])[keep].astype(np.float32)
-        return LidarDetections(
-            centers=centers,
-            sizes=sizes,
-            yaws=yaws[keep],
-            points=counts,
-            scores=(counts / (counts + config.score_points)).astype(np.float32),
-            uncertainty=box_uncertainty(
-                centers,
-                sizes,
-                yaws[keep],
-                yaw_sigmas[keep],
-                np.column_stack([hidden | outside[:, :2], outside[:, 2]])[keep],
-                azimuth_step=config.azimuth_step,
-                config=config.uncertainty,
-            ),
-            structures=int((~fits).sum() + (~small).sum()),
-            ground=ground,
+        return find_objects(
+            xyz[obstacle], height[obstacle], xyz, config.objects, config.heights, ground
         )
-
-
-def _inside_of_larger(
-    centers: NDArray[np.float32],
-    sizes: NDArray[np.float32],
-    yaws: NDArray[np.float32],
-    margin: float,
-) -> NDArray[np.bool_]:
-    """Return which rectangles have their centre inside of a larger one, or within `margin` of it.
-
-    They are parts of it: seats behind a car's window, goods on a trolley.
-    """
-    offset = centers[:, None] - centers
-    cos, sin = np.cos(yaws), np.sin(yaws)
-    along = np.abs(offset[..., 0] * cos + offset[..., 1] * sin)
-    across = np.abs(offset[..., 1] * cos - offset[..., 0] * sin)
-    area = sizes.prod(axis=1)
-    inside = (along <= sizes[:, 0] / 2 + margin) & (across <= sizes[:, 1] / 2 + margin)
-    return np.asarray((inside & (area[:, None] < area)).any(axis=1))
-
-
-def _clusters(
-    xyz: NDArray[np.float32], config: LidarConfig
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return point indices ordered by cluster, and where each cluster begins."""
-    if not len(xyz):
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    index = np.floor(xyz[:, :2] / np.float32(config.cell)).astype(np.int32)
-    index -= index.min(axis=0) - 1
-    occupied = np.zeros(index.max(axis=0) + 2, bool)
-    occupied[index[:, 0], index[:, 1]] = True
-    # A wall seen at 45° has 1.4 steps between its points: far away that is more than a cell.
-    sparse_range = config.cell / (1.4 * config.azimuth_step)
-    sparse = index[np.hypot(xyz[:, 0], xyz[:, 1]) > sparse_range]
-    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        occupied[sparse[:, 0] + dx, sparse[:, 1] + dy] = True
-    labels, _ = ndimage.label(occupied, _NEIGHBOURS)
-    label = labels[index[:, 0], index[:, 1]]
-    counts = np.bincount(label)
-    label[counts[label] < config.min_points] = 0
-    order = np.argsort(label, kind="stable")
-    ordered = label[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=0))
-    if not len(starts):
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    return order[starts[0] :], starts - starts[0]
-
-
-def _nothing(ground: Ground, structures: int = 0) -> LidarDetections:
-    return LidarDetections(
-        centers=np.empty((0, 3), np.float32),
-        sizes=np.empty((0, 3), np.float32),
-        yaws=np.empty(0, np.float32),
-        points=np.empty(0, np.intp),
-        scores=np.empty(0, np.float32),
-        uncertainty=Uncertainty(np.empty((0, 6, 6)), np.empty((0, 3))),
-        structures=structures,
-        ground=ground,
-    )

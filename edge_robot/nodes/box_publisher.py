@@ -1,0 +1,148 @@
+"""Publishes the boxes of a lidar with what is known of their motion, and counts what gave none."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+from rclpy.time import Time
+from std_msgs.msg import Header
+from tf2_ros import Buffer, TransformException, TransformListener
+from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
+
+from edge_robot import topics
+from edge_robot.nodes.conversions import quaternion_from_yaw, seconds
+from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.track_messages import pose_matrix
+from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
+from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
+
+CLASS_ID = "object"
+"""The one class a lidar box has: it says where something is, not what it is."""
+MOVING_ID = "moving"
+"""Second hypothesis of a box: its score is the probability that the thing moves."""
+
+
+class BoxPublisher:
+    """The output of a node that finds boxes.
+
+    Args:
+        node: The node; its parameters say how motion is told.
+        config: Of the sensor's objects.
+
+    Attributes:
+        dropped: How many sweeps gave no boxes, by reason.
+    """
+
+    def __init__(self, node: Node, config: ObjectConfig) -> None:
+        self._node = node
+        self._fixed_frame = node.declare_parameter(
+            "fixed_frame",
+            "odom",
+            ParameterDescriptor(
+                description="frame that stands still, to tell what moves; empty: no odometry"
+            ),
+        ).value
+        self._moving = MovingObjects(
+            config.azimuth_step,
+            config.uncertainty.elevation_step,
+            declare_settings(node, MovingConfig()),
+        )
+        self._buffer = Buffer()
+        self._listener = TransformListener(self._buffer, node)
+        self._publisher = node.create_publisher(
+            Detection3DArray, topics.LIDAR_DETECTIONS.name, qos_profile(topics.LIDAR_DETECTIONS)
+        )
+        self.dropped: Counter[str] = Counter()
+
+    def publish(self, found: LidarDetections, sweep: NDArray[np.float32], header: Header) -> None:
+        """Publish boxes.
+
+        Args:
+            found: The boxes.
+            sweep: (N, 3+) every point of the sweep, sensor frame, m.
+            header: The sweep's: its capture time and frame.
+        """
+        moving = self._moving.judge(
+            seconds(header.stamp), self._pose(header), sweep, found.members, found.points
+        )
+        self._publisher.publish(to_detection_array(found, moving, header))
+
+    def drop(self, reason: str, text: str) -> None:
+        """Count and report a sweep that tells nothing: no boxes is not the same as nothing there.
+
+        Args:
+            reason: In a word or two, for the counter.
+            text: What is wrong with it.
+        """
+        self.dropped[reason] += 1
+        self._node.get_logger().error(
+            f"{text}; {self.dropped.total()} sweep(s) dropped so far", throttle_duration_sec=5.0
+        )
+
+    def _pose(self, header: Header) -> NDArray[np.float64] | None:
+        """Return the pose of the sensor at the capture time; None if it is not known (yet)."""
+        if not self._fixed_frame:
+            return None
+        try:
+            found = self._buffer.lookup_transform(
+                self._fixed_frame, header.frame_id, Time.from_msg(header.stamp)
+            )
+        except TransformException:
+            return None
+        return pose_matrix(found.transform)
+
+
+def to_detection_array(
+    found: LidarDetections, moving: NDArray[np.float64], header: Header
+) -> Detection3DArray:
+    """Return boxes as a message.
+
+    Args:
+        found: The boxes.
+        moving: (M,) probability that each moves; NaN where not known.
+        header: The sweep's: its capture time and frame.
+    """
+    rows = zip(
+        found.centers.tolist(),
+        found.sizes.tolist(),
+        found.yaws.tolist(),
+        found.scores.tolist(),
+        found.uncertainty.covariance.reshape(-1, 36),
+        moving.tolist(),
+        strict=True,
+    )
+    return Detection3DArray(header=header, detections=[_to_detection(header, *row) for row in rows])
+
+
+def _to_detection(
+    header: Header,
+    center: list[float],
+    size: list[float],
+    yaw: float,
+    score: float,
+    covariance: NDArray[np.float64],
+    moving: float,
+) -> Detection3D:
+    detection = Detection3D(header=header)
+    box = detection.bbox
+    box.center.position.x, box.center.position.y, box.center.position.z = center
+    box.center.orientation = quaternion_from_yaw(yaw)
+    box.size.x, box.size.y, box.size.z = size
+    hypotheses = [(CLASS_ID, score)]
+    if np.isfinite(moving):
+        hypotheses.append((MOVING_ID, moving))
+    results = []
+    for class_id, value in hypotheses:
+        result = ObjectHypothesisWithPose()
+        result.hypothesis.class_id = class_id
+        result.hypothesis.score = value
+        result.pose.pose = box.center
+        result.pose.covariance = covariance
+        results.append(result)
+    detection.results = results
+    return detection

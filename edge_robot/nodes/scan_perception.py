@@ -1,0 +1,51 @@
+"""Finds objects in the newest planar scan: `SCAN` → `LIDAR_DETECTIONS`.
+
+For robots without a 3D lidar, in place of `lidar_perception`.
+"""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from sensor_msgs.msg import LaserScan
+
+from edge_robot import stages, topics
+from edge_robot.nodes.box_publisher import BoxPublisher
+from edge_robot.nodes.deadline_reporter import DeadlineReporter
+from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.runner import run
+from edge_robot.nodes.sensing import check_scan, scan_angles, scan_ranges
+from edge_robot.perception.lidar.scans import ScanConfig, ScanDetector, ScanError
+
+
+class ScanPerception(Node):
+    """Boxes what a scan meets, in the frame of the scan."""
+
+    def __init__(self) -> None:
+        super().__init__("scan_perception")
+        config = declare_settings(self, ScanConfig())
+        self._detector = ScanDetector(config)
+        self._reporter = DeadlineReporter(self, stages.LIDAR_PERCEPTION)
+        self.boxes = BoxPublisher(self, config.objects)
+        newest = qos_profile(topics.SCAN)
+        newest.depth = 1  # a scan that waited is a scan too old: take only the last
+        self.create_subscription(LaserScan, topics.SCAN.name, self._on_scan, newest)
+
+    def _on_scan(self, scan: LaserScan) -> None:
+        try:
+            check_scan(scan)
+            with self._reporter.measure(scan.header.stamp) as stage_run:
+                found, points = self._detector.detect(scan_ranges(scan), scan_angles(scan))
+                self.boxes.publish(found, points, scan.header)
+                stage_run.output_stamp = scan.header.stamp
+        except ScanError as error:
+            self.boxes.drop("malformed", str(error))
+
+
+def main() -> None:
+    """Run the node."""
+    run(ScanPerception)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Lidar perception with a planar scanner: objects where it meets them, of no known height."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edge_robot.perception.lidar.objects import (
+    HeightConfig,
+    LidarDetections,
+    ObjectConfig,
+    find_objects,
+)
+
+_ANY_HEIGHT = HeightConfig(min_height=0.0, max_top=np.inf, stand_gap=np.inf)
+
+
+class ScanError(ValueError):
+    """A scan whose description contradicts itself, or that tells nothing."""
+
+
+def scan_ranges(ranges: ArrayLike, range_min: float, range_max: float) -> NDArray[np.float64]:
+    """Return ranges, (n,), m: infinite where nothing was met, NaN where a ray tells nothing.
+
+    Below `range_min` is no measurement; beyond `range_max` nothing was met (REP-117).
+    """
+    found = np.asarray(ranges, np.float64)
+    return np.where(found >= range_max, np.inf, np.where(found < range_min, np.nan, found))
+
+
+def check_scan(
+    count: int,
+    *,
+    angle_min: float,
+    angle_max: float,
+    angle_increment: float,
+    range_min: float,
+    range_max: float,
+) -> None:
+    """Check that the directions of a scan's rays are what its header says.
+
+    Raises:
+        ScanError: They are not, and every object would be somewhere else.
+    """
+    if not count:
+        raise ScanError("scan without ranges")
+    limits = (angle_min, angle_max, angle_increment, range_min, range_max)
+    if not np.isfinite(limits[:4]).all() or np.isnan(range_max):
+        raise ScanError(f"scan's angles and range limits {limits} are not all numbers")
+    if angle_increment == 0.0 and count > 1:
+        raise ScanError(f"scan of {count} rays with angle_increment 0")
+    if range_min >= range_max:
+        raise ScanError(f"scan's range_min {range_min:g} is not below its range_max {range_max:g}")
+    if abs(angle_increment) * (count - 1) > 2.0 * np.pi + abs(angle_increment):
+        raise ScanError(f"scan of {count} rays {angle_increment:g} rad apart: more than a turn")
+    # Some drivers count the ray that closes the circle in only one of the two.
+    promised = (angle_max - angle_min) / angle_increment + 1.0 if angle_increment else 1.0
+    if abs(promised - count) > 1.5:
+        raise ScanError(f"scan of {count} rays, but its angles promise {promised:.0f}")
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """What counts as an object in a scan near the floor: also a pair of legs, as one."""
+
+    objects: ObjectConfig = field(
+        default_factory=lambda: ObjectConfig(
+            min_range=0.1, max_range=8.0, cell=0.2, min_points=3, min_length=0.06
+        )
+    )
+
+
+class ScanDetector:
+    """Clusters the points of a scan, and boxes each cluster.
+
+    Stateless: the same scan always gives the same boxes.
+    """
+
+    def __init__(self, config: ScanConfig | None = None) -> None:
+        self.config = config or ScanConfig()
+
+    def detect(
+        self, ranges: NDArray[np.float64], angles: NDArray[np.floating]
+    ) -> tuple[LidarDetections, NDArray[np.float32]]:
+        """Return the objects of one scan, and the points it met.
+
+        The boxes have no height: they lie in the plane of the scan, z = 0, and how far the things
+        reach above and below it is not known.
+
+        Args:
+            ranges: (n,) m; infinite where nothing was met, NaN where a ray tells nothing.
+            angles: (n,) direction of each ray, rad.
+
+        Raises:
+            ScanError: No ray tells anything.
+        """
+        config = self.config.objects
+        if np.isnan(ranges).all():
+            raise ScanError("scan in which no ray tells anything: the scanner may be covered")
+        met = np.isfinite(ranges) & (ranges >= config.min_range) & (ranges <= config.max_range)
+        points = _points(ranges[met], angles[met])
+        # Rays that met nothing were looked along all the same.
+        free = np.isinf(ranges) | (ranges > config.max_range)
+        looked = np.vstack([points, _points(np.full(free.sum(), config.max_range), angles[free])])
+        found = find_objects(
+            points, np.zeros(len(points), np.float32), looked, config, _ANY_HEIGHT, ground=None
+        )
+        return found, points
+
+
+def _points(ranges: NDArray[np.float64], angles: NDArray[np.floating]) -> NDArray[np.float32]:
+    columns = [ranges * np.cos(angles), ranges * np.sin(angles), np.zeros(len(ranges))]
+    return np.column_stack(columns).astype(np.float32)
