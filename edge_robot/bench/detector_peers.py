@@ -136,10 +136,10 @@ def _yolox(
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
         grids.append(np.stack((x, y), 2).reshape(-1, 2))
         strides.append(np.full((rows * columns, 1), stride))
-    grid, stride = np.concatenate(grids), np.concatenate(strides)
+    grid, per_cell = np.concatenate(grids), np.concatenate(strides)
     cells = output[0]
-    centre = (cells[:, :2] + grid) * stride
-    size = np.exp(cells[:, 2:4]) * stride
+    centre = (cells[:, :2] + grid) * per_cell
+    size = np.exp(cells[:, 2:4]) * per_cell
     boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
     return boxes, cells[:, 4:5] * cells[:, 5:]
 

@@ -18,7 +18,7 @@ from edge_robot.perception.engines import open_engine
 from edge_robot.perception.graph import Graph, describe
 from edge_robot.perception.model_card import ModelCard, find_model, read_card
 from edge_robot.perception.onnx_check import MAX_BYTES, check_graph
-from edge_robot.perception.preprocessing import Placement, TensorWriter
+from edge_robot.perception.preprocessing import ByteWriter, Placement, TensorWriter, to_tensor
 from edge_robot.perception.recognition import recognise
 
 
@@ -73,14 +73,7 @@ class Detector:
         )
         self.engine, self.provider = self._engine.name, self._engine.provider
         self.min_score = self.card.score_threshold if min_score is None else min_score
-        self._writer = TensorWriter(
-            self._engine.bind(self.card.input_shape),
-            resize=self.card.resize,
-            pad=self.card.pad,
-            mean=self.card.mean,
-            std=self.card.std,
-            swap_channels=self.card.channels == "rgb",
-        )
+        self._writer = self._make_writer()
         self._turn = threading.Lock()
 
     @property
@@ -133,6 +126,25 @@ class Detector:
         kept, boxes = kept[visible], boxes[visible]
         scores, class_ids = candidates.scores[kept], candidates.class_ids[kept]
         return Detections(boxes, scores, class_ids, self.card.classes)
+
+    def _make_writer(self) -> TensorWriter | ByteWriter:
+        card, quantization = self.card, self._engine.quantization
+        tensor, swap = self._engine.bind(card.input_shape), card.channels == "rgb"
+        if quantization is None:
+            return TensorWriter(
+                tensor,
+                resize=card.resize,
+                pad=card.pad,
+                mean=card.mean,
+                std=card.std,
+                swap_channels=swap,
+            )
+        # The values that a pixel of 0..255 has, normalised as the card says.
+        every_value = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (1, 1, 3))
+        table = quantization(to_tensor(every_value, card.mean, card.std, swap_channels=False))
+        return ByteWriter(
+            tensor, table[0, :, 0], resize=card.resize, pad=card.pad, swap_channels=swap
+        )
 
     def _find_card(self, graph: Graph) -> ModelCard:
         card_path = self.path.with_suffix(".yaml")

@@ -110,6 +110,64 @@ class TensorWriter:
         self._raw_size = image.shape[:2]
 
 
+class ByteWriter:
+    """Writes images into the input of a network that takes them in bytes: resized and placed.
+
+    The image is resized straight into the network's memory. A writer serves one thread at a time.
+
+    Args:
+        tensor: 1×H×W×3 uint8, C-contiguous: what is written to.
+        table: (3, 256) uint8: what stands for each value of a pixel, per channel of the tensor.
+        resize: `letterbox` or `stretch`.
+        pad: Grey value of the letterbox filling, 0..255.
+        swap_channels: Whether to turn BGR to RGB (or the reverse) on the way.
+    """
+
+    def __init__(
+        self,
+        tensor: NDArray[np.uint8],
+        table: NDArray[np.uint8],
+        *,
+        resize: str = "letterbox",
+        pad: int = 114,
+        swap_channels: bool = False,
+    ) -> None:
+        self._tensor = tensor[0]
+        self._swapped = np.empty_like(self._tensor) if swap_channels else None
+        self._table = np.ascontiguousarray(table.T)[None]
+        self._changes = bool(np.any(table != np.arange(256)))
+        self._letterbox = resize == "letterbox"
+        self._filling = table[:, pad]
+        self._raw_size = (0, 0)
+
+    def write(self, image: NDArray[np.uint8]) -> Placement:
+        """Write an (H, W, 3) uint8 image; return where it lies in the tensor."""
+        if image.shape[:2] != self._raw_size:
+            self._prepare(image)
+        target = self._target if self._swapped is None else self._swapped_target
+        if image.shape == target.shape:
+            np.copyto(target, image)
+        else:
+            size = (target.shape[1], target.shape[0])
+            cv2.resize(image, size, dst=target, interpolation=cv2.INTER_LINEAR)
+        if self._swapped is not None:
+            cv2.cvtColor(target, cv2.COLOR_BGR2RGB, dst=self._target)
+        if self._changes:
+            cv2.LUT(self._target, self._table, dst=self._target)
+        return self._placement
+
+    def _prepare(self, image: NDArray[np.uint8]) -> None:
+        """Lay out the views for images of this size, and fill what they do not cover."""
+        height, width = self._tensor.shape[:2]
+        self._placement, columns, rows = _place(image, width, height, keep_aspect=self._letterbox)
+        self._tensor[rows:] = self._filling
+        self._tensor[:rows, columns:] = self._filling
+        self._target = self._tensor[:rows, :columns]
+        if self._swapped is not None:
+            self._swapped_target = self._swapped[:rows, :columns]
+        self._raw_size = image.shape[:2]
+
+
 def letterbox(
     image: NDArray[np.uint8], width: int, height: int, pad: int
 ) -> tuple[NDArray[np.uint8], Placement]:

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_robot.errors import UserError
 from edge_robot.perception.engines import ENGINES, Engine, open_engine
 from edge_robot.perception.engines.cache import engine_cache
-from edge_robot.perception.engines.rewriting import rewrite
+from edge_robot.perception.engines.rewriting import rewrite, take_bytes
 from edge_robot.perception.onnx_check import check_graph
 
 INSTALLED = [name for name in ENGINES if find_spec(name) is not None]
@@ -192,6 +192,49 @@ def test_filling_up_channels_changes_no_output(
     assert rewrite(model, block) == (channels % block != 0)
     (image,) = images((1, 2, 9, 11), 1)
     np.testing.assert_allclose(plain_run(model, image)[0], plain_run(before, image)[0], atol=1e-5)
+
+
+def quantized_network(factor: float, scale: float, zero: int) -> onnx.ModelProto:
+    """A network in float32 whose input is rounded to bytes, as quantized ones begin."""
+    network = Network([1, 3, 16, 16])
+    scales = network.constant(np.float32(scale)), network.constant(np.uint8(zero))
+    scaled = network.add("Mul", "image", network.constant(np.float32(factor)))
+    bytes_ = network.add("QuantizeLinear", scaled, *scales)
+    values = network.add("DequantizeLinear", bytes_, *scales)
+    return network.model(network.convolve(values, (4, 3, 3, 3)), opset=13)
+
+
+@given(
+    factor=st.floats(2.0**-10, 2.0, width=32),
+    scale=st.floats(2.0**-10, 2.0, width=32),
+    zero=st.integers(0, 255),
+    mean=st.sampled_from([0.0, 116.28]),
+)
+@settings(max_examples=20, deadline=None)
+def test_an_image_in_bytes_gives_the_same(
+    factor: float, scale: float, zero: int, mean: float
+) -> None:
+    model = quantized_network(factor, scale, zero)
+    pixels = np.arange(3 * 256, dtype=np.uint8).reshape(1, 3, 16, 16)
+    expected = plain_run(model, pixels.astype(np.float32) - np.float32(mean))[0]
+    engine = open_engine(checked(model), "small")
+    assert engine.quantization is not None
+    tensor = engine.bind((1, 3, 16, 16))
+    assert (tensor.shape, tensor.dtype) == ((1, 16, 16, 3), np.uint8)
+    table = engine.quantization(np.arange(256, dtype=np.float32) - np.float32(mean))
+    tensor[:] = table[pixels].transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(engine.run()[0], expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_network_that_needs_its_image_in_float_keeps_it() -> None:
+    network = Network([1, 3, 8, 8])
+    scales = network.constant(np.float32(0.1)), network.constant(np.uint8(3))
+    bytes_ = network.add("QuantizeLinear", "image", *scales)
+    rounded = network.add("DequantizeLinear", bytes_, *scales)
+    model = network.model(network.add("Add", rounded, "image"), opset=13)
+    content = model.SerializeToString()
+    assert take_bytes(model) is None
+    assert model.SerializeToString() == content
 
 
 def test_what_only_looks_alike_is_left_as_it_is() -> None:

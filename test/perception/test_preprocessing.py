@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.perception.preprocessing import TensorWriter, letterbox, stretch, to_tensor
+from edge_robot.perception.preprocessing import (
+    ByteWriter,
+    TensorWriter,
+    letterbox,
+    stretch,
+    to_tensor,
+)
 
 sizes = st.integers(1, 700)
 
@@ -112,3 +118,45 @@ def test_the_writer_takes_views_of_any_layout() -> None:
             resized, _ = letterbox(np.ascontiguousarray(view), width, height, 114)
             expected = to_tensor(resized, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False)
             np.testing.assert_array_equal(tensor, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4),
+    width=st.integers(8, 420),
+    height=st.integers(8, 420),
+    resize=st.sampled_from(["letterbox", "stretch"]),
+    pad=st.integers(0, 255),
+    identity=st.booleans(),
+    swap=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_the_writer_of_bytes_does_the_same(
+    sizes: list[tuple[int, int]],
+    width: int,
+    height: int,
+    resize: str,
+    pad: int,
+    identity: bool,
+    swap: bool,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    table = random.integers(0, 256, (3, 256), np.uint8)
+    if identity:
+        table[:] = np.arange(256)
+    tensor = np.full((1, height, width, 3), 77, np.uint8)
+    writer = ByteWriter(tensor, table, resize=resize, pad=pad, swap_channels=swap)
+    for raw_height, raw_width in sizes * 2:
+        image = random.integers(0, 256, (raw_height, raw_width, 3), np.uint8)
+        image.flags.writeable = False
+        if resize == "letterbox":
+            resized, expected_placement = letterbox(image, width, height, pad)
+        else:
+            resized, expected_placement = stretch(image, width, height)
+        assert writer.write(image) == expected_placement
+        expected = resized[:, :, ::-1] if swap else resized
+        for channel in range(3):
+            np.testing.assert_array_equal(
+                tensor[0, :, :, channel], table[channel][expected[:, :, channel]]
+            )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
+
+from edge_robot.perception.engines.rewriting import Quantization
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,23 @@ class Engine(Protocol):
         provider: What it truly computes on, as the runtime itself reports it.
         inputs: What the network takes.
         outputs: What it gives.
+        quantization: Where not None, the first input is an image in bytes, N×H×W×C, with which
+            the network does no more what this says.
     """
 
     name: str
     provider: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    quantization: Quantization | None
 
-    def bind(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return the buffer that is the network's first input from now on, zeros of this shape."""
+    def bind(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return the buffer that is the network's first input from now on, zeros.
+
+        Args:
+            shape: N×C×H×W. That is its shape, and float32 its type; N×H×W×C and uint8 where there
+                is a `quantization`.
+        """
         ...
 
     def run(self) -> list[NDArray[Any]]:

@@ -15,7 +15,12 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from edge_robot.errors import UserError
 from edge_robot.perception.engines.cache import engine_cache
 from edge_robot.perception.engines.engine import TensorSpec
-from edge_robot.perception.engines.rewriting import channel_block, rewrite
+from edge_robot.perception.engines.rewriting import (
+    Quantization,
+    channel_block,
+    rewrite,
+    take_bytes,
+)
 
 _PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
@@ -64,8 +69,10 @@ class OnnxRuntimeEngine:
         # A waiting worker thread would otherwise burn a core between two frames.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # failures come as exceptions, once
+        self.quantization: Quantization | None = None
         if chosen == ["cpu"]:
             rewrite(model, channel_block())
+            self.quantization = take_bytes(model)
         try:
             self._session = ort.InferenceSession(
                 model.SerializeToString(),
@@ -92,9 +99,11 @@ class OnnxRuntimeEngine:
         self._kept: list[NDArray[Any]] = []
         self._fixed = all(None not in spec.shape for spec in self.outputs)
 
-    def bind(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    def bind(self, shape: tuple[int, ...]) -> NDArray[Any]:
         """See `Engine`."""
-        tensor = np.zeros(shape, np.float32)
+        tensor: NDArray[Any] = np.zeros(shape, np.float32)
+        if self.quantization is not None:
+            tensor = np.zeros([shape[axis] for axis in (0, 2, 3, 1)], np.uint8)
         self._binding.bind_cpu_input(self.inputs[0].name, tensor)
         self._binding.clear_binding_outputs()
         self._kept = [tensor]  # the binding holds addresses alone

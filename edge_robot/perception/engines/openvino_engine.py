@@ -12,13 +12,14 @@ from onnx import ModelProto
 from edge_robot.errors import UserError
 from edge_robot.perception.engines.cache import engine_cache
 from edge_robot.perception.engines.engine import TensorSpec
-from edge_robot.perception.engines.rewriting import rewrite
+from edge_robot.perception.engines.rewriting import Quantization, rewrite
 
 
 class OpenVinoEngine:
     """See `Engine` and `open_engine`."""
 
     name = "openvino"
+    quantization: Quantization | None = None  # 2.2 → 2.5 ms with it
 
     def __init__(self, model: ModelProto, where: str, provider: str | None, threads: int) -> None:
         if provider not in (None, "cpu"):
@@ -51,7 +52,7 @@ class OpenVinoEngine:
         self._openvino = openvino
         self._where = where
 
-    def bind(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    def bind(self, shape: tuple[int, ...]) -> NDArray[Any]:
         """See `Engine`."""
         self._tensor = np.zeros(shape, np.float32)  # kept: the request knows its address alone
         self._request.set_input_tensor(0, self._openvino.Tensor(self._tensor, shared_memory=True))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 _AVX512F = 13
 """Number of that feature for `cv2.checkHardwareSupport`, which has no name for it in Python."""
@@ -52,6 +53,39 @@ def rewrite(model: ModelProto, block: int) -> bool:
         graph.drop_unused()
         del model.graph.value_info[:]  # shapes of what is no more
     return any(changed)
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a network turns its input into bytes before anything else.
+
+    Attributes:
+        factor: Multiplies the input first.
+        scale: Divides the product.
+        zero_point: Is added to the rounded quotient, which is then limited to 0..255.
+    """
+
+    factor: float
+    scale: float
+    zero_point: int
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the bytes of float32 values, as ONNX defines `Mul` and `QuantizeLinear`."""
+        scaled = values * np.float32(self.factor) / np.float32(self.scale)
+        return np.clip(np.rint(scaled) + self.zero_point, 0, 255).astype(np.uint8)
+
+
+def take_bytes(model: ModelProto) -> Quantization | None:
+    """Let an int8 network take its image in bytes, N×H×W×C, as it lies in a camera's memory.
+
+    Such a network begins by rounding its input to bytes. For an image there are 256 of them, so
+    that a table, or nothing at all, does the same before. int8 detector of 320×240: 2.9 → 2.7 ms,
+    and neither planes nor float32 have to be made of the image.
+
+    Returns:
+        How the network did it; None where it does not, and is left as it is.
+    """
+    return _Graph(model.graph).take_bytes()
 
 
 class _Graph:
@@ -176,6 +210,30 @@ class _Graph:
                 _set_attribute(taker, "group", channels + missing)
         self._index()
         return True
+
+    def take_bytes(self) -> Quantization | None:
+        """See the function of this name."""
+        (image,) = self._graph.input
+        sizes = [size.dim_value for size in image.type.tensor_type.shape.dim]
+        first = self._only_consumer(image.name)
+        factor: NDArray | None = np.ones((), np.float32)
+        if first is not None and first.op_type == "Mul" and len(sizes) == 4:
+            factor = self._constant(next(name for name in first.input if name != image.name))
+            first = self._only_consumer(first.output[0])
+        if first is None or first.op_type != "QuantizeLinear" or len(first.input) != 3:
+            return None
+        scale, zero = self._constant(first.input[1]), self._constant(first.input[2])
+        if factor is None or scale is None or zero is None or zero.dtype != np.uint8:
+            return None
+        if factor.size != 1 or scale.size != 1 or zero.size != 1 or min(sizes) < 1:
+            return None
+        batch, channels, height, width = sizes
+        shape = [batch, height, width, channels]
+        image.CopyFrom(helper.make_tensor_value_info(image.name, TensorProto.UINT8, shape))
+        turn = helper.make_node("Transpose", [image.name], [first.output[0]], perm=[0, 3, 1, 2])
+        self._set_nodes([turn, *(node for node in self._graph.node if node != first)])
+        self.drop_unused()
+        return Quantization(factor.item(), scale.item(), zero.item())
 
     def _takers(self, name: str, channels: int) -> list[NodeProto] | None:
         """Return the convolutions that take a tensor, through what treats channels one by one.
