@@ -131,7 +131,7 @@ def _guesses(graph: Graph, width: int, height: int) -> Iterator[_Guess]:
     """Yield every layout whose sizes fit."""
     shapes = [_sizes(tensor) for tensor in graph.outputs]
     if len(shapes) == 1:
-        yield from _of_one_output(shapes[0], width, height)
+        yield from _of_one_output(shapes[0], width, height, _is_detr(graph.metadata))
         return
     roles = [_role(tensor) for tensor in graph.outputs]
     by_role = dict(zip(roles, shapes, strict=True))
@@ -144,14 +144,24 @@ def _guesses(graph: Graph, width: int, height: int) -> Iterator[_Guess]:
         yield _Guess("ssd", None, {"outputs": tuple(roles)})
 
 
-def _of_one_output(shape: tuple[int | None, ...], width: int, height: int) -> Iterator[_Guess]:
+def _is_detr(metadata: Mapping[str, str]) -> bool | None:
+    """Return whether the exporter says that a network is a DETR; None where it says nothing."""
+    said = metadata.get("head", "") + metadata.get("description", "")
+    return "detr" in said.lower() if said else None
+
+
+def _of_one_output(
+    shape: tuple[int | None, ...], width: int, height: int, is_detr: bool | None
+) -> Iterator[_Guess]:
     if len(shape) == 4 and shape[1] is not None and shape[1] > 5:
         yield _Guess("fastestdet", shape[1] - 5, {})
     if len(shape) != 3:
         return
     _, rows, columns = shape
-    if columns == 6:
+    if columns == 6 and is_detr is not True:
         yield _Guess("yolov10", None, {})
+    if columns == 6 and is_detr is not False:
+        yield _Guess("rt_detr", None, {"outputs": ("objects",)})
     for strides in STRIDES:
         cells = len(grid(width, height, strides))
         more = {"strides": strides}
@@ -165,7 +175,8 @@ def _of_one_output(shape: tuple[int | None, ...], width: int, height: int) -> It
             yield _Guess("yolov5", columns - 5, more)
         if columns == cells and rows is not None and rows > 4:
             yield _Guess("yolov8", rows - 4, more)
-    if columns is not None and columns > 4 and rows is not None and rows <= 1000:
+    few = rows is not None and rows <= 1000
+    if few and columns is not None and columns > 4 and columns != 6 and is_detr is not False:
         yield _Guess("rt_detr", columns - 4, {"outputs": ("predictions",)})
 
 

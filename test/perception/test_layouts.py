@@ -36,6 +36,7 @@ CARDS = [
     card("nanodet_plus"),
     card("rt_detr"),
     card("rt_detr", outputs=("predictions",)),
+    card("rt_detr", outputs=("objects",)),
     card("ssd"),
     card("ssd", first_class=0, box_order="cxcywh", box_unit="pixel"),
     card("ssd", **CHOSEN),
@@ -50,8 +51,9 @@ def outputs_of(model: ModelCard, rng: np.random.Generator) -> list[np.ndarray]:
     pixels = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT])
     if model.layout in ("yolov5", "yolov10"):
         arrays["predictions"][..., :4] *= pixels
-    if model.layout == "yolov10":
-        arrays["predictions"][..., 5] = rng.integers(-1, 4, 12)
+    for role in {"objects"} if model.layout == "rt_detr" else {"predictions"}:
+        if role in arrays and arrays[role].shape == (1, 12, 6):
+            arrays[role][..., 5] = rng.integers(-1, 4, 12)
     if model.layout == "yolov8":
         arrays["predictions"][:, :4] *= pixels[:, None]
     if model.layout == "nanodet_plus":
@@ -138,6 +140,11 @@ def obvious(model: ModelCard, outputs: list[np.ndarray]) -> Iterator[Row]:
                 x, y, w, h = box * [WIDTH, HEIGHT, WIDTH, HEIGHT]
                 rows.append((1 / (1 + math.exp(-logit)), index, centred(x, y, w, h)))
         yield from sorted(rows, reverse=True)[:12]
+    elif "objects" in tensors:
+        for row in tensors["objects"][0]:
+            if 0 <= row[5] <= 2:
+                x, y, w, h = row[:4] * [WIDTH, HEIGHT, WIDTH, HEIGHT]
+                yield row[4], int(row[5]), centred(x, y, w, h)
     elif model.layout == "rt_detr":
         for row in tensors["predictions"][0]:
             score, index = best(row[4:])
@@ -159,7 +166,7 @@ def obvious(model: ModelCard, outputs: list[np.ndarray]) -> Iterator[Row]:
                 yield score, index, tuple(box * [WIDTH, HEIGHT, WIDTH, HEIGHT])
 
 
-@pytest.mark.parametrize("model", CARDS, ids=lambda model: f"{model.layout}-{len(model.roles)}")
+@pytest.mark.parametrize("model", CARDS, ids=lambda model: "-".join((model.layout, *model.outputs)))
 @given(seed=st.integers(0, 2**32 - 1), min_score=st.floats(0.0, 0.9))
 def test_a_layout_agrees_with_the_obvious_version(
     model: ModelCard, seed: int, min_score: float
@@ -186,7 +193,7 @@ def test_a_layout_agrees_with_the_obvious_version(
     np.testing.assert_allclose(np.array(sets[0]), np.array(sets[1]), atol=0.25)
 
 
-@pytest.mark.parametrize("model", CARDS, ids=lambda model: f"{model.layout}-{len(model.roles)}")
+@pytest.mark.parametrize("model", CARDS, ids=lambda model: "-".join((model.layout, *model.outputs)))
 @given(
     seed=st.integers(0, 2**32 - 1),
     special=st.sampled_from([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e38, 0.0, -1.0]),
@@ -208,7 +215,7 @@ def test_numbers_that_are_none_give_no_candidate(
     suppress(found, 0.5)
 
 
-@pytest.mark.parametrize("model", CARDS, ids=lambda model: f"{model.layout}-{len(model.roles)}")
+@pytest.mark.parametrize("model", CARDS, ids=lambda model: "-".join((model.layout, *model.outputs)))
 def test_outputs_of_another_shape_are_refused(model: ModelCard) -> None:
     outputs = outputs_of(model, np.random.default_rng(0))
     for index, output in enumerate(outputs):

@@ -70,7 +70,7 @@ def test_coco_models_are_recognised_by_their_shapes(
 def test_others_by_the_names_that_their_exporter_noted(
     shape: tuple, layout: str, names: str
 ) -> None:
-    if layout == "yolov10":  # would be an RT-DETR of two classes as well
+    if layout == "yolov10":  # its corners could be an RT-DETR's centres and sizes
         with pytest.raises(UserError, match=r"yolov10.*rt_detr"):
             recognise(graph(shape, names=names), "m")
         return
@@ -80,10 +80,22 @@ def test_others_by_the_names_that_their_exporter_noted(
     card.check_fit(made, "m")
 
 
-def test_rows_of_six_are_chosen_objects_where_there_are_not_two_classes() -> None:
+@pytest.mark.parametrize(
+    ("notes", "layout", "resize"),
+    [
+        ({"head": "Detect"}, "yolov10", "letterbox"),
+        ({"description": "Ultralytics YOLOv10n model"}, "yolov10", "letterbox"),
+        ({"head": "RTDETRDecoder"}, "rt_detr", "stretch"),
+    ],
+)
+def test_rows_of_six_are_told_apart_by_what_their_exporter_noted(
+    notes: dict[str, str], layout: str, resize: str
+) -> None:
     names = "{0: 'cat', 1: 'dog', 2: \"bird's nest\"}"
-    card = recognise(graph((1, 300, 6), names=names), "m")
-    assert (card.layout, card.classes[2]) == ("yolov10", "bird's nest")
+    made = graph((1, 300, 6), names=names, **notes)
+    card = recognise(made, "m")
+    assert (card.layout, card.resize, card.classes[2]) == (layout, resize, "bird's nest")
+    card.check_fit(made, "m")
 
 
 def test_two_outputs_are_told_apart_by_their_names() -> None:
