@@ -14,7 +14,7 @@ def data_files() -> list[tuple[str, list[str]]]:
             str(SHARE / folder),
             sorted(str(path) for path in Path(folder).glob("*") if path.is_file()),
         )
-        for folder in ("launch", "config", "msg", "models")
+        for folder in ("launch", "config", "msg", "models", "models/catalogue")
     ]
 
 

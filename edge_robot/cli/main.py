@@ -23,6 +23,7 @@ COMMANDS = (
     "run",
     "replay",
     "perceive",
+    "model",
     "report",
     "train",
     "backend",

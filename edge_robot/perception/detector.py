@@ -61,7 +61,7 @@ class Detector:
         provider: str | None = None,
     ) -> None:
         self.path = find_model(str(model))
-        content = _read(self.path)
+        content = read_model(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         checked = check_graph(content, str(self.path))
         graph = describe(checked)
@@ -160,7 +160,12 @@ class Detector:
             )
 
 
-def _read(path: Path) -> bytes:
+def read_model(path: Path) -> bytes:
+    """Return the bytes of a model file.
+
+    Raises:
+        UserError: it cannot be read, or is larger than any model here may be.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(

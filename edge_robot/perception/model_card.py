@@ -40,6 +40,7 @@ _WHOLE = {
     "size": (0, 2**31),
 }
 _FRACTIONS = ("score_threshold", "nms_iou")
+_RARE = ("outputs", "box_order", "box_unit", "first_class", "url", "size")
 _TEXTS = ("licence", "source", "url", "sha256")
 
 
@@ -192,10 +193,12 @@ class ModelCard:
             )
 
     def write(self, path: Path) -> None:
-        """Write the card as YAML."""
+        """Write the card as YAML; what few layouts or models need, only where it is given."""
+        rare = {item.name: item.default for item in fields(self) if item.name in _RARE}
         content = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
+            if key not in rare or value != rare[key]
         }
         path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100))
 
@@ -273,6 +276,8 @@ def find_model(name: str) -> Path:
         for folder in model_folders():
             if (folder / f"{name}.onnx").is_file():
                 return folder / f"{name}.onnx"
+        if (share_dir() / "models" / "catalogue" / f"{name}.yaml").is_file():
+            raise UserError(f"model {name} is not here yet; get it: edge-robot model add {name}")
         what = f"model file {name}.onnx among those shipped or added"
     elif path.is_file():
         return path
