@@ -49,6 +49,7 @@ class Recorder(Node):
         selected = _select([name for name in names if name])
         self._writer = RecordingWriter(Path(output).expanduser(), compression, queue_mb << 20)
         self._dropped = 0
+        self._unreadable = 0
         for topic in selected:
             self._record(topic)
         self.create_timer(CHECK_PERIOD, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -111,6 +112,13 @@ class Recorder(Node):
             counts = ", ".join(f"{name} {n}" for name, n in self._writer.dropped.most_common())
             self.get_logger().warning(f"the disk is too slow: samples dropped so far: {counts}")
             self._dropped = dropped
+        unreadable = self._writer.unreadable.total()
+        if unreadable > self._unreadable:
+            counts = ", ".join(f"{n} {c}" for n, c in self._writer.unreadable.most_common())
+            self.get_logger().warning(
+                f"samples that do not fit the size they state, left out so far: {counts}"
+            )
+            self._unreadable = unreadable
 
 
 def _period(rate: float) -> int | None:

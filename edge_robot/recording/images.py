@@ -9,18 +9,18 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
 from edge_robot.errors import UserError
+from edge_robot.perception.pixel_formats import ENCODINGS, to_bgr
 
 _TYPES = get_typestore(Stores.ROS2_HUMBLE)
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
-_CHANNELS = {"bgr8": 3, "rgb8": 3, "mono8": 1}
 
 
 def compress_image(data: bytes, quality: int) -> bytes:
     """Compress a `sensor_msgs/Image` to a `sensor_msgs/CompressedImage`.
 
     Args:
-        data: CDR of an Image; encoding bgr8, rgb8 or mono8.
+        data: CDR of an Image in one of `edge_robot.perception.pixel_formats.ENCODINGS`.
         quality: JPEG quality, 1..100.
 
     Returns:
@@ -31,16 +31,19 @@ def compress_image(data: bytes, quality: int) -> bytes:
         ValueError: The data does not fit the stated size.
     """
     image = _TYPES.deserialize_cdr(data, _IMAGE)
-    channels = _CHANNELS.get(image.encoding)
-    if channels is None:
+    if image.encoding not in ENCODINGS:
         raise UserError(
             f"recorder: images of encoding '{image.encoding}' cannot be recorded as JPEG; publish "
-            f"{', '.join(_CHANNELS)} or leave the topic out with the parameter 'topics'"
+            "a colour or grey image, or leave the topic out with the parameter 'topics'"
         )
-    pixels = image.data.reshape(image.height, image.step)[:, : image.width * channels]
-    pixels = np.ascontiguousarray(pixels).reshape(image.height, image.width, channels)
-    if image.encoding == "rgb8":
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    pixels = to_bgr(
+        image.data,
+        width=image.width,
+        height=image.height,
+        step=image.step,
+        encoding=image.encoding,
+        big_endian=bool(image.is_bigendian),
+    )
     _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     compressed = _TYPES.types[_COMPRESSED](
         header=image.header, format="jpeg", data=np.asarray(jpeg, np.uint8).reshape(-1)

@@ -101,6 +101,7 @@ class RecordingWriter:
             )
         self.path = path
         self.dropped: Counter[str] = Counter()
+        self.unreadable: Counter[str] = Counter()
         self.written: Counter[str] = Counter()
         self._queue: deque[_Sample] = deque()
         self._queue_limit = queue_bytes
@@ -164,7 +165,8 @@ class RecordingWriter:
             log_time: When it counts as recorded, wall clock, ns.
             publish_time: When it was published, wall clock, ns.
             data: CDR with its 4-byte header.
-            encode: Applied to `data` in the writing thread.
+            encode: Applied to `data` in the writing thread. A sample of which it raises
+                ValueError contradicts itself: it is left out, and counted in `unreadable`.
 
         Returns:
             False if it was dropped: the queue was full or the recording has failed.
@@ -215,7 +217,11 @@ class RecordingWriter:
     def _run(self) -> None:
         try:
             while (sample := self._next()) is not None:
-                data = sample.data if sample.encode is None else sample.encode(sample.data)
+                try:
+                    data = sample.data if sample.encode is None else sample.encode(sample.data)
+                except ValueError:
+                    self.unreadable[self._topics[sample.channel]] += 1
+                    continue
                 with self._writer_lock:
                     self._writer.add_message(
                         sample.channel, sample.log_time, data, sample.publish_time, sample.sequence

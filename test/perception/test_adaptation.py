@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from edge_robot.errors import UserError
 from edge_robot.perception.adaptation import Adaptation, AdaptationLimits, OperatingPoint
+from edge_robot.perception.ladder import operating_points, warm_detectors
+from edge_robot.perception.thermal import read_temperature
 
 BUDGET = 0.025
 LIMITS = AdaptationLimits(runs=10, recovery=10.0, max_recovery=80.0)
@@ -165,3 +168,36 @@ def test_limits_that_contradict_each_other_are_refused() -> None:
 def test_a_step_reads_well() -> None:
     assert str(OperatingPoint("warehouse_edge", 1)) == "warehouse_edge on every image"
     assert str(OperatingPoint("small", 2)) == "small on every 2nd image"
+
+
+def test_a_ladder_is_read_step_by_step() -> None:
+    assert operating_points("best", [1, 1, 3], ["", "small"]) == (
+        OperatingPoint("best", 1),
+        OperatingPoint("small", 1),
+        OperatingPoint("best", 3),
+    )
+    for divisors, models in (([], []), ([0], []), ([1], ["a", "b"])):
+        with pytest.raises(UserError, match="ladder_divisors"):
+            operating_points("best", divisors, models)
+
+
+def test_each_model_of_a_ladder_is_loaded_once_and_timed() -> None:
+    points = operating_points("warehouse_edge", [1, 2, 1], ["", "", "warehouse_fleet"])
+    detectors, costs = warm_detectors(points, min_score=0.5, threads=1)
+    assert list(detectors) == ["warehouse_edge", "warehouse_fleet"]
+    assert detectors["warehouse_fleet"].min_score == 0.5
+    assert costs[0] == costs[1] > 0.0
+    assert costs[2] > costs[0]  # the fleet's model is the larger one
+    with pytest.raises(UserError, match="no_such"):
+        warm_detectors(operating_points("warehouse_edge", [1, 1], ["", "no_such"]))
+
+
+def test_a_thermal_zone_is_read_in_degrees(tmp_path: Path) -> None:
+    zone = tmp_path / "temp"
+    zone.write_text("45123\n")
+    assert read_temperature(zone) == 45.123
+    zone.write_text("warm")
+    with pytest.raises(UserError, match="no whole number"):
+        read_temperature(zone)
+    with pytest.raises(UserError, match="cannot be used"):
+        read_temperature(tmp_path)

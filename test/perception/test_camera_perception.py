@@ -266,6 +266,25 @@ def test_a_low_battery_halves_the_rate_visibly(bench: Bench) -> None:
     assert bench.values("operating point")["step"] == "2 of 2"
 
 
+def test_heat_changes_the_model_visibly(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    zone = tmp_path / "temp"
+    zone.write_text("99000")
+    bench = make_bench(
+        f"temperature_file:={zone}",
+        "ladder_divisors:=[1, 1]",
+        "ladder_models:=['', warehouse_fleet]",
+        "recovery:=0.5",
+    )
+    bench.spin(5.0, lambda: bench.values("detector").get("model") == "warehouse_fleet.onnx")
+    assert bench.values("detector")["model"] == "warehouse_fleet.onnx"
+    assert bench.status["operating point"].message == (
+        "warehouse_fleet on every image: temperature above 85 °C"
+    )
+    camera = Camera(bench)
+    bench.publish_until(lambda: camera(PHOTO), lambda: bool(bench.received))
+    assert bench.values("operating point")["temperature (°C)"] == "99"
+
+
 def test_diagnostics_name_the_model_the_provider_and_the_latency(bench: Bench) -> None:
     camera = Camera(bench)
     bench.publish_until(

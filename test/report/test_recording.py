@@ -6,16 +6,21 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_typestore
 from synthetic import Scribe
 
 from edge_robot import topics
 from edge_robot.errors import UserError
+from edge_robot.perception.images import decode_bgr
+from edge_robot.recording.images import compress_image, compressed_image_definition
 from edge_robot.recording.reader import Recording
 from edge_robot.recording.writer import RESERVE_BYTES, RecordingWriter
 
@@ -35,6 +40,35 @@ def read(folder: Path, content: bytes) -> Recording:
     file = folder / "cut.mcap"
     file.write_bytes(content)
     return Recording(file)
+
+
+def image(encoding: str, pixels: np.ndarray, step: int) -> bytes:
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    stamp = types.types["builtin_interfaces/msg/Time"](sec=1, nanosec=2)
+    header = types.types["std_msgs/msg/Header"](stamp=stamp, frame_id="camera")
+    message = types.types["sensor_msgs/msg/Image"](
+        header, len(pixels), pixels.shape[1], encoding, 0, step, pixels.reshape(-1)
+    )
+    return bytes(types.serialize_cdr(message, "sensor_msgs/msg/Image"))
+
+
+def test_images_of_any_encoding_are_recorded_and_impossible_ones_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "run.mcap"
+    writer = RecordingWriter(file)
+    channel = writer.add_channel(
+        "/image/compressed", "sensor_msgs/msg/CompressedImage", compressed_image_definition()
+    )
+    encode = partial(compress_image, quality=90)
+    grey = np.full((16, 16, 2), 128, np.uint8)  # middle luma, no colour
+    for number, step in enumerate((32, 31, 32)):
+        writer.write(channel, number, number, image("yuv422", grey, step), encode)
+    writer.close()
+    assert writer.unreadable == {"/image/compressed": 1}
+    recorded = [s.message for s in Recording(file).samples("/image/compressed")]
+    assert len(recorded) == 2
+    assert abs(decode_bgr(bytes(recorded[0].data)).mean() - 255 / 219 * 112) < 2.0
+    with pytest.raises(UserError, match="32FC1"):
+        compress_image(image("32FC1", np.zeros((4, 4, 4), np.uint8), 16), 90)
 
 
 def test_a_slow_disk_drops_and_counts(tmp_path: Path) -> None:
