@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from edge_robot.fusion.config import ClassPrior, TrackerConfig
 from edge_robot.perception.lidar.detector import LidarConfig
+from edge_robot.settings import with_values
 
-Settings = TypeVar("Settings")
 _FILE = Path(__file__).parents[1] / "config" / "replay_kitti.yaml"
 
 
 def lidar_config() -> LidarConfig:
     values = _section("lidar_perception")
-    config = _fill(LidarConfig(), values)
+    config = with_values(LidarConfig(), values)
     assert values.pop("fixed_frame") == ""  # the node's, not the detector's
     assert not values, f"unknown settings {values}"
     return config
@@ -25,7 +25,7 @@ def lidar_config() -> LidarConfig:
 
 def tracker_config() -> TrackerConfig:
     values = _section("fusion")
-    config = _fill(TrackerConfig(), values)
+    config = with_values(TrackerConfig(), values)
     columns = ("names", "lengths", "widths", "heights", "height_errors")
     rows = zip(*(values.pop(f"class_{column}") for column in columns), strict=True)
     assert not values, f"unknown settings {values}"
@@ -35,15 +35,3 @@ def tracker_config() -> TrackerConfig:
 def _section(node: str) -> dict[str, Any]:
     values: dict[str, Any] = yaml.safe_load(_FILE.read_text())[f"/**/{node}"]["ros__parameters"]
     return values
-
-
-def _fill(defaults: Settings, values: dict[str, Any]) -> Settings:
-    """Return `defaults` with what `values` holds for its fields, which is taken out of `values`."""
-    changed: dict[str, Any] = {}
-    for item in fields(defaults):  # type: ignore[arg-type]
-        default = getattr(defaults, item.name)
-        if is_dataclass(default):
-            changed[item.name] = _fill(default, values)
-        elif item.name in values:
-            changed[item.name] = values.pop(item.name)
-    return replace(defaults, **changed)  # type: ignore[type-var]

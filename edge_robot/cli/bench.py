@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def bench(
         name: Annotated[
-            str, typer.Argument(metavar="transport|idle|detector|all|soak|churn|kill")
+            str, typer.Argument(metavar="transport|idle|detector|lidar|all|soak|churn|kill")
         ] = "all",
         json_file: Annotated[
             Path | None, typer.Argument(metavar="[FILE]", help="With --json: write them there.")
@@ -35,6 +35,13 @@ def register(app: typer.Typer) -> None:
         runs: Annotated[
             int, typer.Option(min=1, help="Images each pipeline of detector runs on.")
         ] = 200,
+        sweeps: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER",
+                help="Recorded sweeps for lidar: files *.bin in the layout of KITTI raw data.",
+            ),
+        ] = None,
         only: Annotated[
             str, typer.Option(help="Of transport, only what has this in its name.")
         ] = "",
@@ -67,7 +74,10 @@ def register(app: typer.Typer) -> None:
         detector: camera image to boxes with one and two threads, on every engine installed; beside
         OpenCV's dnn module and plain ONNX Runtime, and whether all find the same boxes.
 
-        all: these three.
+        lidar: sweeps of 16×1800 rays through a simulated warehouse, and recorded ones, to boxes on
+        one thread, stage by stage.
+
+        all: these four.
 
         soak: memory, threads, descriptors and rates of a graph at full rate, for --minutes.
 
@@ -81,7 +91,7 @@ def register(app: typer.Typer) -> None:
         import json
         import sys
 
-        from edge_robot.bench import churn, detector, idle, kill, soak, transport
+        from edge_robot.bench import churn, detector, idle, kill, lidar, soak, transport
         from edge_robot.bench.figures import machine, merge
         from edge_robot.cli.bench_output import print_figures
         from edge_robot.errors import UserError
@@ -109,6 +119,7 @@ def register(app: typer.Typer) -> None:
             "detector": lambda: detector.measure(
                 model or ["warehouse_edge"], images, runs, progress
             ),
+            "lidar": lambda: lidar.measure(sweeps, progress),
         }
         endurance = {
             "soak": lambda: soak.measure(

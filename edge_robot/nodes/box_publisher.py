@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import numpy as np
@@ -15,6 +16,7 @@ from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithP
 
 from edge_robot import topics
 from edge_robot.nodes.conversions import quaternion_from_yaw, seconds
+from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.track_messages import pose_matrix
@@ -23,12 +25,13 @@ from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
 
 CLASS_ID = "object"
 """The one class a lidar box has: it says where something is, not what it is."""
+_SILENT = 1.0  # s without a sweep
 MOVING_ID = "moving"
 """Second hypothesis of a box: its score is the probability that the thing moves."""
 
 
 class BoxPublisher:
-    """The output of a node that finds boxes.
+    """The output of a node that finds boxes, and what it says of its sensor in `DIAGNOSTICS`.
 
     Args:
         node: The node; its parameters say how motion is told.
@@ -58,6 +61,12 @@ class BoxPublisher:
             Detection3DArray, topics.LIDAR_DETECTIONS.name, qos_profile(topics.LIDAR_DETECTIONS)
         )
         self.dropped: Counter[str] = Counter()
+        self._published = 0
+        self._last: LidarDetections | None = None
+        self._moving_known = 0.0
+        self._refused = ""
+        self._heard: float | None = None
+        self._diagnostics = DiagnosticsReporter(node, lambda: [self._status()])
 
     def publish(self, found: LidarDetections, sweep: NDArray[np.float32], header: Header) -> None:
         """Publish boxes.
@@ -71,6 +80,9 @@ class BoxPublisher:
             seconds(header.stamp), self._pose(header), sweep, found.members, found.points
         )
         self._publisher.publish(to_detection_array(found, moving, header))
+        self._published += 1
+        self._last, self._refused, self._heard = found, "", time.monotonic()
+        self._moving_known = float(np.isfinite(moving).mean()) if len(moving) else 0.0
 
     def drop(self, reason: str, text: str) -> None:
         """Count and report a sweep that tells nothing: no boxes is not the same as nothing there.
@@ -80,9 +92,30 @@ class BoxPublisher:
             text: What is wrong with it.
         """
         self.dropped[reason] += 1
+        self._refused, self._heard = text, time.monotonic()
         self._node.get_logger().error(
             f"{text}; {self.dropped.total()} sweep(s) dropped so far", throttle_duration_sec=5.0
         )
+
+    def _status(self) -> Status:
+        """Say how the sensor is."""
+        level, message = OK, "seeing"
+        if self._heard is None:
+            level, message = STALE, "no sweep yet"
+        elif time.monotonic() - self._heard > _SILENT:
+            level, message = STALE, f"no sweep for {time.monotonic() - self._heard:.1f} s"
+        elif self._refused:
+            level, message = ERROR, self._refused
+        elif self._last is not None and self._last.ground and not self._last.ground.estimated:
+            level, message = WARN, "too little ground in view: taken to be level"
+        values: dict[str, object] = {"sweeps_published": self._published}
+        if self._last is not None:
+            values["returns"] = self._last.returns
+            values["boxes"] = len(self._last)
+            values["boxes_whose_motion_is_known"] = self._moving_known
+        for reason, count in sorted(self.dropped.items()):
+            values[f"dropped_{reason.replace(' ', '_')}"] = count
+        return Status("lidar", level, message, values)
 
     def _pose(self, header: Header) -> NDArray[np.float64] | None:
         """Return the pose of the sensor at the capture time; None if it is not known (yet)."""

@@ -83,7 +83,7 @@ class FolderSource:
                     f"{image_file} has {image.shape[1]}×{image.shape[0]} pixels, calibration.json "
                     f"says {self.camera.width}×{self.camera.height}; correct one of them"
                 )
-            yield Frame((index + 1) * self._period, image, _read_points(points_file))
+            yield Frame((index + 1) * self._period, image, read_points(points_file))
 
 
 class _Calibration:
@@ -167,7 +167,12 @@ def _some(names: list[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (", …" if len(names) > count else "")
 
 
-def _read_points(file: Path) -> NDArray[np.float32]:
+def read_points(file: Path) -> NDArray[np.float32]:
+    """Return the points of a sweep, (N, 4): x, y, z in m and intensity.
+
+    Raises:
+        UserError: It is no number of points.
+    """
     content = file.read_bytes()
     if not content or len(content) % POINT_BYTES:
         raise UserError(

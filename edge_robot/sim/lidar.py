@@ -12,7 +12,7 @@ from edge_robot.sim.rays import cast
 from edge_robot.sim.world import World
 
 COLUMNS = 720
-"""Directions around the full circle, of both sensors."""
+"""Directions around the full circle, of both sensors unless told otherwise."""
 
 
 class Lidar:
@@ -23,6 +23,7 @@ class Lidar:
     Args:
         world: The world.
         seed: Seed of the range noise.
+        columns: Directions around the full circle.
     """
 
     BEAMS = 16
@@ -31,10 +32,10 @@ class Lidar:
     NOISE = 0.015
     """Standard deviation of a range, m."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, columns: int = COLUMNS) -> None:
         self._world = world
         self._rng = np.random.default_rng((seed, 0x11DA))
-        self._rays = _fan(np.radians(np.linspace(-15.0, 15.0, self.BEAMS)))
+        self._rays = _fan(np.radians(np.linspace(-15.0, 15.0, self.BEAMS)), columns)
         self._site = world.model.site("lidar").id
         self._brightness = _brightness(world)
 
@@ -42,7 +43,7 @@ class Lidar:
         """Return the returns of one sweep: x, y, z in lidar_link, m, and intensity 0..100.
 
         Intensity is the brightness of what was hit, whatever the distance. Directions without a
-        return are left out; shape (n, 4), n ≤ 16·720.
+        return are left out; shape (n, 4), n ≤ 16·columns.
         """
         rotation = data.site_xmat[self._site].reshape(3, 3)
         origin = data.site_xpos[self._site]
@@ -71,7 +72,7 @@ class Scanner:
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
         self._rng = np.random.default_rng((seed, 0x5CA7))
-        self._rays = _fan(np.zeros(1))
+        self._rays = _fan(np.zeros(1), COLUMNS)
         self._site = world.model.site("scan").id
 
     def scan(self, data: mujoco.MjData) -> NDArray[np.float32]:
@@ -94,9 +95,9 @@ def _brightness(world: World) -> NDArray[np.float64]:
     return brightness
 
 
-def _fan(elevations: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fan(elevations: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
     """Return unit vectors for all elevations times all columns, shape (n, 3)."""
-    azimuth = np.arange(COLUMNS) * (2 * math.pi / COLUMNS) - math.pi
+    azimuth = np.arange(columns) * (2 * math.pi / columns) - math.pi
     up = elevations[:, None]
     rays = np.stack(
         [np.cos(up) * np.cos(azimuth), np.cos(up) * np.sin(azimuth), np.sin(up) + 0 * azimuth],

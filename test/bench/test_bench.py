@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from edge_robot.bench import churn, idle, kill, soak, transport
+from edge_robot.bench import churn, idle, kill, lidar, soak, transport
 from edge_robot.bench.detector import agreement
 from edge_robot.bench.figures import merge, percentiles
 from edge_robot.bench.processes import Usage, usage
@@ -221,3 +221,22 @@ def test_a_folder_without_images_is_refused(app: typer.Typer, tmp_path: Path) ->
     result = CliRunner().invoke(app, ["detector", "--images", str(tmp_path)])
     assert isinstance(result.exception, UserError)
     assert "no .jpg or .png" in str(result.exception)
+
+
+def test_lidar_is_measured_stage_by_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lidar, "SWEEPS", 7)
+    monkeypatch.setattr(lidar, "ROUNDS", 1)
+    rng = np.random.default_rng(0)
+    cloud = rng.uniform((3, -9, -1.8, 0), (30, 9, -1.6, 1), (5000, 4)).astype(np.float32)
+    (tmp_path / "000000.bin").write_bytes(cloud.tobytes())
+    said: list[str] = []
+    figures = lidar.measure(tmp_path, said.append)
+    assert len(said) == 2
+    for name, sweeps in (("warehouse_16x1800", 7), ("recorded", 1)):
+        stages = [figures[name][stage] for stage in ("read", "ground", "objects", "moving")]
+        whole = figures[name]["end_to_end"]
+        assert all(0.0 < stage["p50_ms"] < whole["p50_ms"] for stage in stages)
+        assert whole["runs"] == sweeps
+    assert figures["warehouse_16x1800"]["boxes_per_sweep"] > 0
+    with pytest.raises(UserError, match="folder of recorded sweeps"):
+        lidar.measure(tmp_path / "empty", said.append)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -39,6 +40,13 @@ class Listener(Node):
             topics.LIDAR_DETECTIONS.name,
             self.heard.append,
             qos_profile(topics.LIDAR_DETECTIONS),
+        )
+        self.said: list[DiagnosticStatus] = []
+        self.create_subscription(
+            DiagnosticArray,
+            topics.DIAGNOSTICS.name,
+            lambda message: self.said.extend(message.status),
+            qos_profile(topics.DIAGNOSTICS),
         )
         for topic, kind in ((topics.LIDAR_POINTS, PointCloud2), (topics.SCAN, LaserScan)):
             setattr(
@@ -157,8 +165,14 @@ def test_a_blind_lidar_is_not_an_empty_room(graph: Any) -> None:
     broken.row_step = broken.point_step = 8
     listener.say(broken)
     spin(lambda: node.boxes.dropped["malformed"] == 1)
+    spin(lambda: any(s.level == DiagnosticStatus.ERROR for s in listener.said))
+    listener.said.clear()
     listener.say(cloud(post_on_floor(3.0, 0.0), 2.0))
     spin(lambda: listener.heard)
+    spin(lambda: any(s.level == DiagnosticStatus.OK for s in listener.said))
+    values = {pair.key: pair.value for pair in listener.said[-1].values}
+    assert values["dropped_no_returns"] == str(len(blind))
+    assert values["dropped_malformed"] == values["sweeps_published"] == "1"
     assert len(listener.heard) == 1
     assert listener.heard[0].header.stamp.sec == 2
 

@@ -49,13 +49,17 @@ class LidarDetector:
             points: (N, 3+) float32, m, sensor frame; all finite (see `read_points`).
         """
         config = self.config
-        with np.errstate(over="ignore"):  # finite, but of no distance
-            distance = np.hypot(points[:, 0], points[:, 1])
-        near, far = config.objects.min_range, config.objects.max_range
-        xyz = points[(distance >= near) & (distance <= far), :3]
+        xyz = in_range(points, config.objects)
         ground = estimate_plane(xyz, config.ground)
         height = heights_above_ground(xyz, ground, config.ground)
         obstacle = (height > config.ground.clearance) & (height < config.max_height)
         return find_objects(
             xyz[obstacle], height[obstacle], xyz, config.objects, config.heights, ground
         )
+
+
+def in_range(points: NDArray[np.float32], config: ObjectConfig) -> NDArray[np.float32]:
+    """Return the points, (K, 3), that are within the limits of range."""
+    with np.errstate(over="ignore"):  # finite, but of no distance
+        distance = np.hypot(points[:, 0], points[:, 1])
+    return points[(distance >= config.min_range) & (distance <= config.max_range), :3]

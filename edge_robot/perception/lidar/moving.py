@@ -19,6 +19,7 @@ from edge_robot.settings import setting
 _HALF_HEIGHT = np.pi / 4  # rad; steeper rays are left out
 _LEAST = 3  # points that tell something, fewer say nothing
 _MOST = 10  # points of a thing come and stay together: more say no more than these
+_KEPT = 48  # points of each box that are looked at
 _CAME_MOVING, _CAME_STANDING = 0.5, 0.05  # share of points in free space, of what moved or stood
 _LEFT = 0.4  # log likelihood ratio of a point that was left behind; weak, for whose was it?
 _NEAR = 1.0  # m; from a box to what it may have left behind
@@ -93,6 +94,7 @@ class MovingObjects:
         unknown = np.full(len(counts), np.nan)
         if fixed_from_sensor is None:
             return unknown
+        members, counts = _thin(members, counts)
         now = _Past(stamp, fixed_from_sensor, self._image(sweep), members)
         then = self._before(stamp)
         self._past.append(now)
@@ -164,6 +166,17 @@ class MovingObjects:
         returned = np.isfinite(ranges).sum(axis=1) >= _LEAST
         through = inside & returned & (beyond > margin).all(axis=1)
         return through, same
+
+
+def _thin(
+    members: NDArray[np.float32], counts: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Return at most _KEPT evenly spaced points of each box."""
+    kept = np.minimum(counts, _KEPT)
+    box = np.repeat(np.arange(len(counts)), kept)
+    rank = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
+    starts = np.cumsum(counts) - counts
+    return members[starts[box] + rank * counts[box] // kept[box]], kept
 
 
 def _seen_from(xyz: NDArray[np.float32], of: _Past, by: _Past) -> NDArray[np.float32]:
