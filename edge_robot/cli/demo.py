@@ -38,6 +38,13 @@ def register(app: typer.Typer) -> None:
         headless: Annotated[
             bool, typer.Option("--headless", help="Do not offer the dashboard; plain output.")
         ] = False,
+        model: Annotated[
+            str | None,
+            typer.Option(
+                help="Onboard detector: a name from `edge-robot model list`, or the path of an "
+                ".onnx file [default: that of demo.launch.xml]"
+            ),
+        ] = None,
         seed: Annotated[int, typer.Option(min=0, help="Seed of warehouse, people, drive.")] = 1,
         json_file: Annotated[
             Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")
@@ -60,9 +67,14 @@ def register(app: typer.Typer) -> None:
         """
         from rich.console import Console
 
+        from edge_robot.perception.model_card import find_model
+
         console = Console(force_terminal=False if headless else None)
         folder = report or Path("runs") / f"demo-{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
         given = {"seed": str(seed), "drive_timeout": str(float(duration))}
+        if model is not None:
+            # Found here, before anything starts: a node would say it late, among eighteen others.
+            given["model"] = str(find_model(model).resolve())
         given |= parse_arguments(arguments or [])
         if json_file is not None:
             _require_writable(json_file)

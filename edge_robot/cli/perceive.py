@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     def perceive(
         images: Annotated[list[Path], typer.Argument(help="Photographs, JPEG or PNG.")],
         model: Annotated[
-            str, typer.Option(help="An .onnx file, or the name of one in models/.")
+            str, typer.Option(help="A name from `edge-robot model list`, or an .onnx file.")
         ] = "warehouse_edge",
         json_file: Annotated[
             Path | None, typer.Option("--json", help="Write the detections here.")

@@ -31,7 +31,10 @@ def register(app: typer.Typer) -> None:
             ),
         ],
         model: Annotated[
-            str, typer.Option(help="Detector: a name in models/, or the path of an .onnx file.")
+            str,
+            typer.Option(
+                help="Detector: a name from `edge-robot model list`, or the path of an .onnx file."
+            ),
         ] = "warehouse_edge",
         report: Annotated[
             Path | None,
@@ -55,6 +58,7 @@ def register(app: typer.Typer) -> None:
         Writes an annotated video, a table of tracks (CSV) and the report page; all from the
         recording made of the replay.
         """
+        from edge_robot.perception.model_card import find_model
         from edge_robot.replay.folder import FolderSource
         from edge_robot.replay.opening import open_source
         from edge_robot.share import share_dir
@@ -65,7 +69,7 @@ def register(app: typer.Typer) -> None:
         arguments = {
             "path": str(path.resolve()),
             "recording": str(recording.resolve()),
-            "model": model,
+            "model": str(find_model(model).resolve()),
             "image_topic": image_topic,
             "points_topic": points_topic,
             "speed": str(speed),
