@@ -62,6 +62,9 @@ def outputs_of(model: ModelCard, rng: np.random.Generator) -> list[np.ndarray]:
         arrays["logits"] = rng.standard_normal(sizes["logits"]) * 3
     if model.box_unit == "pixel":
         arrays["boxes"] *= pixels
+    corners = arrays["predictions"] if model.layout == "yolov10" else arrays.get("boxes")
+    if corners is not None and model.layout != "rt_detr" and model.box_order != "cxcywh":
+        corners[..., 2:4] += corners[..., :2]
     if "classes" in arrays:
         arrays["classes"] = rng.integers(0, 5, sizes["classes"])
         arrays["count"] = rng.integers(0, 14, sizes["count"])
