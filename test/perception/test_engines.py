@@ -226,6 +226,37 @@ def test_an_image_in_bytes_gives_the_same(
     np.testing.assert_allclose(engine.run()[0], expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_an_output_that_is_only_transposed_is_a_view(opened: bool) -> None:
+    network = Network([1, 3, 8, 12])
+    network.nodes.append(
+        helper.make_node("Transpose", [network.add("Relu", "image")], ["turned"], perm=[0, 3, 1, 2])
+    )
+    model = network.model("turned", network.add("Sigmoid", "image"))
+    if opened:  # sizes that only a run tells
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "wide"
+        model.graph.input[0].type.tensor_type.shape.dim[3].dim_param = "wide"
+    engine = open_engine(checked(model), "small")
+    assert engine.outputs[0].shape == (1, None if opened else 12, 3, 8)
+    for image in images((1, 3, 8, 12)):
+        turned, plain = run(engine, image)
+        np.testing.assert_array_equal(turned, np.maximum(image, 0.0).transpose(0, 3, 1, 2))
+        assert not turned.flags.c_contiguous
+        assert plain.flags.c_contiguous
+
+
+def test_files_that_name_their_weights_as_inputs_are_rewritten_too() -> None:
+    model = small_network()
+    before = onnx.ModelProto.FromString(model.SerializeToString())
+    for tensor in model.graph.initializer:
+        model.graph.input.append(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+    assert rewrite(model, block=16)
+    (image,) = images((1, 3, 32, 48), 1)
+    np.testing.assert_allclose(plain_run(model, image)[0], plain_run(before, image)[0], atol=1e-5)
+
+
 def test_a_network_that_needs_its_image_in_float_keeps_it() -> None:
     network = Network([1, 3, 8, 8])
     scales = network.constant(np.float32(0.1)), network.constant(np.uint8(3))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ class TensorSpec:
     name: str
     shape: tuple[int | None, ...]
     type: str
+
+    def transpose(self, axes: Sequence[int]) -> TensorSpec:
+        """Return what `numpy.transpose` makes of such a tensor."""
+        return replace(self, shape=tuple(self.shape[axis] for axis in axes))
 
 
 class Engine(Protocol):

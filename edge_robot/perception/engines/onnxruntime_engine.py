@@ -18,6 +18,7 @@ from edge_robot.perception.engines.engine import TensorSpec
 from edge_robot.perception.engines.rewriting import (
     Quantization,
     channel_block,
+    leave_transposed,
     rewrite,
     take_bytes,
 )
@@ -70,9 +71,11 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # failures come as exceptions, once
         self.quantization: Quantization | None = None
+        transposed: dict[str, list[int]] = {}
         if chosen == ["cpu"]:
             rewrite(model, channel_block())
             self.quantization = take_bytes(model)
+            transposed = leave_transposed(model)
         try:
             self._session = ort.InferenceSession(
                 model.SerializeToString(),
@@ -93,10 +96,15 @@ class OnnxRuntimeEngine:
                 f"that the driver and libraries of {provider} can be loaded, or demand none"
             )
         self.inputs = tuple(_spec(tensor) for tensor in self._session.get_inputs())
-        self.outputs = tuple(_spec(tensor) for tensor in self._session.get_outputs())
+        self._outputs = tuple(_spec(tensor) for tensor in self._session.get_outputs())
+        self._views = [transposed.get(spec.name) for spec in self._outputs]
+        self.outputs = tuple(
+            spec if axes is None else spec.transpose(axes)
+            for spec, axes in zip(self._outputs, self._views, strict=True)
+        )
         self._where = where
         self._binding = self._session.io_binding()
-        self._kept: list[NDArray[Any]] = []
+        self._made: list[NDArray[Any]] = []
         self._fixed = all(None not in spec.shape for spec in self.outputs)
 
     def bind(self, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -106,14 +114,15 @@ class OnnxRuntimeEngine:
             tensor = np.zeros([shape[axis] for axis in (0, 2, 3, 1)], np.uint8)
         self._binding.bind_cpu_input(self.inputs[0].name, tensor)
         self._binding.clear_binding_outputs()
-        self._kept = [tensor]  # the binding holds addresses alone
+        self._input = tensor  # kept: the binding knows addresses alone
+        self._made = []
         if self._fixed:
-            for spec in self.outputs:
+            for spec in self._outputs:
                 output = np.zeros([size or 0 for size in spec.shape], spec.type)
                 self._binding.bind_output(
                     spec.name, "cpu", 0, output.dtype.type, output.shape, output.ctypes.data
                 )
-                self._kept.append(output)
+                self._made.append(output)
         return tensor
 
     def run(self) -> list[NDArray[Any]]:
@@ -121,18 +130,25 @@ class OnnxRuntimeEngine:
         try:
             if self._fixed:
                 self._session.run_with_iobinding(self._binding)
-                return self._kept[1:]
+                return self._turn(self._made)
             # Sizes that only a run tells: ONNX Runtime allocates, each time anew.
             self._binding.clear_binding_outputs()
-            for spec in self.outputs:
+            for spec in self._outputs:
                 self._binding.bind_output(spec.name, "cpu")
             self._session.run_with_iobinding(self._binding)
-            return self._binding.copy_outputs_to_cpu()
+            return self._turn(self._binding.copy_outputs_to_cpu())
         except _ERRORS as error:
             raise UserError(
                 f"model {self._where} cannot be run ({_reason(error)}); "
                 "correct its card, or take another model"
             ) from error
+
+    def _turn(self, outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the outputs as the network's file has them, without copying."""
+        return [
+            output if axes is None else output.transpose(axes)
+            for output, axes in zip(outputs, self._views, strict=True)
+        ]
 
 
 def _choose(provider: str | None) -> list[str]:

@@ -14,7 +14,15 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TensorShapeProto,
+    helper,
+    numpy_helper,
+)
 
 _AVX512F = 13
 """Number of that feature for `cv2.checkHardwareSupport`, which has no name for it in Python."""
@@ -53,6 +61,17 @@ def rewrite(model: ModelProto, block: int) -> bool:
         graph.drop_unused()
         del model.graph.value_info[:]  # shapes of what is no more
     return any(changed)
+
+
+def leave_transposed(model: ModelProto) -> dict[str, list[int]]:
+    """Take away what only transposes an output: NumPy does that without moving a value.
+
+    YOLOX-nano: 14.4 → 14.2 ms, and its objectness, which decoding reads first, lies together.
+
+    Returns:
+        By the name of an output, how `numpy.transpose` makes of it what it was.
+    """
+    return _Graph(model.graph).leave_transposed()
 
 
 @dataclass(frozen=True)
@@ -211,9 +230,33 @@ class _Graph:
         self._index()
         return True
 
+    def leave_transposed(self) -> dict[str, list[int]]:
+        """See the function of this name."""
+        left = {}
+        for value in self._graph.output:
+            last = self._producers.get(value.name)
+            if last is None or last.op_type != "Transpose" or value.name in self._consumers:
+                continue
+            before = self._producers.get(last.input[0])
+            axes = _attribute(last, "perm", None)
+            if before is None or axes is None or self._only_consumer(last.input[0]) is None:
+                continue
+            shape = value.type.tensor_type.shape
+            if len(shape.dim) != len(axes):
+                continue
+            sizes = [size for _, size in sorted(zip(axes, shape.dim, strict=True), key=_first)]
+            before.output[list(before.output).index(last.input[0])] = value.name
+            value.type.tensor_type.shape.CopyFrom(TensorShapeProto(dim=sizes))
+            self._set_nodes(node for node in self._graph.node if node != last)
+            left[value.name] = list(axes)
+        return left
+
     def take_bytes(self) -> Quantization | None:
         """See the function of this name."""
-        (image,) = self._graph.input
+        images = [value for value in self._graph.input if value.name not in self._tensors]
+        if len(images) != 1:
+            return None
+        (image,) = images
         sizes = [size.dim_value for size in image.type.tensor_type.shape.dim]
         first = self._only_consumer(image.name)
         factor: NDArray | None = np.ones((), np.float32)
@@ -282,9 +325,11 @@ class _Graph:
                 needed.update(_used(node))
                 kept.append(node)
         self._set_nodes(reversed(kept))
-        tensors = [tensor for tensor in self._graph.initializer if tensor.name in needed]
-        del self._graph.initializer[:]
-        self._graph.initializer.extend(tensors)
+        dropped = {tensor.name for tensor in self._graph.initializer} - needed
+        for kind in (self._graph.initializer, self._graph.input):  # older files name them twice
+            kept_values = [value for value in kind if value.name not in dropped]
+            del kind[:]
+            kind.extend(kept_values)
 
     def _set_nodes(self, nodes: Iterable[NodeProto]) -> None:
         copies = []
@@ -331,6 +376,10 @@ class _Graph:
                 first[int(axis)] = int(start)
             name = node.input[0]
         return (name, first[2], first[3]) if len(first) == 2 else None
+
+
+def _first(pair: tuple[int, Any]) -> int:
+    return pair[0]
 
 
 def _used(node: NodeProto) -> list[str]:
