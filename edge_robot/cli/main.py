@@ -26,6 +26,7 @@ COMMANDS = (
     "model",
     "report",
     "train",
+    "quantize",
     "backend",
     "bench",
     "topic",

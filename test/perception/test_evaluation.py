@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from edge_robot.perception.detections import Detections
-from edge_robot.perception.evaluation import Labels, average_precision, mean_average_precision
+from edge_robot.perception.evaluation import (
+    COCO_IOUS,
+    Labels,
+    Resampled,
+    average_precision,
+    mean_average_precision,
+)
 
 A, B, C = (0, 0, 10, 10), (20, 0, 30, 10), (40, 0, 50, 10)
 
@@ -71,3 +77,27 @@ def test_a_loose_box_counts_at_a_low_overlap_only() -> None:
 
 def test_nothing_found_is_zero() -> None:
     assert average_precision([found()], [truth(A)], 0, 0.5) == 0.0
+
+
+def test_a_set_weighed_evenly_has_its_own_precision_and_a_doubled_image_counts_twice() -> None:
+    detections = [found((A, 0.9), (C, 0.7)), found((B, 0.8), (A, 0.6)), found((C, 0.5))]
+    labels = [truth(A, B), truth(A, C, ignore=(1,)), truth(B)]
+    rated = Resampled(detections, labels)
+    even = mean_average_precision(detections, labels, COCO_IOUS)
+    assert rated.mean_average_precision(np.array([1, 1, 1])) == pytest.approx(even)
+    doubled = mean_average_precision(
+        [detections[0], detections[0], detections[2]],
+        [labels[0], labels[0], labels[2]],
+        COCO_IOUS,
+    )
+    assert rated.mean_average_precision(np.array([2, 0, 1])) == pytest.approx(doubled)
+
+
+def test_draws_repeat_with_the_seed_and_pair_with_those_of_another_detector() -> None:
+    labels = [truth(A), truth(B), truth(C), truth(A, B)]
+    good = Resampled([found((A, 0.9)), found((B, 0.9)), found((C, 0.9)), found((A, 0.9))], labels)
+    worse = Resampled([found((A, 0.9)), found((B, 0.9)), found((A, 0.9)), found((A, 0.9))], labels)
+    assert good.draws(20, seed=3).tolist() == good.draws(20, seed=3).tolist()
+    difference = good.draws(200, seed=3) - worse.draws(200, seed=3)
+    assert np.all(difference >= -1e-12)
+    assert difference.max() > 0.0
