@@ -59,7 +59,7 @@ _CHARGING = (
     BatteryState.POWER_SUPPLY_STATUS_CHARGING,
     BatteryState.POWER_SUPPLY_STATUS_FULL,
 )
-_MOMENTARY = {Cause.LATE, Cause.STAMP}
+_MOMENTARY = {Cause.LATE, Cause.STAMP, Cause.AHEAD}
 """Causes that come and go with single images: logged, but no events on the report's time line."""
 
 

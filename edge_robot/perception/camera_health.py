@@ -19,6 +19,7 @@ The rules, with the figures of `HealthLimits`:
   makes them.
 - *late*: an image is old when it comes, or a gap of several periods lies before it.
 - *stamp jumped back*: an image is stamped before the one that came before it.
+- *stamped in the future*: its clock is not the robot's.
 
 Of a blurred or late image detections are still measurements; it is usable, and said to be ill.
 """
@@ -48,6 +49,7 @@ class Cause(Enum):
     BLURRED = "blurred"
     LATE = "late"
     STAMP = "stamp jumped back"
+    AHEAD = "stamped in the future"
 
 
 UNUSABLE = frozenset({Cause.DARK, Cause.OVEREXPOSED, Cause.FROZEN, Cause.OBSTRUCTED})
@@ -80,7 +82,9 @@ class HealthLimits:
     blur_floor: float = setting(
         0.17, "sharpness that no lens in focus falls below: edges about 6 pixels wide, 0..1"
     )
-    max_age: float = setting(0.3, "age on arrival from which an image is late, s")
+    max_age: float = setting(
+        0.3, "age on arrival from which an image is late, s; or ahead, where it is negative"
+    )
     max_gap: float = setting(3.0, "periods between two images from which the second is late")
     clear_time: float = setting(
         1.0, "how long a camera must be free of a cause before it is reported as such, s"
@@ -166,7 +170,7 @@ class CameraHealth:
         Args:
             image: (H, W, 3) uint8.
             stamp: Its capture time, s.
-            now: The time, s, on the same clock.
+            now: The time, s, on the same clock; 0 while it is not known.
             motion: How the robot moved since the image before; None where that is not known.
         """
         causes = self._timing(stamp, now)
@@ -192,9 +196,12 @@ class CameraHealth:
 
     def _timing(self, stamp: float, now: float) -> set[Cause]:
         causes: set[Cause] = set()
-        self.age = now - stamp
-        if self.age > self._limits.max_age:
-            causes.add(Cause.LATE)
+        if now > 0.0:
+            self.age = now - stamp
+            if self.age > self._limits.max_age:
+                causes.add(Cause.LATE)
+            elif self.age < -self._limits.max_age:
+                causes.add(Cause.AHEAD)
         if self._stamp is not None:
             passed = stamp - self._stamp
             if passed < 0.0:

@@ -150,7 +150,8 @@ def _checked_scans(content: bytes, start: int, size: tuple[int, int] | None) -> 
     """Return `size` if the scans from `start` on are of a sane number and come to their end."""
     if content.count(b"\xff\xda", start) > _MAX_SCANS:
         raise ValueError(f"has more than {_MAX_SCANS} scans")
-    # Within a scan 0xFF is followed by 0 or a restart marker: this can only be the end.
+    # Within a scan 0xFF is followed by 0 or a restart marker: this can only be the end. OpenCV
+    # before 5 would fill what is missing with grey, which to a detector is an empty scene.
     if size is None or content.find(b"\xff\xd9", start) < 0:
         raise ValueError(_DAMAGED)
     return size

@@ -151,7 +151,7 @@ def to_bgr(
     """
     layout = _FORMATS.get(encoding)
     if layout is None:
-        raise ValueError(f"image encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+        raise ValueError(f"image encoding {encoding[:40]!r} is not one of {', '.join(ENCODINGS)}")
     buffer = memoryview(data)  # type: ignore[arg-type]
     _check(layout, buffer.nbytes, width, height, step, encoding)
     rows = np.frombuffer(buffer, np.uint8).reshape(-1, step)

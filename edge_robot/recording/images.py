@@ -33,8 +33,8 @@ def compress_image(data: bytes, quality: int) -> bytes:
     image = _TYPES.deserialize_cdr(data, _IMAGE)
     if image.encoding not in ENCODINGS:
         raise UserError(
-            f"recorder: images of encoding '{image.encoding}' cannot be recorded as JPEG; publish "
-            "a colour or grey image, or leave the topic out with the parameter 'topics'"
+            f"recorder: images of encoding '{image.encoding[:40]}' cannot be recorded as JPEG; "
+            "publish a colour or grey image, or leave the topic out with the parameter 'topics'"
         )
     pixels = to_bgr(
         image.data,

@@ -219,6 +219,10 @@ def test_late_images_gaps_and_stamps_that_jump_back(camera: Camera) -> None:
     back = camera.health.see(PHOTO, camera.time, camera.time, DRIVING)
     assert Cause.STAMP in back.causes
     assert camera.health.jumps == 1
+    ahead = camera.health.see(PHOTO, camera.time + 2.0, camera.time + 1.0, STANDING)
+    assert ahead.causes == {Cause.LATE, Cause.AHEAD}  # and after a gap
+    unknown = camera.health.see(np.roll(PHOTO, 5, 1), camera.time + 2.1, 0.0, DRIVING)
+    assert not unknown.causes
 
 
 images = st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(

@@ -12,7 +12,7 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from edge_robot.msg import Event
+from edge_robot.msg import Event, RobotMode
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import BatteryState, CompressedImage, Image
@@ -21,7 +21,9 @@ from vision_msgs.msg import Detection2DArray
 
 from edge_robot import topics
 from edge_robot.errors import UserError
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.camera_perception import CameraPerception
+from edge_robot.nodes.mode_manager import ModeManager
 from edge_robot.nodes.qos import qos_profile
 
 PHOTO = cv2.imread(str(Path(__file__).parent / "warehouse.jpg"))
@@ -186,21 +188,48 @@ def test_an_image_it_cannot_read_is_dropped_counted_and_never_an_empty_result(
     assert int(bench.values("detector")["images unreadable"]) > 0
 
 
-def test_a_dark_camera_is_no_empty_scene(bench: Bench) -> None:
-    camera = Camera(bench)
-    dark = np.full_like(PHOTO, 2)
-    bench.publish_until(
-        lambda: camera(dark),
-        lambda: bench.is_level("camera", DiagnosticStatus.ERROR),
+def test_a_dark_camera_is_no_empty_scene_but_a_missing_one(bench: Bench) -> None:
+    """Nothing is said of dark images, so the robot goes slower as for any lost input."""
+    manager = ModeManager()
+    bench.executor.add_node(manager)
+    modes: list[RobotMode] = []
+    bench.peer.create_subscription(
+        RobotMode, topics.MODE.name, modes.append, qos_profile(topics.MODE)
     )
-    assert not bench.received
-    assert bench.status["camera"].message == "dark: detections are withheld"
-    assert bench.status["camera"].hardware_id == "camera_front_optical_frame"
-    assert [event.name for event in bench.events] == ["camera_sick"]
-    bench.publish_until(lambda: camera(PHOTO), lambda: bool(bench.received))
-    bench.publish_until(lambda: camera(PHOTO), lambda: len(bench.events) > 1)
-    assert bench.events[1].name == "camera_well"
-    assert int(bench.values("camera")["images withheld"]) > 0
+    others = [
+        bench.peer.create_publisher(interface_class(t.type), t.name, qos_profile(t))
+        for t in (topics.TRACKS, topics.SCAN, topics.ESTOP, topics.LIDAR_DETECTIONS, topics.ODOM)
+    ]
+    camera = Camera(bench)
+
+    def show(pixels: np.ndarray) -> Image:
+        for other in others:
+            other.publish(other.msg_type())
+        return camera(pixels)
+
+    try:
+        bench.publish_until(
+            lambda: show(PHOTO), lambda: bool(modes) and modes[-1].mode == RobotMode.NOMINAL
+        )
+        bench.spin(0.3)
+        known = len(bench.received)
+        bench.publish_until(
+            lambda: show(np.full_like(PHOTO, 2)),
+            lambda: (
+                modes[-1].mode == RobotMode.REDUCED
+                and bench.is_level("camera", DiagnosticStatus.ERROR)
+            ),
+        )
+        assert modes[-1].cause == "lost /perception/camera/front/detections"
+        assert len(bench.received) == known
+        assert bench.status["camera"].message == "dark: detections are withheld"
+        assert bench.status["camera"].hardware_id == "camera_front_optical_frame"
+        assert [event.name for event in bench.events] == ["camera_sick"]
+        bench.publish_until(lambda: show(PHOTO), lambda: len(bench.received) > known)
+        bench.publish_until(lambda: show(PHOTO), lambda: len(bench.events) > 1)
+        assert bench.events[1].name == "camera_well"
+    finally:
+        manager.destroy_node()
 
 
 def test_a_replay_gets_an_answer_to_every_image_and_is_told_all_the_same(
