@@ -194,6 +194,49 @@ def test_filling_up_channels_changes_no_output(
     np.testing.assert_allclose(plain_run(model, image)[0], plain_run(before, image)[0], atol=1e-5)
 
 
+@given(
+    widths=st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(1, 8)),
+    outputs=st.integers(1, 10),
+    place=st.integers(0, 2),
+    how=st.sampled_from(
+        [
+            {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+            {"coordinate_transformation_mode": "half_pixel"},
+        ]
+    ),
+)
+@settings(max_examples=15, deadline=None)
+def test_enlarging_after_mixing_is_the_same(
+    widths: tuple[int, int, int], outputs: int, place: int, how: dict[str, str]
+) -> None:
+    network = Network([1, 3, 12, 16])
+    small = network.convolve("image", (widths[0], 3, 2, 2), strides=[2, 2])
+    scales = network.constant(np.array([1, 1, 2, 2], np.float32))
+    large = network.add("Resize", small, network.constant(np.zeros(0, np.float32)), scales, **how)
+    parts = [network.convolve("image", (width, 3, 1, 1)) for width in widths[1:]]
+    parts.insert(place, large)
+    stacked = network.add("Concat", *parts, axis=1)
+    mixed = network.convolve(stacked, (outputs, sum(widths), 1, 1))
+    model = network.model(network.add("Relu", mixed))
+    before = onnx.ModelProto.FromString(model.SerializeToString())
+    assert rewrite(model, block=1) == (outputs <= widths[0])
+    onnx.checker.check_model(model, full_check=True)
+    (image,) = images((1, 3, 12, 16), 1)
+    np.testing.assert_allclose(plain_run(model, image)[0], plain_run(before, image)[0], atol=1e-4)
+
+
+def test_what_also_others_take_is_mixed_as_it_was() -> None:
+    network = Network([1, 3, 12, 16])
+    small = network.convolve("image", (8, 3, 2, 2), strides=[2, 2])
+    scales = network.constant(np.array([1, 1, 2, 2], np.float32))
+    large = network.add("Resize", small, network.constant(np.zeros(0, np.float32)), scales)
+    stacked = network.add("Concat", large, "image", axis=1)
+    model = network.model(
+        network.convolve(stacked, (4, 11, 1, 1)), network.convolve(stacked, (4, 11, 3, 3))
+    )
+    assert not rewrite(model, block=1)
+
+
 def quantized_network(factor: float, scale: float, zero: int) -> onnx.ModelProto:
     """A network in float32 whose input is rounded to bytes, as quantized ones begin."""
     network = Network([1, 3, 16, 16])

@@ -71,7 +71,7 @@ def test_tensor_is_normalised_per_channel_in_the_order_of_the_network() -> None:
     assert plain[0, :, 1, 3].tolist() == [10.0, 20.0, 30.0]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     sizes=st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4),
     width=st.integers(8, 420),
@@ -120,7 +120,7 @@ def test_the_writer_takes_views_of_any_layout() -> None:
             np.testing.assert_array_equal(tensor, expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4),
     width=st.integers(8, 420),
