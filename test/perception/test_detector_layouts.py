@@ -43,7 +43,7 @@ def write_model(path: Path, card: ModelCard, outputs: list[np.ndarray]) -> None:
 def test_a_detector_of_every_layout_gives_what_its_outputs_say(
     tmp_path: Path, card: ModelCard
 ) -> None:
-    outputs = outputs_of(card, np.random.default_rng(5))
+    outputs = outputs_of(card, np.random.default_rng(1))
     write_model(tmp_path / "m.onnx", card, outputs)
     found = Detector(tmp_path / "m.onnx", min_score=0.2).detect(
         np.zeros((HEIGHT, WIDTH, 3), np.uint8)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.errors import UserError
@@ -170,6 +170,7 @@ def obvious(model: ModelCard, outputs: list[np.ndarray]) -> Iterator[Row]:
 
 
 @pytest.mark.parametrize("model", CARDS, ids=lambda model: "-".join((model.layout, *model.outputs)))
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), min_score=st.floats(0.0, 0.9))
 def test_a_layout_agrees_with_the_obvious_version(
     model: ModelCard, seed: int, min_score: float
@@ -186,17 +187,25 @@ def test_a_layout_agrees_with_the_obvious_version(
     np.testing.assert_allclose(
         found.scores[:count], [row[0] for row in wanted[:count]], rtol=1e-4, atol=1e-5
     )
-    sets = [
-        sorted((index, *np.round(box, 1)) for index, box in zip(ids, boxes, strict=True))
-        for ids, boxes in (
-            (found.class_ids[:count], found.boxes[:count]),
-            ([row[1] for row in wanted[:count]], [row[2] for row in wanted[:count]]),
+    # Scores that are equal but for rounding may have changed places: compare as sets.
+    mine, other = (
+        np.column_stack([boxes, 1e3 * np.asarray(ids), 1e3 * np.asarray(scores)]).reshape(-1, 6)
+        for boxes, ids, scores in (
+            (found.boxes[:count].reshape(-1, 4), found.class_ids[:count], found.scores[:count]),
+            (
+                np.array([row[2] for row in wanted[:count]]).reshape(-1, 4),
+                [row[1] for row in wanted[:count]],
+                [row[0] for row in wanted[:count]],
+            ),
         )
-    ]
-    np.testing.assert_allclose(np.array(sets[0]), np.array(sets[1]), atol=0.25)
+    )
+    apart = np.abs(mine[:, None] - other[None]).max(axis=2)
+    assert np.all(apart.min(axis=0, initial=0.0 if not count else np.inf) < 0.1)
+    assert np.all(apart.min(axis=1, initial=0.0 if not count else np.inf) < 0.1)
 
 
 @pytest.mark.parametrize("model", CARDS, ids=lambda model: "-".join((model.layout, *model.outputs)))
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     special=st.sampled_from([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e38, 0.0, -1.0]),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_mutants import small_detector
 from onnx import ModelProto, TensorProto, helper
@@ -157,6 +157,7 @@ def test_what_is_no_onnx_is_said(content: bytes) -> None:
         check_graph(content, "m.onnx")
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=300))
 def test_no_bytes_make_the_check_fail_otherwise(content: bytes) -> None:
     with pytest.raises(UserError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.errors import UserError
@@ -133,6 +133,7 @@ sizes = (
 shapes = st.none() | st.lists(sizes, max_size=5).map(tuple)
 
 
+@settings(deadline=None)
 @given(
     image=shapes | st.just(IMAGE),
     outputs=st.lists(
