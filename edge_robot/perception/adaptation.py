@@ -39,7 +39,9 @@ class OperatingPoint:
 class AdaptationLimits:
     """When to step down, and when up again."""
 
-    runs: int = setting(50, "runs over which the 95th percentile is held against the budget")
+    runs: int = setting(
+        50, "runs of which both halves must exceed the budget by their 95th percentile"
+    )
     headroom: float = setting(0.7, "share of the budget below which a step up is tried, 0..1")
     recovery: float = setting(10.0, "how long all must be well before a step up, s")
     max_recovery: float = setting(300.0, "longest wait after steps up that proved too much, s")
@@ -164,13 +166,17 @@ class Adaptation:
         """Return the step that run times ask for, and why."""
         if len(self._runs) < self._limits.runs:
             return self.step, "too few runs to judge by"
-        slow = float(np.percentile(self._runs, 95))
-        if slow > self._budget and self.step < self._last:
+        runs, half = list(self._runs), self._limits.runs // 2
+        # One burst, as when everything starts, lies in one half: it has passed, or will have.
+        lasting = float(min(np.percentile(runs[:half], 95), np.percentile(runs[half:], 95)))
+        if lasting > self._budget and self.step < self._last:
             return self.step + 1, (
-                f"95 % of runs take up to {slow * 1e3:.0f} ms of {self._budget * 1e3:.0f} ms"
+                f"95 % of runs take up to {lasting * 1e3:.0f} ms of {self._budget * 1e3:.0f} ms"
             )
         if self.step > 0:
-            above = slow * self._costs[self.step - 1] / self._costs[self.step]
+            above = (
+                float(np.percentile(runs, 95)) * self._costs[self.step - 1] / self._costs[self.step]
+            )
             if above < self._limits.headroom * self._budget:
                 return self.step - 1, ""
         return self.step, ""

@@ -59,6 +59,12 @@ def test_one_slow_run_among_many_is_no_reason() -> None:
     assert robot.adaptation.step == 0
 
 
+def test_a_burst_that_has_passed_is_no_reason() -> None:
+    robot = Robot()
+    robot.drive(0.5, load=10.0)
+    assert robot.drive(60.0) == 0
+
+
 def test_up_again_only_after_a_while_with_headroom_and_step_by_step() -> None:
     robot = Robot()
     robot.drive(4.0, load=6.0)
