@@ -94,7 +94,7 @@ def _int8_nodes(structure: Structure, plan: Plan) -> Collection[str]:
     """Return the nodes to quantize: the layers, and what lies between two of them."""
     layers = {layer.name: layer for layer in structure.layers}
     chosen: set[str] = set()
-    made: set[str] = set()  # tensors that come in int8
+    made = {item.name for item in structure.model.graph.input}  # tensors that come in int8
     owned = {name for layer in structure.layers for name in layer.nodes}
     activations: set[str] = set()
     constants = {item.name for item in structure.model.graph.initializer}

@@ -17,6 +17,7 @@ from torch import Tensor
 from edge_robot.perception.detector import Detector
 from edge_robot.perception.model_card import ModelCard
 from edge_robot.perception.preprocessing import letterbox, to_tensor
+from edge_robot.perception.quantization.gate import Bounds, judge
 from edge_robot.perception.training.dataset import Dataset
 from edge_robot.perception.training.export import export_onnx, quantize
 from edge_robot.perception.training.measuring import (
@@ -32,8 +33,6 @@ from edge_robot.perception.training.weights import save_weights, starting_weight
 
 Report = Callable[[str], None]
 
-_MAX_LOSS = 0.005
-"""mAP (over IoU 0.5–0.95) that int8 may cost: half a point of a hundred."""
 _CALIBRATION_IMAGES = 200
 _TIMED_IMAGES = 200
 _SETTLING_IMAGES = 64
@@ -215,9 +214,9 @@ def measure(files: dict[str, Path], card: ModelCard, scoring: Dataset) -> dict[s
 
 
 def choose(figures: dict[str, Any]) -> str:
-    """Return `int8` where it is faster here and costs at most half a point of mAP, else `fp32`."""
-    faster = figures["int8_speed_up"]["end_to_end"] > 1.0
-    return "int8" if faster and figures["int8_costs_map50_95"] <= _MAX_LOSS else "fp32"
+    """Return `int8` or `fp32`, by the gate of `edge-robot quantize` and its usual bounds."""
+    loss = 100.0 * figures["int8_costs_map50_95"]
+    return judge(loss, 1.0 / figures["int8_speed_up"]["end_to_end"], Bounds()).arithmetic
 
 
 def calibration_tensors(dataset: Dataset, card: ModelCard) -> Iterator[NDArray[np.float32]]:
