@@ -68,6 +68,10 @@ def test_no_intensity_and_no_points() -> None:
         ([*XYZI[:3], ("intensity", 12, 99)], {}, "datatype"),
         (XYZI, {"point_step": 0}, "0 bytes"),
         (XYZI, {"height": 2, "row_step": 8}, "row_step"),
+        ([*XYZI, ("x", 0, F64)], {}, "more than once"),
+        (XYZI, {"width": 2**32 - 1, "height": 2**32 - 1, "row_step": 2**32 - 1}, "row_step"),
+        (XYZI, {"width": 2**31, "height": 2**31, "row_step": 2**36}, "promises"),
+        (XYZI, {"width": 2**32 - 1}, "promises"),
     ],
 )
 def test_contradictions_are_named(
@@ -76,6 +80,75 @@ def test_contradictions_are_named(
     described = {"width": 4, "height": 1, "point_step": 16, "row_step": 64} | sizes
     with pytest.raises(CloudError, match=message):
         read_points(bytes(64), fields, **described)
+
+
+def test_coordinates_as_integers_and_rows_without_points() -> None:
+    whole = np.array([(1, -2, 3), (-4, 5, -6)], np.dtype([(n, "<i4") for n in "xyz"]))
+    fields = [(name, 4 * i, 5) for i, name in enumerate("xyz")]
+    found = read_points(whole.tobytes(), fields, width=1, height=2, point_step=12, row_step=12)
+    np.testing.assert_array_equal(found, [[1, -2, 3], [-4, 5, -6]])
+    many = read_points(b"", fields, width=0, height=2**32 - 1, point_step=12, row_step=0)
+    assert many.shape == (0, 3)
+
+
+positions = st.floats(-1e6, 1e6, width=32)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    points=st.lists(st.tuples(positions, positions, positions), min_size=1, max_size=12),
+    order=st.permutations(["x", "y", "z", "intensity", "ring", "time"]),
+    kinds=st.lists(st.sampled_from([("f4", F32), ("f8", F64)]), min_size=3, max_size=3),
+    gaps=st.lists(st.integers(0, 5), min_size=7, max_size=7),
+    rows=st.integers(1, 3),
+    padding=st.integers(0, 9),
+    big_endian=st.booleans(),
+)
+def test_every_layout_gives_the_same_points(
+    points: list[tuple[float, float, float]],
+    order: list[str],
+    kinds: list[tuple[str, int]],
+    gaps: list[int],
+    rows: int,
+    padding: int,
+    big_endian: bool,
+) -> None:
+    """Whatever the order, gaps, types, byte order, rows and padding: what was written is read."""
+    types = dict(zip("xyz", kinds, strict=True))
+    types |= {"intensity": ("u1", 2), "ring": ("u2", U16), "time": ("f8", F64)}
+    endian = ">" if big_endian else "<"
+    offset, fields = gaps[6], []
+    for name, gap in zip(order, gaps, strict=False):
+        offset += gap
+        fields.append((name, offset, types[name][1]))
+        offset += np.dtype(types[name][0]).itemsize
+    layout = np.dtype(
+        {
+            "names": order,
+            "formats": [endian + types[name][0] for name in order],
+            "offsets": [field[1] for field in fields],
+            "itemsize": offset,
+        }
+    )
+    width = -(-len(points) // rows)
+    cloud = np.zeros((rows, width), layout)
+    expected = np.zeros((rows * width, 4), np.float32)
+    expected[: len(points), :3] = points
+    expected[:, 3] = np.arange(rows * width)
+    for column, name in enumerate(("x", "y", "z", "intensity")):
+        cloud[name] = expected[:, column].reshape(rows, width)
+    cloud["time"] = np.nan  # of no concern
+    data = b"".join(row.tobytes() + b"\xa5" * padding for row in cloud)
+    found = read_points(
+        data,
+        fields,
+        width=width,
+        height=rows,
+        point_step=offset,
+        row_step=width * offset + padding,
+        big_endian=big_endian,
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 @settings(max_examples=300, deadline=None)

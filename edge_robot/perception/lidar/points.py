@@ -57,7 +57,11 @@ def read_points(
     if flat.size < needed:
         raise CloudError(f"cloud holds {flat.size} bytes, its header promises {needed}")
 
+    fields = list(fields)
     by_name = {name: (offset, datatype) for name, offset, datatype in fields}
+    names = [name for name, _, _ in fields]
+    if twice := [name for name in ("x", "y", "z", "intensity") if names.count(name) > 1]:
+        raise CloudError(f"cloud has field {', '.join(twice)} more than once")
     missing = [name for name in "xyz" if name not in by_name]
     if missing:
         raise CloudError(f"cloud has no field {', '.join(missing)}; it has {', '.join(by_name)}")

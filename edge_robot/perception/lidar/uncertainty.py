@@ -26,6 +26,9 @@ class UncertaintyConfig:
 
     range_noise: float = setting(0.02, "standard deviation of a range, m")
     elevation_step: float = setting(0.035, "angle between neighbouring beams, rad")
+    shape_error: float = setting(
+        0.05, "share of a side that may go unseen though it faces the sensor: glass, black paint"
+    )
     hidden_extent: float = setting(
         0.7, "how long the sides of objects usually are (root mean square), m"
     )
@@ -78,7 +81,8 @@ def box_uncertainty(
     step = (distance * azimuth_step)[:, None] / np.maximum(facing[:, ::-1], 1e-3)
     usual = config.hidden_extent
     seen = (sizes[:, :2] >= _SIDE * step) & ~cuts[:, :2].any(axis=1, keepdims=True)
-    unseen = np.where(seen, np.minimum(step**2 / 3, usual**2), usual**2)
+    short = step**2 / 3 + (config.shape_error * sizes[:, :2]) ** 2
+    unseen = np.where(seen, np.minimum(short, usual**2), usual**2)
     # The near end is a face, or where that is not turned to the sensor as open as the far one.
     open_end = unseen * (1.0 - facing) ** 2
     noise = config.range_noise**2
