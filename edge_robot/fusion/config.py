@@ -70,8 +70,10 @@ class TrackerConfig:
         "successive sweeps for which something of no class with a prior must move before it is "
         "given a velocity: pieces of structure appear to jump",
     )
-    ignored_classes: tuple[str, ...] = setting(
-        ("shelf",), "camera classes of structure, which has no tracks"
+    other_classes: tuple[str, ...] = setting(
+        ("forklift", "pallet", "box"),
+        "camera classes without a prior that may name what the lidar sees; those in neither list "
+        "(structure, or what a detector of other things believes to see) name nothing",
     )
     confirm_existence: float = setting(0.8, "existence from which a track is confirmed")
     confirm_hits: int = setting(3, "measurements from which a track is confirmed")

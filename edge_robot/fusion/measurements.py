@@ -96,9 +96,9 @@ class CameraMeasurement:
         extended = (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
         return self._select(np.asarray(finite & extended))
 
-    def without(self, labels: Collection[str]) -> CameraMeasurement:
-        """Return the measurement without boxes of some classes."""
-        return self._select(np.array([label not in labels for label in self.labels], bool))
+    def of_classes(self, labels: Collection[str]) -> CameraMeasurement:
+        """Return the measurement with its boxes of some classes alone."""
+        return self._select(np.array([label in labels for label in self.labels], bool))
 
     def _select(self, keep: NDArray[np.bool_]) -> CameraMeasurement:
         kept = [label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept]

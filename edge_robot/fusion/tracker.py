@@ -85,7 +85,7 @@ class Tracker:
         if dropped := len(measurement) - len(sound):
             self.rejected["box not finite"] += dropped
         if isinstance(sound, CameraMeasurement):
-            sound = sound.without(self.config.ignored_classes)
+            sound = sound.of_classes({*self.config.priors, *self.config.other_classes})
             self._class_names += sorted(set(sound.labels) - set(self._class_names))
 
         old = self._history[place:]

@@ -122,7 +122,10 @@ def _install(content: bytes, card: ModelCard, name: str, image: Path) -> Proof:
             trial = folder / f"{name}.onnx"
             trial.write_bytes(content)
             card.write(trial.with_suffix(".yaml"))
-            proof = prove(trial, image)
+            try:
+                proof = prove(trial, image)
+            except UserError as error:  # of the model, not of the folder it was tried in
+                raise UserError(str(error).replace(f"{folder}/", "")) from error
             # The card first: a model is found by its file, and then has its card.
             for file in (trial.with_suffix(".yaml"), trial):
                 file.replace(user_models() / file.name)

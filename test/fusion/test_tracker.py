@@ -15,6 +15,7 @@ from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Measurement, Source
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.fusion.tracks import Track
+from edge_robot.perception.coco import COCO_CLASSES
 
 
 def follow(tracker: Tracker, measurements: list[Measurement]) -> list[Track]:
@@ -234,13 +235,26 @@ def test_a_person_before_a_named_box_is_born_all_the_same() -> None:
     assert sorted(track.class_name for track in tracker.tracks()) == ["box", "person"]
 
 
-def test_structure_lends_no_name() -> None:
-    """A shelf behind a person, of which the camera sees more than of the person."""
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("shelf", "unknown"), ("umbrella", "unknown"), ("pallet", "pallet"), ("person", "person")],
+)
+def test_only_classes_of_the_scene_lend_their_name(label: str, name: str) -> None:
+    """Not the shelf behind a person, nor what a COCO detector believes to see in a warehouse."""
     sensors, tracker = Sensors(), Tracker()
     for k in range(15):
         tracker.process(sensors.lidar(0.1 * k, [(4.0, 0.0)]))
-        tracker.process(sensors.camera(0.1 * k + 0.02, [(4.0, 0.0)], label="shelf"))
-    assert [track.class_name for track in tracker.tracks()] == ["unknown"]
+        tracker.process(sensors.camera(0.1 * k + 0.02, [(4.0, 0.0)], label=label))
+    assert [track.class_name for track in tracker.tracks()] == [name]
+
+
+@pytest.mark.parametrize("label", [name for name in COCO_CLASSES if name != "person"])
+def test_of_coco_only_people_start_a_track_alone(label: str) -> None:
+    sensors, tracker = Sensors(), Tracker()
+    for k in range(4):
+        seen = sensors.camera(0.1 * k, [(4.0, 0.0), (5.0, 2.0)])
+        tracker.process(replace(seen, labels=[label, "person"]))
+    assert [track.class_name for track in tracker.tracks()] == ["person"]
 
 
 def test_a_jump_gives_the_nameless_no_speed_but_a_walk_does() -> None:
