@@ -57,6 +57,7 @@ def test_the_robot_reaches_its_goal_through_a_lost_link(tmp_path: Path, domain: 
         (["--json", "/no/such/folder/x.json"], "cannot write the figures to /no/such/folder"),
         (["--report", "/proc/run"], "cannot make the report folder /proc/run"),
         (["model:=/no/such/model.onnx"], "/no/such/model.onnx"),
+        (["--model", "no_such_model"], "no_such_model"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -95,3 +95,13 @@ def test_the_robot_runs_from_ros_humble_on() -> None:
     """launch_xml of Humble refuses the attribute on_exit."""
     for name in ("robot", "sim", "fleet"):
         assert "on_exit" not in (share_dir() / "launch" / f"{name}.launch.xml").read_text()
+
+
+@pytest.mark.parametrize("name", ["demo", "replay", "robot"])
+def test_one_argument_chooses_the_onboard_detector(name: str) -> None:
+    needed = {"path": "drive"} if name == "replay" else {}
+    description = load(
+        share_dir() / "launch" / f"{name}.launch.xml", {**needed, "model": "a_model"}, {}
+    )
+    asked = [p.node for p in description.processes if "model:=a_model" in " ".join(p.command)]
+    assert asked == ["/camera_perception"]

@@ -105,9 +105,25 @@ def unloadable(model: ModelProto) -> None:
     model.graph.node[0].op_type = "Convolution"
 
 
+def greedy(model: ModelProto) -> None:
+    """Make it ask for 4 TiB, by a size that is computed."""
+    sizes = np.array([2**20, 2**20], np.int64)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(sizes, "sizes"))
+    model.graph.node[-1].output[0] = "first"
+    model.graph.node.extend(
+        [
+            helper.make_node("Identity", ["sizes"], ["shape_of_much"]),
+            helper.make_node("ConstantOfShape", ["shape_of_much"], ["much"]),
+            helper.make_node("ReduceSum", ["much"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["first", "sum"], ["cells"]),
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
+        (greedy, "cannot be run"),
         (corrupt, "no graph"),
         (external, "another file"),
         (numberless, "no usable number"),
