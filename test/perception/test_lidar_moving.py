@@ -10,6 +10,9 @@ from lidar_scene import Block, sweep
 
 from edge_robot.perception.lidar.detector import LidarConfig, LidarDetector
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
+from edge_robot.sim.lidar import Lidar
+from edge_robot.sim.scenario import Scenario
+from edge_robot.sim.simulation import Simulation
 
 CONFIG = LidarConfig()
 DETECTOR = LidarDetector(CONFIG)
@@ -121,3 +124,50 @@ def test_a_clock_that_is_set_back_begins_anew() -> None:
     for stamp, known in ((100.0, False), (100.5, True), (3.0, False), (3.5, True)):
         hints = moving.judge(stamp, np.eye(4), points, found.members, found.points)
         assert np.isfinite(hints).all() == known
+
+
+def test_people_and_things_of_the_simulated_warehouse() -> None:
+    """The sensor glides and turns beside each person in turn; half a second decides."""
+    simulation = Simulation(Scenario.generate(seed=11))
+    world, data = simulation.world, simulation.world.data
+    lidar = Lidar(world, seed=0)
+    walkers, things = [], []
+    places: list[np.ndarray] = []
+    while simulation.time < 7.5:
+        if not simulation.step():
+            continue
+        places.append(simulation.crowd.place[:, :2].copy())
+        if len(places) % 5:
+            continue  # ten sweeps a second
+        since = (len(places) // 5) % 15 / 10
+        if since == 0.0:
+            start = places[-1][len(places) // 75 % len(places[-1])] - (3.0, -0.5)
+            moving = MovingObjects(CONFIG.objects.azimuth_step, 0.035, MovingConfig())
+        elif len(places) < 75:
+            continue
+        pose = (start[0] + 0.5 * since, start[1], 0.4 * since)
+        truth, ghost = simulation.snapshot(), simulation.snapshot()
+        ghost.qpos[:2] = pose[:2]
+        ghost.qpos[3:7] = np.cos(pose[2] / 2), 0.0, 0.0, np.sin(pose[2] / 2)
+        ghost.restore(world.model, data)
+        points = lidar.sweep(data)
+        truth.restore(world.model, data)
+        found = DETECTOR.detect(points)
+        hints = moving.judge(simulation.time, matrix(pose), points, found.members, found.points)
+        centers = found.centers[:, :2] @ matrix(pose)[:2, :2].T + pose[:2]
+        for center, hint in zip(centers, hints, strict=True):
+            distance = np.hypot(*(places[-1] - center).T)
+            who = int(distance.argmin())
+            if distance[who] > 0.5:
+                things.append(hint)
+            elif np.hypot(*(places[-1][who] - places[-26][who])) > 0.35:
+                walkers.append(hint)
+    for name, hints in (("walkers", np.array(walkers)), ("things", np.array(things))):
+        known = np.isfinite(hints)
+        said = np.mean(hints[known] > 0.5)
+        print(f"{name}: {len(hints)} seen, {known.mean():.0%} known, {said:.1%} said to move")
+    walked, stood = (np.array(hints)[np.isfinite(hints)] for hints in (walkers, things))
+    assert len(walked) > 20
+    assert len(stood) > 100
+    assert np.mean(walked > 0.5) > 0.8
+    assert np.mean(stood > 0.5) < 0.02

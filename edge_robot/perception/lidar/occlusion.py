@@ -56,12 +56,11 @@ def find_cuts(
         rows = image[bottom[i] : top[i] + 1]
         hidden[i] = np.any(rows[:, ends[i]] < nearest[i] - _DEPTH, axis=(0, 2))
 
-    column, _, distance = _cells(sweep, columns)
     looked = np.zeros(columns, bool)
-    looked[column] = True
-    rise = sweep[:, 2] / np.maximum(distance, 1e-3)
-    own = np.maximum.reduceat(xyz[:, 2] / np.maximum(np.hypot(xyz[:, 0], xyz[:, 1]), 1e-3), starts)
-    outside = np.column_stack([~np.any(looked[ends], axis=2), own > rise.max() - _UPPERMOST])
+    looked[_columns(sweep, columns)] = True
+    steepest = _rise(sweep).max()
+    own = np.maximum.reduceat(_rise(xyz), starts)
+    outside = np.column_stack([~np.any(looked[ends], axis=2), own > steepest - _UPPERMOST])
     return hidden, outside
 
 
@@ -69,6 +68,14 @@ def _cells(
     xyz: NDArray[np.float32], columns: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     distance = np.hypot(xyz[:, 0], xyz[:, 1])
-    column = (np.arctan2(xyz[:, 1], xyz[:, 0]) / _COLUMN).astype(np.intp) % columns
     row = np.floor(np.arctan2(xyz[:, 2], distance) / _ROW).astype(np.intp) + _ROWS // 2
-    return column, np.clip(row, 0, _ROWS - 1), distance
+    return _columns(xyz, columns), np.clip(row, 0, _ROWS - 1), distance
+
+
+def _columns(xyz: NDArray[np.float32], columns: int) -> NDArray[np.intp]:
+    return (np.arctan2(xyz[:, 1], xyz[:, 0]) / _COLUMN).astype(np.intp) % columns
+
+
+def _rise(xyz: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Return how steeply upward each point is seen, m per m."""
+    return xyz[:, 2] / np.maximum(np.hypot(xyz[:, 0], xyz[:, 1]), np.float32(1e-3))
