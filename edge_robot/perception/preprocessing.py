@@ -29,7 +29,7 @@ class Placement:
         """Map (N, 4) x1 y1 x2 y2 boxes from input pixels to raw pixels, clipped to the image."""
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         limit = np.array([self.width, self.height] * 2, np.float32)
-        return np.clip(boxes / scale, 0.0, limit)
+        return np.minimum(np.maximum(boxes / scale, np.float32(0.0)), limit)
 
     def to_input(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (N, 4) x1 y1 x2 y2 boxes from raw pixels to input pixels."""

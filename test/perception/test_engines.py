@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,12 +14,18 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_mutants import changeable
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_robot.errors import UserError
 from edge_robot.perception.engines import ENGINES, Engine, open_engine
 from edge_robot.perception.engines.cache import engine_cache
-from edge_robot.perception.engines.rewriting import rewrite, take_bytes
+from edge_robot.perception.engines.rewriting import (
+    leave_transposed,
+    rewrite,
+    take_bytes,
+    well_formed,
+)
 from edge_robot.perception.onnx_check import check_graph
 
 INSTALLED = [name for name in ENGINES if find_spec(name) is not None]
@@ -326,6 +333,68 @@ def test_what_only_looks_alike_is_left_as_it_is() -> None:
     content = model.SerializeToString()
     assert not rewrite(model, block=16)
     assert model.SerializeToString() == content
+
+
+def everything() -> bytes:
+    """A network with all that the rewrites look for, and an input that is rounded to bytes."""
+    network = Network([1, 3, 32, 48])
+    scales = network.constant(np.float32(0.5)), network.constant(np.uint8(0))
+    scaled = network.add("Mul", "image", network.constant(np.float32(0.1)))
+    values = network.add(
+        "DequantizeLinear", network.add("QuantizeLinear", scaled, *scales), *scales
+    )
+    stem = network.convolve(values, (20, 3, 3, 3), pads=[1, 1, 1, 1], strides=[2, 2])
+    pooled = network.add("MaxPool", network.add("Relu", stem), kernel_shape=[2, 2], strides=[2, 2])
+    deep = network.convolve(pooled, (20, 1, 3, 3), group=20, pads=[1, 1, 1, 1])
+    sides = network.convolve(pooled, (4, 20, 1, 1)), network.convolve(deep, (8, 20, 1, 1))
+    sizes = network.constant(np.array([1, 1, 2, 2], np.float32))
+    none = network.constant(np.zeros(0, np.float32))
+    large = network.add("Resize", sides[0], none, sizes, mode="nearest")
+    doubled = network.add("Resize", sides[1], none, sizes, mode="linear")
+    mixed = network.convolve(network.add("Concat", large, doubled, axis=1), (3, 12, 1, 1))
+    turned = network.add("Transpose", mixed, perm=[0, 2, 3, 1])
+    likely = network.add("Softmax", turned, axis=3)
+    back = network.add("Transpose", likely, perm=[0, 3, 1, 2])
+    return network.model(network.add("Transpose", back, perm=[0, 2, 1, 3])).SerializeToString()
+
+
+EVERYTHING = everything()
+
+
+def apply_all(model: onnx.ModelProto) -> None:
+    if not well_formed(model):
+        return
+    rewrite(model, block=16)
+    take_bytes(model)
+    leave_transposed(model)
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_graph_that_passes_the_check_confuses_the_rewrites(data: st.DataObject) -> None:
+    model = onnx.ModelProto.FromString(EVERYTHING)
+    for _ in range(data.draw(st.integers(1, 3))):
+        fields = list(changeable(model))
+        message, field, index = fields[data.draw(st.integers(0, len(fields) - 1))]
+        if field.cpp_type == field.CPPTYPE_STRING:
+            names = ["image", "MaxPool_4", "Concat_12", "constant_3", "axis", "Relu", "Conv", ""]
+            value = data.draw(st.sampled_from(names))
+            value = value.encode() if field.type == field.TYPE_BYTES else value
+        elif field.cpp_type == field.CPPTYPE_FLOAT:
+            value = data.draw(st.floats(width=32))
+        else:
+            value = data.draw(st.sampled_from([-1, 0, 1, 2, 3, 20, 2**31 - 1]))
+        try:
+            if index is None:
+                setattr(message, field.name, value)
+            else:
+                getattr(message, field.name)[index] = value
+        except ValueError:  # no number for this field
+            continue
+    for node in data.draw(st.lists(st.sampled_from(list(model.graph.node)), max_size=2)):
+        del (node.input if data.draw(st.booleans()) else node.output)[-1:]
+    with suppress(UserError):
+        apply_all(check_graph(model.SerializeToString(), "changed"))
 
 
 def test_a_provider_that_is_not_here_is_refused() -> None:

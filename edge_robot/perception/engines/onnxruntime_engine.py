@@ -21,6 +21,7 @@ from edge_robot.perception.engines.rewriting import (
     leave_transposed,
     rewrite,
     take_bytes,
+    well_formed,
 )
 
 _PROVIDERS = {
@@ -72,7 +73,7 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 4  # failures come as exceptions, once
         self.quantization: Quantization | None = None
         transposed: dict[str, list[int]] = {}
-        if chosen == ["cpu"]:
+        if chosen == ["cpu"] and well_formed(model):
             rewrite(model, channel_block())
             self.quantization = take_bytes(model)
             transposed = leave_transposed(model)

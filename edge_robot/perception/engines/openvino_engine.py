@@ -12,7 +12,7 @@ from onnx import ModelProto
 from edge_robot.errors import UserError
 from edge_robot.perception.engines.cache import engine_cache
 from edge_robot.perception.engines.engine import TensorSpec
-from edge_robot.perception.engines.rewriting import Quantization, rewrite
+from edge_robot.perception.engines.rewriting import Quantization, rewrite, well_formed
 
 
 class OpenVinoEngine:
@@ -32,7 +32,8 @@ class OpenVinoEngine:
             # faster, but boxes move by several percent and scores by some hundredths.
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        rewrite(model, block=1)
+        if well_formed(model):
+            rewrite(model, block=1)
         cache = engine_cache("openvino")
         if cache is not None:
             settings["CACHE_DIR"] = str(cache)

@@ -20,6 +20,7 @@ from onnx import (
     NodeProto,
     TensorProto,
     TensorShapeProto,
+    checker,
     helper,
     numpy_helper,
     shape_inference,
@@ -42,11 +43,23 @@ def channel_block() -> int:
     return 16 if cv2.checkHardwareSupport(_AVX512F) else 8
 
 
+def well_formed(model: ModelProto) -> bool:
+    """Return whether a network is consistent in itself, which the rewrites rely on.
+
+    One that is not is left to the runtime, which says what is wrong with it.
+    """
+    try:
+        checker.check_model(model, full_check=True)
+    except (checker.ValidationError, shape_inference.InferenceError):
+        return False
+    return True
+
+
 def rewrite(model: ModelProto, block: int) -> bool:
     """Apply every rewrite that fits, in place; names and shapes of input and output stay.
 
     Args:
-        model: The network.
+        model: The network, `well_formed`.
         block: Channels to which a layer may be filled up, see `channel_block`.
 
     Returns:
@@ -473,10 +486,7 @@ def _used(node: NodeProto) -> list[str]:
 
 def _channels(model: ModelProto) -> dict[str, int]:
     """Return the size of axis 1 of every tensor whose it is known."""
-    try:
-        graph = shape_inference.infer_shapes(model).graph
-    except shape_inference.InferenceError:
-        return {}
+    graph = shape_inference.infer_shapes(model).graph
     shapes = {
         value.name: value.type.tensor_type.shape.dim
         for value in (*graph.input, *graph.value_info, *graph.output)
