@@ -64,6 +64,8 @@ MICROSOFT_OPERATORS = frozenset(
 """Of domain `com.microsoft`: what ONNX Runtime's own tools write into detectors. Not among them
 are those that open files, like EPContext."""
 
+_MAX_OPSET = 1000
+
 _MAX_RANK = 64
 """Values of a constant that can be a shape."""
 
@@ -155,7 +157,10 @@ def _check_model(model: ModelProto) -> None:
         raise _Unsafe("it defines functions of its own")
     if model.training_info:
         raise _Unsafe("it holds a training graph")
-    graphs = list(_checked_graphs(model.graph))
+    versions = [item.version for item in model.opset_import if item.domain in DOMAINS]
+    if len(versions) != 1 or not 1 <= versions[0] <= _MAX_OPSET:
+        raise _Unsafe("it does not say of which version its operators are")
+    graphs = list(_checked_graphs(model.graph, versions[0]))
     constants: dict[str, Sequence[float]] = {}
     for graph in graphs:  # a nested graph uses names of the one around it
         constants |= {tensor.name: _values(tensor) for tensor in graph.initializer}
@@ -170,7 +175,7 @@ def _check_model(model: ModelProto) -> None:
                     _check_size(constants.get(node.input[position], ()), node)
 
 
-def _checked_graphs(root: GraphProto) -> Iterator[GraphProto]:
+def _checked_graphs(root: GraphProto, opset: int) -> Iterator[GraphProto]:
     """Yield a graph and those within it, each checked node by node."""
     waiting = [(root, 1)]
     nodes = 0
@@ -188,7 +193,7 @@ def _checked_graphs(root: GraphProto) -> Iterator[GraphProto]:
         for tensor in graph.initializer:
             _check_tensor(tensor)
         for node in graph.node:
-            _check_operator(node)
+            _check_operator(node, opset)
             waiting += [(inner, depth + 1) for inner in _check_attributes(node)]
         yield graph
 
@@ -212,12 +217,22 @@ def _check_utf8(text: bytes) -> None:
         raise _Unsafe("a text in it is no UTF-8") from error
 
 
-def _check_operator(node: NodeProto) -> None:
+def _check_operator(node: NodeProto, opset: int) -> None:
+    """Check that a node is one of an operator that is known, with as many inputs as that has."""
     domain, operator = node.domain, node.op_type
-    if domain not in DOMAINS and not (
-        domain == "com.microsoft" and operator in MICROSOFT_OPERATORS
-    ):
+    if domain == "com.microsoft" and operator in MICROSOFT_OPERATORS:
+        return
+    if domain not in DOMAINS:
         raise _Unsafe(f"operator {_shown(operator)} is of the library {_shown(domain)}")
+    try:
+        schema = onnx.defs.get_schema(operator, opset, "")
+    except onnx.defs.SchemaError as error:
+        raise _Unsafe(f"{_shown(operator)} is no operator of ONNX, version {opset}") from error
+    if not (
+        schema.min_input <= len(node.input) <= schema.max_input
+        and schema.min_output <= len(node.output) <= schema.max_output
+    ):
+        raise _Unsafe(f"a {_shown(operator)} has too few or too many inputs or outputs")
 
 
 def _check_attributes(node: NodeProto) -> Iterator[GraphProto]:

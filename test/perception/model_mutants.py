@@ -168,7 +168,7 @@ def run(examples: int, first: int) -> Counter[str]:
             try:
                 detector.warm_up(1)
                 ended["ran"] += 1
-            except Exception:  # any of the runtime's own, as long as it is one
+            except UserError:
                 ended["did not run"] += 1
 
         attempt()

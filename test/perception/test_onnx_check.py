@@ -88,6 +88,18 @@ def own_operator(model: ModelProto) -> None:
     model.graph.node[0].domain = "my.plugins"
 
 
+def unknown_operator(model: ModelProto) -> None:
+    model.graph.node[0].op_type = "Convolution"
+
+
+def operator_without_its_weights(model: ModelProto) -> None:
+    del model.graph.node[0].input[1:]
+
+
+def operators_of_no_version(model: ModelProto) -> None:
+    model.opset_import[0].version = 2**62
+
+
 def operator_that_opens_files(model: ModelProto) -> None:
     model.graph.node[0].domain, model.graph.node[0].op_type = "com.microsoft", "EPContext"
 
@@ -129,6 +141,9 @@ def sparse_weights(model: ModelProto) -> None:
         (absurd_fill, "elements"),
         (absurd_kernel, "pads"),
         (own_operator, "library"),
+        (unknown_operator, "no operator"),
+        (operator_without_its_weights, "too few"),
+        (operators_of_no_version, "version"),
         (operator_that_opens_files, "library"),
         (own_function, "functions"),
         (deep_nesting, "nested"),

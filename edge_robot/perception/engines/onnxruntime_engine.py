@@ -51,6 +51,7 @@ _ERRORS = (
     ort_errors.NoSuchFile,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    RuntimeError,  # of any failure in a bound run
 )
 
 
