@@ -197,7 +197,10 @@ class ReplaySource(Node):
         stamp = stamp_from_nanoseconds(frame.stamp)
         self._outputs[topics.CLOCK.name].publish(ClockMsg(clock=stamp))
         self._publish_transforms(topics.TF, frame.transforms)
-        if frame.points is not None:
+        if frame.points is not None and not frame.points[:, :3].any():
+            # lidar_perception would refuse it, and the replay wait for its answer in vain.
+            self.get_logger().warning(f"cloud at {frame.stamp} ns has no return: left out")
+        elif frame.points is not None:
             cloud = _cloud(frame.points, Header(stamp=stamp, frame_id=self._source.lidar_frame))
             self._line_up(Sensor.LIDAR, frame.stamp, {topics.LIDAR_POINTS: cloud})
         if frame.image is not None:

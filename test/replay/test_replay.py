@@ -90,6 +90,8 @@ def first_frames(source: Path, drive: Path, count: int) -> Path:
 
 def test_results_do_not_depend_on_speed(shared_data: Path, tmp_path: Path, domain: int) -> None:
     drive = first_frames(shared_data / "kitti_drive", tmp_path / "drive", 8)
+    # A sweep without a return is left out, and nobody waits for boxes in it.
+    (drive / "lidar" / "000005.bin").write_bytes(bytes(16 * 100))
     model = shared_data / "models" / "yolox_nano_416.onnx"
     found = []
     for speed in (0, 0.7):
