@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 _PEERS = "peers"
+_DETECTOR_PEERS = {"plain_onnxruntime": "plain", "opencv_dnn": "dnn"}
 _RATIOS = "ratios_to_rclpy"
 
 
@@ -22,7 +24,7 @@ def print_figures(figures: dict[str, Any]) -> None:
     for title in ("measured", "figure", "here", *(("rclpy", "ratio") if peer else ())):
         table.add_column(title, justify="left" if title in ("measured", "figure") else "right")
     for name, values in figures.items():
-        if name in ("machine", _RATIOS) or (name == _PEERS and peer):
+        if name in ("machine", _RATIOS, "detector") or (name == _PEERS and peer):
             continue
         first = name
         for path, value in _leaves(values):
@@ -31,7 +33,44 @@ def print_figures(figures: dict[str, Any]) -> None:
             table.add_row(first, ".".join(path), _text(value), *more)
             first = ""
         table.add_section()
-    console.print(table)
+    if table.row_count:
+        console.print(table)
+    if "detector" in figures:
+        _print_detector(figures["detector"], console)
+
+
+def _print_detector(figures: dict[str, Any], console: Console) -> None:
+    """Print a table for each model and number of threads: medians in ms, and what they share."""
+    console.print(
+        f"Image to boxes, ms at the median; images: {figures['images']['source']}. "
+        "÷: how many times longer the peer takes; same: boxes as plain ONNX Runtime finds"
+    )
+    for model, by_threads in figures.items():
+        for threads, values in by_threads.items() if model != "images" else ():
+            console.print(_detector_table(f"{model}, {threads.replace('_', ' ')}", values))
+
+
+def _detector_table(title: str, values: dict[str, Any]) -> Table:
+    ours, peers = values["ratios"], values["peers"]
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for heading in ("prepare", "infer", "decode", "all", "p99", "plain÷", "dnn÷", "same"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, steps in {**{key: values[key] for key in ours}, **peers}.items():
+        if isinstance(steps, str):
+            table.caption = f"{name}: {steps}"
+            continue
+        medians = [steps[step]["p50_ms"] for step in ("preprocess", "inference", "decode")]
+        whole = steps["end_to_end"]
+        ratios = [ours.get(name, {}).get(f"to_{peer}", "") for peer in _DETECTOR_PEERS]
+        shared = values["agreement"].get(name)
+        table.add_row(
+            _DETECTOR_PEERS.get(name, name),
+            *(f"{figure:.2f}" for figure in (*medians, whole["p50_ms"], whole["p99_ms"])),
+            *map(str, ratios),
+            f"{shared['the_same']}/{shared['boxes_of_peer']}" if shared else "",
+        )
+    return table
 
 
 def _leaves(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

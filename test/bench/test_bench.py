@@ -201,6 +201,32 @@ def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: P
         )
 
 
+def test_the_detectors_figures_are_one_line_for_each_pipeline(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step = {"p50_ms": 1.0, "p99_ms": 2.0, "runs": 3}
+    steps = dict.fromkeys(("preprocess", "inference", "decode", "end_to_end"), step)
+    figures = {
+        "onnxruntime": steps,
+        "peers": {"plain_onnxruntime": steps, "opencv_dnn": "cannot run this model: no Swish"},
+        "ratios": {"onnxruntime": {"to_plain_onnxruntime": 1.25}},
+        "agreement": {"onnxruntime": {"the_same": 7, "boxes_of_peer": 9}},
+    }
+    print_figures(
+        {
+            "machine": {"python": "3.11", "machine": "x86_64", "cores": 2},
+            "detector": {"images": {"source": "rendered"}, "edge": {"threads_2": figures}},
+        }
+    )
+    printed = capsys.readouterr().out
+    assert "edge, threads 2" in printed
+    assert "cannot run this model: no Swish" in " ".join(printed.split())
+    (row,) = (line for line in printed.splitlines() if line.split()[:1] == ["onnxruntime"])
+    assert row.split() == [
+        "onnxruntime", "1.00", "1.00", "1.00", "1.00", "2.00", "1.25", "7/9",
+    ]  # fmt: skip
+
+
 def test_boxes_that_differ_are_said_to_differ() -> None:
     classes = ("person", "box")
     boxes = np.array([[0, 0, 10, 10], [20, 20, 40, 40]], np.float32)
