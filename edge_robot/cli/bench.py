@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def bench(
         name: Annotated[
-            str, typer.Argument(metavar="transport|idle|detector|lidar|all|soak|churn|kill")
+            str, typer.Argument(metavar="transport|idle|detector|lidar|all|tiering|soak|churn|kill")
         ] = "all",
         json_file: Annotated[
             Path | None, typer.Argument(metavar="[FILE]", help="With --json: write them there.")
@@ -35,6 +35,19 @@ def register(app: typer.Typer) -> None:
         runs: Annotated[
             int, typer.Option(min=1, help="Images each pipeline of detector runs on.")
         ] = 200,
+        labels: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER", help="Labels of the images, for tiering, in YOLO's text format."
+            ),
+        ] = None,
+        second: Annotated[
+            str, typer.Option(metavar="MODEL", help="Detector of the second opinion, for tiering.")
+        ] = "warehouse_fleet",
+        write_policy: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", help="Where tiering writes the policy it has learnt."),
+        ] = None,
         sweeps: Annotated[
             Path | None,
             typer.Option(
@@ -79,6 +92,10 @@ def register(app: typer.Typer) -> None:
 
         all: these four.
 
+        tiering: accuracy by share of frames uploaded. The policy is learnt on one half of --images
+        and --labels and scored on the other, with --model on board and --second as second opinion:
+        beside Sedna's filters, random choice, and an oracle.
+
         soak: memory, threads, descriptors and rates of a graph at full rate, for --minutes.
 
         churn: what 1000 nodes that come and go leave behind.
@@ -91,7 +108,7 @@ def register(app: typer.Typer) -> None:
         import json
         import sys
 
-        from edge_robot.bench import churn, detector, idle, kill, lidar, soak, transport
+        from edge_robot.bench import churn, detector, idle, kill, lidar, soak, tiering, transport
         from edge_robot.bench.figures import machine, merge
         from edge_robot.cli.bench_output import print_figures
         from edge_robot.errors import UserError
@@ -121,14 +138,26 @@ def register(app: typer.Typer) -> None:
             ),
             "lidar": lambda: lidar.measure(sweeps, progress),
         }
-        endurance = {
+
+        def measure_tiering() -> dict[str, Any]:
+            if images is None or labels is None:
+                raise UserError(
+                    "tiering needs --images and --labels: folders to learn and score on"
+                )
+            onboard = (model or ["warehouse_edge"])[0]
+            return tiering.measure(
+                onboard, second, images, labels, write_policy=write_policy, progress=progress
+            )
+
+        others = {
+            "tiering": measure_tiering,
             "soak": lambda: soak.measure(
                 minutes, progress, lambda sofar: write({**figures, "soak": sofar})
             ),
             "churn": lambda: churn.measure(times or churn.NODES, progress),
             "kill": lambda: kill.measure(times or kill.KILLS, progress),
         }
-        benchmarks = {**speed, **endurance}
+        benchmarks = {**speed, **others}
         if name != "all" and name not in benchmarks:
             raise UserError(f"no benchmark {name!r}; there are {', '.join(benchmarks)} and all")
         write(figures)  # better to fail now than after an hour

@@ -1,0 +1,1 @@
+"""Which frames are worth a second opinion: predicted gain, budgets, privacy."""

@@ -1,0 +1,100 @@
+"""The tiering curve on cases worked out by hand, and on real images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_robot.bench.hard_examples import ibt_filter, threshold_filter
+from edge_robot.bench.tiering import measure
+from edge_robot.bench.upload_curve import caught, curve, oracle_order, orders
+from edge_robot.perception.detections import Detections
+from edge_robot.perception.evaluation import Labels
+from edge_robot.perception.tiering.gain_model import read_gain_model
+from edge_robot.perception.tiering.mixture import match_tiers
+
+NAMES = ("a", "b")
+BOX = np.array([[0, 0, 10, 10]], np.float32)
+
+
+def found(*scores: float) -> Detections:
+    count = len(scores)
+    return Detections(
+        np.repeat(BOX, count, axis=0), np.array(scores, np.float32), np.zeros(count, int), NAMES
+    )
+
+
+def test_sedna_threshold_by_hand() -> None:
+    values = threshold_filter([found(0.9, 0.5), found(0.4), found(), found(0.9)])
+    np.testing.assert_allclose(values, [-0.7, -0.4, -np.inf, -0.9], rtol=1e-6)
+
+
+def test_sedna_ibt_by_hand() -> None:
+    values = ibt_filter([found(0.9, 0.5, 0.4), found(0.4), found(), found(0.9, 0.8)])
+    np.testing.assert_allclose(values, [2 / 3, 1.0, -np.inf, 0.0])
+    assert ibt_filter([found(0.9, 0.5)], box_threshold=0.95)[0] == 1.0
+
+
+def test_equal_values_are_ordered_by_chance_and_others_are_not() -> None:
+    ways = orders(np.array([1.0, 5.0, 1.0, -np.inf]), 200, np.random.default_rng(1))
+    assert len(ways) == 200
+    assert all(way[0] == 1 and way[3] == 3 for way in ways)
+    assert 60 < sum(way[1] == 0 for way in ways) < 140
+    assert [
+        way.tolist() for way in orders(np.array([1.0, 3.0, 2.0]), 9, np.random.default_rng(1))
+    ] == [[1, 2, 0]]
+
+
+def test_a_curve_by_hand() -> None:
+    """Three frames, one object of its own class each: what is found counts a third."""
+    names = ("a", "b", "c")
+
+    def one(class_id: int) -> Detections:
+        return Detections(BOX, np.array([0.9], np.float32), np.array([class_id]), names)
+
+    none = Detections(BOX[:0], np.zeros(0, np.float32), np.zeros(0, int), names)
+    truth = [Labels(BOX, np.array([c]), np.array([False])) for c in range(3)]
+    mixture = match_tiers([none, one(1), one(2)], [one(0), one(1), none], truth)
+    np.testing.assert_allclose(curve(mixture, np.array([2, 1, 0])), [2 / 3, 1 / 3, 1 / 3, 2 / 3])
+    assert oracle_order(mixture, 3).tolist() == [0, 1, 2]
+    np.testing.assert_allclose(curve(mixture, oracle_order(mixture, 3)), [2 / 3, 1, 1, 2 / 3])
+
+
+def test_caught_by_hand() -> None:
+    marked = np.array([True, False, True, False])
+    order = np.array([2, 1, 0, 3])
+    assert caught(marked, order, 0.5) == 0.5
+    assert caught(marked, order, 0.75) == 1.0
+    assert np.isnan(caught(np.zeros(4, bool), order, 0.5))
+
+
+def test_a_small_benchmark_on_real_images(shared_data: Path, tmp_path: Path) -> None:
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+        for file in sorted((shared_data / "coco128" / kind).iterdir())[:6]:
+            (tmp_path / kind / file.name).symlink_to(file)
+    (tmp_path / "names.txt").symlink_to(shared_data / "coco128" / "names.txt")
+    models = shared_data / "models"
+    result = measure(
+        str(models / "fastestdet_352.onnx"),
+        str(models / "yolox_nano_416.onnx"),
+        tmp_path / "images",
+        tmp_path / "labels",
+        variations=2,
+        splits=0,
+        sets=2,
+        write_policy=tmp_path / "policy.json",
+    )
+    assert "3 images" in read_gain_model(tmp_path / "policy.json").learnt_on
+    assert result["scored_on"] == 3
+    for scores in ("calibrated", "raw_scores"):
+        ends = {
+            tuple(result[scores][name]["map"][k] for k in (0, -1)) for name in ("ours", "oracle")
+        }
+        assert len(ends) == 1  # whoever chooses, none and all are the same
+        assert len(result[scores]["share"]) == 4
+    raw, calibrated = result["raw_scores"]["ours"], result["calibrated"]["ours"]
+    for end in (0, -1):  # one detector's own order stays
+        assert raw["map"][end] == pytest.approx(calibrated["map"][end], abs=1e-4)
