@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
@@ -26,6 +27,26 @@ def to_detection_array(detections: Detections, header: Header) -> Detection2DArr
                 strict=True,
             )
         ],
+    )
+
+
+def from_detection_array(message: Detection2DArray) -> Detections:
+    """Return the detections of a message, of each its best hypothesis, best score first."""
+    rows = []
+    for detection in message.detections:
+        best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
+        if best is not None:
+            center, box = detection.bbox.center.position, detection.bbox
+            half_x, half_y = box.size_x / 2, box.size_y / 2
+            corners = (center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y)
+            rows.append((best.hypothesis.score, best.hypothesis.class_id, corners))
+    rows.sort(key=lambda row: -row[0])
+    names = sorted({name for _, name, _ in rows})
+    return Detections(
+        np.array([corners for _, _, corners in rows], np.float32).reshape(-1, 4),
+        np.array([score for score, _, _ in rows], np.float32),
+        np.array([names.index(name) for _, name, _ in rows], np.int64),
+        tuple(names),
     )
 
 

@@ -14,6 +14,7 @@ from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, 
 from edge_robot.fusion.tracks import Track
 from edge_robot.msg import TrackedObject, TrackedObjectArray
 from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds, yaw_of
+from edge_robot.perception.tiering.consistency import Expected
 
 
 def pose_matrix(transform: Transform) -> Array:
@@ -53,16 +54,34 @@ def lidar_measurement(message: Detection3DArray, fixed_from_sensor: Array) -> Li
     )
 
 
-def camera_measurement(
-    message: Detection2DArray, info: CameraInfo, fixed_from_optical: Array, source: Source
-) -> CameraMeasurement:
-    """Return the boxes of an image, with where the camera was and how it projects.
-
-    A calibration without P (all zero) projects with K.
-    """
+def camera_view(info: CameraInfo, fixed_from_optical: Array) -> CameraView:
+    """Return a camera at one instant; a calibration without P (all zero) projects with K."""
     projection = np.asarray(info.p, float).reshape(3, 4)
     if projection[0, 0] == 0.0:
         projection = np.column_stack([np.asarray(info.k, float).reshape(3, 3), np.zeros(3)])
+    return CameraView(projection, int(info.width), int(info.height), fixed_from_optical)
+
+
+def expected_in_view(tracks: TrackedObjectArray, view: CameraView) -> Expected:
+    """Return where a camera should see the tracks that a camera has ever seen."""
+    seen_by_camera = TrackedObject.SOURCE_CAMERA | TrackedObject.SOURCE_FLEET
+    objects = [item for item in tracks.objects if item.sources & seen_by_camera]
+    boxes, visible = view.project_boxes(
+        np.array([(o.position.x, o.position.y, o.position.z) for o in objects]).reshape(-1, 3),
+        np.array([(o.size.x, o.size.y, o.size.z) for o in objects]).reshape(-1, 3),
+        np.array([o.yaw for o in objects], float),
+    )
+    return Expected(
+        boxes[visible].astype(np.float32),
+        tuple(o.class_name for o, shown in zip(objects, visible, strict=True) if shown),
+        np.array([o.existence for o in objects], np.float32)[visible],
+    )
+
+
+def camera_measurement(
+    message: Detection2DArray, info: CameraInfo, fixed_from_optical: Array, source: Source
+) -> CameraMeasurement:
+    """Return the boxes of an image, with where the camera was and how it projects."""
     boxes, scores, labels = [], [], []
     for detection in message.detections:
         best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
@@ -83,7 +102,7 @@ def camera_measurement(
         boxes=np.array(boxes, float).reshape(-1, 4),
         scores=np.array(scores, float),
         labels=labels,
-        view=CameraView(projection, int(info.width), int(info.height), fixed_from_optical),
+        view=camera_view(info, fixed_from_optical),
         source=source,
     )
 

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 import rclpy
 import tritonclient.grpc as triton
+from diagnostic_msgs.msg import DiagnosticArray
 from edge_robot.msg import FleetDetections, LinkState
 from lamp import LampDetector, lamp_image
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 import edge_robot  # noqa: F401 - makes rclpy importable without ROS 2
 from edge_robot import topics
@@ -64,6 +66,19 @@ class Observer(Node):
             self.answers.append,
             qos_profile(topics.FLEET_DETECTIONS),
         )
+        self.person_height: float | None = None
+        self.figures: dict[str, str] = {}
+        self._found = self.create_publisher(
+            Detection2DArray,
+            topics.CAMERA_DETECTIONS.name,
+            qos_profile(topics.CAMERA_DETECTIONS),
+        )
+        self.create_subscription(
+            DiagnosticArray,
+            topics.DIAGNOSTICS.name,
+            self._on_diagnostics,
+            qos_profile(topics.DIAGNOSTICS),
+        )
         self.create_timer(0.1, self._publish_image)
         self._client = self.create_client(SetBool, "/network_link/set_up")
         self._spinner = SingleThreadedExecutor()
@@ -77,6 +92,21 @@ class Observer(Node):
         image.header.frame_id = "camera_front_optical_frame"
         image.data = self._pixels.tobytes()
         self._images.publish(image)
+        if self.person_height is not None:
+            person = Detection2D(results=[ObjectHypothesisWithPose()])
+            person.results[0].hypothesis.class_id = "person"
+            person.results[0].hypothesis.score = 0.5
+            person.bbox.center.position.x = person.bbox.center.position.y = height / 2
+            person.bbox.size_x, person.bbox.size_y = 20.0, self.person_height
+            self._found.publish(Detection2DArray(header=image.header, detections=[person]))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == "fleet_bridge: second opinions":
+                self.figures = {item.key: item.value for item in status.values}
+
+    def count(self, verdict: str) -> int:
+        return int(self.figures.get(verdict, "0"))
 
     def until(self, condition: Callable[[], Any], what: str) -> None:
         end = time.monotonic() + LIMIT
@@ -110,6 +140,7 @@ def test_frames_are_answered_and_a_cut_is_announced_at_once(
         start("fleet_bridge", endpoint=f"127.0.0.1:{port}", model="lamp", deadline=5.0, expiry=9.0),
     ]
     try:
+        # Nobody looks on board, so every image is worth a second opinion.
         observer.until(lambda: len(observer.answers) >= 2, "answers of the fleet")
         answer = observer.answers[-1]
         assert answer.computed_by == f"127.0.0.1:{port}"
@@ -143,6 +174,39 @@ def test_frames_are_answered_and_a_cut_is_announced_at_once(
     assert statuses == [0, 0], [process.stderr and process.stderr.read() for process in processes]
 
 
+def test_the_policy_decides_by_what_was_found_on_board(
+    observer: Observer, backend: Backend
+) -> None:
+    observer.person_height = 100.0
+    process = start(
+        "fleet_bridge",
+        endpoint=f"127.0.0.1:{backend.port}",
+        model="lamp",
+        deadline=5.0,
+        expiry=9.0,
+        rate=50.0,
+        max_protected_height=0.4,
+        onboard_silence=10.0,
+    )
+    try:
+        refused = "privacy: a protected object too large"
+        observer.until(lambda: observer.count(refused) >= 3, "refusals")
+        assert not observer.answers
+
+        observer.person_height = 20.0
+        observer.until(lambda: observer.answers, "an answer on a frame that rules permit")
+        observer.until(lambda: observer.count("worth it") >= 1, "its count")
+
+        observer.person_height = None  # the detector leaves frames out, but is not silent
+        before = observer.count("privacy: not looked at on board")
+        observer.until(
+            lambda: observer.count("privacy: not looked at on board") > before, "frames let go"
+        )
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=LIMIT) == 0
+
+
 def test_the_backend_node_serves_a_model(domain: int, shared_data: Path) -> None:
     port = free_port()
     model = shared_data / "models" / "yolox_nano_416.onnx"
@@ -174,6 +238,8 @@ BAD_PARAMETERS: list[tuple[str, dict[str, object], str]] = [
     ("fleet_bridge", {"rate": 0.0}, "rate"),
     ("fleet_bridge", {"endpoint": "nowhere"}, "host:port"),
     ("fleet_bridge", {"silence": 0.01}, "silence"),
+    ("fleet_bridge", {"max_protected_height": 2.0}, "max_height"),
+    ("fleet_bridge", {"tier_model": "/nowhere.json"}, "/nowhere.json"),
     ("network_link", {"target": "nowhere"}, "host:port"),
     ("network_link", {"delay": -1.0}, "negative"),
     ("fleet_backend", {"model": "/nowhere.onnx"}, "/nowhere.onnx"),

@@ -1,0 +1,68 @@
+"""Whether the detections in a frame are those that the tracks let expect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from edge_robot.perception.decoders.boxes import iou_matrix
+from edge_robot.perception.detections import Detections
+
+_MIN_OVERLAP = 0.2
+"""From which a detection can be a track's: tracks are projected boxes, looser than drawn ones."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where tracked objects should appear in an image.
+
+    Attributes:
+        boxes: (N, 4) x1 y1 x2 y2, px.
+        labels: Class name of each.
+        existence: (N,) probability that it exists, 0..1.
+    """
+
+    boxes: NDArray[np.float32]
+    labels: tuple[str, ...]
+    existence: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """Disagreement between detections and tracks, each counted by how sure its party is.
+
+    Attributes:
+        unseen: Tracks without a detection, summed existence.
+        untracked: Detections without a track, summed score.
+        flipped: Pairs of another class, summed product of existence and score.
+    """
+
+    unseen: float = 0.0
+    untracked: float = 0.0
+    flipped: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The sum of all three."""
+        return self.unseen + self.untracked + self.flipped
+
+
+def compare(found: Detections, expected: Expected) -> Surprise:
+    """Match detections with tracks by overlap, whatever their classes, and return what is left."""
+    overlap = iou_matrix(expected.boxes, found.boxes)
+    rows, columns = linear_sum_assignment(-overlap)
+    matched = overlap[rows, columns] >= _MIN_OVERLAP
+    rows, columns = rows[matched], columns[matched]
+    labels = found.labels
+    unseen, untracked = expected.existence.copy(), found.scores.copy()
+    unseen[rows] = 0.0
+    untracked[columns] = 0.0
+    flipped = sum(
+        float(expected.existence[r] * found.scores[c])
+        for r, c in zip(rows, columns, strict=True)
+        if expected.labels[r] != labels[c]
+    )
+    return Surprise(float(unseen.sum()), float(untracked.sum()), flipped)

@@ -1,0 +1,275 @@
+"""Decides which camera frames are worth a second opinion by the fleet.
+
+In this order: privacy rules, which no value outweighs; what the answer would add, against the
+frames of late; and the budgets. The share of frames that the budgets sustain is spent on the best.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.perception.detections import Detections
+from edge_robot.perception.tiering.budget import Selection, TokenBucket
+from edge_robot.perception.tiering.consistency import Expected, compare
+from edge_robot.perception.tiering.features import reduced
+from edge_robot.perception.tiering.gain_model import GainModel
+from edge_robot.perception.tiering.novelty import RecentViews, view_of
+from edge_robot.perception.tiering.privacy import PrivacyRules
+from edge_robot.settings import setting
+
+
+class Verdict(Enum):
+    """Why a frame is offered, or not."""
+
+    WORTH_IT = "worth it"
+    UNSEEN = "onboard detector silent"
+    NOT_WORTH_IT = "others are worth more"
+    SKIPPED = "not looked at on board"
+    PRIVACY = "privacy"
+    FRAMES = "frame budget"
+    BYTES = "byte budget"
+    ENERGY = "energy budget"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a frame.
+
+    Attributes:
+        verdict: Why.
+        worth: What a second opinion would add, in standard deviations of what it adds to the
+            frames the policy was learnt on; NaN where that was not asked.
+        detail: The same for people; which privacy rule, for one.
+    """
+
+    verdict: Verdict
+    worth: float = float("nan")
+    detail: str = ""
+
+    @property
+    def offered(self) -> bool:
+        """Whether the frame may be uploaded."""
+        return self.verdict in (Verdict.WORTH_IT, Verdict.UNSEEN)
+
+
+@dataclass(frozen=True)
+class TierSettings:
+    """How much is spent on second opinions, and what counts besides the onboard detections."""
+
+    rate: float = setting(4.0, "frames offered a second, on average, Hz")
+    byte_rate: float = setting(400e3, "bytes of images sent a second, on average; 0: no limit")
+    byte_burst: float = setting(
+        8e6, "bytes saved up for a moment that needs them; at least one image uncompressed"
+    )
+    frame_energy: float = setting(0.5, "energy one upload takes, radio and encoding, J")
+    power: float = setting(0.0, "energy spent on uploads a second, on average, W; 0: no limit")
+    surprise_weight: float = setting(
+        0.5, "worth of a contradiction between detections and tracks, standard deviations"
+    )
+    novelty_weight: float = setting(
+        1.0, "worth that a view loses when it has just been sent, standard deviations"
+    )
+    view_memory: float = setting(3.0, "time after which a view is news again, s")
+    protected_classes: Sequence[str] = setting(("person",), "classes that privacy rules protect")
+    max_protected_height: float = setting(
+        1.0, "greatest height of a protected object in an uploaded image, share of its height"
+    )
+    protected_zones: Sequence[float] = setting(
+        (0.0, 0.0, 0.0, 0.0),
+        "rectangles that no protected object may touch: left, top, right, bottom of each, shares "
+        "of the image; one without area is none",
+    )
+    permitted_classes: Sequence[str] = setting(
+        ("",), "the only classes that may be in an uploaded image; an empty name: any"
+    )
+    blur_protected: bool = setting(False, "blur protected objects in what is uploaded")
+
+    def privacy(self) -> PrivacyRules:
+        """Return the privacy rules.
+
+        Raises:
+            ValueError: they make no sense; says which.
+        """
+        if len(self.protected_zones) % 4:
+            raise ValueError("protected_zones needs four numbers for each zone")
+        rows = [
+            tuple(self.protected_zones[k : k + 4]) for k in range(0, len(self.protected_zones), 4)
+        ]
+        return PrivacyRules(
+            protected=tuple(self.protected_classes),
+            max_height=self.max_protected_height,
+            zones=tuple(row for row in rows if any(row)),  # type: ignore[misc]
+            permitted=tuple(name for name in self.permitted_classes if name),
+            blur=self.blur_protected,
+        )
+
+
+@dataclass
+class TierPolicy:
+    """Decides frame by frame; remembers what it decided, and what was sent.
+
+    Not thread-safe: the owner's lock covers `decide` and `settle`.
+
+    Args:
+        model: Predicts the gain of a second opinion.
+        settings: Budgets, weights and rules.
+
+    Attributes:
+        counts: Frames by verdict, privacy by rule.
+
+    Raises:
+        ValueError: a setting makes no sense; says which.
+    """
+
+    model: GainModel
+    settings: TierSettings = field(default_factory=TierSettings)
+
+    def __post_init__(self) -> None:
+        s = self.settings
+        if s.rate <= 0.0:
+            raise ValueError(f"rate is {s.rate}, not above 0")
+        for name in ("byte_rate", "power", "surprise_weight", "novelty_weight"):
+            if getattr(s, name) < 0.0:
+                raise ValueError(f"{name} is {getattr(s, name)}, below 0")
+        for name in ("byte_burst", "frame_energy", "view_memory"):
+            if getattr(s, name) <= 0.0:
+                raise ValueError(f"{name} is {getattr(s, name)}, not above 0")
+        self.rules = s.privacy()
+        self.counts: Counter[str] = Counter()
+        self._frames = TokenBucket(s.rate, max(2.0, s.rate))
+        self._bytes = TokenBucket(s.byte_rate, s.byte_burst) if s.byte_rate else None
+        self._energy = (
+            TokenBucket(s.power, max(s.frame_energy, 10.0 * s.power)) if s.power else None
+        )
+        self._selection = Selection()
+        self._views = RecentViews(s.view_memory, scale=0.2)
+        self._mean_bytes = 0.0
+        self._period = 1.0
+        self._last = float("-inf")
+
+    def decide(
+        self,
+        image: NDArray[np.uint8],
+        found: Detections | None,
+        expected: Expected | None,
+        now: float,
+        *,
+        silent: bool = False,
+    ) -> Decision:
+        """Decide about one frame. One that is offered must be settled once its fate is known.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            found: What the onboard detector found in it; None where it has not looked.
+            expected: Where the tracks let expect objects; None where that is not known.
+            now: s, on a clock that never goes back.
+            silent: The onboard detector has not looked at any frame of late: then every frame is
+                worth a second opinion, for nobody else looks. Otherwise a frame it left out is
+                not: it looks at another in a moment.
+        """
+        decision = self._decide(image, found, expected, now, silent)
+        detail = f": {decision.detail}" if decision.verdict is Verdict.PRIVACY else ""
+        self.counts[decision.verdict.value + detail] += 1
+        return decision
+
+    def worth(
+        self,
+        image: NDArray[np.uint8],
+        found: Detections,
+        expected: Expected | None,
+        now: float,
+    ) -> float:
+        """Return what a second opinion on a frame would add; see `Decision.worth`."""
+        grey = reduced(image)
+        worth = self.model.worth(found, grey)
+        if expected is not None:
+            worth += self.settings.surprise_weight * compare(found, expected).total
+        stale = 1.0 - self._views.novelty(view_of(grey), now)
+        return worth - self.settings.novelty_weight * stale
+
+    def settle(self, image: NDArray[np.uint8], sent_bytes: int, now: float) -> None:
+        """Account for an offered frame: give back what was set aside and not spent.
+
+        Args:
+            image: The frame, as it was decided about.
+            sent_bytes: Size of what was sent; 0 if nothing was.
+            now: s, as in `decide`.
+        """
+        if self._bytes is not None:
+            self._bytes.give_back(image.size - sent_bytes)
+        if sent_bytes:
+            self._views.sent(view_of(reduced(image)), now)
+            self._mean_bytes += (0.2 if self._mean_bytes else 1.0) * (sent_bytes - self._mean_bytes)
+            return
+        self._frames.give_back(1.0)
+        if self._energy is not None:
+            self._energy.give_back(self.settings.frame_energy)
+
+    def _decide(
+        self,
+        image: NDArray[np.uint8],
+        found: Detections | None,
+        expected: Expected | None,
+        now: float,
+        silent: bool,
+    ) -> Decision:
+        height, width = image.shape[:2]
+        self._note_time(now)
+        objection = self.rules.objection(found, width, height)
+        if objection:
+            return Decision(Verdict.PRIVACY, detail=objection)
+        if found is None:
+            if not silent:
+                return Decision(Verdict.SKIPPED)
+            return self._afford(image, now) or Decision(Verdict.UNSEEN)
+        worth = self.worth(image, found, expected, now)
+        if not self._selection.choose(worth, self.share(now)):
+            return Decision(Verdict.NOT_WORTH_IT, worth)
+        refused = self._afford(image, now)
+        return Decision(refused.verdict if refused else Verdict.WORTH_IT, worth)
+
+    def share(self, now: float) -> float:
+        """Return the share of frames to spend on: what the budgets sustain at the frames' rate.
+
+        More where budget was saved up, less where it runs low, so that it is spent, and lasts.
+        """
+        sustained = self.settings.rate
+        fill = self._frames.left(now) / self._frames.burst
+        if self._bytes is not None:
+            fill = min(fill, self._bytes.left(now) / self._bytes.burst)
+            if self._mean_bytes:
+                sustained = min(sustained, self._bytes.rate / self._mean_bytes)
+        if self._energy is not None:
+            fill = min(fill, self._energy.left(now) / self._energy.burst)
+            sustained = min(sustained, self._energy.rate / self.settings.frame_energy)
+        return min(1.0, sustained * self._period * (0.5 + fill))
+
+    def _afford(self, image: NDArray[np.uint8], now: float) -> Decision | None:
+        """Set aside what the frame may cost; return the refusal if a budget cannot bear it.
+
+        The size of a JPEG is known only when it is made, elsewhere; it is less than the pixels'.
+        """
+        if not self._frames.take(1.0, now):
+            return Decision(Verdict.FRAMES)
+        energy = self.settings.frame_energy
+        if self._energy is not None and not self._energy.take(energy, now):
+            self._frames.give_back(1.0)
+            return Decision(Verdict.ENERGY)
+        if self._bytes is not None and not self._bytes.take(float(image.size), now):
+            self._frames.give_back(1.0)
+            if self._energy is not None:
+                self._energy.give_back(energy)
+            return Decision(Verdict.BYTES)
+        return None
+
+    def _note_time(self, now: float) -> None:
+        elapsed = now - self._last
+        self._last = now
+        if 0.0 < elapsed < 2.0:  # a longer pause is no frame rate
+            self._period += 0.1 * (elapsed - self._period)

@@ -1,0 +1,213 @@
+"""The tier policy as a whole: which frames it offers, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_robot.errors import UserError
+from edge_robot.perception.detections import Detections
+from edge_robot.perception.tiering.calibration import ScoreCalibration
+from edge_robot.perception.tiering.consistency import Expected
+from edge_robot.perception.tiering.features import FEATURES, frame_features, reduced
+from edge_robot.perception.tiering.gain_model import (
+    GainModel,
+    find_gain_model,
+    read_gain_model,
+)
+from edge_robot.perception.tiering.policy import TierPolicy, TierSettings, Verdict
+
+NAMES = ("person", "box")
+IMAGE = np.random.default_rng(1).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+CALIBRATION = ScoreCalibration(-1.0, 1.5)
+MODEL = GainModel(
+    tuple(float(feature.sign) for feature in FEATURES),
+    0.0,
+    1.0,
+    CALIBRATION,
+    "a test",
+    1,
+    "2026-01-01",
+)
+
+
+def found(*rows: tuple[float, int]) -> Detections:
+    count = len(rows)
+    left = np.arange(count, dtype=np.float32) * 10
+    return Detections(
+        np.stack([left, left * 0, left + 9, left * 0 + 20], axis=1).reshape(-1, 4),
+        np.array([score for score, _ in rows], np.float32),
+        np.array([class_id for _, class_id in rows], np.int64),
+        NAMES,
+    )
+
+
+def test_the_policy_that_is_shipped_can_be_read_and_used() -> None:
+    model = find_gain_model("tier_policy")
+    assert any(model.weights) and model.learnt_on and model.date
+    for detections in (found(), found((0.9, 0))):
+        assert np.isfinite(model.worth(detections, reduced(IMAGE)))
+
+
+def test_a_model_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    MODEL.write(tmp_path / "model.json")
+    assert read_gain_model(tmp_path / "model.json") == MODEL
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Expecting value"),
+        ("[]", "pop"),
+        ('{"weights": {}}', "missing"),
+        ('{"weights": 3}', "tier model"),
+        ("[" * 100_000, "tier model"),
+    ],
+)
+def test_a_broken_model_is_one_clear_line(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "model.json"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"model\.json cannot be used") as error:
+        read_gain_model(file)
+    assert "\n" not in str(error.value)
+    if words not in ("pop",):
+        assert words in str(error.value)
+
+
+def test_a_weight_of_the_wrong_sign_or_none_at_all_is_refused() -> None:
+    wrong = (-1.0, *MODEL.weights[1:])
+    with pytest.raises(ValueError, match="wrong sign"):
+        replace(MODEL, weights=wrong)
+    with pytest.raises(ValueError, match="weights for"):
+        replace(MODEL, weights=(1.0,))
+    with pytest.raises(ValueError, match="finite"):
+        replace(MODEL, centre=float("nan"))
+
+
+def test_a_frame_without_detections_has_a_worth_of_its_own() -> None:
+    policy = TierPolicy(replace(MODEL, weights=(0.0,) * len(FEATURES), centre=3.0))
+    assert policy.worth(IMAGE, found(), None, 0.0) == 0.0  # of the average frame at least
+    assert policy.worth(IMAGE, found((0.99, 0)), None, 0.0) == -3.0
+    assert TierPolicy(MODEL).worth(IMAGE, found(), None, 0.0) > 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 1.0), st.integers(0, 1)), max_size=5), st.floats(0.5, 1.0))
+@settings(max_examples=50)
+def test_more_doubt_is_worth_more(rows: list[tuple[float, int]], lower: float) -> None:
+    """With any weights of the bound signs: the same detections, each with a lower score."""
+    doubt = [k for k, f in enumerate(FEATURES) if f.name in ("middling_classes",)]
+    sure = frame_features(found(*rows), reduced(IMAGE), ScoreCalibration(0.0, 1.0))
+    rows = [(0.5 + (score - 0.5) * lower, class_id) for score, class_id in rows]
+    unsure = frame_features(found(*rows), reduced(IMAGE), ScoreCalibration(0.0, 1.0))
+    assert np.all(unsure[doubt] >= sure[doubt] - 1e-6)
+
+
+def test_contradicting_tracks_make_a_frame_worth_more() -> None:
+    policy = TierPolicy(MODEL)
+    seen = found((0.9, 0))
+    agreed = Expected(seen.boxes, ("person",), np.array([0.9], np.float32))
+    gone = Expected(seen.boxes + 40, ("person",), np.array([0.9], np.float32))
+    other = Expected(seen.boxes, ("box",), np.array([0.9], np.float32))
+    plain = policy.worth(IMAGE, seen, agreed, 0.0)
+    assert plain == policy.worth(IMAGE, seen, None, 0.0)
+    assert policy.worth(IMAGE, seen, gone, 0.0) > plain
+    assert policy.worth(IMAGE, seen, other, 0.0) > plain
+    assert policy.worth(IMAGE, found(), agreed, 0.0) > policy.worth(IMAGE, found(), None, 0.0)
+
+
+def test_a_view_just_sent_is_worth_less_until_it_is_old() -> None:
+    policy = TierPolicy(MODEL)
+    fresh = policy.worth(IMAGE, found(), None, 10.0)
+    assert policy.decide(IMAGE, found(), None, 10.0).offered
+    policy.settle(IMAGE, 1000, 10.0)
+    assert policy.worth(IMAGE, found(), None, 10.1) < fresh - 0.5
+    assert policy.worth(IMAGE, found(), None, 60.0) == pytest.approx(fresh)
+
+
+def test_privacy_comes_before_any_worth_and_is_counted_with_its_rule() -> None:
+    policy = TierPolicy(MODEL, TierSettings(max_protected_height=0.2))
+    decision = policy.decide(IMAGE, found((0.31, 0)), None, 0.0)
+    assert decision.verdict is Verdict.PRIVACY and not decision.offered
+    assert policy.decide(IMAGE, None, None, 0.1, silent=True).verdict is Verdict.PRIVACY
+    assert policy.decide(IMAGE, found((0.31, 1)), None, 0.2).offered
+    assert policy.counts == {
+        "privacy: a protected object too large": 1,
+        "privacy: not looked at on board": 1,
+        "worth it": 1,
+    }
+
+
+def test_where_nobody_looks_every_frame_is_offered_as_far_as_budgets_go() -> None:
+    policy = TierPolicy(MODEL, TierSettings(rate=2.0))
+    verdicts = [policy.decide(IMAGE, None, None, 0.1 * k, silent=True).verdict for k in range(50)]
+    assert set(verdicts) == {Verdict.UNSEEN, Verdict.FRAMES}
+    assert 10 <= verdicts.count(Verdict.UNSEEN) <= 13
+
+
+def test_a_frame_left_out_on_board_is_let_go() -> None:
+    assert TierPolicy(MODEL).decide(IMAGE, None, None, 0.0).verdict is Verdict.SKIPPED
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.floats(0.5, 8.0),
+    st.floats(1e4, 1e6),
+    st.floats(0.0, 3.0),
+    st.sampled_from([0.2, 0.9, 1.0]),
+)
+@settings(max_examples=15, deadline=None)
+def test_no_budget_is_exceeded_and_no_rule_broken_whatever_comes(
+    seed: int, rate: float, byte_rate: float, power: float, height: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    policy = TierPolicy(
+        MODEL,
+        TierSettings(
+            rate=rate,
+            byte_rate=byte_rate,
+            byte_burst=50e3,
+            power=power,
+            frame_energy=0.5,
+            max_protected_height=height,
+        ),
+    )
+    again = TierPolicy(MODEL, policy.settings)
+    now, sent_bytes, sent = 5.0, 0, 0
+    for _ in range(60):
+        now += rng.exponential(0.1)
+        rows = [
+            (float(rng.uniform(0.3, 1.0)), int(rng.integers(2))) for _ in range(rng.integers(4))
+        ]
+        seen = found(*rows) if rng.uniform() < 0.9 else None
+        silent = bool(rng.uniform() < 0.2)
+        decision = policy.decide(IMAGE, seen, None, now, silent=silent)
+        twin = again.decide(IMAGE, seen, None, now, silent=silent)
+        assert (decision.verdict, decision.offered) == (twin.verdict, twin.offered)
+        if not decision.offered:
+            continue
+        assert seen is None or not any(c == 0 for _, c in rows) or height >= 20 / 60
+        assert seen is not None or height == 1.0
+        size = 0 if rng.uniform() < 0.3 else int(rng.integers(1, IMAGE.size))
+        policy.settle(IMAGE, size, now)
+        again.settle(IMAGE, size, now)
+        sent_bytes += size
+        sent += size > 0
+    elapsed = now - 5.0
+    assert sent_bytes <= 50e3 + byte_rate * elapsed + 1.0
+    assert sent <= max(2.0, rate) + rate * elapsed + 1e-6
+    if power:
+        assert 0.5 * sent <= max(0.5, 10 * power) + power * elapsed + 1e-6
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"rate": 0.0}, {"byte_rate": -1.0}, {"byte_burst": 0.0}, {"protected_zones": (0.1, 0.2)}],
+)
+def test_settings_that_make_no_sense_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"rate|burst|zones"):
+        TierPolicy(MODEL, TierSettings(**bad))  # type: ignore[arg-type]
