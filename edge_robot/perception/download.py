@@ -207,8 +207,7 @@ def _receive(
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UserError(f"{response.url} comes compressed, unasked; give another address")
     start = 0
-    length = _number(response.headers.get("Content-Length"))
-    whole = length
+    whole = _number(response.headers.get("Content-Length"))
     if response.status == 206:
         found = re.fullmatch(
             r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", "")
@@ -217,7 +216,6 @@ def _receive(
         if not found or int(found[1]) != done or _version(response) != validator:
             raise _Changed
         start, whole = done, int(found[3])
-        length = int(found[2]) + 1 - done
     elif response.status != 200:
         raise UserError(f"{response.url} cannot be had: the server says {response.status}")
     if (whole or 0) > limit:
@@ -239,8 +237,6 @@ def _receive(
             elapsed = time.monotonic() - begun
             if elapsed > 60.0 and (here - start) / elapsed < SLOWEST:
                 raise _Interrupted("the server is too slow")
-    if length is not None and here - start < length:
-        raise _Interrupted(f"{here - start} of {length} bytes came")
     if whole is not None and here < whole:
         raise _Interrupted(f"{here} of {whole} bytes came")
 
