@@ -65,6 +65,24 @@ def test_on_a_ramp_the_floor_is_what_bends(slope: float) -> None:
     assert_only(found, people)
 
 
+def test_who_stands_in_the_shadow_of_a_crate_stands_on_the_ramp_too() -> None:
+    crate, who = Block(3.4, 0.0, 0.3, 0.7, 0.5), person(7.0, 0.0)
+    found = LidarDetector(INDOOR).detect(sweep([crate, who], profile=ramp_ahead(0.12)))
+    assert_only(found, [crate, who])
+    far = int(found.centers[:, 0].argmax())
+    bottom = found.centers[far, 2] - found.sizes[far, 2] / 2
+    assert bottom == pytest.approx(0.48 - 0.55, abs=0.15)
+
+
+def test_a_narrow_ramp_straight_ahead_is_one() -> None:
+    """It lies half in the last sector of the grid and half in the first."""
+    ramp, floor = sweep([], profile=ramp_ahead(0.12)), sweep([])
+    beside = np.abs(floor[:, 1]) > 0.9
+    points = np.vstack([ramp[np.abs(ramp[:, 1]) <= 0.9], floor[beside]])
+    assert without_ramps(INDOOR).detect(points).structures > 0
+    assert_only(LidarDetector(INDOOR).detect(points), [])
+
+
 def test_pavement_behind_a_low_kerb_is_ground() -> None:
     who = person(5.0, 1.0)
     kerb = [(-60.0, 0.0), (4.0, 0.0), (4.001, 0.12), (60.0, 0.12)]
