@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.bench.hard_examples import ibt_filter, threshold_filter
+from edge_robot.bench.upload_chart import upload_chart
 from edge_robot.bench.upload_curve import DRAWS, caught, curve, oracle_order, orders
+from edge_robot.errors import UserError
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.detector import Detector
 from edge_robot.perception.evaluation import Labels, match
@@ -86,6 +88,7 @@ def measure(
     splits: int = 3,
     sets: int = SETS,
     write_policy: Path | None = None,
+    chart: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Learn on one half of the images, and score on the other.
@@ -101,6 +104,7 @@ def measure(
             the same halves changed over.
         sets: Sets drawn to learn the gains from.
         write_policy: Where to write the policy that was learnt.
+        chart: Where to draw the curves, as SVG.
         progress: Is told what is being done.
 
     Raises:
@@ -141,6 +145,11 @@ def measure(
     if write_policy is not None:
         policy.write(write_policy)
     result |= figures
+    if chart is not None:
+        try:
+            chart.write_text(upload_chart(figures["calibrated"]))
+        except OSError as error:
+            raise UserError(f"cannot write {chart}: {error.strerror}") from error
     if splits:
         others = [("halves changed over", halves[::-1])]
         others += [

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge_robot.perception.tiering.mixture import TierMixture
 
-DRAWS = 200
+DRAWS = 100
 """Random orders averaged over where a ranking leaves the order of frames open."""
 
 

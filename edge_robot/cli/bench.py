@@ -48,6 +48,10 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(metavar="FILE", help="Where tiering writes the policy it has learnt."),
         ] = None,
+        chart: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", help="Where tiering draws its curves, as SVG."),
+        ] = None,
         sweeps: Annotated[
             Path | None,
             typer.Option(
@@ -146,7 +150,13 @@ def register(app: typer.Typer) -> None:
                 )
             onboard = (model or ["warehouse_edge"])[0]
             return tiering.measure(
-                onboard, second, images, labels, write_policy=write_policy, progress=progress
+                onboard,
+                second,
+                images,
+                labels,
+                write_policy=write_policy,
+                chart=chart,
+                progress=progress,
             )
 
         others = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -86,8 +87,12 @@ def test_a_small_benchmark_on_real_images(shared_data: Path, tmp_path: Path) -> 
         splits=0,
         sets=2,
         write_policy=tmp_path / "policy.json",
+        chart=tmp_path / "curve.svg",
     )
     assert "3 images" in read_gain_model(tmp_path / "policy.json").learnt_on
+    drawing = ElementTree.fromstring((tmp_path / "curve.svg").read_text())
+    lines = [item for item in drawing if item.tag.endswith("polyline")]
+    assert len([item for item in lines if len(item.get("points", "").split()) == 4]) == 5
     assert result["scored_on"] == 3
     for scores in ("calibrated", "raw_scores"):
         ends = {
