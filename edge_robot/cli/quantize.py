@@ -129,24 +129,25 @@ def _print(console: Console, report: dict[str, Any]) -> None:
     """Print the candidates as a table, and the verdict."""
     from rich.table import Table
 
-    engine = report["engine"]
-    table = Table(title=f"{report['model']} on {engine}, {len(report['images']['scoring'])} images")
-    for title in ("model", "mAP", "mAP50", "lost", "p50 ms", "p99 ms", "of fp32", "kB"):
-        table.add_column(title, justify="left" if title == "model" else "right")
-    for item in report["models"]:
-        score = item["engines"][engine]
-        accuracy, latency = score["accuracy"], score["latency"]
-        chosen = item["name"] == report["chosen"]
-        table.add_row(
-            item["name"] + (" *" if chosen else ""),
-            f"{accuracy['map50_95']:.2f}",
-            f"{accuracy['map50']:.2f}",
-            f"{score['loss']:+.2f}",
-            f"{latency['p50_ms']:.2f}",
-            f"{latency['p99_ms']:.2f}",
-            f"{latency['ratio']:.2f}",
-            f"{item['bytes'] / 1e3:.0f}",
-        )
-    console.print(table)
+    for engine in report["models"][0]["engines"]:
+        table = Table(title=f"{report['model']} with {engine}")
+        for title in ("model", "mAP", "mAP50", "lost", "p50 ms", "p99 ms", "of fp32", "kB"):
+            table.add_column(title, justify="left" if title == "model" else "right")
+        for item in report["models"]:
+            if engine not in item["engines"]:
+                continue
+            score = item["engines"][engine]
+            accuracy, latency = score["accuracy"], score["latency"]
+            table.add_row(
+                item["name"] + (" *" if item["name"] == report["chosen"] else ""),
+                f"{accuracy['map50_95']:.2f}",
+                f"{accuracy['map50']:.2f}",
+                f"{score['loss']:+.2f}",
+                f"{latency['p50_ms']:.2f}",
+                f"{latency['p99_ms']:.2f}",
+                f"{latency['ratio']:.2f}",
+                f"{item['bytes'] / 1e3:.0f}",
+            )
+        console.print(table)
     console.print("* chosen on images that do not score; only this one goes to the gate")
     console.print(f"{report['why']}", soft_wrap=True)

@@ -73,7 +73,7 @@ def mean_average_precision(
 
 
 class Resampled:
-    """Mean average precision of one set of images under many weightings of its images.
+    """Average precision of one set of images, also under many weightings of its images.
 
     Detections are matched with labels once; after that a weighting costs milliseconds.
 
@@ -90,52 +90,35 @@ class Resampled:
         ious: Sequence[float] = COCO_IOUS,
     ) -> None:
         self._images = len(labels)
-        self._rows: list[_Ranking] = []
-        for class_id in sorted(
-            {int(i) for truth in labels for i in truth.class_ids[~truth.ignore]}
-        ):
-            images, scores, totals, hits, counts = [], [], [], [], []
-            for index, (found, truth) in enumerate(zip(detections, labels, strict=True)):
-                picked, wanted = found.class_ids == class_id, truth.class_ids == class_id
-                ignore = truth.ignore[wanted]
-                totals.append(int(np.count_nonzero(~ignore)))
-                matched = [
-                    match(found.boxes[picked], truth.boxes[wanted], ignore, iou) for iou in ious
-                ]
-                images.append(np.full(np.count_nonzero(picked), index))
-                scores.append(found.scores[picked])
-                hits.append(np.stack([hit for hit, _ in matched]))
-                counts.append(np.stack([count for _, count in matched]))
-            order = np.argsort(-np.concatenate(scores), kind="stable")
-            self._rows.append(
-                _Ranking(
-                    np.concatenate(images)[order],
-                    np.concatenate(hits, axis=1)[:, order],
-                    np.concatenate(counts, axis=1)[:, order],
-                    np.array(totals),
-                )
-            )
+        present = sorted({int(i) for truth in labels for i in truth.class_ids[~truth.ignore]})
+        self._rankings = {item: _rank(detections, labels, item, ious) for item in present}
 
-    def mean_average_precision(self, weights: NDArray[np.integer]) -> float:
-        """Return the mean over IoU thresholds and classes, an image counting as often as it weighs.
+    def average_precision(
+        self, weights: NDArray[np.integer] | None = None
+    ) -> dict[int, list[float]]:
+        """Return average precision at each IoU by class, of the classes that have labels.
 
         Args:
-            weights: One per image, all 1 for the set itself.
+            weights: How often each image counts; once by default.
         """
-        values = []
-        for row in self._rows:
-            total = int(row.totals @ weights)
+        weights = np.ones(self._images, np.int64) if weights is None else weights
+        found = {}
+        for class_id, ranking in self._rankings.items():
+            total = int(ranking.totals @ weights)
             if total:
-                each = weights[row.images]
-                hits, counts = (
-                    np.cumsum(row.hits * each, axis=1),
-                    np.cumsum(row.counts * each, axis=1),
-                )
-                values += [_area(*sums, total) for sums in zip(hits, counts, strict=True)]
+                each = weights[ranking.images]
+                hits = np.cumsum(ranking.hits * each, axis=1)
+                counts = np.cumsum(ranking.counts * each, axis=1)
+                found[class_id] = [_area(*sums, total) for sums in zip(hits, counts, strict=True)]
+        return found
+
+    def mean_average_precision(self, weights: NDArray[np.integer] | None = None) -> float:
+        """Return the mean over IoU thresholds and classes; see `average_precision`."""
+        values = list(self.average_precision(weights).values())
         return float(np.mean(values)) if values else 0.0
 
     def draws(self, count: int, seed: int) -> NDArray[np.float64]:
-        """Return what it would be on other images of this kind: a bootstrap (Efron, 1979).
+        """Return what the mean would be on other images of this kind: a bootstrap (Efron, 1979).
 
         As many images are drawn with replacement, `count` times. Two detectors on the same images
         meet the same draws under the same seed, so their differences may be taken pair by pair.
@@ -164,6 +147,33 @@ class _Ranking:
     hits: NDArray[np.bool_]
     counts: NDArray[np.bool_]
     totals: NDArray[np.int64]
+
+
+def _rank(
+    detections: Sequence[Detections], labels: Sequence[Labels], class_id: int, ious: Sequence[float]
+) -> _Ranking:
+    images, scores, totals, hits, counts = [], [], [], [], []
+    for index, (found, truth) in enumerate(zip(detections, labels, strict=True)):
+        picked, wanted = found.class_ids == class_id, truth.class_ids == class_id
+        ignore = truth.ignore[wanted]
+        totals.append(int(np.count_nonzero(~ignore)))
+        number = int(np.count_nonzero(picked))
+        if number and len(ignore):
+            matched = [match(found.boxes[picked], truth.boxes[wanted], ignore, i) for i in ious]
+            hits.append(np.stack([hit for hit, _ in matched]))
+            counts.append(np.stack([count for _, count in matched]))
+        else:
+            hits.append(np.zeros((len(ious), number), bool))
+            counts.append(np.ones((len(ious), number), bool))
+        images.append(np.full(number, index))
+        scores.append(found.scores[picked])
+    order = np.argsort(-np.concatenate(scores), kind="stable")
+    return _Ranking(
+        np.concatenate(images)[order],
+        np.concatenate(hits, axis=1)[:, order],
+        np.concatenate(counts, axis=1)[:, order],
+        np.array(totals),
+    )
 
 
 def _area(true_positives: NDArray, positives: NDArray, total: int) -> float:

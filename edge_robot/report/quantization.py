@@ -45,6 +45,10 @@ def _model(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
+def _measured(report: Mapping[str, Any], engine: str) -> list[Mapping[str, Any]]:
+    return [item for item in report["models"] if engine in item["engines"]]
+
+
 def _tiles(report: Mapping[str, Any]) -> str:
     chosen, bounds = _model(report, report["chosen"]), report["bounds"]
     score = chosen["engines"][report["engine"]]
@@ -93,7 +97,7 @@ def _engine_section(report: Mapping[str, Any], engine: str) -> str:
         )
     )
     rows = []
-    for item in report["models"]:
+    for item in _measured(report, engine):
         score = item["engines"][engine]
         accuracy, latency = score["accuracy"], score["latency"]
         low, high = score["loss_interval"]
@@ -131,7 +135,7 @@ def _front(report: Mapping[str, Any], engine: str) -> str:
             item["engines"][engine]["accuracy"]["map50_95"],
             item["name"],
         )
-        for item in report["models"]
+        for item in _measured(report, engine)
     ]
     width, height = 900.0, 320.0
     x = _scale([point[0] for point in points], 56.0, width - 150.0)

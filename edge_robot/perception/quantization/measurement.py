@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.detector import Detector
-from edge_robot.perception.evaluation import (
-    COCO_IOUS,
-    Labels,
-    average_precision,
-    mean_average_precision,
-)
+from edge_robot.perception.evaluation import Resampled
 
 MIN_SCORE = 0.01
 """Score down to which detections are rated: precision is averaged over all thresholds."""
@@ -66,18 +61,18 @@ def detect(detector: Detector, images: Sequence[NDArray[np.uint8]]) -> list[Dete
     return found
 
 
-def rate(detections: Sequence[Detections], labels: Sequence[Labels]) -> Accuracy:
-    """Compare detections with labels, image by image."""
-    names = detections[0].class_names
-    per_class = {
-        name: np.mean([average_precision(detections, labels, index, iou) for iou in COCO_IOUS])
-        for index, name in enumerate(names)
-        if any(np.any(truth.class_ids[~truth.ignore] == index) for truth in labels)
-    }
+def summarise(rated: Resampled, names: Sequence[str]) -> Accuracy:
+    """Return the figures of a set of images that was rated over `COCO_IOUS`.
+
+    Args:
+        rated: Detections matched with labels.
+        names: Of the classes.
+    """
+    values = {names[index]: ious for index, ious in rated.average_precision().items()}
     return Accuracy(
-        map50_95=100.0 * float(np.mean(list(per_class.values()))),
-        map50=100.0 * mean_average_precision(detections, labels),
-        ap50_95={name: 100.0 * float(value) for name, value in per_class.items()},
+        map50_95=100.0 * rated.mean_average_precision(),
+        map50=100.0 * float(np.mean([ious[0] for ious in values.values()])),
+        ap50_95={name: 100.0 * float(np.mean(ious)) for name, ious in values.items()},
     )
 
 

@@ -160,7 +160,7 @@ def _plan(candidate: Candidate) -> dict[str, Any]:
 
 
 def _by_engine(scores: Mapping[str, Mapping[str, Score]], name: str) -> dict[str, Any]:
-    return {engine: asdict(values[name]) for engine, values in scores.items()}
+    return {engine: asdict(values[name]) for engine, values in scores.items() if name in values}
 
 
 def _short(score: Score) -> dict[str, Any]:

@@ -29,13 +29,13 @@ from edge_robot.perception.quantization.measurement import (
     Latency,
     detect,
     race,
-    rate,
+    summarise,
 )
 from edge_robot.perception.quantization.qdq import Plan, write_qdq
 from edge_robot.perception.quantization.sensitivity import Reference, sensitivities
 
 FP32 = "fp32"
-DRAWS, FINAL_DRAWS = 100, 400
+DRAWS, FINAL_DRAWS = 50, 300
 """Bootstrap draws behind a standard error in the search, and behind an interval in the end."""
 SENSITIVITY_IMAGES = 8
 LADDER = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
@@ -159,7 +159,8 @@ class Outcome:
         chosen: The one that went to the gate.
         sensitivity: By name of the layer, fidelity in dB with that layer alone in int8, the most
             sensitive first; for the chosen candidate's way to quantize.
-        scores: By engine, then by name of the candidate or `FP32`.
+        scores: By engine, then by name of the candidate or `FP32`; all candidates on the engine of
+            the settings, the chosen one on every engine that is installed.
         verdict: What the gate decided.
     """
 
@@ -200,9 +201,9 @@ def search(model: Path, parts: Parts, settings: Settings, progress: Progress) ->
         tools = _Search(bench, content, structure, parts, settings, progress)
         candidates = tools.candidates()
         chosen = tools.choose(candidates)
-        scores = {
-            engine: tools.score(candidates, engine, parts.scoring) for engine in _engines(settings)
-        }
+        scores = {settings.engine: tools.score(candidates, settings.engine, parts.scoring)}
+        for engine in _others(settings.engine):
+            scores[engine] = tools.score([chosen], engine, parts.scoring)
     score = scores[settings.engine][chosen.name]
     return Outcome(
         original.card,
@@ -216,10 +217,9 @@ def search(model: Path, parts: Parts, settings: Settings, progress: Progress) ->
     )
 
 
-def _engines(settings: Settings) -> list[str]:
-    """Return the engine of the settings, and the others that are installed."""
-    others = [name for name in ENGINES if find_spec(name) and name != settings.engine]
-    return [settings.engine, *others]
+def _others(engine: str) -> list[str]:
+    """Return the engines that are installed besides this one."""
+    return [name for name in ENGINES if name != engine and find_spec(name)]
 
 
 class _Bench:
@@ -297,8 +297,7 @@ class _Search:
         """Return mean average precision on the development images, and under bootstrap draws."""
         detector = self._bench.open(content, self._settings.engine)
         rated = Resampled(detect(detector, self._images), self._labels)
-        value = rated.mean_average_precision(np.ones(len(self._labels), np.int64))
-        return value, rated.draws(DRAWS, self._settings.seed)
+        return rated.mean_average_precision(), rated.draws(DRAWS, self._settings.seed)
 
     def candidates(self) -> list[Candidate]:
         """Return all candidates: each calibration, then mixed precision until the bound holds."""
@@ -386,7 +385,7 @@ class _Search:
     def score(
         self, candidates: Sequence[Candidate], engine: str, images: Sequence[LabelledImage]
     ) -> dict[str, Score]:
-        """Measure all candidates on the scoring images."""
+        """Measure candidates, and fp32, on the scoring images."""
         pictures, labels = [item.read() for item in images], [item.labels for item in images]
         detectors = self._open(candidates, engine)
         with self._stage(f"timing with {engine}", self._settings.rounds) as done:
@@ -395,9 +394,9 @@ class _Search:
         draws: dict[str, NDArray[np.float64]] = {}
         with self._stage(f"scoring with {engine}", len(detectors)) as done:
             for name, detector in detectors.items():
-                found = detect(detector, pictures)
-                accuracy = rate(found, labels)
-                draws[name] = Resampled(found, labels).draws(FINAL_DRAWS, self._settings.seed)
+                rated = Resampled(detect(detector, pictures), labels)
+                accuracy = summarise(rated, detector.class_names)
+                draws[name] = rated.draws(FINAL_DRAWS, self._settings.seed)
                 low, high = np.percentile(100.0 * (draws[FP32] - draws[name]), [2.5, 97.5])
                 base = accuracy if name == FP32 else scores[FP32].accuracy
                 loss = base.map50_95 - accuracy.map50_95
