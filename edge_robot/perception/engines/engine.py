@@ -41,8 +41,8 @@ class Engine(Protocol):
         provider: What it truly computes on, as the runtime itself reports it.
         inputs: What the network takes.
         outputs: What it gives.
-        quantization: Where not None, the first input is an image in bytes, N×H×W×C, with which
-            the network does no more what this says.
+        quantization: Where not None, the first input is an image in bytes, N×H×W×C, and whoever
+            writes it applies this: the network itself does so no more.
     """
 
     name: str
