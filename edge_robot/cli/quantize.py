@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
             ),
         ],
         output: Annotated[
-            Path | None, typer.Option(help="Folder for the results.  [default: runs/quantize/NAME]")
+            Path | None, typer.Option(help="Folder for the results; runs/quantize/NAME by default.")
         ] = None,
         engine: Annotated[
             str,
@@ -42,11 +42,13 @@ def register(app: typer.Typer) -> None:
             float, typer.Option(min=0.0, help="Largest share of fp32's time that int8 may take.")
         ] = 0.9,
         scoring: Annotated[
-            int | None, typer.Option(min=1, help="Images that only score.  [default: half]")
+            int | None, typer.Option(min=1, help="Images that only score; half of them by default.")
         ] = None,
         selection: Annotated[
             int | None,
-            typer.Option(min=1, help="Images that only select.  [default: a fifth]"),
+            typer.Option(
+                min=1, help="Images that only select; a fifth by default. The rest calibrates."
+            ),
         ] = None,
         rounds: Annotated[int, typer.Option(min=10, help="Runs behind each latency.")] = 100,
         seed: Annotated[int, typer.Option(min=0, help="Seed of the split of the images.")] = 0,
