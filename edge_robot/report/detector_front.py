@@ -7,10 +7,11 @@ from typing import Any
 
 from edge_robot.report.charts import Scale, line, svg, text
 
-_WIDTH, _HEIGHT = 860.0, 430.0
+_WIDTH = 860.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 500.0, 48.0, 330.0
 _UNTRAINED = 362.0
-"""Height of the row of variants that were timed only, px."""
+"""Where the rows of variants begin that were timed only, px."""
+_ROW = 19.0
 _LEGEND = 530.0
 _SPACE = "http://www.w3.org/2000/svg"
 
@@ -37,32 +38,32 @@ def draw(figures: Mapping[str, Any]) -> str:
     best = max((item[kind]["map50"] for item in trained for kind in kinds), default=1.0)
     x = Scale(0.0, 1.05 * slowest, _LEFT, _RIGHT)
     y = Scale(0.0, 100.0 * 1.08 * best, _BOTTOM, _TOP)
+    untrained = [item["name"] for item in variants if item not in trained]
+    end = _UNTRAINED + _ROW * len(untrained)
     body = [_STYLE]
     size = f"{figures['width']}×{figures['height']}"
     body.append(text(_LEFT, 20, f"Detector variants at {size}, one thread", "title"))
     for tick in x.ticks(8):
-        body.append(line(x(tick), _TOP, x(tick), _UNTRAINED + 12, "grid"))
-        body.append(text(x(tick), _UNTRAINED + 28, f"{tick:g}", "small", "middle"))
+        body.append(line(x(tick), _TOP, x(tick), end - 6, "grid"))
+        body.append(text(x(tick), end + 10, f"{tick:g}", "small", "middle"))
     for tick in y.ticks(6):
         body.append(line(_LEFT, y(tick), _RIGHT, y(tick), "grid"))
         body.append(text(_LEFT - 8, y(tick) + 4, f"{tick:g}", "small", "end"))
     body.append(line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis"))
     body.append(text(_LEFT, _TOP - 10, f"mAP50 after {figures['steps']} steps, of 100", "small"))
-    body.append(text(_RIGHT, _UNTRAINED + 44, "inference, ms", "small", "end"))
+    body.append(text(_RIGHT, end + 26, "inference, ms", "small", "end"))
     body.append(text(_LEFT - 8, _UNTRAINED + 4, "timed", "small", "end"))
     for number, item in enumerate(variants, 1):
-        places = {
-            kind: (
-                x(item[kind]["inference_ms"]),
-                y(100.0 * item[kind]["map50"]) if "map50" in item[kind] else _UNTRAINED,
-            )
-            for kind in kinds
-        }
+        if item in trained:
+            heights = {kind: y(100.0 * item[kind]["map50"]) for kind in kinds}
+        else:
+            heights = dict.fromkeys(kinds, _UNTRAINED + _ROW * untrained.index(item["name"]))
+        places = {kind: (x(item[kind]["inference_ms"]), heights[kind]) for kind in kinds}
         body.append(line(*places["fp32"], *places["int8"], "tie"))
         for kind in kinds:
             body += _marker(*places[kind], number, item["depthwise"], kind)
     body += _legend(variants)
-    drawing = svg(_WIDTH, _HEIGHT, body, "Accuracy against latency of detector variants")
+    drawing = svg(_WIDTH, end + 36, body, "Accuracy against latency of detector variants")
     return drawing.replace("<svg ", f'<svg xmlns="{_SPACE}" ', 1) + "\n"
 
 
@@ -93,5 +94,5 @@ def _legend(variants: list[Mapping[str, Any]]) -> list[str]:
             body.append(text(column, row, value, "", "end"))
     row = _TOP + 12 + 24 * len(variants)
     body.append(text(_LEGEND, row, "hollow fp32, filled int8; blue plain 3×3, brown", "small"))
-    body.append(text(_LEGEND, row + 15, "depthwise + 1×1; bottom row: timed, not trained", "small"))
+    body.append(text(_LEGEND, row + 15, "depthwise + 1×1; below: timed, not trained", "small"))
     return body

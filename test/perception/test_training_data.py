@@ -51,6 +51,16 @@ def test_a_set_reads_back_as_saved(dataset: Dataset, tmp_path: Path) -> None:
     assert near.ignore.all()
 
 
+def test_sets_join_to_one_with_every_image_and_its_labels(dataset: Dataset) -> None:
+    joined = Dataset.join([dataset, dataset])
+    assert len(joined) == 2 * len(dataset)
+    for index in range(len(dataset)):
+        for again in (index, index + len(dataset)):
+            np.testing.assert_array_equal(joined.images[again], dataset.images[index])
+            np.testing.assert_array_equal(joined.truth(again).boxes, dataset.truth(index).boxes)
+            np.testing.assert_array_equal(joined.truth(again).ignore, dataset.truth(index).ignore)
+
+
 def test_a_person_straight_ahead_is_labelled_where_geometry_says() -> None:
     scenario = Scenario.generate(3, people=1)
     world = build_world(scenario)
