@@ -242,6 +242,7 @@ def test_a_detector_is_made_of_ones_own_images(tmp_path: Path) -> None:
     assert card.classes == ("bright", "dark")
     assert card.figures["scored_on"] == "2 images of photos not trained on"
     assert card.figures["int8"]["inference_ms"] > 0.0
+    assert card.figures["reference"]["frames"] == 2
     assert "person_ap50_within_10_m" not in card.figures["int8"]
     assert any("step 3 of 3" in line for line in said)
     Detector(path).detect(dataset.images[0])

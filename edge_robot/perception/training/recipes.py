@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_robot.perception import drift
 from edge_robot.perception.detector import Detector
 from edge_robot.perception.model_card import ModelCard
 from edge_robot.perception.preprocessing import letterbox, to_tensor
@@ -32,6 +33,9 @@ from edge_robot.perception.training.trainer import train
 from edge_robot.perception.training.weights import save_weights, starting_weights
 
 Report = Callable[[str], None]
+
+FRONT = "docs/images/detector_front.svg"
+"""Why the network has the shape it has, drawn by `edge-robot train-front`."""
 
 _CALIBRATION_IMAGES = 200
 _TIMED_IMAGES = 200
@@ -156,6 +160,7 @@ def make(
         f"{kind} ships: int8 costs {figures['int8_costs_map50_95']:.4f} mAP "
         f"and is {figures['int8_speed_up']['end_to_end']:.2f} times as fast"
     )
+    usual = detections(Detector(files[kind], card=card), sets.scoring)
     content = files[kind].read_bytes()
     path = target / f"{name}.onnx"
     target.mkdir(parents=True, exist_ok=True)
@@ -169,7 +174,9 @@ def make(
             **figures,
             "scored_on": sets.scored_on,
             "trained_on": trained_on + ("" if start is None else f", refining {start.name}"),
+            "front": FRONT,
             "seed": seed,
+            drift.KEY: drift.reference(usual, card.score_threshold),
             "date": datetime.date.today().isoformat(),
         },
     )

@@ -30,7 +30,7 @@ _COMMON = 0.3
 """Part of the images from which a class counts as common."""
 _PLAIN_END = 0.1
 """Part of the steps, at the end, on images placed as they are in use: only flipped and relit."""
-_REPORT_STEPS = 100
+_REPORT_STEPS = 50
 _CHECKPOINT_STEPS = 200
 
 
@@ -88,7 +88,7 @@ def train(
         start: Weights to refine; None for random ones.
         checkpoint: File written every 200 steps; where it exists, training continues from it.
             None for a short run.
-        report: Called every 100 steps.
+        report: Called every 50 steps.
 
     Raises:
         UserError: the checkpoint is not of this run.
