@@ -79,7 +79,8 @@ def write_qdq(structure: Structure, ranges: Mapping[str, Range], plan: Plan) -> 
             nodes_to_exclude=[],
             op_types_to_quantize=sorted(kinds),
             extra_options={
-                "ActivationSymmetric": False,
+                # OpenVINO computes nonsense from signed values whose zero point is not zero.
+                "ActivationSymmetric": plan.arithmetic == "S8S8",
                 "WeightSymmetric": True,
                 "OpTypesToExcludeOutputQuantization": [] if plan.outputs else sorted(kinds),
             },

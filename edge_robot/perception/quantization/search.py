@@ -365,17 +365,23 @@ class _Search:
         """Return the one for the gate, by images that do not score.
 
         Those that hold the accuracy go before the others, then those that hold the latency. Of
-        what remains, the most faithful that is hardly slower than the quickest.
+        what remains, the most faithful that is hardly slower than the quickest; where none holds
+        the accuracy, the one that loses least on the engine itself, which may compute otherwise
+        than the one that fidelity is measured with.
         """
-        pool = [item for item in candidates if self._holds(item)] or list(candidates)
+        holding = [item for item in candidates if self._holds(item)]
+        pool = holding or list(candidates)
         detectors = self._open(pool, self._settings.engine)
         with self._stage("choosing", self._settings.rounds) as done:
             times = race(detectors, self._images, self._settings.rounds, done)
+        ratios = {item.name: times[item.name].ratio for item in pool}
         limit = self._settings.bounds.max_latency_ratio
-        quick = [item for item in pool if times[item.name].ratio <= limit]
+        quick = [item for item in pool if ratios[item.name] <= limit]
+        if not holding:
+            return min(quick or pool, key=lambda item: item.development.loss_bound)
         if quick:
-            best = min(times[item.name].ratio for item in quick)
-            pool = [item for item in quick if times[item.name].ratio <= HARDLY_SLOWER * best]
+            best = min(ratios[item.name] for item in quick)
+            pool = [item for item in quick if ratios[item.name] <= HARDLY_SLOWER * best]
         return max(pool, key=lambda item: item.development.fidelity_db)
 
     def _open(self, candidates: Sequence[Candidate], engine: str) -> dict[str, Detector]:
