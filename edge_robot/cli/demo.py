@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 help="Onboard detector: a name from `edge-robot model list`, or the path of an "
-                ".onnx file [default: that of demo.launch.xml]"
+                ".onnx file; by default that of demo.launch.xml."
             ),
         ] = None,
         seed: Annotated[int, typer.Option(min=0, help="Seed of warehouse, people, drive.")] = 1,
@@ -51,12 +51,12 @@ def register(app: typer.Typer) -> None:
         ] = None,
         report: Annotated[
             Path | None,
-            typer.Option(metavar="DIR", help="Report folder [default: runs/demo-SEED-TIME]"),
+            typer.Option(metavar="DIR", help="Report folder; by default runs/demo-SEED-TIME."),
         ] = None,
         duration: Annotated[float, typer.Option(min=1.0, help="Longest drive, s.")] = 180.0,
         domain: Annotated[
             int | None,
-            typer.Option(min=0, max=232, help="DDS domain [default: ROS_DOMAIN_ID, or 0]"),
+            typer.Option(min=0, max=232, help="DDS domain; by default ROS_DOMAIN_ID, or 0."),
         ] = None,
     ) -> None:
         """Drive through a simulated warehouse, and lose the fleet backend on the way.

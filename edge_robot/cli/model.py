@@ -21,7 +21,7 @@ JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write it there as JSON.")
 ]
 Image = Annotated[
-    Path | None, typer.Option(help="Image to try it on, JPEG or PNG [default: one shipped]")
+    Path | None, typer.Option(help="Image to try it on, JPEG or PNG; by default one shipped.")
 ]
 Picture = Annotated[
     Path | None,
@@ -57,19 +57,19 @@ def register(app: typer.Typer) -> None:
             ),
         ],
         name: Annotated[
-            str | None, typer.Option(help="What to call it [default: as it is called]")
+            str | None, typer.Option(help="What to call it; by default as it is called.")
         ] = None,
         card: Annotated[
             Path | None,
             typer.Option(
                 metavar="FILE",
-                help="Its card (YAML: layout, classes, width, height; see models/README.md) "
-                "[default: the catalogue's by the file's hash, the one beside the file, or what "
-                "the graph gives away]",
+                help="Its card (YAML: layout, classes, width, height; see models/README.md); "
+                "by default the catalogue's by the file's hash, the one beside the file, or what "
+                "the graph gives away.",
             ),
         ] = None,
         sha256: Annotated[
-            str, typer.Option(help="That the file must have [default: the card's]")
+            str, typer.Option(help="That the file must have; by default the card's.")
         ] = "",
         licence: Annotated[
             str, typer.Option(help="Of the weights, if its card does not say.")
