@@ -58,10 +58,11 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Make a detector int8 where that is worth it, and prove it on this machine.
 
-        The images are split into three parts that never overlap. One calibrates; layers that
-        suffer from int8 are found on it and the second, and stay in fp32 until the accuracy holds;
-        the third gives the final figures. Then the gate: int8 is chosen only if it keeps the
-        accuracy and is quicker here, else fp32 is kept and the report says why.
+        The images are split into three parts that never overlap. One calibrates; on it and the
+        second layers that suffer from int8 are found, ever more of them are left in fp32, and of
+        the candidates within both bounds the one most like fp32 is taken; the third gives the
+        final figures. Then the gate: int8 is chosen only if it keeps the accuracy and is quicker
+        here, else fp32 is kept and the report says why.
 
         Example:
             edge-robot quantize models/mine.onnx --images photos --labels photos/labels
