@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +89,18 @@ def test_own_message_types_of_the_table_are_defined() -> None:
         package, name = topic.type.split("/")
         if package == "edge_robot":
             assert (ROOT / "msg" / f"{name}.msg").is_file(), topic.name
+
+
+def test_the_last_stage_before_the_wheels_starts_light() -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import edge_robot, sys, edge_robot.nodes.collision_monitor; print(*sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "numpy" in loaded
+    assert not {"scipy", "cv2", "onnx", "onnxruntime"} & set(loaded)

@@ -39,7 +39,7 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.track_messages import camera_view, expected_in_view, pose_matrix
 from edge_robot.perception.detections import Detections
-from edge_robot.perception.tiering.consistency import Expected
+from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.gain_model import find_gain_model
 from edge_robot.perception.tiering.policy import TierPolicy, TierSettings
 

@@ -15,7 +15,8 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import check_scan, scan_angles, scan_ranges
-from edge_robot.perception.lidar.scans import ScanConfig, ScanDetector, ScanError
+from edge_robot.perception.lidar.scan_geometry import ScanError
+from edge_robot.perception.lidar.scans import ScanConfig, ScanDetector
 
 
 class ScanPerception(Node):

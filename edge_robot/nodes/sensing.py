@@ -9,7 +9,7 @@ from sensor_msgs.msg import LaserScan, PointCloud2
 from tf2_ros import Buffer, TransformException
 
 from edge_robot.nodes.track_messages import pose_matrix
-from edge_robot.perception.lidar import scans
+from edge_robot.perception.lidar import scan_geometry
 from edge_robot.perception.lidar.points import read_points
 
 BASE_FRAME = "base_link"
@@ -45,9 +45,9 @@ def scan_angles(scan: LaserScan) -> NDArray[np.floating]:
 def scan_ranges(scan: LaserScan) -> NDArray[np.float64]:
     """Return a scan's ranges, (n,), m: infinite where nothing was met, NaN where it tells nothing.
 
-    See `edge_robot.perception.lidar.scans.scan_ranges`.
+    See `edge_robot.perception.lidar.scan_geometry.scan_ranges`.
     """
-    return scans.scan_ranges(scan.ranges, scan.range_min, scan.range_max)
+    return scan_geometry.scan_ranges(scan.ranges, scan.range_min, scan.range_max)
 
 
 def check_scan(scan: LaserScan) -> None:
@@ -56,7 +56,7 @@ def check_scan(scan: LaserScan) -> None:
     Raises:
         ScanError: They are not.
     """
-    scans.check_scan(
+    scan_geometry.check_scan(
         len(scan.ranges),
         angle_min=scan.angle_min,
         angle_max=scan.angle_max,

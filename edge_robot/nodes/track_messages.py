@@ -14,7 +14,7 @@ from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, 
 from edge_robot.fusion.tracks import Track
 from edge_robot.msg import TrackedObject, TrackedObjectArray
 from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds, yaw_of
-from edge_robot.perception.tiering.consistency import Expected
+from edge_robot.perception.tiering.expected import Expected
 
 
 def pose_matrix(transform: Transform) -> Array:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.perception.lidar.scans import ScanDetector, ScanError, check_scan, scan_ranges
+from edge_robot.perception.lidar.scan_geometry import ScanError, check_scan, scan_ranges
+from edge_robot.perception.lidar.scans import ScanDetector
 from edge_robot.sim.lidar import Scanner
 from edge_robot.sim.scenario import Scenario
 from edge_robot.sim.simulation import Simulation

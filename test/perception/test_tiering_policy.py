@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_robot.errors import UserError
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.calibration import ScoreCalibration
-from edge_robot.perception.tiering.consistency import Expected
+from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.features import FEATURES, frame_features, reduced
 from edge_robot.perception.tiering.gain_model import (
     GainModel,

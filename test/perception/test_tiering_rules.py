@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.budget import Selection, TokenBucket
-from edge_robot.perception.tiering.consistency import Expected, compare
+from edge_robot.perception.tiering.consistency import compare
+from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
 from edge_robot.perception.tiering.privacy import PrivacyRules
 

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from edge_robot.perception.decoders.boxes import iou_matrix
 from edge_robot.perception.detections import Detections
+from edge_robot.perception.tiering.expected import Expected
 
 _MIN_OVERLAP = 0.2
 """From which a detection can be a track's: tracks are projected boxes, looser than drawn ones."""
-
-
-@dataclass(frozen=True)
-class Expected:
-    """Where tracked objects should appear in an image.
-
-    Attributes:
-        boxes: (N, 4) x1 y1 x2 y2, px.
-        labels: Class name of each.
-        existence: (N,) probability that it exists, 0..1.
-    """
-
-    boxes: NDArray[np.float32]
-    labels: tuple[str, ...]
-    existence: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

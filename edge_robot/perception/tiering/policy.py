@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.budget import Selection, TokenBucket
-from edge_robot.perception.tiering.consistency import Expected, compare
+from edge_robot.perception.tiering.consistency import compare
+from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.features import reduced
 from edge_robot.perception.tiering.gain_model import GainModel
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
