@@ -103,4 +103,4 @@ def test_the_last_stage_before_the_wheels_starts_light() -> None:
         check=True,
     ).stdout.split()
     assert "numpy" in loaded
-    assert not {"scipy", "cv2", "onnx", "onnxruntime"} & set(loaded)
+    assert not {"scipy", "onnx", "onnxruntime"} & set(loaded)
