@@ -40,7 +40,7 @@ class AdaptationLimits:
     """When to step down, and when up again."""
 
     runs: int = setting(
-        50, "runs of which both halves must exceed the budget by their 95th percentile"
+        100, "runs of which both halves must exceed the budget by their 95th percentile"
     )
     headroom: float = setting(0.7, "share of the budget below which a step up is tried, 0..1")
     recovery: float = setting(10.0, "how long all must be well before a step up, s")

@@ -129,6 +129,22 @@ def test_a_view_just_sent_is_worth_less_until_it_is_old() -> None:
     assert policy.worth(IMAGE, found(), None, 60.0) == pytest.approx(fresh)
 
 
+def test_a_quiet_place_after_a_lively_one_spends_the_budget_too() -> None:
+    policy = TierPolicy(MODEL, TierSettings(rate=4.0, novelty_weight=0.0))
+    lively, quiet = found((0.5, 0), (0.5, 1), (0.4, 0)), found((0.99, 0))
+    assert policy.worth(IMAGE, lively, None, 0.0) > policy.worth(IMAGE, quiet, None, 0.0)
+    decisions = []
+    for frame in range(80):  # 10 Hz
+        decision = policy.decide(IMAGE, lively if frame < 40 else quiet, None, 0.1 * frame)
+        if decision.offered:
+            policy.settle(IMAGE, 1000, 0.1 * frame)
+        decisions.append(decision.verdict)
+    assert decisions[40] is not Verdict.WORTH_IT
+    offered = decisions[50:].count(Verdict.TO_SPARE)
+    assert offered == pytest.approx(4.0 * 3.0, abs=4)  # of 4 Hz in 3 s
+    assert Verdict.NOT_WORTH_IT in decisions[50:]
+
+
 def test_privacy_comes_before_any_worth_and_is_counted_with_its_rule() -> None:
     policy = TierPolicy(MODEL, TierSettings(max_protected_height=0.2))
     decision = policy.decide(IMAGE, found((0.31, 0)), None, 0.0)

@@ -29,6 +29,7 @@ class Verdict(Enum):
     """Why a frame is offered, or not."""
 
     WORTH_IT = "worth it"
+    TO_SPARE = "budget to spare"
     UNSEEN = "onboard detector silent"
     NOT_WORTH_IT = "others are worth more"
     SKIPPED = "not looked at on board"
@@ -56,7 +57,7 @@ class Decision:
     @property
     def offered(self) -> bool:
         """Whether the frame may be uploaded."""
-        return self.verdict in (Verdict.WORTH_IT, Verdict.UNSEEN)
+        return self.verdict in (Verdict.WORTH_IT, Verdict.TO_SPARE, Verdict.UNSEEN)
 
 
 @dataclass(frozen=True)
@@ -230,10 +231,13 @@ class TierPolicy:
                 return Decision(Verdict.SKIPPED)
             return self._afford(image, now) or Decision(Verdict.UNSEEN)
         worth = self.worth(image, found, expected, now)
+        verdict = Verdict.WORTH_IT
         if not self._selection.choose(worth, self.share(now)):
-            return Decision(Verdict.NOT_WORTH_IT, worth)
+            if self._fill(now) < 1.0:
+                return Decision(Verdict.NOT_WORTH_IT, worth)
+            verdict = Verdict.TO_SPARE  # a full budget saves nothing more for a better frame
         refused = self._afford(image, now)
-        return Decision(refused.verdict if refused else Verdict.WORTH_IT, worth)
+        return Decision(refused.verdict if refused else verdict, worth)
 
     def share(self, now: float) -> float:
         """Return the share of frames to spend on: what the budgets sustain at the frames' rate.
@@ -241,15 +245,16 @@ class TierPolicy:
         More where budget was saved up, less where it runs low, so that it is spent, and lasts.
         """
         sustained = self.settings.rate
-        fill = self._frames.left(now) / self._frames.burst
-        if self._bytes is not None:
-            fill = min(fill, self._bytes.left(now) / self._bytes.burst)
-            if self._mean_bytes:
-                sustained = min(sustained, self._bytes.rate / self._mean_bytes)
+        if self._bytes is not None and self._mean_bytes:
+            sustained = min(sustained, self._bytes.rate / self._mean_bytes)
         if self._energy is not None:
-            fill = min(fill, self._energy.left(now) / self._energy.burst)
             sustained = min(sustained, self._energy.rate / self.settings.frame_energy)
-        return min(1.0, sustained * self._period * (0.5 + fill))
+        return min(1.0, sustained * self._period * (0.5 + self._fill(now)))
+
+    def _fill(self, now: float) -> float:
+        """Return how full the emptiest budget is, 0..1."""
+        budgets = (self._frames, self._bytes, self._energy)
+        return min(item.left(now) / item.burst for item in budgets if item is not None)
 
     def _afford(self, image: NDArray[np.uint8], now: float) -> Decision | None:
         """Set aside what the frame may cost; return the refusal if a budget cannot bear it.
