@@ -40,7 +40,11 @@ class AdaptationLimits:
     """When to step down, and when up again."""
 
     runs: int = setting(
-        100, "runs of which both halves must exceed the budget by their 95th percentile"
+        100,
+        "runs whose 95th percentile is held against the budget, that of both halves to step down",
+    )
+    overrun: float = setting(
+        1.5, "times the budget that they must exceed: to leave images out costs a whole period"
     )
     headroom: float = setting(0.7, "share of the budget below which a step up is tried, 0..1")
     recovery: float = setting(10.0, "how long all must be well before a step up, s")
@@ -56,6 +60,7 @@ class AdaptationLimits:
     def __post_init__(self) -> None:
         if not (
             self.runs >= 2
+            and self.overrun >= 1.0
             and 0.0 < self.headroom <= 1.0
             and 0.0 < self.recovery <= self.max_recovery
             and self.cool < self.hot
@@ -63,7 +68,8 @@ class AdaptationLimits:
             and self.battery_margin >= 0.0
         ):
             raise UserError(
-                "adaptation needs runs >= 2, 0 < headroom <= 1, 0 < recovery <= max_recovery, "
+                "adaptation needs runs >= 2, overrun >= 1, 0 < headroom <= 1, "
+                "0 < recovery <= max_recovery, "
                 "cool < hot and 0 <= battery_critical <= battery_low <= 1; "
                 "see config/camera_perception.yaml"
             )
@@ -169,7 +175,7 @@ class Adaptation:
         runs, half = list(self._runs), self._limits.runs // 2
         # One burst, as when everything starts, lies in one half: it has passed, or will have.
         lasting = float(min(np.percentile(runs[:half], 95), np.percentile(runs[half:], 95)))
-        if lasting > self._budget and self.step < self._last:
+        if lasting > self._limits.overrun * self._budget and self.step < self._last:
             return self.step + 1, (
                 f"95 % of runs take up to {lasting * 1e3:.0f} ms of {self._budget * 1e3:.0f} ms"
             )

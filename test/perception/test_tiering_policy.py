@@ -140,9 +140,8 @@ def test_a_quiet_place_after_a_lively_one_spends_the_budget_too() -> None:
             policy.settle(IMAGE, 1000, 0.1 * frame)
         decisions.append(decision.verdict)
     assert decisions[40] is not Verdict.WORTH_IT
-    offered = decisions[50:].count(Verdict.TO_SPARE)
-    assert offered == pytest.approx(4.0 * 3.0, abs=4)  # of 4 Hz in 3 s
-    assert Verdict.NOT_WORTH_IT in decisions[50:]
+    assert decisions[50:].count(Verdict.TO_SPARE) >= 5  # in 3 s
+    assert Verdict.NOT_WORTH_IT in decisions[50:]  # from a budget that is not full
 
 
 def test_privacy_comes_before_any_worth_and_is_counted_with_its_rule() -> None:
