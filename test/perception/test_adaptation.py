@@ -49,6 +49,10 @@ def test_it_goes_down_at_once_and_says_why() -> None:
     assert robot.drive(60.0, load=4.0) == 2
 
 
+def test_a_hair_over_budget_is_no_reason_to_leave_images_out() -> None:
+    assert Robot().drive(60.0, load=1.4 * BUDGET / 0.01) == 0
+
+
 def test_one_slow_run_among_many_is_no_reason() -> None:
     robot = Robot()
     limits = AdaptationLimits(runs=50)
@@ -82,8 +86,8 @@ def test_up_again_only_after_a_while_with_headroom_and_step_by_step() -> None:
 
 def test_a_machine_on_the_brink_does_not_swing() -> None:
     """Where the first step is too much and the second leaves headroom, waits grow."""
-    robot = Robot((0.03, 0.01))
-    robot.costs = (0.03, 0.01)
+    robot = Robot((0.04, 0.01))
+    robot.costs = (0.04, 0.01)
     robot.adaptation = Adaptation((0.01, 0.01), BUDGET, LIMITS)  # it cannot know beforehand
     robot.drive(600.0)
     ups = [time for time, step in robot.steps if step == 0]
