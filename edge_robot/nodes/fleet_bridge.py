@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -133,6 +134,8 @@ class FleetBridge(Node):
         self._waiting: dict[int, tuple[Image, float]] = {}
         self._early: dict[int, Detections] = {}  # detections that overtook their image
         self._last_onboard = time.monotonic()
+        # Tracks come twice as often as images: only those that are asked for are read.
+        self._unread_tracks: bytes | None = None
         self._tracks: TrackedObjectArray | None = None
         self._info: CameraInfo | None = None
         self._buffer = Buffer()
@@ -162,9 +165,15 @@ class FleetBridge(Node):
         for topic, kind, callback in (
             (topics.CAMERA_DETECTIONS, Detection2DArray, self._on_detections),
             (topics.CAMERA_INFO, CameraInfo, self._on_info),
-            (topics.TRACKS, TrackedObjectArray, self._on_tracks),
         ):
             self.create_subscription(kind, topic.name, callback, qos_profile(topic))
+        self.create_subscription(
+            TrackedObjectArray,
+            topics.TRACKS.name,
+            self._on_tracks,
+            qos_profile(topics.TRACKS),
+            raw=True,
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(0.25 * self._wait, self._let_go, clock=steady)
         self._diagnostics = DiagnosticsReporter(self, self._health)
@@ -188,8 +197,8 @@ class FleetBridge(Node):
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
-    def _on_tracks(self, tracks: TrackedObjectArray) -> None:
-        self._tracks = tracks
+    def _on_tracks(self, data: bytes) -> None:
+        self._unread_tracks = data
 
     def _on_image(self, image: Image) -> None:
         self._engine.raise_if_failed()
@@ -244,6 +253,9 @@ class FleetBridge(Node):
 
     def _expected(self, header: Header) -> Expected | None:
         """Return where tracks should be in an image; None where that is not known."""
+        if self._unread_tracks is not None:
+            self._tracks = deserialize_message(self._unread_tracks, TrackedObjectArray)
+            self._unread_tracks = None
         tracks, info = self._tracks, self._info
         if tracks is None or info is None:
             return None
