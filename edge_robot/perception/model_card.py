@@ -192,15 +192,19 @@ class ModelCard:
                 f"model {name} takes {graph.inputs[0].type}; export it with a float32 input"
             )
 
-    def write(self, path: Path) -> None:
-        """Write the card as YAML; what few layouts or models need, only where it is given."""
+    def to_yaml(self) -> str:
+        """Return the card as YAML; what few layouts or models need, only where it is given."""
         rare = {item.name: item.default for item in fields(self) if item.name in _RARE}
         content = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
             if key not in rare or value != rare[key]
         }
-        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100))
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+    def write(self, path: Path) -> None:
+        """Write the card; see `to_yaml`."""
+        path.write_text(self.to_yaml())
 
 
 def read_card(path: Path) -> ModelCard:

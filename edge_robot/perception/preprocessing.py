@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from edge_robot.perception.model_card import ModelCard
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,20 @@ class ByteWriter:
         if self._swapped is not None:
             self._swapped_target = self._swapped[:rows, :columns]
         self._raw_size = image.shape[:2]
+
+
+def input_tensor(image: NDArray[np.uint8], card: ModelCard) -> NDArray[np.float32]:
+    """Return an image as a model's 1×3×H×W input, as the detector prepares it.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        card: Of the model.
+    """
+    if card.resize == "letterbox":
+        scaled, _ = letterbox(image, card.width, card.height, card.pad)
+    else:
+        scaled, _ = stretch(image, card.width, card.height)
+    return to_tensor(scaled, card.mean, card.std, card.channels == "rgb")
 
 
 def letterbox(

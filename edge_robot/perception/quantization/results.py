@@ -123,12 +123,7 @@ def write_pair(path: Path, content: bytes, card: ModelCard) -> Path:
         UserError: the folder cannot be written.
     """
     write_atomically(path, content)
-    partial = path.with_suffix(".yaml.part")
-    try:
-        card.write(partial)
-        partial.replace(path.with_suffix(".yaml"))
-    except OSError as error:
-        raise UserError(f"cannot write {path.with_suffix('.yaml')}: {error.strerror}") from error
+    write_atomically(path.with_suffix(".yaml"), card.to_yaml().encode())
     return path
 
 

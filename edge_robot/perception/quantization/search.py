@@ -25,7 +25,7 @@ from edge_robot.perception.evaluation import (
 )
 from edge_robot.perception.labelled_images import LabelledImage
 from edge_robot.perception.model_card import ModelCard
-from edge_robot.perception.preprocessing import letterbox, stretch, to_tensor
+from edge_robot.perception.preprocessing import input_tensor
 from edge_robot.perception.quantization.calibration import METHODS, Range, observe, ranges
 from edge_robot.perception.quantization.gate import Bounds, Verdict, judge
 from edge_robot.perception.quantization.graph import Structure, analyse
@@ -245,15 +245,6 @@ class _Bench:
         path.write_bytes(content)
         return Detector(path, card=self.card, min_score=min_score, engine=engine)
 
-    def tensor(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Prepare an image as the detector does."""
-        card = self.card
-        if card.resize == "letterbox":
-            scaled, _ = letterbox(image, card.width, card.height, card.pad)
-        else:
-            scaled, _ = stretch(image, card.width, card.height)
-        return to_tensor(scaled, card.mean, card.std, card.channels == "rgb")
-
 
 class _Search:
     def __init__(
@@ -271,7 +262,7 @@ class _Search:
         self._settings = settings
         self._progress = progress
         self.sensitivity: dict[bool, dict[str, float]] = {}
-        calibration = [bench.tensor(item.read()) for item in parts.calibration]
+        calibration = [input_tensor(item.read(), bench.card) for item in parts.calibration]
         with self._stage("calibrating", 2 * len(calibration)) as done:
             histograms = observe(structure.model, calibration, done)
         with self._stage("choosing ranges", len(METHODS)) as done:
@@ -282,7 +273,7 @@ class _Search:
         development = (*parts.selection, *parts.calibration)
         self._images = [item.read() for item in development]
         self._labels: list[Labels] = [item.labels for item in development]
-        few = [bench.tensor(image) for image in self._images[:SENSITIVITY_IMAGES]]
+        few = [input_tensor(image, bench.card) for image in self._images[:SENSITIVITY_IMAGES]]
         self._reference = Reference(structure, few)
         self._found = self._detect(content)
         self._base = mean_average_precision(self._found, self._labels, COCO_IOUS)

@@ -17,8 +17,9 @@ from torch import Tensor
 from edge_robot.perception import drift
 from edge_robot.perception.detector import Detector
 from edge_robot.perception.model_card import ModelCard
-from edge_robot.perception.preprocessing import letterbox, to_tensor
+from edge_robot.perception.preprocessing import input_tensor
 from edge_robot.perception.quantization.gate import Bounds, judge
+from edge_robot.perception.quantization.results import write_pair
 from edge_robot.perception.training.dataset import Dataset
 from edge_robot.perception.training.export import export_onnx, quantize
 from edge_robot.perception.training.measuring import (
@@ -162,9 +163,6 @@ def make(
     )
     usual = detections(Detector(files[kind], card=card), sets.scoring)
     content = files[kind].read_bytes()
-    path = target / f"{name}.onnx"
-    target.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
     trained_on = f"{sets.trained_on}, {steps} steps of 16"
     card = replace(
         card,
@@ -180,8 +178,7 @@ def make(
             "date": datetime.date.today().isoformat(),
         },
     )
-    card.write(path.with_suffix(".yaml"))
-    return path
+    return write_pair(target / f"{name}.onnx", content, card)
 
 
 def measure(files: dict[str, Path], card: ModelCard, scoring: Dataset) -> dict[str, Any]:
@@ -239,5 +236,4 @@ def _settling(dataset: Dataset, card: ModelCard) -> Tensor:
 def _tensors(dataset: Dataset, card: ModelCard, count: int) -> Iterator[NDArray[np.float32]]:
     """Yield at most `count` inputs, spread over a set."""
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int):
-        image, _ = letterbox(dataset.images[index], card.width, card.height, card.pad)
-        yield to_tensor(image, card.mean, card.std, swap_channels=False)
+        yield input_tensor(dataset.images[index], card)
