@@ -33,6 +33,7 @@ class LidarMeasurement:
         yaws: (M,) rad about the sensor's z.
         scores: (M,) 0..1.
         fixed_from_sensor: (4, 4) pose of the sensor in the fixed frame at the capture time.
+        sensor: Name of the lidar.
     """
 
     stamp: int
@@ -41,6 +42,7 @@ class LidarMeasurement:
     yaws: Array
     scores: Array
     fixed_from_sensor: Array
+    sensor: str = "lidar"
 
     @property
     def source(self) -> Source:
@@ -78,6 +80,7 @@ class CameraMeasurement:
         labels: K class names.
         view: The camera at the capture time.
         source: CAMERA for the onboard detector, FLEET for the backend's second opinion.
+        sensor: Name of the camera.
     """
 
     stamp: int
@@ -86,6 +89,7 @@ class CameraMeasurement:
     labels: Sequence[str]
     view: CameraView
     source: Source = Source.CAMERA
+    sensor: str = "camera"
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.fusion.camera_update import update_with_camera
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.lidar_update import update_with_lidar
 from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Measurement, Source
 from edge_robot.fusion.motion import STILL
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
+from edge_robot.fusion.updates.camera import update_with_camera
+from edge_robot.fusion.updates.lidar import update_with_lidar
 
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
 _UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
@@ -28,11 +28,15 @@ _SAME_INSTANT = {Source.LIDAR: 0, Source.CAMERA: 1, Source.FLEET: 2}
 """Order of measurements of one instant: what knows the range first, a second opinion last."""
 
 
+Order = tuple[int, int, str]
+"""Stamp, rank at one instant and sensor: what measurements are put in order by."""
+
+
 @dataclass(frozen=True)
 class _Entry:
     """One measurement in the history, with what came of it."""
 
-    order: tuple[int, int]
+    order: Order
     measurement: Measurement
     tracks: TrackSet
     keys: NDArray[np.object_]
@@ -73,7 +77,7 @@ class Tracker:
         if not measurement.pose_is_finite():
             self.rejected["pose not finite"] += 1
             return False
-        order = (measurement.stamp, _SAME_INSTANT[measurement.source])
+        order = _order(measurement)
         if self._horizon is not None and measurement.stamp <= self._horizon:
             self.rejected["too late"] += 1
             return False
@@ -147,11 +151,11 @@ class Tracker:
             )
             tracks = replace(tracks, mean=mean, covariance=covariance, modes=modes)
         if isinstance(measurement, LidarMeasurement):
-            tracks, keys = update_with_lidar(tracks, measurement, self.config)
+            updated = update_with_lidar(tracks, measurement, self.config)
         else:
-            tracks, keys = update_with_camera(tracks, measurement, self._class_names, self.config)
-        order = (measurement.stamp, _SAME_INSTANT[measurement.source])
-        return _Entry(order, measurement, self._manage(tracks, measurement.stamp), keys)
+            updated = update_with_camera(tracks, measurement, self._class_names, self.config)
+        tracks = self._manage(updated.tracks, measurement.stamp)
+        return _Entry(_order(measurement), measurement, tracks, updated.keys)
 
     def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
         """Confirm what is sure enough and forget what is not there any more."""
@@ -196,7 +200,7 @@ class Tracker:
     def _trim(self) -> None:
         """Forget what is older than the history is long."""
         oldest = self._history[-1].order[0] - int(self.config.history * 1e9)
-        count = bisect_left(self._history, (oldest, 0), key=lambda entry: entry.order)
+        count = bisect_left(self._history, oldest, key=lambda entry: entry.order[0])
         if not count:
             return
         last = self._history[count - 1]
@@ -214,6 +218,10 @@ class Tracker:
             names.append(self._class_names[best] if best >= 0 else "unknown")
             scores.append(float(votes[best] / (votes_in_all + _UNSEEN_CLASS)) if best >= 0 else 0.0)
         return names, scores
+
+
+def _order(measurement: Measurement) -> Order:
+    return measurement.stamp, _SAME_INSTANT[measurement.source], measurement.sensor
 
 
 def _bits(flags: NDArray[np.bool_]) -> Source:

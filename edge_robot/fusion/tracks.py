@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.measurements import Source
+from edge_robot.fusion.measurements import Measurement, Source
 
 SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET)
 """Columns of `TrackSet.seen`."""
 _SUREST = 0.99
 NEVER = np.iinfo(np.int64).min // 2
 
-BirthKey = tuple[int, int, int]
-"""Stamp, source and index of the measurement a track began with: the same however often it is
+BirthKey = tuple[int, int, str, int]
+"""Stamp, source, sensor and index of the box a track began with: the same however often it is
 replayed."""
 
 
@@ -153,8 +153,9 @@ def updated_existence(existence: Array, odds: Array) -> Array:
     return np.minimum(existence * odds / (existence * odds + 1.0 - existence), _SUREST)
 
 
-def birth_keys(stamp: int, source: Source, indices: NDArray[np.intp]) -> NDArray[np.object_]:
-    """Return the `BirthKey`s of detections `indices` of one measurement."""
-    keys = np.empty(len(indices), object)
-    keys[:] = [(stamp, int(source), int(index)) for index in indices]
+def birth_keys(measurement: Measurement) -> NDArray[np.object_]:
+    """Return the `BirthKey` of each box of a measurement."""
+    keys = np.empty(len(measurement), object)
+    origin = (measurement.stamp, int(measurement.source), measurement.sensor)
+    keys[:] = [(*origin, index) for index in range(len(measurement))]
     return keys

@@ -15,6 +15,7 @@ from edge_robot.fusion.config import ClassPrior, TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import CameraMeasurement, Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
+from edge_robot.fusion.updates.result import Updated
 
 _CAMERA, _LIDAR, _FLEET = (SOURCES.index(s) for s in (Source.CAMERA, Source.LIDAR, Source.FLEET))
 _OTHER_CLASS = 0.3  # cost of a pair whose classes differ, in units of overlap
@@ -31,11 +32,11 @@ def update_with_camera(
     measurement: CameraMeasurement,
     class_names: Sequence[str],
     config: TrackerConfig,
-) -> tuple[TrackSet, NDArray[np.object_]]:
-    """Return tracks (already predicted to the image) after it, and the track key of each box.
+) -> Updated:
+    """Apply an image to tracks already predicted to it.
 
-    A box of no track that starts none has the key None. `class_names` are the columns of
-    `tracks.classes`; every label of the measurement is among them.
+    `class_names` are the columns of `tracks.classes`; every label of the measurement is among
+    them.
     """
     view, boxes = measurement.view, measurement.boxes
     labels = np.array([class_names.index(label) for label in measurement.labels], np.intp)
@@ -55,7 +56,8 @@ def update_with_camera(
     off_bearing = offset**2 / (bearing[:, None] + noise**2)
     apart = located.positions - mean[:, None, :2]
     spread = covariance[:, None, :2, :2] + located.covariances
-    near = located.valid & (kalman.squared_distance(apart, spread) < config.gate)
+    distance = kalman.squared_distance(apart, spread)
+    near = located.valid & (distance < config.gate)
     near &= ~by_lidar[:, None]
     allowed = in_view[:, None] & (
         ((overlap >= config.min_iou) & (off_bearing < config.gate)) | near
@@ -85,7 +87,12 @@ def update_with_camera(
     tracks.seen[rows, source] = measurement.stamp
     tracks.hits[rows] += 1
 
-    keys = birth_keys(measurement.stamp, measurement.source, np.arange(len(boxes)))
+    nis, degrees = np.full(len(boxes), np.nan), np.zeros(len(boxes), np.int64)
+    nis[columns[placed]], degrees[columns[placed]] = distance[rows[placed], columns[placed]], 2
+    by_bearing = columns[bearing_only]
+    nis[by_bearing], degrees[by_bearing] = off_bearing[rows[bearing_only], by_bearing], 1
+
+    keys = birth_keys(measurement)
     free = np.ones(len(boxes), bool)
     free[columns] = False
     priors = [config.priors.get(label, _UNKNOWN) for label in measurement.labels]
@@ -107,7 +114,8 @@ def update_with_camera(
             tracks.existence[n] = 0.0
     keys[columns] = tracks.keys[rows]
     keys[free & ~born] = None
-    return tracks.join(_births(measurement, located, keys, born, labels, tracks, config)), keys
+    births = _births(measurement, located, keys, born, labels, tracks, config)
+    return Updated(tracks.join(births), keys, nis, degrees)
 
 
 def _could_be(tracks: TrackSet, labels: Sequence[str], config: TrackerConfig) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import LidarMeasurement, Source
 from edge_robot.fusion.motion import MOVING
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
+from edge_robot.fusion.updates.result import Updated
 
 _LIDAR = SOURCES.index(Source.LIDAR)
 _HEIGHT_SPREAD = 0.5  # m; sparse beams leave the top of a box this uncertain
@@ -45,8 +46,8 @@ class _Pairs:
 
 def update_with_lidar(
     tracks: TrackSet, measurement: LidarMeasurement, config: TrackerConfig
-) -> tuple[TrackSet, NDArray[np.object_]]:
-    """Return tracks (already predicted to the sweep) after it, and the track key of each box."""
+) -> Updated:
+    """Apply a sweep to tracks already predicted to it."""
     boxes = _in_fixed_frame(measurement)
     pairs = _compare(tracks, boxes, config)
     mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
@@ -81,11 +82,14 @@ def update_with_lidar(
     moves = tracks.modes[rows, MOVING] > 0.5
     tracks.moving[rows] = np.where(moves, tracks.moving[rows] + 1, 0)
 
-    keys = birth_keys(measurement.stamp, Source.LIDAR, np.arange(len(measurement)))
+    keys = birth_keys(measurement)
+    nis = np.full(len(measurement), np.nan)
+    nis[columns] = distance[rows, columns]
     born = np.ones(len(measurement), bool)
     born[columns] = False
     keys[columns] = tracks.keys[rows]
-    return tracks.join(_births(measurement, boxes, keys, born, tracks, config)), keys
+    births = _births(measurement, boxes, keys, born, tracks, config)
+    return Updated(tracks.join(births), keys, nis, np.where(born, 0, 2))
 
 
 def _in_fixed_frame(measurement: LidarMeasurement) -> _Boxes:
