@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,21 @@ class LidarDetections:
     def __len__(self) -> int:
         return len(self.centers)
 
+    def select(self, keep: NDArray[np.bool_]) -> LidarDetections:
+        """Return the objects where `keep` is true."""
+        return replace(
+            self,
+            centers=self.centers[keep],
+            sizes=self.sizes[keep],
+            yaws=self.yaws[keep],
+            points=self.points[keep],
+            members=self.members[np.repeat(keep, self.points)],
+            scores=self.scores[keep],
+            uncertainty=Uncertainty(
+                self.uncertainty.covariance[keep], self.uncertainty.size_sigma[keep]
+            ),
+        )
+
 
 def find_objects(
     obstacles: NDArray[np.float32],
@@ -141,14 +156,15 @@ def find_objects(
     small &= top <= heights.max_top
     keep = small & (sides[:, 0] >= config.min_length) & (top - bottom >= heights.min_height)
     keep &= ~_inside_of_larger(middles, sides, yaws, config.cell)
-    hidden, outside = find_cuts(xyz, starts, obstacles, sweep)
-    if not config.through_gaps:
-        keep &= ~hidden.all(axis=1)
-    members = xyz[np.repeat(keep, counts)]
-    counts = counts[keep]
+    structures = int((~fits).sum() + (~small).sum())
+    if not keep.any():
+        return _nothing(len(sweep), ground, structures)
+
+    members, counts = xyz[np.repeat(keep, counts)], counts[keep]
     centers = np.column_stack([middles, base + (bottom + top) / 2])[keep].astype(np.float32)
     sizes = np.column_stack([sides, top - bottom])[keep].astype(np.float32)
-    return LidarDetections(
+    hidden, outside = find_cuts(members, np.cumsum(counts) - counts, obstacles, sweep)
+    objects = LidarDetections(
         centers=centers,
         sizes=sizes,
         yaws=yaws[keep],
@@ -160,14 +176,15 @@ def find_objects(
             sizes,
             yaws[keep],
             yaw_sigmas[keep],
-            np.column_stack([hidden | outside[:, :2], outside[:, 2]])[keep],
+            np.column_stack([hidden | outside[:, :2], outside[:, 2]]),
             azimuth_step=config.azimuth_step,
             config=config.uncertainty,
         ),
         returns=len(sweep),
-        structures=int((~fits).sum() + (~small).sum()),
+        structures=structures,
         ground=ground,
     )
+    return objects if config.through_gaps else objects.select(~hidden.all(axis=1))
 
 
 def _inside_of_larger(

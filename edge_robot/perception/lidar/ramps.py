@@ -85,6 +85,9 @@ def find_ramps(
         return None
     low, low_radius, standing = _feet(sector, radius, height, within, max_slope, noise)
     on_plane = np.abs(low) <= tolerance[0] + tolerance[1] * low_radius
+    # Most sweeps end here: what is off the plane and no obstacle is, all together, too narrow.
+    if not _wide((np.isfinite(low) & ~standing & ~on_plane).sum(axis=0), min_width):
+        return None
     accepted, slope = _walk(low, low_radius, standing, on_plane, max_slope, noise)
     if not (accepted & ~on_plane).any():
         return None
@@ -219,7 +222,7 @@ def _wide_enough(
     known: NDArray[np.bool_], ramp: NDArray[np.bool_], min_width: float
 ) -> NDArray[np.bool_]:
     """Return `known` without the patches that are not as wide as a ramp in two rings at least."""
-    sectors, rings = known.shape
+    rings = known.shape[1]
     labels, count = ndimage.label(known)
     # The last sector and the first are neighbours.
     for one, other in zip(labels[-1], labels[0], strict=True):
@@ -227,5 +230,10 @@ def _wide_enough(
             labels[labels == other] = one
     place = labels * rings + np.arange(rings)
     cells = np.bincount(place[ramp], minlength=(count + 1) * rings).reshape(count + 1, rings)
-    width = cells * _radius(np.arange(rings) + 0.5) * (2 * np.pi / sectors)
-    return known & ((width >= min_width).sum(axis=1) >= 2)[labels]
+    return known & _wide(cells, min_width)[labels]
+
+
+def _wide(cells: NDArray[np.integer], min_width: float) -> NDArray[np.bool_]:
+    """Return whether a patch of so many cells in each ring, (..., rings), is as wide as a ramp."""
+    width = cells * _radius(np.arange(cells.shape[-1]) + 0.5) * (2 * np.pi / _SECTORS)
+    return np.asarray((width >= min_width).sum(axis=-1) >= 2)
