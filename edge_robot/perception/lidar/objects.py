@@ -184,7 +184,7 @@ def find_objects(
         structures=structures,
         ground=ground,
     )
-    return objects if config.through_gaps else objects.select(~hidden.all(axis=1))
+    return objects if config.through_gaps else objects.select(~np.asarray(hidden.all(axis=1)))
 
 
 def _inside_of_larger(
