@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edge_robot.fusion.history import HistorySettings
 from edge_robot.fusion.motion import MotionModel
 from edge_robot.settings import setting
 
@@ -89,6 +90,4 @@ class TrackerConfig:
         3.0, "standard deviation of position at which a track is forgotten, m"
     )
     recent: float = setting(0.5, "how long a sensor counts as recent, s")
-    history: float = setting(
-        1.0, "how late a measurement may come and still be applied at its capture time, s"
-    )
+    history: HistorySettings = field(default_factory=HistorySettings)

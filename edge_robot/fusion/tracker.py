@@ -1,45 +1,27 @@
-"""Multi-object tracker over camera and lidar, exact for measurements that come late.
-
-The tracker keeps the measurements of the last second with the tracks after each. One that comes
-late is put in its place and what followed is computed again, so the result is the same as if
-everything had come in the order of capture.
-"""
+"""Multi-object tracker over camera and lidar, exact for measurements that come late."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.fusion.config import TrackerConfig
+from edge_robot.fusion.history import History, Order
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Measurement, Source
 from edge_robot.fusion.motion import STILL
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
 from edge_robot.fusion.updates.camera import update_with_camera
 from edge_robot.fusion.updates.lidar import update_with_lidar
+from edge_robot.fusion.updates.result import Updated
 
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
 _UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
 _SAME_INSTANT = {Source.LIDAR: 0, Source.CAMERA: 1, Source.FLEET: 2}
 """Order of measurements of one instant: what knows the range first, a second opinion last."""
-
-
-Order = tuple[int, int, str]
-"""Stamp, rank at one instant and sensor: what measurements are put in order by."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One measurement in the history, with what came of it."""
-
-    order: Order
-    measurement: Measurement
-    tracks: TrackSet
-    keys: NDArray[np.object_]
 
 
 class Tracker:
@@ -48,17 +30,16 @@ class Tracker:
     Attributes:
         config: The parameters.
         rejected: How often measurements, or boxes of them, were refused, by reason: "too late"
-            (older than the history), "duplicate", "pose not finite", "box not finite" (or
-            without size).
+            (older than the history), "duplicate", "replay budget spent" (late, and too much would
+            have to be computed again), "pose not finite", "box not finite" (or without size).
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
         self.rejected: Counter[str] = Counter()
-        self._history: list[_Entry] = []
-        self._base = TrackSet.empty()
-        self._base_stamp = 0
-        self._horizon: int | None = None
+        self._history: History[Measurement, Updated] = History(
+            Updated.nothing(), self._step, self.config.history
+        )
         self._class_names: list[str] = []
         self._ids: dict[BirthKey, int] = {}
         self._next_id = 1
@@ -66,7 +47,7 @@ class Tracker:
     @property
     def stamp(self) -> int | None:
         """Capture time of the newest measurement, ns; None before the first."""
-        return self._history[-1].order[0] if self._history else None
+        return self._history.stamp
 
     def process(self, measurement: Measurement) -> bool:
         """Apply a measurement at its capture time, however it stands to those already applied.
@@ -78,12 +59,8 @@ class Tracker:
             self.rejected["pose not finite"] += 1
             return False
         order = _order(measurement)
-        if self._horizon is not None and measurement.stamp <= self._horizon:
-            self.rejected["too late"] += 1
-            return False
-        place = bisect_left(self._history, order, key=lambda entry: entry.order)
-        if place < len(self._history) and self._history[place].order == order:
-            self.rejected["duplicate"] += 1
+        if refusal := self._history.refusal(order):
+            self.rejected[refusal.value] += 1
             return False
         sound = measurement.sound()
         if dropped := len(measurement) - len(sound):
@@ -92,21 +69,22 @@ class Tracker:
             sound = sound.of_classes({*self.config.priors, *self.config.other_classes})
             self._class_names += sorted(set(sound.labels) - set(self._class_names))
 
-        old = self._history[place:]
-        del self._history[place:]
-        for following in [sound, *(entry.measurement for entry in old)]:
-            self._history.append(self._step(following))
-        if old:
-            self._keep_identities(old, self._history[place + 1 :])
-        self._name_confirmed()
-        self._trim()
+        newest = self._history.stamp is None or measurement.stamp > self._history.stamp
+        if newest:
+            self._settle()
+            self._forget(measurement.stamp)
+        self._history.insert(order, sound)
+        if newest:
+            self._settle()
         return True
 
     def tracks(self) -> list[Track]:
         """Return all confirmed tracks at `stamp`, oldest first."""
-        if not self._history:
+        now = self._history.stamp
+        if now is None:
             return []
-        now, tracks = self._history[-1].order[0], self._history[-1].tracks
+        self._settle()
+        tracks = self._history.state.tracks
         tracks = tracks.select(tracks.confirmed)
         mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
         names, scores = self._classes(tracks)
@@ -137,13 +115,9 @@ class Tracker:
             )
         return sorted(found, key=lambda track: track.id)
 
-    def _step(self, measurement: Measurement) -> _Entry:
-        """Return the entry of a measurement that follows the newest of the history."""
-        if self._history:
-            before, since = self._history[-1].tracks, self._history[-1].order[0]
-        else:
-            before, since = self._base, self._base_stamp
-        tracks = before.with_classes(len(self._class_names))
+    def _step(self, before: Updated, since: int, measurement: Measurement) -> Updated:
+        """Return what comes of a measurement that follows `before`, of stamp `since`."""
+        tracks = before.tracks.with_classes(len(self._class_names))
         if len(tracks):
             dt = (measurement.stamp - since) * 1e-9
             mean, covariance, modes = self.config.motion.predict(
@@ -154,8 +128,7 @@ class Tracker:
             updated = update_with_lidar(tracks, measurement, self.config)
         else:
             updated = update_with_camera(tracks, measurement, self._class_names, self.config)
-        tracks = self._manage(updated.tracks, measurement.stamp)
-        return _Entry(_order(measurement), measurement, tracks, updated.keys)
+        return replace(updated, tracks=self._manage(updated.tracks, measurement.stamp))
 
     def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
         """Confirm what is sure enough and forget what is not there any more."""
@@ -173,14 +146,25 @@ class Tracker:
         )
         return replace(tracks, confirmed=confirmed).select(keep)
 
-    def _keep_identities(self, old: list[_Entry], new: list[_Entry]) -> None:
+    def _settle(self) -> None:
+        """Apply what came late, and name what is confirmed by now."""
+        changed = self._history.settle()
+        tracks = self._history.state.tracks
+        if changed:
+            self._keep_identities(changed, tracks)
+        for key in tracks.keys[tracks.confirmed]:
+            if key not in self._ids:
+                self._ids[key] = self._next_id
+                self._next_id += 1
+
+    def _keep_identities(self, changed: list[tuple[Updated, Updated]], now: TrackSet) -> None:
         """Hand on the identity of tracks that a late measurement made begin elsewhere.
 
         The heir is the track that now owns most of the boxes the old one owned.
         """
-        alive = set(new[-1].tracks.keys)
+        alive = set(now.keys)
         votes: Counter[tuple[BirthKey, BirthKey]] = Counter()
-        for before, after in zip(old, new, strict=True):
+        for before, after in changed:
             votes.update(
                 (a, b)
                 for a, b in zip(before.keys, after.keys, strict=True)
@@ -190,23 +174,12 @@ class Tracker:
             if lost in self._ids and heir not in self._ids:
                 self._ids[heir] = self._ids.pop(lost)
 
-    def _name_confirmed(self) -> None:
-        tracks = self._history[-1].tracks
-        for key in tracks.keys[tracks.confirmed]:
-            if key not in self._ids:
-                self._ids[key] = self._next_id
-                self._next_id += 1
-
-    def _trim(self) -> None:
-        """Forget what is older than the history is long."""
-        oldest = self._history[-1].order[0] - int(self.config.history * 1e9)
-        count = bisect_left(self._history, oldest, key=lambda entry: entry.order[0])
-        if not count:
+    def _forget(self, now: int) -> None:
+        """Forget what is older than the history is long at `now`."""
+        if not self._history.forget(now):
             return
-        last = self._history[count - 1]
-        self._base, self._base_stamp, self._horizon = last.tracks, last.order[0], last.order[0]
-        del self._history[:count]
-        known = set(self._base.keys).union(*(entry.tracks.keys for entry in self._history))
+        known = set(self._history.state.tracks.keys)
+        known.update(key for state in self._history.states() for key in state.tracks.keys)
         self._ids = {key: identity for key, identity in self._ids.items() if key in known}
 
     def _classes(self, tracks: TrackSet) -> tuple[list[str], list[float]]:

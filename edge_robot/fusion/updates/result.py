@@ -29,3 +29,8 @@ class Updated:
     keys: NDArray[np.object_]
     nis: Array
     degrees: NDArray[np.int64]
+
+    @staticmethod
+    def nothing() -> Updated:
+        """Return what there is before the first measurement."""
+        return Updated(TrackSet.empty(), np.empty(0, object), np.empty(0), np.empty(0, np.int64))
