@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edge_robot.fusion.admission import AdmissionSettings
+from edge_robot.fusion.consistency import ConsistencySettings
 from edge_robot.fusion.history import HistorySettings
 from edge_robot.fusion.motion import MotionModel
 from edge_robot.settings import setting
@@ -90,4 +92,6 @@ class TrackerConfig:
         3.0, "standard deviation of position at which a track is forgotten, m"
     )
     recent: float = setting(0.5, "how long a sensor counts as recent, s")
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    consistency: ConsistencySettings = field(default_factory=ConsistencySettings)
     history: HistorySettings = field(default_factory=HistorySettings)

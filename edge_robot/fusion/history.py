@@ -12,9 +12,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from enum import Enum
 from typing import Generic, TypeVar
 
+from edge_robot.fusion.refusal import Refusal
 from edge_robot.settings import setting
 
 Item = TypeVar("Item", bound=Sized)
@@ -22,14 +22,6 @@ State = TypeVar("State")
 
 Order = tuple[int, int, str]
 """Stamp (ns), rank at one instant and sensor: what measurements are put in order by."""
-
-
-class Refusal(Enum):
-    """Why the history does not take a measurement."""
-
-    TOO_LATE = "too late"
-    DUPLICATE = "duplicate"
-    REPLAY_BUDGET = "replay budget spent"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,22 @@ class Source(IntFlag):
 
 
 @dataclass(frozen=True)
+class Treatment:
+    """What the self-check makes of a sensor's measurement when it is let in.
+
+    Attributes:
+        noise_scale: How many times the nominal variance its noise is taken to have.
+        excluded: Whether it is compared with the tracks without changing them.
+    """
+
+    noise_scale: float = 1.0
+    excluded: bool = False
+
+
+TRUSTED = Treatment()
+
+
+@dataclass(frozen=True)
 class LidarMeasurement:
     """Boxes of one sweep.
 
@@ -34,6 +50,7 @@ class LidarMeasurement:
         scores: (M,) 0..1.
         fixed_from_sensor: (4, 4) pose of the sensor in the fixed frame at the capture time.
         sensor: Name of the lidar.
+        treatment: What the tracker made of the sensor.
     """
 
     stamp: int
@@ -43,6 +60,7 @@ class LidarMeasurement:
     scores: Array
     fixed_from_sensor: Array
     sensor: str = "lidar"
+    treatment: Treatment = TRUSTED
 
     @property
     def source(self) -> Source:
@@ -55,7 +73,10 @@ class LidarMeasurement:
     def sound(self) -> LidarMeasurement:
         """Return the measurement without boxes that are not finite or have no size."""
         good = np.isfinite(np.column_stack([self.centers, self.sizes, self.yaws, self.scores]))
-        keep = good.all(axis=1) & (self.sizes >= 0.0).all(axis=1)
+        return self.select(np.asarray(good.all(axis=1) & (self.sizes >= 0.0).all(axis=1)))
+
+    def select(self, keep: NDArray[np.bool_]) -> LidarMeasurement:
+        """Return the measurement with the boxes where `keep` is true alone."""
         return replace(
             self,
             centers=self.centers[keep],
@@ -81,6 +102,7 @@ class CameraMeasurement:
         view: The camera at the capture time.
         source: CAMERA for the onboard detector, FLEET for the backend's second opinion.
         sensor: Name of the camera.
+        treatment: What the tracker made of the sensor.
     """
 
     stamp: int
@@ -90,6 +112,7 @@ class CameraMeasurement:
     view: CameraView
     source: Source = Source.CAMERA
     sensor: str = "camera"
+    treatment: Treatment = TRUSTED
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -98,13 +121,14 @@ class CameraMeasurement:
         """Return the measurement without boxes that are not finite or have no area."""
         finite = np.isfinite(np.column_stack([self.boxes, self.scores])).all(axis=1)
         extended = (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
-        return self._select(np.asarray(finite & extended))
+        return self.select(np.asarray(finite & extended))
 
     def of_classes(self, labels: Collection[str]) -> CameraMeasurement:
         """Return the measurement with its boxes of some classes alone."""
-        return self._select(np.array([label in labels for label in self.labels], bool))
+        return self.select(np.array([label in labels for label in self.labels], bool))
 
-    def _select(self, keep: NDArray[np.bool_]) -> CameraMeasurement:
+    def select(self, keep: NDArray[np.bool_]) -> CameraMeasurement:
+        """Return the measurement with the boxes where `keep` is true alone."""
         kept = [label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept]
         return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=kept)
 
@@ -117,3 +141,9 @@ class CameraMeasurement:
 
 
 Measurement: TypeAlias = LidarMeasurement | CameraMeasurement
+
+
+def sensor_name(source: Source, sensor: str) -> str:
+    """Return how a sensor is called where every kind of them is listed, such as "camera front"."""
+    kind = str(source.name).lower()
+    return sensor if sensor == kind else f"{kind} {sensor}"

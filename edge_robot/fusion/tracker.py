@@ -8,10 +8,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.fusion.admission import Admission
 from edge_robot.fusion.config import TrackerConfig
+from edge_robot.fusion.consistency import ConsistencyMonitor
 from edge_robot.fusion.history import History, Order
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Measurement, Source
+from edge_robot.fusion.measurements import (
+    CameraMeasurement,
+    LidarMeasurement,
+    Measurement,
+    Source,
+    sensor_name,
+)
 from edge_robot.fusion.motion import STILL
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
 from edge_robot.fusion.updates.camera import update_with_camera
@@ -29,14 +37,15 @@ class Tracker:
 
     Attributes:
         config: The parameters.
-        rejected: How often measurements, or boxes of them, were refused, by reason: "too late"
-            (older than the history), "duplicate", "replay budget spent" (late, and too much would
-            have to be computed again), "pose not finite", "box not finite" (or without size).
+        admission: What was let in and what was refused, by sensor.
+        consistency: How well each sensor agrees with the others.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
-        self.rejected: Counter[str] = Counter()
+        memory = self.config.history.history
+        self.admission = Admission(self.config.admission, memory)
+        self.consistency = ConsistencyMonitor(self.config.consistency, memory)
         self._history: History[Measurement, Updated] = History(
             Updated.nothing(), self._step, self.config.history
         )
@@ -49,22 +58,34 @@ class Tracker:
         """Capture time of the newest measurement, ns; None before the first."""
         return self._history.stamp
 
-    def process(self, measurement: Measurement) -> bool:
+    @property
+    def rejected(self) -> Counter[str]:
+        """How often measurements, or boxes of them, were refused, by reason; of all sensors."""
+        counts: Counter[str] = Counter()
+        for refused in self.admission.refused.values():
+            counts.update({refusal.value: count for refusal, count in refused.items()})
+        return counts
+
+    def process(self, measurement: Measurement, now: int | None = None) -> bool:
         """Apply a measurement at its capture time, however it stands to those already applied.
 
+        Args:
+            measurement: What a sensor saw.
+            now: Time by the clock stamps are made with, ns; None where there is no such clock.
+
         Returns:
-            Whether it was applied; if not, `rejected` counts why.
+            Whether it was applied; if not, `admission` has counted why.
         """
-        if not measurement.pose_is_finite():
-            self.rejected["pose not finite"] += 1
-            return False
+        sensor = sensor_name(measurement.source, measurement.sensor)
         order = _order(measurement)
-        if refusal := self._history.refusal(order):
-            self.rejected[refusal.value] += 1
+        refusal = self.admission.stamp_refusal(sensor, measurement.stamp, now)
+        refusal = refusal or self._history.refusal(order)
+        if refusal:
+            self.admission.refuse(sensor, refusal)
             return False
-        sound = measurement.sound()
-        if dropped := len(measurement) - len(sound):
-            self.rejected["box not finite"] += dropped
+        sound = self.admission.sound(sensor, measurement)
+        if sound is None:
+            return False
         if isinstance(sound, CameraMeasurement):
             sound = sound.of_classes({*self.config.priors, *self.config.other_classes})
             self._class_names += sorted(set(sound.labels) - set(self._class_names))
@@ -73,7 +94,9 @@ class Tracker:
         if newest:
             self._settle()
             self._forget(measurement.stamp)
-        self._history.insert(order, sound)
+        treatment = self.consistency.treatment(sensor, measurement.stamp)
+        self._history.insert(order, replace(sound, treatment=treatment))
+        self.admission.accept(sensor, measurement.stamp)
         if newest:
             self._settle()
         return True
@@ -128,6 +151,9 @@ class Tracker:
             updated = update_with_lidar(tracks, measurement, self.config)
         else:
             updated = update_with_camera(tracks, measurement, self._class_names, self.config)
+        if measurement.treatment.excluded:
+            nobody = np.full(len(measurement), None, object)
+            updated = replace(updated, tracks=tracks, keys=nobody)
         return replace(updated, tracks=self._manage(updated.tracks, measurement.stamp))
 
     def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
@@ -175,9 +201,13 @@ class Tracker:
                 self._ids[heir] = self._ids.pop(lost)
 
     def _forget(self, now: int) -> None:
-        """Forget what is older than the history is long at `now`."""
-        if not self._history.forget(now):
+        """Forget what is older than the history is long at `now`, and judge it."""
+        gone = self._history.forget(now)
+        if not gone:
             return
+        for measurement, updated in gone:
+            sensor = sensor_name(measurement.source, measurement.sensor)
+            self.consistency.judge(sensor, measurement.stamp, updated.nis, updated.degrees)
         known = set(self._history.state.tracks.keys)
         known.update(key for state in self._history.states() for key in state.tracks.keys)
         self._ids = {key: identity for key, identity in self._ids.items() if key in known}

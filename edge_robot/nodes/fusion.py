@@ -24,7 +24,6 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import Measurement, Source
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.msg import FleetDetections, TrackedObjectArray
-from edge_robot.nodes.conversions import seconds
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
@@ -36,7 +35,6 @@ from edge_robot.nodes.track_messages import (
     to_tracked_object_array,
 )
 
-_MAX_LEAD = 0.5  # s; a stamp further ahead of the clock is of another clock
 _RETRY_PERIOD = 0.005  # s; how often a waiting measurement looks for its transform
 
 
@@ -127,11 +125,6 @@ class Fusion(Node):
 
     def _accept(self, header: Header, convert: Callable[[Array], Measurement]) -> None:
         """Fuse a measurement now, or as soon as the pose of its sensor is known."""
-        lead = seconds(header.stamp) - self.get_clock().now().nanoseconds * 1e-9
-        if lead > _MAX_LEAD:
-            # Once fused, it would make everything after it too late.
-            self._drop(f"measurement in {header.frame_id} is stamped {lead:.1f} s in the future")
-            return
         self._waiting.append(_Waiting(header, convert, time.monotonic() + self._timeout))
         self._retry_waiting()
 
@@ -171,7 +164,7 @@ class Fusion(Node):
     def _fuse(self, item: _Waiting, pose: Array) -> None:
         with self._reporter.measure(item.header.stamp) as stage_run:
             measurement = item.convert(pose)
-            if not self._tracker.process(measurement):
+            if not self._tracker.process(measurement, self.get_clock().now().nanoseconds):
                 reasons = ", ".join(f"{n} {why}" for why, n in self._tracker.rejected.items())
                 self._drop(f"{measurement.source.name} measurement refused (so far: {reasons})")
                 return

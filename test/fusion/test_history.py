@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from scene import Sensors
 
-from edge_robot.fusion.history import History, HistorySettings, Refusal
+from edge_robot.fusion.config import TrackerConfig
+from edge_robot.fusion.history import History, HistorySettings
+from edge_robot.fusion.measurements import Measurement, Source
+from edge_robot.fusion.refusal import Refusal
+from edge_robot.fusion.tracker import Tracker
 
 MS = 1_000_000
 
@@ -135,3 +142,45 @@ def test_what_is_forgotten_is_final_and_complete() -> None:
     assert len(final) == len(stamps)
     history.settle()
     assert history.stamp == 1000 * MS
+
+
+@examples(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_any_order_of_arrival_with_duplicates_of_any_sensor_is_as_in_order(
+    data: st.DataObject,
+) -> None:
+    """Two lidars, a camera and the fleet; everything may come late, and some of it twice."""
+    sensors = Sensors(data.draw(st.integers(0, 99)))
+    taken: list[Measurement] = []
+    for k in range(8):
+        t = 0.1 * k
+        walk = [(4.0, -1.5 + t), (6.0 - 0.5 * t, 1.0)]
+        taken.append(sensors.lidar(t, walk))
+        taken.append(replace(sensors.lidar(t + 0.04, walk), sensor="rear"))
+        taken.append(sensors.camera(t + 0.03, walk))
+        if k % 3 == 0:
+            opinion = sensors.camera(t + 0.03, walk)
+            taken.append(replace(opinion, source=Source.FLEET))
+    taken.sort(key=lambda m: m.stamp)
+    delays = data.draw(st.lists(st.floats(0.0, 0.8), min_size=len(taken), max_size=len(taken)))
+    twice = data.draw(st.lists(st.integers(0, len(taken) - 1), max_size=5))
+    arrival = np.array([m.stamp * 1e-9 + d for m, d in zip(taken, delays, strict=True)])
+    config = TrackerConfig(history=HistorySettings(replay_budget=1e6))
+    late, in_order = Tracker(config), Tracker(config)
+    newest = 0
+    for index in np.argsort(arrival):
+        assert late.process(taken[index])
+        assert (late.stamp or 0) >= newest
+        newest = late.stamp or 0
+        if index in twice:
+            assert not late.process(taken[index])
+    for measurement in taken:
+        assert in_order.process(measurement)
+    by_place = sorted(late.tracks(), key=lambda track: float(track.position[1]))
+    expected = sorted(in_order.tracks(), key=lambda track: float(track.position[1]))
+    for one, other in zip(by_place, expected, strict=True):
+        np.testing.assert_allclose(one.position, other.position, atol=1e-9)
+        np.testing.assert_allclose(one.velocity, other.velocity, atol=1e-9)
+        np.testing.assert_allclose(one.covariance, other.covariance, atol=1e-9)
+        assert one.existence == pytest.approx(other.existence, abs=1e-9)
+        assert (one.class_name, one.sources) == (other.class_name, other.sources)

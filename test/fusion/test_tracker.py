@@ -85,19 +85,6 @@ def test_boxes_that_stand_have_no_speed() -> None:
     assert moving < 8  # of 400
 
 
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_late_is_the_same_as_in_order(data: st.DataObject) -> None:
-    """However measurements come, within the history: the tracks are those of the capture order."""
-    measurements = drive(1.5, seed=data.draw(st.integers(0, 99)))
-    delays = data.draw(
-        st.lists(st.floats(0.0, 0.9), min_size=len(measurements), max_size=len(measurements))
-    )
-    arrival = [m.stamp * 1e-9 + d for m, d in zip(measurements, delays, strict=True)]
-    shuffled = [measurements[i] for i in np.argsort(arrival)]
-    assert_same(follow(Tracker(), shuffled), follow(Tracker(), measurements))
-
-
 def test_late_fleet_opinion_is_applied_at_its_capture_time() -> None:
     measurements = drive(1.5)
     opinion = Sensors(9).camera(0.93, walk(0.93), source=Source.FLEET)

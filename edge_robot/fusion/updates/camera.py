@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,8 @@ def update_with_camera(
     derivative = view.column_derivative(centers)
     located = _locate(measurement, config)
     width = boxes[:, 2] - boxes[:, 0]
-    noise = config.pixel_noise + config.box_noise * width
+    scale = measurement.treatment.noise_scale
+    noise = np.sqrt(scale) * (config.pixel_noise + config.box_noise * width)
     by_lidar = measurement.stamp - tracks.seen[:, _LIDAR] <= config.recent * 1e9
 
     # Pair by overlap; what has no lidar may lie at a wrong range, so there position speaks too.
@@ -88,9 +90,13 @@ def update_with_camera(
     tracks.hits[rows] += 1
 
     nis, degrees = np.full(len(boxes), np.nan), np.zeros(len(boxes), np.int64)
-    nis[columns[placed]], degrees[columns[placed]] = distance[rows[placed], columns[placed]], 2
-    by_bearing = columns[bearing_only]
-    nis[by_bearing], degrees[by_bearing] = off_bearing[rows[bearing_only], by_bearing], 1
+    row, column = rows[placed], columns[placed]
+    nominal = covariance[row, :2, :2] + located.covariances[column] / scale
+    nis[column] = kalman.squared_distance(apart[row, column], nominal)
+    degrees[column] = 2
+    row, column = rows[bearing_only], columns[bearing_only]
+    nis[column] = offset[row, column] ** 2 / (bearing[row] + noise[column] ** 2 / scale)
+    degrees[column] = 1
 
     keys = birth_keys(measurement)
     free = np.ones(len(boxes), bool)
@@ -144,7 +150,7 @@ def _middle(boxes: Array) -> Array:
 
 def _locate(measurement: CameraMeasurement, config: TrackerConfig) -> Located:
     priors = [config.priors.get(label, _UNKNOWN) for label in measurement.labels]
-    return measurement.view.locate(
+    located = measurement.view.locate(
         measurement.boxes,
         np.array([prior.height for prior in priors]),
         np.array([prior.height_error for prior in priors]),
@@ -152,6 +158,8 @@ def _locate(measurement: CameraMeasurement, config: TrackerConfig) -> Located:
         pixel_noise=config.pixel_noise,
         slope_noise=config.slope_noise,
     )
+    scale = measurement.treatment.noise_scale
+    return replace(located, covariances=scale * located.covariances)
 
 
 def _update_position(

@@ -52,7 +52,8 @@ def update_with_lidar(
     pairs = _compare(tracks, boxes, config)
     mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
     innovation = pairs.position - mean[:, None, :2]
-    spread = covariance[:, None, :2, :2] + pairs.noise
+    noise = measurement.treatment.noise_scale * pairs.noise
+    spread = covariance[:, None, :2, :2] + noise
     distance = kalman.squared_distance(innovation, spread)
     taller = (boxes.size[:, 2] - tracks.size[:, None, 2]) / _HEIGHT_SPREAD
     cost = distance + np.linalg.slogdet(spread)[1] + taller**2
@@ -67,7 +68,7 @@ def update_with_lidar(
         tracks.modes[rows],
         own,
         observation,
-        pairs.noise[rows, columns],
+        noise[rows, columns],
     )
     _reshape(tracks, boxes, pairs, rows, columns)
 
@@ -84,7 +85,9 @@ def update_with_lidar(
 
     keys = birth_keys(measurement)
     nis = np.full(len(measurement), np.nan)
-    nis[columns] = distance[rows, columns]
+    nis[columns] = kalman.squared_distance(
+        innovation[rows, columns], covariance[rows, :2, :2] + pairs.noise[rows, columns]
+    )
     born = np.ones(len(measurement), bool)
     born[columns] = False
     keys[columns] = tracks.keys[rows]
@@ -178,6 +181,7 @@ def _births(
 ) -> TrackSet:
     count = int(born.sum())
     sigma = config.lidar_noise + config.lidar_range_noise * boxes.range[born]
+    sigma *= np.sqrt(measurement.treatment.noise_scale)
     mean, covariance, modes = config.motion.start(
         boxes.center[born, :2], sigma[:, None, None] ** 2 * np.eye(2)
     )

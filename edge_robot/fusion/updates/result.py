@@ -20,8 +20,9 @@ class Updated:
         keys: (M,) object: the `BirthKey` of each box's track; None for a box of no track that
             started none.
         nis: (M,) normalised innovation squared of each box against the track it was given to
-            (Bar-Shalom, Li, Kirubarajan: Estimation with Applications, 5.4); NaN where there was
-            none. Of an honest filter it is chi-squared distributed.
+            (Bar-Shalom, Li, Kirubarajan: Estimation with Applications, 5.4), by the sensor's
+            nominal noise; NaN where there was none. Of an honest filter it is chi-squared
+            distributed.
         degrees: (M,) its degrees of freedom; 0 where there is none.
     """
 

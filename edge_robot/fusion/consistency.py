@@ -1,0 +1,206 @@
+"""Whether the filter is as sure as it may be, and which sensor contradicts the others.
+
+The squared innovation in units of its own covariance (NIS), and with ground truth the squared error
+in units of the track's covariance (NEES), are chi-squared distributed if the filter is honest: on
+average they equal their degrees of freedom (Bar-Shalom, Li, Kirubarajan: Estimation with
+Applications to Tracking and Navigation, 5.4).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri
+
+from edge_robot.fusion import kalman
+from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.measurements import TRUSTED, Treatment
+from edge_robot.settings import setting
+
+
+def nees(error: Array, covariance: Array) -> Array:
+    """Return the normalised estimation error squared, (...).
+
+    Args:
+        error: Estimate minus truth, (..., n).
+        covariance: The estimate's own, (..., n, n).
+    """
+    return kalman.squared_distance(error, covariance)
+
+
+def mean_bounds(degrees: int, probability: float = 0.95) -> tuple[float, float]:
+    """Return between what the mean NIS or NEES per degree of freedom lies for an honest filter.
+
+    Args:
+        degrees: Degrees of freedom of all values of the mean together, at least 1.
+        probability: With which it lies there, the values being independent.
+    """
+    tail = (1.0 - probability) / 2.0
+    low, high = chdtri(degrees, [1.0 - tail, tail]) / degrees
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class ConsistencySettings:
+    """When a sensor is taken to contradict the others."""
+
+    consistency_window: float = setting(
+        5.0, "time over which a sensor's innovations are averaged, s"
+    )
+    consistency_boxes: int = setting(
+        40, "boxes of tracks that a sensor must have had in that time to be judged"
+    )
+    disagreement: float = setting(
+        2.5,
+        "mean squared innovation per degree of freedom (1 is honest) beyond which the sensor that "
+        "has the largest is weighed down by as much, as long as another has a smaller one",
+    )
+    max_noise_scale: float = setting(100.0, "how far its variance is raised at most")
+    exclude_disagreeing: bool = setting(
+        False, "leave a sensor that disagrees out until it agrees again, rather than weigh it down"
+    )
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How well one sensor's measurements go with the tracks.
+
+    Attributes:
+        boxes: Boxes of tracks in the window.
+        mean_nis: Mean NIS per degree of freedom, by the sensor's nominal noise; NaN without boxes.
+        bounds: Between what it lies in 95 of 100 cases if all noise is as configured.
+        treatment: What is done about it, to measurements taken from now on.
+    """
+
+    boxes: int
+    mean_nis: float
+    bounds: tuple[float, float]
+    treatment: Treatment
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the sensor is weighed down or left out."""
+        return self.treatment != TRUSTED
+
+
+@dataclass
+class _Window:
+    """One sensor's innovations of the last seconds, and what was decided when."""
+
+    sums: deque[tuple[int, float, int, int]] = field(default_factory=deque)
+    """Stamp, summed NIS, degrees of freedom and boxes of each measurement."""
+    decisions: deque[tuple[int, Treatment]] = field(default_factory=deque)
+    """From which capture time on which treatment holds."""
+
+    @property
+    def treatment(self) -> Treatment:
+        return self.decisions[-1][1] if self.decisions else TRUSTED
+
+    @property
+    def degrees(self) -> int:
+        return sum(entry[2] for entry in self.sums)
+
+    @property
+    def boxes(self) -> int:
+        return sum(entry[3] for entry in self.sums)
+
+    @property
+    def mean(self) -> float:
+        degrees = self.degrees
+        return sum(entry[1] for entry in self.sums) / degrees if degrees else np.nan
+
+
+class ConsistencyMonitor:
+    """Watches every sensor's innovations, and weighs down the one that contradicts the others.
+
+    Two sensors that contradict each other both have large innovations, more so the one that is
+    farther off: so only the worst one is weighed down, and after that no other for a window's time.
+    A sensor alone is never: what it disagrees with is the motion model.
+
+    It is shown the measurements in order of capture, each when nothing can come before it any more,
+    and what it decides holds for measurements taken `delay` after those: so it does not depend on
+    when measurements arrive.
+
+    Args:
+        settings: The bounds.
+        delay: How long after its capture a measurement is judged, s.
+    """
+
+    def __init__(self, settings: ConsistencySettings, delay: float) -> None:
+        self._settings = settings
+        self._delay = int(delay * 1e9)
+        self._length = int(settings.consistency_window * 1e9)
+        self._windows: dict[str, _Window] = {}
+        self._last_verdict: int | None = None
+
+    def judge(self, sensor: str, stamp: int, nis: Array, degrees: NDArray[np.int64]) -> None:
+        """Take note of a measurement's innovations.
+
+        Args:
+            sensor: Its name.
+            stamp: Its capture time, ns, no earlier than that of the last one judged.
+            nis: (M,) NIS of each box under the nominal noise; ignored where `degrees` is 0.
+            degrees: (M,).
+        """
+        window = self._windows.setdefault(sensor, _Window())
+        used = degrees > 0
+        if used.any():
+            window.sums.append((stamp, float(nis[used].sum()), int(degrees.sum()), int(used.sum())))
+        for other in self._windows.values():
+            while other.sums and other.sums[0][0] < stamp - self._length:
+                other.sums.popleft()
+        self._decide(stamp)
+
+    def treatment(self, sensor: str, stamp: int) -> Treatment:
+        """Return how a measurement that a sensor took at `stamp` (ns) is to be treated."""
+        found = TRUSTED
+        for since, treatment in self._windows.get(sensor, _Window()).decisions:
+            if since < stamp:
+                found = treatment
+        return found
+
+    def reports(self) -> dict[str, Consistency]:
+        """Return how each sensor stands, by name."""
+        found = {}
+        for sensor, window in self._windows.items():
+            bounds = mean_bounds(window.degrees) if window.sums else (np.nan, np.nan)
+            found[sensor] = Consistency(window.boxes, window.mean, bounds, window.treatment)
+        return found
+
+    def _decide(self, stamp: int) -> None:
+        settings = self._settings
+        judged = {
+            sensor: window.mean
+            for sensor, window in self._windows.items()
+            if window.boxes >= settings.consistency_boxes
+        }
+        for sensor, mean in judged.items():
+            if self._windows[sensor].treatment != TRUSTED:
+                # Half-way back to honest: no flicker at the limit.
+                released = mean < (1.0 + settings.disagreement) / 2.0
+                self._set(sensor, stamp, TRUSTED if released else self._weighed_down(mean))
+        if self._last_verdict is not None and stamp - self._last_verdict < self._length:
+            return
+        trusted = {s: m for s, m in judged.items() if self._windows[s].treatment == TRUSTED}
+        if len(trusted) < 2:
+            return
+        worst = max(trusted, key=trusted.__getitem__)
+        if trusted[worst] > settings.disagreement:
+            self._last_verdict = stamp
+            self._set(worst, stamp, self._weighed_down(trusted[worst]))
+
+    def _weighed_down(self, mean: float) -> Treatment:
+        # In steps, so that few decisions need to be remembered.
+        scale = round(min(max(mean, 1.0), self._settings.max_noise_scale), 1)
+        return Treatment(noise_scale=scale, excluded=self._settings.exclude_disagreeing)
+
+    def _set(self, sensor: str, stamp: int, treatment: Treatment) -> None:
+        window = self._windows[sensor]
+        if treatment == window.treatment:
+            return
+        window.decisions.append((stamp + self._delay, treatment))
+        while len(window.decisions) > 1 and window.decisions[1][0] < stamp:
+            window.decisions.popleft()
