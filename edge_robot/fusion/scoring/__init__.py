@@ -1,0 +1,1 @@
+"""How good tracks are: recorded labels and detections in, the field's figures out."""
