@@ -14,7 +14,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def bench(
         name: Annotated[
-            str, typer.Argument(metavar="transport|idle|detector|lidar|all|tiering|soak|churn|kill")
+            str,
+            typer.Argument(
+                metavar="transport|idle|detector|lidar|all|fusion-peers|tiering|soak|churn|kill"
+            ),
         ] = "all",
         json_file: Annotated[
             Path | None, typer.Argument(metavar="[FILE]", help="With --json: write them there.")
@@ -96,6 +99,9 @@ def register(app: typer.Typer) -> None:
 
         all: these four.
 
+        fusion-peers: two robots that watch one person and tell each other of it, fused as if they
+        were independent and by covariance intersection: who becomes surer than they may (NEES).
+
         tiering: accuracy by share of frames uploaded. The policy is learnt on one half of --images
         and --labels and scored on the other, with --model on board and --second as second opinion:
         beside Sedna's filters, random choice, and an oracle.
@@ -112,7 +118,17 @@ def register(app: typer.Typer) -> None:
         import json
         import sys
 
-        from edge_robot.bench import churn, detector, idle, kill, lidar, soak, tiering, transport
+        from edge_robot.bench import (
+            churn,
+            detector,
+            fusion_peers,
+            idle,
+            kill,
+            lidar,
+            soak,
+            tiering,
+            transport,
+        )
         from edge_robot.bench.figures import machine, merge
         from edge_robot.cli.bench_output import print_figures
         from edge_robot.errors import UserError
@@ -160,6 +176,7 @@ def register(app: typer.Typer) -> None:
             )
 
         others = {
+            "fusion-peers": lambda: fusion_peers.measure(progress),
             "tiering": measure_tiering,
             "soak": lambda: soak.measure(
                 minutes, progress, lambda sofar: write({**figures, "soak": sofar})

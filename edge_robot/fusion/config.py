@@ -9,6 +9,7 @@ from edge_robot.fusion.admission import AdmissionSettings
 from edge_robot.fusion.consistency import ConsistencySettings
 from edge_robot.fusion.history import HistorySettings
 from edge_robot.fusion.motion import MotionModel
+from edge_robot.fusion.peers import PeerConfig
 from edge_robot.settings import setting
 
 
@@ -38,6 +39,7 @@ class TrackerConfig:
 
     motion: MotionModel = field(default_factory=MotionModel)
     priors: Mapping[str, ClassPrior] = field(default_factory=lambda: {"person": PERSON})
+    peers: PeerConfig = field(default_factory=PeerConfig)
     ground_z: float = setting(0.0, "height of the ground in the fixed frame, m")
     lidar_noise: float = setting(0.05, "standard deviation of a lidar box's centre, m")
     lidar_range_noise: float = setting(0.002, "its growth with range, m per m")

@@ -20,6 +20,7 @@ class Source(IntFlag):
     CAMERA = 1
     LIDAR = 2
     FLEET = 4
+    PEER = 8
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,79 @@ class CameraMeasurement:
         )
 
 
-Measurement: TypeAlias = LidarMeasurement | CameraMeasurement
+@dataclass(frozen=True)
+class PeerMeasurement:
+    """Tracks of another robot, or of a sensor at the roadside, at one instant.
+
+    Attributes:
+        stamp: The instant its states are of, ns.
+        positions: (M, 3) centre of each box, m; in the peer's frame until they are `placed`
+            (`edge_robot.fusion.peers`), then in the fixed frame.
+        sizes: (M, 3) length along the yaw, width, height, m.
+        yaws: (M,) rad.
+        velocities: (M, 2) m/s.
+        covariances: (M, 4, 4) of x, y, vx, vy; m and m/s.
+        scores: (M,) probability of existence, as the peer has it.
+        labels: M class names.
+        label_scores: (M,) probability of the class, 0 where there is none.
+        first_hand: (M,) whether the peer itself has seen it lately, not only heard of it.
+        sensor: Name of the peer.
+        treatment: What the tracker made of the sensor.
+    """
+
+    stamp: int
+    positions: Array
+    sizes: Array
+    yaws: Array
+    velocities: Array
+    covariances: Array
+    scores: Array
+    labels: Sequence[str]
+    label_scores: Array
+    first_hand: NDArray[np.bool_]
+    sensor: str
+    treatment: Treatment = TRUSTED
+
+    @property
+    def source(self) -> Source:
+        """Always a peer."""
+        return Source.PEER
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def sound(self) -> PeerMeasurement:
+        """Return the tracks that are finite, have a size and a positive definite covariance."""
+        covariances = self.covariances.reshape(len(self), 16)
+        scalars = np.column_stack([self.yaws, self.scores, self.label_scores])
+        table = np.hstack([self.positions, self.sizes, self.velocities, covariances, scalars])
+        keep = np.isfinite(table).all(axis=1) & (self.sizes > 0.0).all(axis=1)
+        keep &= ((self.scores >= 0.0) & (self.scores <= 1.0)).astype(bool)
+        symmetric = np.where(keep[:, None, None], self.covariances, np.eye(4))
+        asymmetry = np.abs(symmetric - symmetric.swapaxes(1, 2)).max(axis=(1, 2))
+        largest = np.abs(symmetric).max(axis=(1, 2))
+        keep &= asymmetry <= 1e-6 * largest
+        keep &= np.linalg.eigvalsh(symmetric).min(axis=1) > 1e-9 * largest
+        return self.select(keep)
+
+    def select(self, keep: NDArray[np.bool_]) -> PeerMeasurement:
+        """Return the tracks where `keep` is true."""
+        kept = [label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept]
+        arrays = {
+            name: getattr(self, name)[keep]
+            for name in (
+                *("positions", "sizes", "yaws", "velocities", "covariances"),
+                *("scores", "label_scores", "first_hand"),
+            )
+        }
+        return replace(self, labels=kept, **arrays)
+
+    def pose_is_finite(self) -> bool:
+        """True: the tracks stand in the fixed frame, and each is looked at on its own."""
+        return True
+
+
+Measurement: TypeAlias = LidarMeasurement | CameraMeasurement | PeerMeasurement
 
 
 def sensor_name(source: Source, sensor: str) -> str:

@@ -19,3 +19,5 @@ class Refusal(Enum):
     POSE = "pose not finite"
     BOX = "box not finite"
     TOO_MANY_BOXES = "too many boxes"
+    HEARSAY = "hearsay"
+    DISTRUSTED = "distrusted"

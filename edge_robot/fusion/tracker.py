@@ -17,6 +17,7 @@ from edge_robot.fusion.measurements import (
     CameraMeasurement,
     LidarMeasurement,
     Measurement,
+    PeerMeasurement,
     Source,
     sensor_name,
 )
@@ -24,12 +25,13 @@ from edge_robot.fusion.motion import STILL
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
 from edge_robot.fusion.updates.camera import update_with_camera
 from edge_robot.fusion.updates.lidar import update_with_lidar
+from edge_robot.fusion.updates.peers import update_with_peer
 from edge_robot.fusion.updates.result import Updated
 
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
 _UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
-_SAME_INSTANT = {Source.LIDAR: 0, Source.CAMERA: 1, Source.FLEET: 2}
-"""Order of measurements of one instant: what knows the range first, a second opinion last."""
+_SAME_INSTANT = {Source.LIDAR: 0, Source.CAMERA: 1, Source.FLEET: 2, Source.PEER: 3}
+"""Order of measurements of one instant: what knows the range first, what others say last."""
 
 
 class Tracker:
@@ -86,9 +88,11 @@ class Tracker:
         sound = self.admission.sound(sensor, measurement)
         if sound is None:
             return False
-        if isinstance(sound, CameraMeasurement):
-            sound = sound.of_classes({*self.config.priors, *self.config.other_classes})
-            self._class_names += sorted(set(sound.labels) - set(self._class_names))
+        if not isinstance(sound, LidarMeasurement):
+            known = {*self.config.priors, *self.config.other_classes}
+            if isinstance(sound, CameraMeasurement):
+                sound = sound.of_classes(known)
+            self._class_names += sorted((known & {*sound.labels}) - {*self._class_names})
 
         newest = self._history.stamp is None or measurement.stamp > self._history.stamp
         if newest:
@@ -149,6 +153,8 @@ class Tracker:
             tracks = replace(tracks, mean=mean, covariance=covariance, modes=modes)
         if isinstance(measurement, LidarMeasurement):
             updated = update_with_lidar(tracks, measurement, self.config)
+        elif isinstance(measurement, PeerMeasurement):
+            updated = update_with_peer(tracks, measurement, self._class_names, self.config)
         else:
             updated = update_with_camera(tracks, measurement, self._class_names, self.config)
         if measurement.treatment.excluded:

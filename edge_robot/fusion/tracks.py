@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import Measurement, Source
 
-SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET)
+SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET, Source.PEER)
 """Columns of `TrackSet.seen`."""
 _SUREST = 0.99
 NEVER = np.iinfo(np.int64).min // 2
@@ -71,7 +71,7 @@ class TrackSet:
         hits: (N,) measurements so far.
         moving: (N,) successive sweeps up to the last in which it more probably moved than stood.
         first: (N,) stamp of the first measurement, ns.
-        seen: (N, 3) stamp of the last measurement of each of `SOURCES`, ns.
+        seen: (N, 4) stamp of the last measurement of each of `SOURCES`, ns.
         classes: (N, C) evidence for each class, in votes.
         confirmed: (N,) whether it has ever been sure enough to publish.
     """

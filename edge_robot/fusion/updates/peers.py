@@ -1,0 +1,154 @@
+"""Applies the tracks of a peer to the tracks, by covariance intersection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.fusion import kalman
+from edge_robot.fusion.association import assign
+from edge_robot.fusion.config import TrackerConfig
+from edge_robot.fusion.intersection import intersection_weight
+from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.measurements import PeerMeasurement, Source
+from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys
+from edge_robot.fusion.updates.result import Updated
+
+_CAMERA, _LIDAR, _FLEET, _PEER = (
+    SOURCES.index(s) for s in (Source.CAMERA, Source.LIDAR, Source.FLEET, Source.PEER)
+)
+_OTHER_CLASS = 4.0  # cost of a pair whose classes differ, in squared standard deviations
+_NOWHERE = 1e4  # m²; variance of a place nothing is known of
+
+
+def update_with_peer(
+    tracks: TrackSet,
+    measurement: PeerMeasurement,
+    class_names: Sequence[str],
+    config: TrackerConfig,
+) -> Updated:
+    """Apply a peer's tracks to tracks already predicted to them.
+
+    What is known already is corrected as far as covariance intersection allows; how surely it
+    exists and what it is are never added up, only taken over where the peer is surer, and named
+    only where nothing here has named it: what comes back is no news, however often it comes. So
+    the innovations have no known distribution, and none is told.
+
+    `class_names` are the columns of `tracks.classes`; every label of the measurement is among
+    them.
+    """
+    state = np.hstack([measurement.positions[:, :2], measurement.velocities])
+    mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
+    mean, covariance = mean[:, :4], covariance[:, :4, :4]
+    apart = state - mean[:, None]
+    spread = covariance[:, None] + measurement.covariances
+    distance = kalman.squared_distance(apart[..., :2], spread[..., :2, :2])
+    votes = _votes(measurement, class_names)
+    named = (tracks.classes > 0.0).any(axis=1, keepdims=True) & (votes > 0.0).any(axis=1)
+    differs = named & (tracks.classes @ votes.T == 0.0)
+    cost = distance + np.linalg.slogdet(spread[..., :2, :2])[1] + _OTHER_CLASS * differs
+    near: NDArray[np.bool_] = np.asarray(distance < config.gate)
+    rows, columns = assign(cost, near)
+    # At the right place with a wrong velocity it is no other thing, but not to be believed.
+    sound = kalman.squared_distance(apart[rows, columns], spread[rows, columns]) < config.gate
+    rows, columns = rows[sound], columns[sound]
+
+    tracks = tracks.copy()
+    told = measurement.covariances[columns]
+    weight = intersection_weight(covariance[rows], told)
+    tracks.covariance[rows] /= weight[:, None, None, None]
+    _update(tracks, rows, state[columns], told / (1.0 - weight)[:, None, None], config)
+    _describe(tracks, rows, columns, measurement, votes)
+    believed = config.peers.peer_authority * measurement.scores
+    tracks.existence[rows] = np.maximum(tracks.existence[rows], believed[columns])
+    tracks.seen[rows, _PEER] = measurement.stamp
+    tracks.hits[rows] += 1
+
+    keys = birth_keys(measurement)
+    born = np.asarray(~near.any(axis=0))
+    births = _births(measurement, keys, born, state, votes, believed, config)
+    keys[~born] = None
+    keys[columns] = tracks.keys[rows]
+    count = len(measurement)
+    return Updated(tracks.join(births), keys, np.full(count, np.nan), np.zeros(count, np.int64))
+
+
+def _votes(measurement: PeerMeasurement, class_names: Sequence[str]) -> Array:
+    """Return (M, C) what the peer says of classes; nothing of those that are none here."""
+    votes = np.zeros((len(measurement), len(class_names)))
+    for row, label in enumerate(measurement.labels):
+        if label in class_names:
+            votes[row, class_names.index(label)] = measurement.label_scores[row]
+    return votes
+
+
+def _update(
+    tracks: TrackSet,
+    rows: NDArray[np.intp],
+    state: Array,
+    covariance: Array,
+    config: TrackerConfig,
+) -> None:
+    """Update tracks, in place, with (x, y, vx, vy)."""
+    size = tracks.mean.shape[-1]
+    tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
+        tracks.mean[rows],
+        tracks.covariance[rows],
+        tracks.modes[rows],
+        state[:, None] - tracks.mean[rows][..., :4],
+        np.broadcast_to(np.eye(4, size), (len(rows), 4, size)),
+        covariance,
+    )
+
+
+def _describe(
+    tracks: TrackSet,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    measurement: PeerMeasurement,
+    votes: Array,
+) -> None:
+    """Take over shape and class, in place, where nothing here has seen them."""
+    unseen = tracks.seen[rows, _LIDAR] == NEVER
+    r, c = rows[unseen], columns[unseen]
+    tracks.size[r], tracks.yaw[r] = measurement.sizes[c], measurement.yaws[c]
+    tracks.bottom[r] = measurement.positions[c, 2] - measurement.sizes[c, 2] / 2
+    unnamed = (tracks.seen[rows][:, [_CAMERA, _FLEET]] == NEVER).all(axis=1)
+    tracks.classes[rows[unnamed]] = votes[columns[unnamed]]
+
+
+def _births(
+    measurement: PeerMeasurement,
+    keys: NDArray[np.object_],
+    born: NDArray[np.bool_],
+    state: Array,
+    votes: Array,
+    existence: Array,
+    config: TrackerConfig,
+) -> TrackSet:
+    count = int(born.sum())
+    mean, covariance, modes = config.motion.start(
+        state[born, :2], np.tile(_NOWHERE * np.eye(2), (count, 1, 1))
+    )
+    seen = np.full((count, len(SOURCES)), NEVER)
+    seen[:, _PEER] = measurement.stamp
+    births = TrackSet(
+        keys=keys[born],
+        mean=mean,
+        covariance=covariance,
+        modes=modes,
+        size=measurement.sizes[born],
+        yaw=measurement.yaws[born],
+        bottom=measurement.positions[born, 2] - measurement.sizes[born, 2] / 2,
+        existence=existence[born],
+        hits=np.ones(count, np.int64),
+        moving=np.zeros(count, np.int64),
+        first=np.full(count, measurement.stamp, np.int64),
+        seen=seen,
+        classes=votes[born],
+        confirmed=np.zeros(count, bool),
+    )
+    _update(births, np.arange(count), state[born], measurement.covariances[born], config)
+    return births
