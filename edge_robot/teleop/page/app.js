@@ -82,7 +82,7 @@ function facts(pairs) {
   }));
 }
 
-const SOURCES = [[1, "camera"], [2, "lidar"], [4, "fleet"]];
+const SOURCES = [[1, "camera"], [2, "lidar"], [4, "fleet"], [8, "peer"]];
 
 function drawState() {
   const { mode, link, stopped, robot } = state;
