@@ -21,7 +21,6 @@ from edge_robot.fusion.measurements import (
     Source,
     sensor_name,
 )
-from edge_robot.fusion.motion import STILL
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
 from edge_robot.fusion.updates.camera import update_with_camera
 from edge_robot.fusion.updates.lidar import update_with_lidar
@@ -49,7 +48,7 @@ class Tracker:
         self.admission = Admission(self.config.admission, memory)
         self.consistency = ConsistencyMonitor(self.config.consistency, memory)
         self._history: History[Measurement, Updated] = History(
-            Updated.nothing(), self._step, self.config.history
+            Updated.nothing(self.config.motion.shape), self._step, self.config.history
         )
         self._class_names: list[str] = []
         self._ids: dict[BirthKey, int] = {}
@@ -117,7 +116,8 @@ class Tracker:
         names, scores = self._classes(tracks)
         familiar = np.array([name in self.config.priors for name in names], bool)
         moving = familiar | (tracks.moving >= self.config.moving_sweeps)
-        mean[(tracks.modes[:, STILL] > 0.5) | ~moving, 2:] = 0.0
+        standing = self.config.motion.standing(tracks.modes) > 0.5
+        mean[standing | ~moving, 2:] = 0.0
         recent = now - tracks.seen <= self.config.recent * 1e9
         ever = tracks.seen >= tracks.first[:, None]
         found = []

@@ -61,9 +61,9 @@ class TrackSet:
 
     Attributes:
         keys: (N,) object, each track's `BirthKey`.
-        mean: (N, 2, 4) state per motion mode.
-        covariance: (N, 2, 4, 4).
-        modes: (N, 2) probability of each motion mode.
+        mean: (N, J, n) state by each motion model; J and n are `MotionModel.shape`.
+        covariance: (N, J, n, n).
+        modes: (N, J) probability of each motion model.
         size: (N, 3) m.
         yaw: (N,) rad.
         bottom: (N,) height of the box's lower face, m.
@@ -124,13 +124,13 @@ class TrackSet:
         return np.asarray(self.seen.max(axis=1))
 
     @staticmethod
-    def empty() -> TrackSet:
-        """Return no tracks."""
+    def empty(shape: tuple[int, int]) -> TrackSet:
+        """Return no tracks, of J motion models and n states."""
         return TrackSet(
             keys=np.empty(0, object),
-            mean=np.empty((0, 2, 4)),
-            covariance=np.empty((0, 2, 4, 4)),
-            modes=np.empty((0, 2)),
+            mean=np.empty((0, *shape)),
+            covariance=np.empty((0, *shape, shape[1])),
+            modes=np.empty((0, shape[0])),
             size=np.empty((0, 3)),
             yaw=np.empty(0),
             bottom=np.empty(0),

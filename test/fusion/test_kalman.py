@@ -71,6 +71,31 @@ def test_covariance_stays_symmetric_and_positive(seed: int, precision: float) ->
     assert largest < 1e4
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.integers(1, 7),
+    shapes=st.sampled_from([((), ()), ((5,), ()), ((), (4,)), ((3, 1), (4,)), ((3, 4), (3, 4))]),
+)
+def test_distances_of_any_pairs(
+    seed: int, size: int, shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    rng = np.random.default_rng(seed)
+    innovation = rng.normal(size=(*shapes[0], size))
+    root = rng.normal(size=(*shapes[1], size, size))
+    spread = root @ root.swapaxes(-1, -2) + 0.01 * np.eye(size)
+    distance, log_det = kalman.distance_and_log_det(innovation, spread)
+    solved = np.linalg.solve(spread, innovation[..., None])[..., 0]
+    expected, sign_and_log = (innovation * solved).sum(-1), np.linalg.slogdet(spread)
+    np.testing.assert_allclose(distance, expected, rtol=1e-9)
+    np.testing.assert_allclose(log_det, np.broadcast_to(sign_and_log[1], log_det.shape), atol=1e-9)
+    white, log_det = kalman.whitener(spread)
+    np.testing.assert_allclose(
+        kalman.congruence(white, spread), np.broadcast_to(np.eye(size), spread.shape), atol=1e-9
+    )
+    np.testing.assert_allclose(log_det, sign_and_log[1], atol=1e-9)
+
+
 def test_no_tracks() -> None:
     mean, covariance, likelihood = kalman.update(
         np.empty((0, 4)),

@@ -8,8 +8,9 @@ from filterpy.kalman import IMMEstimator, KalmanFilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.fusion.motion import MOVING, STILL, MotionModel
+from edge_robot.fusion.motion import MotionModel
 
+STILL, MOVING = 0, 1  # the default models
 MODEL = MotionModel()
 NOISE = 0.05**2 * np.eye(2)
 
@@ -37,12 +38,21 @@ def run(
     return found
 
 
+def two_mode_matrices(dt: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return transitions and noises of still, and of constant velocity, written out."""
+    straight = np.eye(4) + dt * np.eye(4, k=2)
+    a, b, c = 0.4 * np.array([dt**3 / 3, dt**2 / 2, dt])
+    accelerated = np.array([[a, 0, b, 0], [0, a, 0, b], [b, 0, c, 0], [0, b, 0, c]])
+    creep = np.diag([0.01**2 * dt, 0.01**2 * dt, 1.0, 1.0])
+    return [np.diag([1.0, 1.0, 0.0, 0.0]), straight], [creep, accelerated]
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), dt=st.floats(0.02, 0.5), speed=st.floats(0.0, 2.0))
 def test_equals_filterpy(seed: int, dt: float, speed: float) -> None:
     rng = np.random.default_rng(seed)
     mean, covariance, modes = MODEL.start(rng.normal(size=(1, 2)), NOISE[None])
-    transition, noise = MODEL._matrices(dt)
+    transition, noise = two_mode_matrices(dt)
     filters = []
     for mode in (STILL, MOVING):
         one = KalmanFilter(dim_x=4, dim_z=2)

@@ -12,7 +12,6 @@ from edge_robot.fusion.association import assign
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import LidarMeasurement, Source
-from edge_robot.fusion.motion import MOVING
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
 from edge_robot.fusion.updates.result import Updated
 
@@ -80,7 +79,7 @@ def update_with_lidar(
     tracks.existence[:] = updated_existence(tracks.existence, odds)
     tracks.seen[rows, _LIDAR] = measurement.stamp
     tracks.hits[rows] += 1
-    moves = tracks.modes[rows, MOVING] > 0.5
+    moves = config.motion.standing(tracks.modes[rows]) < 0.5
     tracks.moving[rows] = np.where(moves, tracks.moving[rows] + 1, 0)
 
     keys = birth_keys(measurement)

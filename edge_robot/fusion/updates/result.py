@@ -32,6 +32,8 @@ class Updated:
     degrees: NDArray[np.int64]
 
     @staticmethod
-    def nothing() -> Updated:
-        """Return what there is before the first measurement."""
-        return Updated(TrackSet.empty(), np.empty(0, object), np.empty(0), np.empty(0, np.int64))
+    def nothing(shape: tuple[int, int]) -> Updated:
+        """Return what there is before the first measurement, of J motion models and n states."""
+        return Updated(
+            TrackSet.empty(shape), np.empty(0, object), np.empty(0), np.empty(0, np.int64)
+        )

@@ -1,0 +1,290 @@
+"""Interacting multiple model filter: several motion models at once, each weighed by its fit.
+
+Most of what a robot sees stands still. One constant-velocity filter would give every box and
+shelf a small random speed; weighing "it stands" against "it moves" with each measurement gives
+standing things none, and lets a person who starts to walk be seen walking within a few sweeps.
+
+All models share one state: x, y, vx, vy, and of ax, ay and the turn rate what the models chosen
+use. A state that a model does not use holds, under that model, what it would begin with: zero, as
+uncertain as at the start. So no model inherits certainty from one that knows nothing. Arrays are
+(N tracks, J models, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.errors import UserError
+from edge_robot.fusion import kalman
+from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.motion.constant_acceleration import ConstantAcceleration
+from edge_robot.fusion.motion.constant_turn import ConstantTurn
+from edge_robot.fusion.motion.constant_velocity import ConstantVelocity
+from edge_robot.fusion.motion.random_walk import RandomWalk
+from edge_robot.fusion.motion.single import STATES, SingleModel
+from edge_robot.settings import setting
+
+PUBLISHED = 4
+"""The first states, x, y, vx, vy: there with every choice of models."""
+_TINY = 1e-9  # least probability of a model: none dies for good
+
+
+@dataclass(frozen=True)
+class MotionModel:
+    """The models and how objects change between them.
+
+    Raises:
+        UserError: `motion_models` names none, one twice, or one that does not exist.
+    """
+
+    motion_models: tuple[str, ...] = setting(
+        ("still", "constant_velocity"),
+        "how objects may move: still, random_walk, constant_velocity, constant_acceleration, "
+        "constant_turn; each one more costs time",
+    )
+    acceleration_noise: float = setting(
+        0.4, "power spectral density of a moving object's acceleration, m²/s³"
+    )
+    jerk_noise: float = setting(
+        1.0, "power spectral density of jerk, of constant_acceleration, m²/s⁵"
+    )
+    turn_noise: float = setting(
+        0.05, "power spectral density of a change of turn rate, of constant_turn, rad²/s³"
+    )
+    start_speed: float = setting(
+        1.0, "standard deviation of each velocity component of what starts to move, m/s"
+    )
+    start_acceleration: float = setting(
+        1.0, "standard deviation of each acceleration component of what starts to move, m/s²"
+    )
+    start_turn_rate: float = setting(
+        0.3, "standard deviation of the turn rate of what starts to turn, rad/s"
+    )
+    still_drift: float = setting(0.01, "how a standing object's position may creep, m/√s")
+    wander_drift: float = setting(0.3, "how one of random_walk shuffles about, m/√s")
+    still_speed: float = setting(
+        0.02, "standard deviation of a standing object's velocity as reported, m/s"
+    )
+    still_time: float = setting(15.0, "mean time an object stands before it moves, s")
+    moving_time: float = setting(5.0, "mean time an object moves before it stands, s")
+    manoeuvre_time: float = setting(
+        3.0, "mean time a moving object keeps to one of several models of motion, s"
+    )
+    still_share: float = setting(0.8, "probability that an object first seen stands")
+
+    def __post_init__(self) -> None:
+        names = self.motion_models
+        unknown = sorted(set(names) - set(_MODELS))
+        if unknown or not names or len(set(names)) < len(names):
+            raise UserError(
+                f"motion_models: {', '.join(names) or 'none'}; "
+                f"give one or more of {', '.join(_MODELS)}, each once"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """J models and n states."""
+        return len(self.motion_models), len(self._states)
+
+    def predict(
+        self, mean: Array, covariance: Array, modes: Array, dt: float
+    ) -> tuple[Array, Array, Array]:
+        """Mix the models' states and predict each one `dt` seconds ahead.
+
+        Args:
+            mean: (N, J, n).
+            covariance: (N, J, n, n).
+            modes: (N, J) probability of each model.
+            dt: s, at least 0.
+        """
+        switch = self._switch(dt)
+        expected = modes @ switch
+        # weights[n, j, i]: probability that track n moved by model i, given that it does by j now.
+        weights = modes[:, None, :] * switch.T / expected[:, :, None]
+        mixed, spread = _mixture(mean, covariance, weights)
+        mean = np.zeros_like(mixed)
+        covariance = np.tile(self._unused_covariance, (len(mean), 1, 1, 1))
+        for j, (model, used) in enumerate(zip(self._models, self._used, strict=True)):
+            square = np.s_[:, j, used[:, None], used]
+            mean[:, j, used], covariance[square] = model.predict(
+                mixed[:, j, used], spread[square], dt
+            )
+        return mean, covariance, expected
+
+    def update(
+        self,
+        mean: Array,
+        covariance: Array,
+        modes: Array,
+        innovation: Array,
+        observation: Array,
+        noise: Array,
+    ) -> tuple[Array, Array, Array]:
+        """Update every model with one measurement per track, and weigh them by its likelihood.
+
+        Args:
+            mean: (N, J, n).
+            covariance: (N, J, n, n).
+            modes: (N, J) probabilities.
+            innovation: (N, J, m), each model's own.
+            observation: (N, m, k), the derivative of the measurement by the first k ≤ n states.
+            noise: (N, m, m).
+        """
+        mean, covariance, log_likelihood = kalman.update(
+            mean, covariance, innovation, observation[:, None], noise[:, None]
+        )
+        return mean, covariance, reweighed(modes, log_likelihood)
+
+    def combine(self, mean: Array, covariance: Array, modes: Array) -> tuple[Array, Array]:
+        """Return x, y, vx, vy over all models of each track, (N, 4), and covariance (N, 4, 4)."""
+        keep, reported = self._published
+        mean = mean[..., :PUBLISHED] * keep
+        covariance = covariance[..., :PUBLISHED, :PUBLISHED] * (keep[:, :, None] * keep[:, None])
+        mean, covariance = _mixture(mean, covariance + reported, modes[:, None])
+        return mean[:, 0], covariance[:, 0]
+
+    def start(self, position: Array, covariance: Array) -> tuple[Array, Array, Array]:
+        """Return mean, covariance and probabilities of the models of tracks first seen.
+
+        Args:
+            position: (N, 2) m.
+            covariance: (N, 2, 2) of the position.
+        """
+        models, states = self.shape
+        mean = np.zeros((len(position), models, states))
+        mean[:, :, :2] = position[:, None]
+        full = np.tile(self._start_covariance, (len(position), models, 1, 1))
+        full[:, :, :2, :2] = covariance[:, None]
+        return mean, full, np.tile(self._start_modes, (len(position), 1))
+
+    def standing(self, modes: Array) -> Array:
+        """Return the probability that each track stands, (N,)."""
+        return modes @ self._still
+
+    @cached_property
+    def _models(self) -> list[SingleModel]:
+        return [_MODELS[name](self) for name in self.motion_models]
+
+    @cached_property
+    def _states(self) -> tuple[str, ...]:
+        used = {*STATES[:PUBLISHED]}.union(*(model.states for model in self._models))
+        return tuple(state for state in STATES if state in used)
+
+    @cached_property
+    def _used(self) -> list[NDArray[np.intp]]:
+        """Where the states of each model stand in the common state."""
+        return [
+            np.array([self._states.index(state) for state in model.states])
+            for model in self._models
+        ]
+
+    @cached_property
+    def _start_covariance(self) -> Array:
+        errors = {
+            "vx": self.start_speed,
+            "vy": self.start_speed,
+            "ax": self.start_acceleration,
+            "ay": self.start_acceleration,
+            "turn_rate": self.start_turn_rate,
+        }
+        return np.diag([errors.get(state, 0.0) ** 2 for state in self._states])
+
+    @cached_property
+    def _unused_covariance(self) -> Array:
+        """(J, n, n) of the states that each model does not use."""
+        unused = np.tile(self._start_covariance, (len(self._models), 1, 1))
+        for j, used in enumerate(self._used):
+            unused[j, used, used] = 0.0
+        return unused
+
+    @cached_property
+    def _still(self) -> Array:
+        """(J,) 1 for what stands, 0 for what moves."""
+        return np.array([float(name == "still") for name in self.motion_models])
+
+    @cached_property
+    def _start_modes(self) -> Array:
+        moving = 1.0 - self._still
+        share = self._still * self.still_share + moving * (1.0 - self.still_share) / max(
+            moving.sum(), 1.0
+        )
+        return share / share.sum()
+
+    @cached_property
+    def _published(self) -> tuple[Array, Array]:
+        """What of each model is published, (J, 4), and what stands in for the rest, (J, 4, 4).
+
+        A model without velocity carries that of a possible start; until then there is none.
+        """
+        keep, reported = np.ones((len(self._models), 4)), np.zeros((len(self._models), 4, 4))
+        for j, model in enumerate(self._models):
+            if isinstance(model, RandomWalk):
+                keep[j, 2:] = 0.0
+                reported[j, [2, 3], [2, 3]] = model.reported_speed**2
+        return keep, reported
+
+    def _switch(self, dt: float) -> Array:
+        """Return the (J, J) probabilities of going from one model (row) to another within `dt`.
+
+        A Markov chain in continuous time, in closed form: what stands starts at the rate
+        1 / `still_time`, to move by any model; what moves stops at the rate 1 / `moving_time`,
+        and goes over to another way of moving at the rate 1 / `manoeuvre_time`.
+        """
+        still, moving = self._still, 1.0 - self._still
+        count = int(moving.sum())
+        starting = still.sum() * (count > 0) / self.still_time
+        stopping = still.sum() * (count > 0) / self.moving_time
+        total = starting + stopping
+        changed = (1.0 - np.exp(-total * dt)) / total if total else 0.0
+        switch = np.outer(still, still) * (1.0 - starting * changed)
+        if count:
+            turnover = count / (count - 1) / self.manoeuvre_time if count > 1 else 0.0
+            stays = np.exp(-(stopping + turnover) * dt)
+            switch += np.outer(still, moving) * (starting * changed / count)
+            switch += np.outer(moving, still) * (stopping * changed)
+            switch += np.outer(moving, moving) * ((1.0 - stopping * changed - stays) / count)
+            switch += np.diag(moving * stays)
+        return switch
+
+
+def reweighed(modes: Array, log_likelihood: Array) -> Array:
+    """Return the probabilities of the models after a measurement (Bayes' rule), (N, J).
+
+    Args:
+        modes: (N, J) probabilities before it.
+        log_likelihood: (N, J) of the measurement by each model.
+    """
+    weight = modes * np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    weight = np.maximum(weight / weight.sum(axis=1, keepdims=True), _TINY)
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+
+def _mixture(mean: Array, covariance: Array, weights: Array) -> tuple[Array, Array]:
+    """Return mean (N, K, n) and covariance (N, K, n, n) of K mixtures of J Gaussians each.
+
+    Args:
+        mean: (N, J, n).
+        covariance: (N, J, n, n).
+        weights: (N, K, J), of sum 1.
+    """
+    size = mean.shape[-1]
+    mixed = weights @ mean
+    within = weights @ covariance.reshape(*mean.shape[:2], size * size)
+    offset = mean[:, None] - mixed[:, :, None]
+    between = kalman.transposed(weights[..., None] * offset) @ offset
+    return mixed, within.reshape(*mixed.shape, size) + between
+
+
+_MODELS: Mapping[str, Callable[[MotionModel], SingleModel]] = {
+    "still": lambda s: RandomWalk(s.still_drift, s.still_speed),
+    # What wanders has no velocity, but in a second gets as far as if it had one.
+    "random_walk": lambda s: RandomWalk(s.wander_drift, s.wander_drift),
+    "constant_velocity": lambda s: ConstantVelocity(s.acceleration_noise),
+    "constant_acceleration": lambda s: ConstantAcceleration(s.jerk_noise),
+    "constant_turn": lambda s: ConstantTurn(s.acceleration_noise, s.turn_noise),
+}
