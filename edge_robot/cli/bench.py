@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
         name: Annotated[
             str,
             typer.Argument(
-                metavar="transport|idle|detector|lidar|all|fusion-peers|tiering|soak|churn|kill"
+                metavar="transport|idle|detector|lidar|all|fusion|fusion-peers|tiering|soak|churn|"
+                "kill"
             ),
         ] = "all",
         json_file: Annotated[
@@ -99,6 +100,9 @@ def register(app: typer.Typer) -> None:
 
         all: these four.
 
+        fusion: OSPA, errors and consistency (NEES) of the tracks of people in simulated warehouses,
+        with camera, lidar, both, and both with the fleet; a few minutes.
+
         fusion-peers: two robots that watch one person and tell each other of it, fused as if they
         were independent and by covariance intersection: who becomes surer than they may (NEES).
 
@@ -121,6 +125,7 @@ def register(app: typer.Typer) -> None:
         from edge_robot.bench import (
             churn,
             detector,
+            fusion,
             fusion_peers,
             idle,
             kill,
@@ -176,6 +181,7 @@ def register(app: typer.Typer) -> None:
             )
 
         others = {
+            "fusion": lambda: fusion.measure(progress),
             "fusion-peers": lambda: fusion_peers.measure(progress),
             "tiering": measure_tiering,
             "soak": lambda: soak.measure(

@@ -50,6 +50,8 @@ class LidarMeasurement:
         yaws: (M,) rad about the sensor's z.
         scores: (M,) 0..1.
         fixed_from_sensor: (4, 4) pose of the sensor in the fixed frame at the capture time.
+        covariances: (M, 6, 6) second moments of the error of x, y, z, roll, pitch, yaw, m and
+            rad, sensor frame; None where the lidar does not tell.
         sensor: Name of the lidar.
         treatment: What the tracker made of the sensor.
     """
@@ -60,6 +62,7 @@ class LidarMeasurement:
     yaws: Array
     scores: Array
     fixed_from_sensor: Array
+    covariances: Array | None = None
     sensor: str = "lidar"
     treatment: Treatment = TRUSTED
 
@@ -84,6 +87,7 @@ class LidarMeasurement:
             sizes=self.sizes[keep],
             yaws=self.yaws[keep],
             scores=self.scores[keep],
+            covariances=None if self.covariances is None else self.covariances[keep],
         )
 
     def pose_is_finite(self) -> bool:
