@@ -6,7 +6,7 @@ tests read the same table. Plain data: no ROS import.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -60,6 +60,8 @@ class Topic:
         rate: Nominal rate as text, Hz.
         qos: The contract of its publisher and of its subscribers.
         about: What it carries: meaning, frame, units.
+        sensor: The part of the name that is a sensor's, or a peer's, if it has several.
+        derived: Whether it only says once more, in another form, what another topic says.
     """
 
     name: str
@@ -67,11 +69,24 @@ class Topic:
     rate: str
     qos: Qos
     about: str
+    sensor: str = ""
+    derived: bool = False
+
+    def of(self, sensor: str) -> Topic:
+        """Return the same topic of another sensor: `CAMERA_DETECTIONS.of("left")`."""
+        name = self.name.replace(f"/{self.sensor}/", f"/{sensor}/")
+        return replace(self, name=name, sensor=sensor)
 
 
 _BEST = Reliability.BEST_EFFORT
 _LATCHED = Qos(depth=1, durability=Durability.TRANSIENT_LOCAL)
+_VIEW = Qos(depth=2, lifespan=0.300)
 _COMMAND = Qos(depth=1, deadline=0.060, lifespan=0.100, liveliness_lease=0.200)
+
+FRONT_CAMERA = "front"
+LIDAR = "lidar"
+PEER = "robot2"
+"""The sensors, and the peer, of which the table speaks; of any other see `Topic.of`."""
 
 CLOCK = Topic("/clock", "rosgraph_msgs/Clock", "50", Qos(_BEST, 1), "simulated time")
 TF = Topic("/tf", "tf2_msgs/TFMessage", "50", Qos(depth=100), "odom → base_link")
@@ -89,6 +104,7 @@ CAMERA_IMAGE = Topic(
     "10",
     Qos(Reliability.SENSOR, 2, lifespan=0.200),
     "colour or grey image of any encoding; frame camera_front_optical_frame",
+    sensor=FRONT_CAMERA,
 )
 CAMERA_COMPRESSED = Topic(
     "/camera/front/image_raw/compressed",
@@ -96,6 +112,7 @@ CAMERA_COMPRESSED = Topic(
     "10",
     Qos(Reliability.SENSOR, 2, lifespan=0.200),
     "the same as JPEG or PNG, where the driver sends that (camera_perception: transport)",
+    sensor=FRONT_CAMERA,
 )
 CAMERA_INFO = Topic(
     "/camera/front/camera_info",
@@ -103,6 +120,7 @@ CAMERA_INFO = Topic(
     "10",
     Qos(_BEST, 2, lifespan=0.200),
     "intrinsics of the front camera",
+    sensor=FRONT_CAMERA,
 )
 LIDAR_POINTS = Topic(
     "/lidar/points",
@@ -110,6 +128,7 @@ LIDAR_POINTS = Topic(
     "10",
     Qos(Reliability.SENSOR, 2, deadline=0.150),
     "one sweep, x y z intensity float32, m; frame lidar_link",
+    sensor=LIDAR,
 )
 SCAN = Topic(
     "/scan",
@@ -124,6 +143,7 @@ CAMERA_DETECTIONS = Topic(
     "10",
     Qos(depth=5, deadline=0.200, lifespan=0.300),
     "onboard detections, boxes in pixels of the raw image, class name as class_id",
+    sensor=FRONT_CAMERA,
 )
 LIDAR_DETECTIONS = Topic(
     "/perception/lidar/detections",
@@ -132,6 +152,7 @@ LIDAR_DETECTIONS = Topic(
     Qos(depth=5, deadline=0.200, lifespan=0.300),
     "oriented boxes, m, with the covariance of their pose; frame lidar_link; a second hypothesis "
     '"moving" has the probability of that as its score, and is absent where it is not known',
+    sensor=LIDAR,
 )
 FLEET_DETECTIONS = Topic(
     "/fleet/detections",
@@ -146,6 +167,31 @@ TRACKS = Topic(
     "20",
     Qos(depth=2, deadline=0.150, lifespan=0.300),
     "fused tracks; frame odom",
+)
+PEER_TRACKS = Topic(
+    "/peers/robot2/tracks",
+    "edge_robot/TrackedObjectArray",
+    "as they come",
+    Qos(_BEST, 5),
+    "what another robot, or a sensor at the roadside, follows; any frame that TF knows; its clock "
+    "is ours",
+    sensor=PEER,
+)
+TRACK_DETECTIONS = Topic(
+    "/fusion/detections",
+    "vision_msgs/Detection3DArray",
+    "20 while heard",
+    _VIEW,
+    "the tracks as a standard type: id, class, box, covariance of x and y; frame odom",
+    derived=True,
+)
+TRACK_MARKERS = Topic(
+    "/fusion/markers",
+    "visualization_msgs/MarkerArray",
+    "20 while heard",
+    _VIEW,
+    "the tracks for RViz and Foxglove: boxes, velocities, names, 95 % ellipses; frame odom",
+    derived=True,
 )
 GOAL = Topic(
     "/goal_pose", "geometry_msgs/PoseStamped", "on demand", Qos(depth=1), "goal; map or odom"
@@ -236,6 +282,9 @@ TOPICS: tuple[Topic, ...] = (
     LIDAR_DETECTIONS,
     FLEET_DETECTIONS,
     TRACKS,
+    PEER_TRACKS,
+    TRACK_DETECTIONS,
+    TRACK_MARKERS,
     GOAL,
     COSTMAP,
     PATH,

@@ -1,11 +1,13 @@
-"""Follows objects across camera and lidar: detections → `TRACKS`, at once on each input."""
+"""Follows objects across cameras, lidars and peers: detections → `TRACKS`, on each input."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
@@ -21,29 +23,39 @@ from edge_robot import stages, topics
 from edge_robot.errors import UserError
 from edge_robot.fusion.config import ClassPrior, TrackerConfig
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.measurements import Measurement, Source
+from edge_robot.fusion.measurements import LidarMeasurement, Measurement, Source, sensor_name
+from edge_robot.fusion.peers import Peer, placed
+from edge_robot.fusion.refusal import Refusal
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.msg import FleetDetections, TrackedObjectArray
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
+from edge_robot.nodes.diagnostics import DiagnosticsReporter
+from edge_robot.nodes.fusion_diagnostics import statuses
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.track_messages import (
     camera_measurement,
+    is_calibrated,
     lidar_measurement,
+    peer_measurement,
     pose_matrix,
     to_tracked_object_array,
 )
 
 _RETRY_PERIOD = 0.005  # s; how often a waiting measurement looks for its transform
+_MAX_WAITING = 16  # messages of one sensor
+_SENSOR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A measurement whose sensor pose is not known yet."""
+    """A message whose frame's pose is not known yet."""
 
-    header: Header
-    convert: Callable[[Array], Measurement]
+    sensor: str
+    frame: str
+    stamp: Any  # builtin_interfaces/Time
+    fuse: Callable[[Array], None]
     until: float  # steady time, s
 
 
@@ -62,29 +74,80 @@ class Fusion(Node):
             "drop detections without a transform at their capture time; false: after the wait, "
             "use the newest transform there is",
         )
+        cameras = self._names("cameras", [topics.FRONT_CAMERA], "names of the cameras")
+        lidars = self._names("lidars", [topics.LIDAR], "names of the lidars")
+        peers = self._names("peers", [""], "names of other robots, and of roadside sensors")
         config = declare_settings(self, TrackerConfig())
         self._tracker = Tracker(replace(config, priors=self._class_priors()))
-        self._info: CameraInfo | None = None
+        self._peers = {name: Peer(name, config.peers, self._tracker.admission) for name in peers}
+        self._peer_frames = self._frames_of(peers)
+        self._sensors = [
+            *(sensor_name(Source.CAMERA, name) for name in cameras),
+            *(sensor_name(Source.LIDAR, name) for name in lidars),
+        ]
+        self._info: dict[str, CameraInfo] = {}
+        self._lidar: Array | None = None
         self._capture_stamp = 0
-        self._dropped = 0
         self._waiting: deque[_Waiting] = deque()
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
         self._reporter = DeadlineReporter(self, stages.FUSION)
+        self._diagnostics = DiagnosticsReporter(
+            self, lambda: statuses(self._tracker, self._sensors, self._peers.values())
+        )
         self._publisher = self.create_publisher(
             TrackedObjectArray, topics.TRACKS.name, qos_profile(topics.TRACKS)
         )
-        for topic, kind, callback in (
-            (topics.CAMERA_INFO, CameraInfo, self._on_camera_info),
-            (topics.CAMERA_DETECTIONS, Detection2DArray, self._on_camera),
-            (topics.LIDAR_DETECTIONS, Detection3DArray, self._on_lidar),
-            (topics.FLEET_DETECTIONS, FleetDetections, self._on_fleet),
-        ):
-            self.create_subscription(kind, topic.name, callback, qos_profile(topic))
+        for name in cameras:
+            self._listen(topics.CAMERA_INFO.of(name), CameraInfo, self._on_camera_info, name)
+            detections = topics.CAMERA_DETECTIONS.of(name)
+            self._listen(detections, Detection2DArray, self._on_camera, name)
+        for name in lidars:
+            self._listen(topics.LIDAR_DETECTIONS.of(name), Detection3DArray, self._on_lidar, name)
+        for name in peers:
+            self._listen(topics.PEER_TRACKS.of(name), TrackedObjectArray, self._on_peer, name)
+        self.create_subscription(
+            FleetDetections,
+            topics.FLEET_DETECTIONS.name,
+            self._on_fleet,
+            qos_profile(topics.FLEET_DETECTIONS),
+        )
         self._retry = self.create_timer(
             _RETRY_PERIOD, self._retry_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._retry.cancel()
+
+    def _listen(
+        self, topic: topics.Topic, kind: Any, callback: Callable[[str, Any], None], name: str
+    ) -> None:
+        self.create_subscription(kind, topic.name, partial(callback, name), qos_profile(topic))
+
+    def _names(self, parameter: str, default: list[str], about: str) -> list[str]:
+        """Return the names a parameter lists; [""] lists none.
+
+        Raises:
+            UserError: A name is given twice, or cannot be part of a topic's name.
+        """
+        names = [name for name in self._parameter(parameter, default, about) if name]
+        for name in names:
+            if not _SENSOR.fullmatch(name) or names.count(name) > 1:
+                raise UserError(
+                    f"fusion: parameter {parameter!r} names {name!r}; give each name once, of "
+                    "letters, digits and underscores, beginning with a letter"
+                )
+        return names
+
+    def _frames_of(self, peers: Sequence[str]) -> dict[str, str]:
+        frames = self._parameter(
+            "peer_frames",
+            [""],
+            "for each of peers, the TF frame its tracks are in; empty: the one its messages name",
+        )
+        if frames == [""]:
+            return dict.fromkeys(peers, "")
+        if len(frames) != len(peers):
+            raise UserError("fusion: peers and peer_frames differ in length; give a frame per peer")
+        return dict(zip(peers, frames, strict=True))
 
     def _parameter(self, name: str, default: Any, about: str) -> Any:
         return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
@@ -104,74 +167,118 @@ class Fusion(Node):
             )
         return {name: ClassPrior(*row) for name, *row in zip(names, *columns, strict=True)}
 
-    def _on_camera_info(self, info: CameraInfo) -> None:
-        self._info = info
+    def _on_camera_info(self, name: str, info: CameraInfo) -> None:
+        if is_calibrated(info):
+            self._info[name] = info
 
-    def _on_lidar(self, message: Detection3DArray) -> None:
-        self._accept(message.header, lambda pose: lidar_measurement(message, pose))
+    def _on_lidar(self, name: str, message: Detection3DArray) -> None:
+        def fuse(pose: Array) -> None:
+            self._fuse(message.header, lidar_measurement(message, pose, name))
 
-    def _on_camera(self, message: Detection2DArray) -> None:
-        self._accept_image(message, Source.CAMERA)
+        self._accept(sensor_name(Source.LIDAR, name), message.header, fuse)
+
+    def _on_camera(self, name: str, message: Detection2DArray) -> None:
+        self._accept_image(name, message, Source.CAMERA)
 
     def _on_fleet(self, message: FleetDetections) -> None:
-        self._accept_image(message.detections, Source.FLEET)
+        frame = message.detections.header.frame_id
+        cameras = (name for name, info in self._info.items() if info.header.frame_id == frame)
+        self._accept_image(next(cameras, ""), message.detections, Source.FLEET)
 
-    def _accept_image(self, message: Detection2DArray, source: Source) -> None:
-        info = self._info
+    def _accept_image(self, name: str, message: Detection2DArray, source: Source) -> None:
+        sensor, info = sensor_name(source, name or "fleet"), self._info.get(name)
         if info is None:
-            self._drop(f"no calibration on {topics.CAMERA_INFO.name} yet")
+            self._drop(sensor, Refusal.NO_CALIBRATION, f"in frame {message.header.frame_id}")
             return
-        self._accept(message.header, lambda pose: camera_measurement(message, info, pose, source))
 
-    def _accept(self, header: Header, convert: Callable[[Array], Measurement]) -> None:
-        """Fuse a measurement now, or as soon as the pose of its sensor is known."""
-        self._waiting.append(_Waiting(header, convert, time.monotonic() + self._timeout))
+        def fuse(pose: Array) -> None:
+            measurement = camera_measurement(message, info, pose, source, name)
+            self._fuse(message.header, measurement)
+
+        self._accept(sensor, message.header, fuse)
+
+    def _on_peer(self, name: str, message: TrackedObjectArray) -> None:
+        peer = self._peers[name]
+
+        def fuse(pose: Array) -> None:
+            trusted = peer.trusted
+            told = placed(peer_measurement(message, name), pose, self._tracker.config.peers)
+            admitted = peer.admit(
+                told,
+                self._tracker.tracks(),
+                self._tracker.stamp or 0,
+                self._lidar,
+                self.get_clock().now().nanoseconds,
+            )
+            if trusted and not peer.trusted:
+                self.get_logger().warning(f"{peer.sensor} is ignored: {peer.reason}")
+            elif peer.trusted and not trusted:
+                self.get_logger().info(f"{peer.sensor} is listened to again")
+            if admitted is not None:
+                self._fuse(message.header, admitted)
+
+        frame = self._peer_frames[name] or message.header.frame_id
+        header = Header(stamp=message.header.stamp, frame_id=frame)
+        self._accept(peer.sensor, header, fuse)
+
+    def _accept(self, sensor: str, header: Header, fuse: Callable[[Array], None]) -> None:
+        """Fuse a message now, or as soon as the pose of its frame is known."""
+        if sum(item.sensor == sensor for item in self._waiting) >= _MAX_WAITING:
+            self._drop(sensor, Refusal.TOO_OFTEN, f"{_MAX_WAITING} wait for their transform")
+            return
+        until = time.monotonic() + self._timeout
+        self._waiting.append(_Waiting(sensor, header.frame_id, header.stamp, fuse, until))
         self._retry_waiting()
 
     def _retry_waiting(self) -> None:
         still_waiting: deque[_Waiting] = deque()
         for item in self._waiting:
             try:
-                pose = self._sensor_pose(item)
+                pose = self._pose(item)
             except TransformException as error:
                 if time.monotonic() < item.until:
                     still_waiting.append(item)
                 else:
-                    self._drop(str(error))
+                    self._drop(item.sensor, Refusal.NO_TRANSFORM, str(error))
                 continue
-            self._fuse(item, pose)
+            item.fuse(pose)
         self._waiting = still_waiting
         if still_waiting:
             self._retry.reset()
         else:
             self._retry.cancel()
 
-    def _sensor_pose(self, item: _Waiting) -> Array:
-        """Return the pose of a measurement's sensor in the fixed frame.
+    def _pose(self, item: _Waiting) -> Array:
+        """Return the pose of a message's frame in the fixed frame.
 
         Raises:
             TransformException: it is not known (yet).
         """
-        frame, stamp = item.header.frame_id, Time.from_msg(item.header.stamp)
+        stamp = Time.from_msg(item.stamp)
         try:
-            found = self._buffer.lookup_transform(self._fixed_frame, frame, stamp)
+            found = self._buffer.lookup_transform(self._fixed_frame, item.frame, stamp)
         except TransformException:
             if self._strict or time.monotonic() < item.until:
                 raise
-            found = self._buffer.lookup_transform(self._fixed_frame, frame, Time())
+            found = self._buffer.lookup_transform(self._fixed_frame, item.frame, Time())
         return pose_matrix(found.transform)
 
-    def _fuse(self, item: _Waiting, pose: Array) -> None:
-        with self._reporter.measure(item.header.stamp) as stage_run:
-            measurement = item.convert(pose)
+    def _fuse(self, header: Header, measurement: Measurement) -> None:
+        with self._reporter.measure(header.stamp) as stage_run:
             if not self._tracker.process(measurement, self.get_clock().now().nanoseconds):
-                reasons = ", ".join(f"{n} {why}" for why, n in self._tracker.rejected.items())
-                self._drop(f"{measurement.source.name} measurement refused (so far: {reasons})")
+                sensor = sensor_name(measurement.source, measurement.sensor)
+                refused = self._tracker.admission.refused[sensor]
+                reasons = ", ".join(f"{n} {why.value}" for why, n in refused.items())
+                self.get_logger().warning(
+                    f"{sensor}: refused (so far: {reasons})", throttle_duration_sec=5.0
+                )
                 return
+            if isinstance(measurement, LidarMeasurement):
+                self._lidar = measurement.fixed_from_sensor[:3, 3]
             if measurement.source is Source.CAMERA:
                 self._capture_stamp = max(self._capture_stamp, measurement.stamp)
-            # A late second opinion shows in the next update; it moves no stamp.
-            if measurement.source is not Source.FLEET:
+            # What others say shows in the next update; it moves no stamp.
+            if measurement.source not in (Source.FLEET, Source.PEER):
                 stage_run.output_stamp = self._publish()
 
     def _publish(self) -> Any:
@@ -183,11 +290,9 @@ class Fusion(Node):
         self._publisher.publish(message)
         return message.header.stamp
 
-    def _drop(self, why: str) -> None:
-        self._dropped += 1
-        self.get_logger().warning(
-            f"{why}; {self._dropped} message(s) dropped so far", throttle_duration_sec=5.0
-        )
+    def _drop(self, sensor: str, why: Refusal, detail: str) -> None:
+        self._tracker.admission.refuse(sensor, why)
+        self.get_logger().warning(f"{sensor}: {why.value} ({detail})", throttle_duration_sec=5.0)
 
 
 def main() -> None:

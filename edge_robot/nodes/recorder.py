@@ -37,7 +37,7 @@ class Recorder(Node):
         output = self._parameter("output", "recording.mcap", "MCAP file to write")
         compression = self._parameter("compression", "zstd", "of chunks: zstd, lz4 or none")
         queue_mb = self._parameter("queue_mb", 64, "most MB that may wait for the disk")
-        names = self._parameter("topics", [""], "topics to record; none named: the whole table")
+        names = self._parameter("topics", [""], "topics to record; none named: all not derived")
         self._quality = self._parameter("jpeg_quality", 80, "of recorded images, 1..100")
         image_rate = self._parameter("image_rate", 5.0, "recorded images per s; 0: all")
         points_rate = self._parameter("points_rate", 2.0, "recorded sweeps per s; 0: all")
@@ -132,7 +132,7 @@ def _select(names: list[str]) -> list[Topic]:
             f"recorder: parameter 'topics' names {', '.join(unknown)}, which the topic table does "
             "not have; see docs/architecture.md"
         )
-    return [table[name] for name in names] or list(topics.TOPICS)
+    return [table[name] for name in names] or [t for t in topics.TOPICS if not t.derived]
 
 
 def _listening_qos(topic: Topic) -> QoSProfile:

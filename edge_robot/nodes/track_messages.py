@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import numpy as np
-from geometry_msgs.msg import Point, Transform, Vector3
+from geometry_msgs.msg import Point, Pose, Transform, Vector3
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray, Detection3DArray
+from vision_msgs.msg import (
+    Detection2DArray,
+    Detection3D,
+    Detection3DArray,
+    ObjectHypothesisWithPose,
+)
 
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Source
+from edge_robot.fusion.measurements import (
+    CameraMeasurement,
+    LidarMeasurement,
+    PeerMeasurement,
+    Source,
+)
 from edge_robot.fusion.tracks import Track
 from edge_robot.msg import TrackedObject, TrackedObjectArray
-from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds, yaw_of
+from edge_robot.nodes.conversions import (
+    nanoseconds,
+    quaternion_from_yaw,
+    stamp_from_nanoseconds,
+    yaw_of,
+)
 from edge_robot.perception.tiering.expected import Expected
 
 
@@ -31,8 +46,10 @@ def pose_matrix(transform: Transform) -> Array:
     )
 
 
-def lidar_measurement(message: Detection3DArray, fixed_from_sensor: Array) -> LidarMeasurement:
-    """Return the boxes of a sweep, with where the sensor was."""
+def lidar_measurement(
+    message: Detection3DArray, fixed_from_sensor: Array, sensor: str
+) -> LidarMeasurement:
+    """Return the boxes of a sweep, with where the sensor of this name was."""
     rows = [
         (
             *(d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.center.position.z),
@@ -51,15 +68,26 @@ def lidar_measurement(message: Detection3DArray, fixed_from_sensor: Array) -> Li
         yaws=table[:, 6],
         scores=table[:, 7],
         fixed_from_sensor=fixed_from_sensor,
+        sensor=sensor,
     )
 
 
 def camera_view(info: CameraInfo, fixed_from_optical: Array) -> CameraView:
     """Return a camera at one instant; a calibration without P (all zero) projects with K."""
+    return CameraView(_projection(info), int(info.width), int(info.height), fixed_from_optical)
+
+
+def is_calibrated(info: CameraInfo) -> bool:
+    """Whether a calibration says where things are seen; drivers without one send zeros."""
+    projection = _projection(info)
+    return bool(np.isfinite(projection).all() and np.linalg.det(projection[:, :3]) != 0.0)
+
+
+def _projection(info: CameraInfo) -> Array:
     projection = np.asarray(info.p, float).reshape(3, 4)
     if projection[0, 0] == 0.0:
         projection = np.column_stack([np.asarray(info.k, float).reshape(3, 3), np.zeros(3)])
-    return CameraView(projection, int(info.width), int(info.height), fixed_from_optical)
+    return projection
 
 
 def expected_in_view(tracks: TrackedObjectArray, view: CameraView) -> Expected:
@@ -79,9 +107,13 @@ def expected_in_view(tracks: TrackedObjectArray, view: CameraView) -> Expected:
 
 
 def camera_measurement(
-    message: Detection2DArray, info: CameraInfo, fixed_from_optical: Array, source: Source
+    message: Detection2DArray,
+    info: CameraInfo,
+    fixed_from_optical: Array,
+    source: Source,
+    sensor: str,
 ) -> CameraMeasurement:
-    """Return the boxes of an image, with where the camera was and how it projects."""
+    """Return the boxes of an image, with where the camera of this name was and how it projects."""
     boxes, scores, labels = [], [], []
     for detection in message.detections:
         best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
@@ -104,6 +136,29 @@ def camera_measurement(
         labels=labels,
         view=camera_view(info, fixed_from_optical),
         source=source,
+        sensor=sensor,
+    )
+
+
+def peer_measurement(message: TrackedObjectArray, sensor: str) -> PeerMeasurement:
+    """Return the tracks of the peer of this name, in its own frame."""
+    objects = message.objects
+    first_hand = TrackedObject.SOURCE_CAMERA | TrackedObject.SOURCE_LIDAR
+    first_hand |= TrackedObject.SOURCE_FLEET
+    return PeerMeasurement(
+        stamp=nanoseconds(message.header.stamp),
+        positions=np.array([(o.position.x, o.position.y, o.position.z) for o in objects]).reshape(
+            -1, 3
+        ),
+        sizes=np.array([(o.size.x, o.size.y, o.size.z) for o in objects]).reshape(-1, 3),
+        yaws=np.array([o.yaw for o in objects], float),
+        velocities=np.array([(o.velocity.x, o.velocity.y) for o in objects]).reshape(-1, 2),
+        covariances=np.array([o.covariance for o in objects], float).reshape(-1, 4, 4),
+        scores=np.array([o.existence for o in objects], float),
+        labels=[o.class_name for o in objects],
+        label_scores=np.array([o.class_score for o in objects], float),
+        first_hand=np.array([bool(o.recent_sources & first_hand) for o in objects], bool),
+        sensor=sensor,
     )
 
 
@@ -144,3 +199,29 @@ def _to_tracked_object(track: Track) -> TrackedObject:
         age=track.age,
         coasting=track.coasting,
     )
+
+
+def to_detection_array(tracks: TrackedObjectArray) -> Detection3DArray:
+    """Return tracks as a standard message: boxes with the id, the class and its probability.
+
+    The covariance is that of x and y; 0 stands where none is estimated.
+    """
+    return Detection3DArray(
+        header=tracks.header,
+        detections=[_to_detection(item, tracks.header) for item in tracks.objects],
+    )
+
+
+def _to_detection(item: TrackedObject, header: Header) -> Detection3D:
+    pose = Pose(position=item.position, orientation=quaternion_from_yaw(item.yaw))
+    covariance = np.zeros((6, 6))
+    covariance[:2, :2] = np.reshape(item.covariance, (4, 4))[:2, :2]
+    result = ObjectHypothesisWithPose()
+    result.hypothesis.class_id = item.class_name
+    # Of a class that nothing has named, what is known is that something is there.
+    named = item.class_score if item.class_score > 0.0 else 1.0
+    result.hypothesis.score = item.existence * named
+    result.pose.pose, result.pose.covariance = pose, covariance.ravel()
+    detection = Detection3D(header=header, id=str(item.id), results=[result])
+    detection.bbox.center, detection.bbox.size = pose, item.size
+    return detection

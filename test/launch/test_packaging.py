@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_robot import topics
 from edge_robot.share import share_dir
 from edge_robot.standalone.launch import load
 from edge_robot.standalone.launch.loader import node_executables
@@ -75,8 +76,12 @@ def test_cmake_makes_an_executable_of_every_node() -> None:
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
 def test_every_launch_file_can_be_read(file: Path) -> None:
-    required = {"path": "recording"} if file.name == "replay.launch.xml" else {}
-    assert load(file, required).processes
+    required = {
+        "replay.launch.xml": {"path": "recording"},
+        "camera.launch.xml": {"camera": "left"},
+        "lidar.launch.xml": {"lidar": "rear"},
+    }
+    assert load(file, required.get(file.name, {})).processes
 
 
 def test_the_launch_files_start_every_node() -> None:
@@ -87,14 +92,36 @@ def test_the_launch_files_start_every_node() -> None:
 def test_every_node_of_a_launch_file_has_its_parameter_file() -> None:
     for file in LAUNCH_FILES:
         for node in ET.parse(file).getroot().iter("node"):
+            if node.get("exec") == "track_markers":  # which has none
+                continue
             parameters = [param.get("from") for param in node.iter("param")]
             assert f"$(var config_dir)/{node.get('exec')}.yaml" in parameters, file.name
 
 
 def test_the_robot_runs_from_ros_humble_on() -> None:
     """launch_xml of Humble refuses the attribute on_exit."""
-    for name in ("robot", "sim", "fleet"):
+    for name in ("robot", "camera", "lidar", "sim", "fleet"):
         assert "on_exit" not in (share_dir() / "launch" / f"{name}.launch.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "renamed"),
+    [
+        (
+            "camera",
+            "left",
+            (topics.CAMERA_IMAGE, topics.CAMERA_COMPRESSED, topics.CAMERA_DETECTIONS),
+        ),
+        ("lidar", "lidar_rear", (topics.LIDAR_POINTS, topics.LIDAR_DETECTIONS)),
+    ],
+)
+def test_one_more_sensor_has_the_topics_the_table_gives_it(
+    kind: str, name: str, renamed: tuple[topics.Topic, ...]
+) -> None:
+    (process,) = load(share_dir() / "launch" / f"{kind}.launch.xml", {kind: name}).processes
+    remaps = {word for word in process.command if ":=/" in word and word.startswith("/")}
+    assert remaps == {f"{topic.name}:={topic.of(name).name}" for topic in renamed}
+    assert process.node == f"/{name}/{kind}_perception"
 
 
 @pytest.mark.parametrize("name", ["demo", "replay", "robot"])

@@ -145,7 +145,7 @@ def test_boxes_carry_their_covariance_and_whether_they_move(graph: Any) -> None:
         assert np.linalg.eigvalsh(covariance).min() > 0.0
         assert np.sqrt(covariance[0, 0]) > 3 * np.sqrt(covariance[1, 1])  # the depth is hidden
     # Fusion reads the object's score, whatever the other hypothesis says.
-    measured = lidar_measurement(listener.heard[-1], np.eye(4))
+    measured = lidar_measurement(listener.heard[-1], np.eye(4), "lidar")
     assert measured.scores.tolist() == [last.results[0].hypothesis.score]
 
 
