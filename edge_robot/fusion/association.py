@@ -26,3 +26,26 @@ def assign(cost: Array, allowed: NDArray[np.bool_]) -> tuple[NDArray[np.intp], N
     rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
     good = allowed[rows, columns]
     return rows[good], columns[good]
+
+
+def assign_in_turn(
+    cost: Array, allowed: NDArray[np.bool_], sure: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pair the rows with the sure columns first, and those left over with the others.
+
+    So a doubtful detection can keep a track alive, but never takes it from a sure one (Zhang et
+    al.: ByteTrack, ECCV 2022).
+
+    Args:
+        cost: (N, M), as `assign` has it.
+        allowed: (N, M).
+        sure: (M,) whether a column takes part in the first pass.
+
+    Returns:
+        Rows and columns of the pairs.
+    """
+    rows, columns = assign(cost, allowed & sure)
+    rest = allowed & ~sure
+    rest[rows] = False
+    more_rows, more_columns = assign(cost, rest)
+    return np.concatenate([rows, more_rows]), np.concatenate([columns, more_columns])

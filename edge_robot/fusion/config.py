@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_robot.fusion.admission import AdmissionSettings
 from edge_robot.fusion.consistency import ConsistencySettings
@@ -30,16 +33,58 @@ class ClassPrior:
     height_error: float
 
 
+@dataclass(frozen=True)
+class BoxClass:
+    """How whole boxes of one class are tracked (`BoxMeasurement`)."""
+
+    score_midpoint: float = setting(0.4, "score of a box that is an object as often as not")
+    score_slope: float = setting(
+        8.0, "how fast the logarithm of the odds that it is one grows with the score"
+    )
+    max_evidence: float = setting(
+        3.0, "largest logarithm of odds, for or against, that one box is worth"
+    )
+    sure_score: float = setting(
+        0.4, "score from which a box is given a track before those below are"
+    )
+    birth_score: float = setting(0.2, "score from which a box starts a track")
+    birth_odds: float = setting(
+        0.0, "logarithm of the odds of existence, beside its score, of what a box starts"
+    )
+    detection: float = setting(0.7, "probability that the detector finds what is there")
+    min_giou: float = setting(-0.2, "least 3D GIoU of a pair of track and box")
+    distance_weight: float = setting(
+        0.0, "cost of one standard deviation of distance, in units of GIoU"
+    )
+    position_noise: float = setting(0.1, "standard deviation of a box's centre, m")
+    size_gain: float = setting(0.05, "least share of a new size that is taken over")
+    yaw_gain: float = setting(0.3, "the same of a new heading")
+    bottom_gain: float = setting(0.3, "the same of a new height above ground")
+    confirm_existence: float = setting(0.5, "existence from which a track is confirmed")
+    delete_existence: float = setting(0.05, "existence below which a track is forgotten")
+    max_coasting: float = setting(1.0, "time without a measurement after which it is, s")
+    publish_existence: float = setting(
+        0.5, "existence from which a track is published at a time when nothing measured it"
+    )
+
+
 PERSON = ClassPrior(0.5, 0.5, 1.72, 0.12)
 
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """The tracker's parameters."""
+    """The tracker's parameters.
+
+    Attributes:
+        motion: How objects move.
+        priors: What is known beforehand of the classes that a camera may start a track of.
+        box_classes: How whole boxes are tracked, by class; other classes by `BoxClass()`.
+    """
 
     motion: MotionModel = field(default_factory=MotionModel)
     priors: Mapping[str, ClassPrior] = field(default_factory=lambda: {"person": PERSON})
     peers: PeerConfig = field(default_factory=PeerConfig)
+    box_classes: Mapping[str, BoxClass] = field(default_factory=dict)
     ground_z: float = setting(0.0, "height of the ground in the fixed frame, m")
     lidar_noise: float = setting(0.05, "standard deviation of a lidar box's centre, m")
     lidar_range_noise: float = setting(0.002, "its growth with range, m per m")
@@ -97,3 +142,10 @@ class TrackerConfig:
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     consistency: ConsistencySettings = field(default_factory=ConsistencySettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+
+
+def box_table(config: TrackerConfig, class_names: Sequence[str]) -> NDArray[np.void]:
+    """Return the `BoxClass` of each class and, last, that of the rest, (C + 1,), by field name."""
+    classes = [config.box_classes.get(name, BoxClass()) for name in class_names] + [BoxClass()]
+    layout = [(item.name, float) for item in fields(BoxClass)]
+    return np.array([astuple(each) for each in classes], layout)

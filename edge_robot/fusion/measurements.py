@@ -96,6 +96,79 @@ class LidarMeasurement:
 
 
 @dataclass(frozen=True)
+class BoxMeasurement:
+    """Boxes around whole objects, as a 3D detector gives them: with class and score.
+
+    Where `LidarMeasurement` has what was hit of an object, this has all of it, hidden parts
+    included; its boxes need no class's usual size and no camera to be tracked.
+
+    Attributes:
+        stamp: Capture time, ns.
+        centers: (M, 3) m, sensor frame.
+        sizes: (M, 3) length along the yaw, width, height, m.
+        yaws: (M,) rad about the sensor's z; the front may be mistaken for the back.
+        scores: (M,) on any scale on which more is surer; `BoxClass` says what they are worth.
+        labels: M class names.
+        fixed_from_sensor: (4, 4) pose of the sensor in the fixed frame at the capture time.
+        covariances: (M, 2, 2) of the centres' x and y, sensor frame, m²; None where the detector
+            gives none, and `BoxClass` says how far they may be off.
+        view: Horizontal opening angle of the sensor about its x axis, rad: what lies outside is
+            not missed.
+        sensor: Name of the detector.
+        treatment: What the tracker made of the sensor.
+    """
+
+    stamp: int
+    centers: Array
+    sizes: Array
+    yaws: Array
+    scores: Array
+    labels: Sequence[str]
+    fixed_from_sensor: Array
+    covariances: Array | None = None
+    view: float = 2.0 * np.pi
+    sensor: str = "detector"
+    treatment: Treatment = TRUSTED
+
+    @property
+    def source(self) -> Source:
+        """Always the lidar."""
+        return Source.LIDAR
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def sound(self) -> BoxMeasurement:
+        """Return the measurement without boxes that are not finite or have no volume.
+
+        A covariance that is not positive definite counts as not finite.
+        """
+        good = np.isfinite(np.column_stack([self.centers, self.sizes, self.yaws, self.scores]))
+        keep = good.all(axis=1) & (self.sizes > 0.0).all(axis=1)
+        if self.covariances is not None:
+            c = self.covariances
+            determinant = c[:, 0, 0] * c[:, 1, 1] - c[:, 0, 1] * c[:, 1, 0]
+            keep &= np.isfinite(c).all(axis=(1, 2)) & (c[:, 0, 0] > 0.0) & (determinant > 0.0)
+        return self if keep.all() else self.select(np.asarray(keep))
+
+    def select(self, keep: NDArray[np.bool_]) -> BoxMeasurement:
+        """Return the measurement with the boxes where `keep` is true alone."""
+        return replace(
+            self,
+            centers=self.centers[keep],
+            sizes=self.sizes[keep],
+            yaws=self.yaws[keep],
+            scores=self.scores[keep],
+            labels=[label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept],
+            covariances=None if self.covariances is None else self.covariances[keep],
+        )
+
+    def pose_is_finite(self) -> bool:
+        """Whether the sensor's pose is usable."""
+        return bool(np.isfinite(self.fixed_from_sensor).all())
+
+
+@dataclass(frozen=True)
 class CameraMeasurement:
     """Boxes of one image.
 
@@ -217,7 +290,7 @@ class PeerMeasurement:
         return True
 
 
-Measurement: TypeAlias = LidarMeasurement | CameraMeasurement | PeerMeasurement
+Measurement: TypeAlias = LidarMeasurement | BoxMeasurement | CameraMeasurement | PeerMeasurement
 
 
 def sensor_name(source: Source, sensor: str) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.fusion.admission import Admission
-from edge_robot.fusion.config import TrackerConfig
+from edge_robot.fusion.config import TrackerConfig, box_table
 from edge_robot.fusion.consistency import ConsistencyMonitor
 from edge_robot.fusion.history import History, Order
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
+    BoxMeasurement,
     CameraMeasurement,
     LidarMeasurement,
     Measurement,
@@ -22,6 +23,7 @@ from edge_robot.fusion.measurements import (
     sensor_name,
 )
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
+from edge_robot.fusion.updates.boxes import update_with_boxes
 from edge_robot.fusion.updates.camera import update_with_camera
 from edge_robot.fusion.updates.lidar import update_with_lidar
 from edge_robot.fusion.updates.peers import update_with_peer
@@ -51,6 +53,7 @@ class Tracker:
             Updated.nothing(self.config.motion.shape), self._step, self.config.history
         )
         self._class_names: list[str] = []
+        self._box_table = box_table(self.config, self._class_names)
         self._ids: dict[BirthKey, int] = {}
         self._next_id = 1
 
@@ -91,7 +94,9 @@ class Tracker:
             known = {*self.config.priors, *self.config.other_classes}
             if isinstance(sound, CameraMeasurement):
                 sound = sound.of_classes(known)
-            self._class_names += sorted((known & {*sound.labels}) - {*self._class_names})
+            # Whole boxes need no prior, so a 3D detector may name anything.
+            own = isinstance(sound, BoxMeasurement)
+            self._add_classes({*sound.labels} if own else known & {*sound.labels})
 
         newest = self._history.stamp is None or measurement.stamp > self._history.stamp
         if newest:
@@ -105,30 +110,39 @@ class Tracker:
         return True
 
     def tracks(self) -> list[Track]:
-        """Return all confirmed tracks at `stamp`, oldest first."""
+        """Return the confirmed tracks at `stamp`, oldest first.
+
+        Of those known from whole boxes, the ones that nothing measured are left out unless they
+        are sure enough (`BoxClass.publish_existence`).
+        """
         now = self._history.stamp
         if now is None:
             return []
         self._settle()
         tracks = self._history.state.tracks
-        tracks = tracks.select(tracks.confirmed)
+        sure = tracks.existence >= self._box_table["publish_existence"][tracks.kind]
+        shown = (tracks.boxed == 0) | sure | (tracks.last == now)
+        tracks = tracks.select(tracks.confirmed & shown)
         mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
         names, scores = self._classes(tracks)
         familiar = np.array([name in self.config.priors for name in names], bool)
-        moving = familiar | (tracks.moving >= self.config.moving_sweeps)
+        moving = familiar | (tracks.boxed > 0) | (tracks.moving >= self.config.moving_sweeps)
         standing = self.config.motion.standing(tracks.modes) > 0.5
         mean[standing | ~moving, 2:] = 0.0
         recent = now - tracks.seen <= self.config.recent * 1e9
         ever = tracks.seen >= tracks.first[:, None]
+        rating = tracks.score
         found = []
         for i, key in enumerate(tracks.keys):
-            yaw, size = _along_motion(mean[i, 2:], tracks.yaw[i], tracks.size[i])
+            turn = np.pi if tracks.boxed[i] else np.pi / 2
+            yaw, size = _along_motion(mean[i, 2:], tracks.yaw[i], tracks.size[i], turn)
             found.append(
                 Track(
                     id=self._ids[key],
                     class_name=names[i],
                     class_score=scores[i],
                     existence=float(tracks.existence[i]),
+                    score=float(rating[i]),
                     position=np.array([*mean[i, :2], tracks.bottom[i] + tracks.size[i, 2] / 2]),
                     size=size,
                     yaw=yaw,
@@ -153,6 +167,10 @@ class Tracker:
             tracks = replace(tracks, mean=mean, covariance=covariance, modes=modes)
         if isinstance(measurement, LidarMeasurement):
             updated = update_with_lidar(tracks, measurement, self.config)
+        elif isinstance(measurement, BoxMeasurement):
+            updated = update_with_boxes(
+                tracks, measurement, self._class_names, self._box_table, self.config
+            )
         elif isinstance(measurement, PeerMeasurement):
             updated = update_with_peer(tracks, measurement, self._class_names, self.config)
         else:
@@ -170,13 +188,25 @@ class Tracker:
         named = tracks.classes.sum(axis=1) > 0.0
         patience = np.where(named, config.max_coasting, config.max_coasting_unnamed)
         patience = np.where(confirmed, patience, config.max_coasting_tentative)
+        least = np.full(len(tracks), config.delete_existence)
+        if (boxed := tracks.boxed > 0).any():
+            own = self._box_table[tracks.kind]
+            confirmed |= boxed & (tracks.existence >= own["confirm_existence"])
+            patience = np.where(boxed, own["max_coasting"], patience)
+            least = np.where(boxed, own["delete_existence"], least)
         variance = np.einsum("nj,njkk->nk", tracks.modes, tracks.covariance)[:, :2].max(axis=1)
         keep = (
-            (tracks.existence >= config.delete_existence)
+            (tracks.existence >= least)
             & (now - tracks.last <= patience * 1e9)
             & (variance <= config.max_position_error**2)
         )
         return replace(tracks, confirmed=confirmed).select(keep)
+
+    def _add_classes(self, labels: set[str]) -> None:
+        """Make room for the classes of a measurement that are new."""
+        if new := labels.difference(self._class_names):
+            self._class_names += sorted(new)
+            self._box_table = box_table(self.config, self._class_names)
 
     def _settle(self) -> None:
         """Apply what came late, and name what is confirmed by now."""
@@ -237,12 +267,16 @@ def _bits(flags: NDArray[np.bool_]) -> Source:
     return Source(sum(source for source, flag in zip(SOURCES, flags.tolist(), strict=True) if flag))
 
 
-def _along_motion(velocity: Array, yaw: float, size: Array) -> tuple[float, Array]:
-    """Return heading and size so that the length points along the motion, if there is any."""
+def _along_motion(velocity: Array, yaw: float, size: Array, turn: float) -> tuple[float, Array]:
+    """Return heading and size so that the length points along the motion, if there is any.
+
+    `turn` is what the heading may be mistaken by: a quarter turn, or half of one, rad.
+    """
     if np.hypot(*velocity) < _HEADING_SPEED:
         return float(yaw), size
     course = float(np.arctan2(velocity[1], velocity[0]))
-    quarters = int(np.rint((course - yaw) / (np.pi / 2)))
-    turned = yaw + quarters * np.pi / 2
+    turns = int(np.rint((course - yaw) / turn))
+    turned = yaw + turns * turn
     turned = float(np.arctan2(np.sin(turned), np.cos(turned)))
-    return turned, size[[1, 0, 2]] if quarters % 2 else size
+    sideways = round(turns * turn / (np.pi / 2)) % 2
+    return turned, size[[1, 0, 2]] if sideways else size

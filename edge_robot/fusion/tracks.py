@@ -13,6 +13,7 @@ from edge_robot.fusion.measurements import Measurement, Source
 SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET, Source.PEER)
 """Columns of `TrackSet.seen`."""
 _SUREST = 0.99
+_DOUBTS, _DOUBT = 3.0, -2.0  # boxes that speak against a track before its first, log-odds of each
 NEVER = np.iinfo(np.int64).min // 2
 
 BirthKey = tuple[int, int, str, int]
@@ -29,6 +30,9 @@ class Track:
         class_name: Most probable class; "unknown" while no camera has named it.
         class_score: Probability of `class_name`, 0..1.
         existence: Probability that the object exists, 0..1.
+        score: How sure the boxes were that went around all of it (`BoxMeasurement`), as
+            logarithm of odds: their mean, together with a few that speak against it, so that what
+            was seen once ranks below what was seen as surely many times.
         position: (3,) centre of the box, m.
         size: (3,) length along `yaw`, width, height of what has been seen of it, m.
         yaw: Heading of the length, rad.
@@ -44,6 +48,7 @@ class Track:
     class_name: str
     class_score: float
     existence: float
+    score: float
     position: Array
     size: Array
     yaw: float
@@ -69,6 +74,8 @@ class TrackSet:
         bottom: (N,) height of the box's lower face, m.
         existence: (N,) probability.
         hits: (N,) measurements so far.
+        boxed: (N,) those of them that were boxes around all of it (`BoxMeasurement`).
+        evidence: (N,) sum of the logarithms of the odds for it that those boxes were worth.
         moving: (N,) successive sweeps up to the last in which it more probably moved than stood.
         first: (N,) stamp of the first measurement, ns.
         seen: (N, 4) stamp of the last measurement of each of `SOURCES`, ns.
@@ -85,6 +92,8 @@ class TrackSet:
     bottom: Array
     existence: Array
     hits: NDArray[np.int64]
+    boxed: NDArray[np.int64]
+    evidence: Array
     moving: NDArray[np.int64]
     first: NDArray[np.int64]
     seen: NDArray[np.int64]
@@ -123,6 +132,18 @@ class TrackSet:
         """Stamp of each track's last measurement, ns."""
         return np.asarray(self.seen.max(axis=1))
 
+    @property
+    def kind(self) -> NDArray[np.intp]:
+        """(N,) column of each track's most probable class; −1 where nothing has named it."""
+        if not self.classes.size:
+            return np.full(len(self), -1, np.intp)
+        return np.where(self.classes.any(axis=1), self.classes.argmax(axis=1), -1)
+
+    @property
+    def score(self) -> Array:
+        """(N,) mean log-odds of the whole boxes, as `Track` has it."""
+        return (self.evidence + _DOUBTS * _DOUBT) / (self.boxed + _DOUBTS)
+
     @staticmethod
     def empty(shape: tuple[int, int]) -> TrackSet:
         """Return no tracks, of J motion models and n states."""
@@ -136,6 +157,8 @@ class TrackSet:
             bottom=np.empty(0),
             existence=np.empty(0),
             hits=np.empty(0, np.int64),
+            boxed=np.empty(0, np.int64),
+            evidence=np.empty(0),
             moving=np.empty(0, np.int64),
             first=np.empty(0, np.int64),
             seen=np.empty((0, len(SOURCES)), np.int64),

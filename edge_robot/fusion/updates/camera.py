@@ -253,6 +253,8 @@ def _births(
         bottom=np.full(count, config.ground_z),
         existence=0.5 * np.asarray(measurement.scores, float)[born],
         hits=np.ones(count, np.int64),
+        boxed=np.zeros(count, np.int64),
+        evidence=np.zeros(count),
         moving=np.zeros(count, np.int64),
         first=np.full(count, measurement.stamp, np.int64),
         seen=seen,

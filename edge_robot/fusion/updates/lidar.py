@@ -196,6 +196,8 @@ def _births(
         bottom=boxes.center[born, 2] - boxes.size[born, 2] / 2,
         existence=0.5 * np.asarray(measurement.scores, float)[born],
         hits=np.ones(count, np.int64),
+        boxed=np.zeros(count, np.int64),
+        evidence=np.zeros(count),
         moving=np.zeros(count, np.int64),
         first=np.full(count, measurement.stamp, np.int64),
         seen=seen,

@@ -144,6 +144,8 @@ def _births(
         bottom=measurement.positions[born, 2] - measurement.sizes[born, 2] / 2,
         existence=existence[born],
         hits=np.ones(count, np.int64),
+        boxed=np.zeros(count, np.int64),
+        evidence=np.zeros(count),
         moving=np.zeros(count, np.int64),
         first=np.full(count, measurement.stamp, np.int64),
         seen=seen,
