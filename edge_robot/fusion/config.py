@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
+from edge_robot.errors import UserError
 from edge_robot.fusion.admission import AdmissionSettings
 from edge_robot.fusion.consistency import ConsistencySettings
 from edge_robot.fusion.history import HistorySettings
 from edge_robot.fusion.motion import MotionModel
 from edge_robot.fusion.peers import PeerConfig
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting, with_values
 
 
 @dataclass(frozen=True)
@@ -149,3 +153,39 @@ def box_table(config: TrackerConfig, class_names: Sequence[str]) -> NDArray[np.v
     classes = [config.box_classes.get(name, BoxClass()) for name in class_names] + [BoxClass()]
     layout = [(item.name, float) for item in fields(BoxClass)]
     return np.array([astuple(each) for each in classes], layout)
+
+
+def read_config(path: Path) -> TrackerConfig:
+    """Read a YAML file of settings by name, with those of each class under `box_classes`.
+
+    Settings that it does not have keep their defaults.
+
+    Raises:
+        UserError: The file is missing or not such a file, or has a name or a value that no setting
+            has; it says which.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    values = _by_name(path, content)
+    classes = _by_name(path, values.pop("box_classes", {}))
+    box_classes = {name: _settings(path, BoxClass(), each) for name, each in classes.items()}
+    return replace(_settings(path, TrackerConfig(), values), box_classes=box_classes)
+
+
+def _by_name(path: Path, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: {content!r} where settings by name are expected")
+    return dict(content)
+
+
+def _settings(path: Path, defaults: Settings, content: Any) -> Settings:
+    values = _by_name(path, content)
+    wrong = [name for name, value in values.items() if isinstance(value, (str, bool, type(None)))]
+    if wrong:
+        raise UserError(f"{path}: {', '.join(wrong)}: not a number")
+    settings = with_values(defaults, values)
+    if values:
+        raise UserError(f"{path}: no such setting: {', '.join(map(str, values))}")
+    return settings
