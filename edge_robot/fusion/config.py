@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_robot.errors import UserError
 from edge_robot.fusion.admission import AdmissionSettings
+from edge_robot.fusion.alignment import AlignmentSettings
 from edge_robot.fusion.consistency import ConsistencySettings
 from edge_robot.fusion.history import HistorySettings
 from edge_robot.fusion.motion import MotionModel
@@ -144,6 +145,7 @@ class TrackerConfig:
     )
     recent: float = setting(0.5, "how long a sensor counts as recent, s")
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     consistency: ConsistencySettings = field(default_factory=ConsistencySettings)
     history: HistorySettings = field(default_factory=HistorySettings)
 

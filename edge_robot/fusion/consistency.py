@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 
 from edge_robot.fusion import kalman
+from edge_robot.fusion.decisions import Decisions
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import TRUSTED, Treatment
 from edge_robot.settings import setting
@@ -88,16 +89,11 @@ class Consistency:
 
 @dataclass
 class _Window:
-    """One sensor's innovations of the last seconds, and what was decided when."""
+    """One sensor's innovations of the last seconds, and what was decided of it."""
 
+    decisions: Decisions[Treatment]
     sums: deque[tuple[int, float, int, int]] = field(default_factory=deque)
     """Stamp, summed NIS, degrees of freedom and boxes of each measurement."""
-    decisions: deque[tuple[int, Treatment]] = field(default_factory=deque)
-    """From which capture time on which treatment holds."""
-
-    @property
-    def treatment(self) -> Treatment:
-        return self.decisions[-1][1] if self.decisions else TRUSTED
 
     @property
     def degrees(self) -> int:
@@ -145,7 +141,9 @@ class ConsistencyMonitor:
             nis: (M,) NIS of each box under the nominal noise; ignored where `degrees` is 0.
             degrees: (M,).
         """
-        window = self._windows.setdefault(sensor, _Window())
+        if sensor not in self._windows:
+            self._windows[sensor] = _Window(Decisions(TRUSTED, self._delay))
+        window = self._windows[sensor]
         used = degrees > 0
         if used.any():
             window.sums.append((stamp, float(nis[used].sum()), int(degrees.sum()), int(used.sum())))
@@ -156,51 +154,45 @@ class ConsistencyMonitor:
 
     def treatment(self, sensor: str, stamp: int) -> Treatment:
         """Return how a measurement that a sensor took at `stamp` (ns) is to be treated."""
-        found = TRUSTED
-        for since, treatment in self._windows.get(sensor, _Window()).decisions:
-            if since < stamp:
-                found = treatment
-        return found
+        window = self._windows.get(sensor)
+        return window.decisions.at(stamp) if window else TRUSTED
 
     def reports(self) -> dict[str, Consistency]:
         """Return how each sensor stands, by name."""
         found = {}
         for sensor, window in self._windows.items():
             bounds = mean_bounds(window.degrees) if window.sums else (np.nan, np.nan)
-            found[sensor] = Consistency(window.boxes, window.mean, bounds, window.treatment)
+            found[sensor] = Consistency(window.boxes, window.mean, bounds, window.decisions.newest)
         return found
 
     def _decide(self, stamp: int) -> None:
+        if len(self._windows) < 2:
+            return
         settings = self._settings
         judged = {
             sensor: window.mean
             for sensor, window in self._windows.items()
             if window.boxes >= settings.consistency_boxes
         }
+        trusted = {}
         for sensor, mean in judged.items():
-            if self._windows[sensor].treatment != TRUSTED:
-                # Half-way back to honest: no flicker at the limit.
-                released = mean < (1.0 + settings.disagreement) / 2.0
-                self._set(sensor, stamp, TRUSTED if released else self._weighed_down(mean))
+            decisions = self._windows[sensor].decisions
+            if decisions.newest == TRUSTED:
+                trusted[sensor] = mean
+            elif mean < (1.0 + settings.disagreement) / 2.0:  # half-way back: no flicker
+                decisions.decide(stamp, TRUSTED)
+            else:
+                decisions.decide(stamp, self._weighed_down(mean))
         if self._last_verdict is not None and stamp - self._last_verdict < self._length:
             return
-        trusted = {s: m for s, m in judged.items() if self._windows[s].treatment == TRUSTED}
         if len(trusted) < 2:
             return
         worst = max(trusted, key=trusted.__getitem__)
         if trusted[worst] > settings.disagreement:
             self._last_verdict = stamp
-            self._set(worst, stamp, self._weighed_down(trusted[worst]))
+            self._windows[worst].decisions.decide(stamp, self._weighed_down(trusted[worst]))
 
     def _weighed_down(self, mean: float) -> Treatment:
         # In steps, so that few decisions need to be remembered.
         scale = round(min(max(mean, 1.0), self._settings.max_noise_scale), 1)
         return Treatment(noise_scale=scale, excluded=self._settings.exclude_disagreeing)
-
-    def _set(self, sensor: str, stamp: int, treatment: Treatment) -> None:
-        window = self._windows[sensor]
-        if treatment == window.treatment:
-            return
-        window.decisions.append((stamp + self._delay, treatment))
-        while len(window.decisions) > 1 and window.decisions[1][0] < stamp:
-            window.decisions.popleft()

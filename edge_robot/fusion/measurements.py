@@ -30,10 +30,12 @@ class Treatment:
     Attributes:
         noise_scale: How many times the nominal variance its noise is taken to have.
         excluded: Whether it is compared with the tracks without changing them.
+        shift: What was taken off its stamp for the true capture time, ns.
     """
 
     noise_scale: float = 1.0
     excluded: bool = False
+    shift: int = 0
 
 
 TRUSTED = Treatment()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.fusion.admission import Admission
+from edge_robot.fusion.alignment import AlignmentMonitor
 from edge_robot.fusion.config import TrackerConfig, box_table
 from edge_robot.fusion.consistency import ConsistencyMonitor
 from edge_robot.fusion.history import History, Order
@@ -42,6 +43,7 @@ class Tracker:
         config: The parameters.
         admission: What was let in and what was refused, by sensor.
         consistency: How well each sensor agrees with the others.
+        alignment: How far each sensor is off in time and direction.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
@@ -49,6 +51,13 @@ class Tracker:
         memory = self.config.history.history
         self.admission = Admission(self.config.admission, memory)
         self.consistency = ConsistencyMonitor(self.config.consistency, memory)
+        self.alignment = AlignmentMonitor(
+            self.config.alignment,
+            delay=memory,
+            pixel_noise=self.config.pixel_noise,
+            box_noise=self.config.box_noise,
+            lidar_noise=self.config.lidar_noise,
+        )
         self._history: History[Measurement, Updated] = History(
             Updated.nothing(self.config.motion.shape), self._step, self.config.history
         )
@@ -74,13 +83,16 @@ class Tracker:
         """Apply a measurement at its capture time, however it stands to those already applied.
 
         Args:
-            measurement: What a sensor saw.
+            measurement: What a sensor saw, with its pose at the stamp less
+                `alignment.shift(…)` (0 unless offsets are corrected).
             now: Time by the clock stamps are made with, ns; None where there is no such clock.
 
         Returns:
             Whether it was applied; if not, `admission` has counted why.
         """
         sensor = sensor_name(measurement.source, measurement.sensor)
+        shift = self.alignment.shift(sensor, measurement.stamp)
+        measurement = replace(measurement, stamp=measurement.stamp - shift)
         order = _order(measurement)
         refusal = self.admission.stamp_refusal(sensor, measurement.stamp, now)
         refusal = refusal or self._history.refusal(order)
@@ -102,7 +114,7 @@ class Tracker:
         if newest:
             self._settle()
             self._forget(measurement.stamp)
-        treatment = self.consistency.treatment(sensor, measurement.stamp)
+        treatment = replace(self.consistency.treatment(sensor, measurement.stamp), shift=shift)
         self._history.insert(order, replace(sound, treatment=treatment))
         self.admission.accept(sensor, measurement.stamp)
         if newest:
@@ -244,6 +256,7 @@ class Tracker:
         for measurement, updated in gone:
             sensor = sensor_name(measurement.source, measurement.sensor)
             self.consistency.judge(sensor, measurement.stamp, updated.nis, updated.degrees)
+            self.alignment.observe(measurement, updated.keys)
         known = set(self._history.state.tracks.keys)
         known.update(key for state in self._history.states() for key in state.tracks.keys)
         self._ids = {key: identity for key, identity in self._ids.items() if key in known}
