@@ -9,7 +9,7 @@ of late measurements in a row cost one replay.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -88,6 +88,17 @@ class History(Generic[Item, State]):
         """The state after the newest measurement, once all is settled."""
         assert self._settled == len(self._entries), "settle() first"
         return self._state_before(len(self._entries))[0]
+
+    def state_at(self, stamp: int) -> State:
+        """Return the state after what was captured up to `stamp` (ns), once all is settled.
+
+        Raises:
+            LookupError: That is before all that is kept.
+        """
+        count = bisect_right(self._entries, stamp, key=lambda entry: entry.order[0])
+        if not count and (self._base_order is None or self._base_order[0] > stamp):
+            raise LookupError(f"nothing is kept of {stamp} ns")
+        return self._state_before(count)[0]
 
     def states(self) -> list[State]:
         """Return the states after all that is kept, oldest first, once all is settled."""

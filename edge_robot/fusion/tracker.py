@@ -121,17 +121,26 @@ class Tracker:
             self._settle()
         return True
 
-    def tracks(self) -> list[Track]:
+    def tracks(self, at: int | None = None) -> list[Track]:
         """Return the confirmed tracks at `stamp`, oldest first.
 
         Of those known from whole boxes, the ones that nothing measured are left out unless they
         are sure enough (`BoxClass.publish_existence`).
+
+        Args:
+            at: Capture time of an earlier measurement, ns, to tell of instead; what came late for
+                it is in the answer.
+
+        Raises:
+            LookupError: The history does not reach back to `at`.
         """
-        now = self._history.stamp
+        now = self._history.stamp if at is None else at
         if now is None:
             return []
         self._settle()
-        tracks = self._history.state.tracks
+        tracks = self._history.state_at(now).tracks
+        if at is not None:
+            self._name(tracks)  # what is gone by now may never have had an identity
         sure = tracks.existence >= self._box_table["publish_existence"][tracks.kind]
         shown = (tracks.boxed == 0) | sure | (tracks.last == now)
         tracks = tracks.select(tracks.confirmed & shown)
@@ -226,6 +235,10 @@ class Tracker:
         tracks = self._history.state.tracks
         if changed:
             self._keep_identities(changed, tracks)
+        self._name(tracks)
+
+    def _name(self, tracks: TrackSet) -> None:
+        """Give an identity to what is confirmed and has none."""
         for key in tracks.keys[tracks.confirmed]:
             if key not in self._ids:
                 self._ids[key] = self._next_id
