@@ -16,8 +16,8 @@ def register(app: typer.Typer) -> None:
         name: Annotated[
             str,
             typer.Argument(
-                metavar="transport|idle|detector|lidar|all|fusion|fusion-peers|tiering|soak|churn|"
-                "kill"
+                metavar="transport|idle|detector|lidar|all|tracking|fusion|fusion-peers|tiering|"
+                "soak|churn|kill"
             ),
         ] = "all",
         json_file: Annotated[
@@ -42,7 +42,9 @@ def register(app: typer.Typer) -> None:
         labels: Annotated[
             Path | None,
             typer.Option(
-                metavar="FOLDER", help="Labels of the images, for tiering, in YOLO's text format."
+                metavar="FOLDER",
+                help="Labels: of the images in YOLO's text format for tiering, of the drives in "
+                "KITTI's for tracking.",
             ),
         ] = None,
         second: Annotated[
@@ -63,6 +65,47 @@ def register(app: typer.Typer) -> None:
                 help="Recorded sweeps for lidar: files *.bin in the layout of KITTI raw data.",
             ),
         ] = None,
+        detections: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER",
+                help="3D detections for tracking, as AB3DMOT's data/KITTI/detection.",
+            ),
+        ] = None,
+        poses: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER",
+                help="Where the car was: SEQUENCE.txt or SEQUENCE/CameraTrajectory.txt with a 3×4 "
+                "matrix a line. [default: it stands]",
+            ),
+        ] = None,
+        oxts: Annotated[
+            Path | None,
+            typer.Option(metavar="FOLDER", help="The same from KITTI's oxts files, SEQUENCE.txt."),
+        ] = None,
+        sequence: Annotated[
+            list[str] | None,
+            typer.Option(
+                help="Drive for tracking. May be repeated. [default: the eleven of the published "
+                "tables]"
+            ),
+        ] = None,
+        config: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FILE", help="The tracker's. [default: config/tracking_kitti.yaml]"
+            ),
+        ] = None,
+        late: Annotated[
+            bool, typer.Option("--late", help="Measure tracking with late detections, too.")
+        ] = False,
+        peer: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER", help="Checkout of AB3DMOT that tracking is measured beside."
+            ),
+        ] = None,
         only: Annotated[
             str, typer.Option(help="Of transport, only what has this in its name.")
         ] = "",
@@ -73,7 +116,8 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(
                 metavar="PYTHON",
-                help="Interpreter of the ROS 2 to compare with; python3 if one is sourced.",
+                help="Interpreter of the ROS 2 to compare with, python3 if one is sourced; for "
+                "tracking that of AB3DMOT.",
             ),
         ] = None,
         minutes: Annotated[float, typer.Option(min=0.1, help="How long soak lasts.")] = 60.0,
@@ -99,6 +143,9 @@ def register(app: typer.Typer) -> None:
         one thread, stage by stage.
 
         all: these four.
+
+        tracking: recorded 3D detections of drives with --labels through the tracker: sAMOTA and its
+        kin at a 3D IoU of 0.25, and frames per second on one core; beside AB3DMOT's own code.
 
         fusion: OSPA, errors and consistency (NEES) of the tracks of people in simulated warehouses,
         with camera, lidar, both, and both with the fleet; a few minutes.
@@ -132,6 +179,7 @@ def register(app: typer.Typer) -> None:
             lidar,
             soak,
             tiering,
+            tracking,
             transport,
         )
         from edge_robot.bench.figures import machine, merge
@@ -180,7 +228,24 @@ def register(app: typer.Typer) -> None:
                 progress=progress,
             )
 
+        def measure_tracking() -> dict[str, Any]:
+            if detections is None or labels is None:
+                raise UserError("tracking needs --detections and --labels: folders of KITTI drives")
+            return tracking.measure(
+                detections,
+                labels,
+                poses=poses,
+                oxts=oxts,
+                sequences=sequence or tracking.VALIDATION,
+                config=config,
+                late=late,
+                peer=peer,
+                peer_python=peer_python or sys.executable,
+                progress=progress,
+            )
+
         others = {
+            "tracking": measure_tracking,
             "fusion": lambda: fusion.measure(progress),
             "fusion-peers": lambda: fusion_peers.measure(progress),
             "tiering": measure_tiering,

@@ -24,7 +24,7 @@ def print_figures(figures: dict[str, Any]) -> None:
     for title in ("measured", "figure", "here", *(("rclpy", "ratio") if peer else ())):
         table.add_column(title, justify="left" if title in ("measured", "figure") else "right")
     for name, values in figures.items():
-        if name in ("machine", _RATIOS, "detector") or (name == _PEERS and peer):
+        if name in ("machine", _RATIOS, "detector", "tracking") or (name == _PEERS and peer):
             continue
         first = name
         for path, value in _leaves(values):
@@ -37,6 +37,33 @@ def print_figures(figures: dict[str, Any]) -> None:
         console.print(table)
     if "detector" in figures:
         _print_detector(figures["detector"], console)
+    if "tracking" in figures:
+        _print_tracking(figures["tracking"], console)
+
+
+def _print_tracking(figures: dict[str, Any], console: Console) -> None:
+    """Print a row for each tracker and class, their speeds, and what late detections cost."""
+    peers = {key: each for key, each in figures.items() if key.startswith("ab3dmot")}
+    trackers = {"here": figures, **peers}
+    rows = {
+        f"{name}, {tracker}": row
+        for tracker, values in trackers.items()
+        for name, row in values["classes"].items()
+    }
+    late = figures.get("late", {}).get("sAMOTA", {})
+    for title, content in (("", rows), ("sAMOTA, detections late", late)):
+        if not content:
+            continue
+        table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("")
+        for heading in next(iter(content.values())):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name, row in content.items():
+            cells = (f"{v:.2f}" if isinstance(v, float) else str(v) for v in row.values())
+            table.add_row(name, *cells)
+        console.print(table)
+    for tracker, values in trackers.items():
+        console.print(f"{tracker}: {values['frames_per_second']} frames per second on one core")
 
 
 def _print_detector(figures: dict[str, Any], console: Console) -> None:

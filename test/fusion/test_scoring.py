@@ -219,7 +219,8 @@ def test_readers_answer_or_say_what_is_wrong(tmp_path: Path, content: bytes) -> 
 @pytest.mark.parametrize(
     ("name", "published"),
     [
-        ("car", (93.28, 45.43, 77.41, 86.24, 78.43, 0, 15, 365, 708)),
+        # Their page has 708 misses; their program prints 788, and only that gives their MOTA.
+        ("car", (93.28, 45.43, 77.41, 86.24, 78.43, 0, 15, 365, 788)),
         ("pedestrian", (74.39, 29.77, 53.90, 69.50, 67.77, 1, 74, 276, 2708)),
         ("cyclist", (72.94, 37.95, 63.03, 79.82, 76.55, 0, 4, 55, 217)),
     ],

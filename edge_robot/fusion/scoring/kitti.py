@@ -6,7 +6,7 @@ the middle: KITTI has x right, y down, z forward and the centre of the lower fac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -27,8 +27,10 @@ PERIOD = 0.1
 
 MAX_FRAME = 99_999
 
+BODY_FROM_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""Turns KITTI's axes into REP-103's."""
+
 _MAX_BYTES = 100_000_000
-_BODY_FROM_CAMERA = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 _CAMERA_IN_OXTS = np.array([1.08, -0.32, 0.72])
 """Where the camera is in the frame of the inertial unit, m: the nominal calibration of KITTI's car,
 for oxts files that come without theirs."""
@@ -68,6 +70,14 @@ class Objects:
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Objects:
         """Return the rows where a mask is true, or those of the indices."""
         return Objects(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @staticmethod
+    def joined(parts: Sequence[Objects]) -> Objects:
+        """Return the rows of all parts; those of one frame in the order of the parts."""
+        rows = Objects(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Objects)}
+        )
+        return rows.select(np.argsort(rows.frames, kind="stable"))
 
     @staticmethod
     def empty() -> Objects:
@@ -163,8 +173,8 @@ def read_trajectory(file: Path) -> Array:
         rows.append(row)
     camera = np.array(rows).reshape(-1, 3, 4)
     poses = np.tile(np.eye(4), (len(camera), 1, 1))
-    poses[:, :3, :3] = _BODY_FROM_CAMERA @ camera[..., :3] @ _BODY_FROM_CAMERA.T
-    poses[:, :3, 3] = camera[..., 3] @ _BODY_FROM_CAMERA.T
+    poses[:, :3, :3] = BODY_FROM_CAMERA @ camera[..., :3] @ BODY_FROM_CAMERA.T
+    poses[:, :3, 3] = camera[..., 3] @ BODY_FROM_CAMERA.T
     return poses
 
 

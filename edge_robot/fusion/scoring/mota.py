@@ -9,7 +9,7 @@ frames; the threshold is lowered so that recall goes up in forty steps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -286,9 +286,7 @@ def _end_to_end(sequences: Iterable[Objects]) -> Objects:
         frames = objects.frames + number * (MAX_FRAME + 1)
         shifted.append(replace(objects, frames=frames, ids=ids))
         identities += len(known)
-    return Objects(
-        **{f.name: np.concatenate([getattr(o, f.name) for o in shifted]) for f in fields(Objects)}
-    )
+    return Objects.joined(shifted)
 
 
 def _best(label: NDArray[np.intp], result: NDArray[np.intp], iou: Array) -> NDArray[np.intp]:
