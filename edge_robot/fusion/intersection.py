@@ -17,7 +17,7 @@ import numpy as np
 
 from edge_robot.fusion.kalman import Array
 
-_HALVINGS = 30  # ω within 1e-9
+_STEPS = 12  # of Newton's method; any ω is consistent, the best one only saves a little more
 _LEAST = 1e-9  # of ω and 1 - ω: neither side is ever divided by nothing
 
 
@@ -25,8 +25,8 @@ def intersection_weight(a: Array, b: Array) -> Array:
     """Return ω, the weight of `a`, that makes the determinant of the intersection least, (...).
 
     With λ the eigenvalues of Pa·Pb⁻¹, log det P⁻¹ = Σ log(ω + (1 - ω)·λ) + const is concave in ω;
-    its maximum is found by halving on the sign of its derivative. The determinant does not depend
-    on the units of the states, the trace does.
+    its maximum is found by Newton's method, kept between what is known to be too low and too high.
+    The determinant does not depend on the units of the states, the trace does.
 
     Args:
         a: Pa, (..., n, n), positive definite.
@@ -37,9 +37,15 @@ def intersection_weight(a: Array, b: Array) -> Array:
     ratio = np.linalg.eigvalsh(np.linalg.solve(root, half.swapaxes(-1, -2)))
     gain = 1.0 - np.maximum(ratio, 0.0)
     low, high = np.zeros(a.shape[:-2]), np.ones(a.shape[:-2])
-    for _ in range(_HALVINGS):
-        omega = 0.5 * (low + high)
-        share = omega[..., None]
-        rises = (gain / (share + (1.0 - share) * (1.0 - gain))).sum(axis=-1) > 0.0
-        low, high = np.where(rises, omega, low), np.where(rises, high, omega)
-    return np.clip(0.5 * (low + high), _LEAST, 1.0 - _LEAST)
+    omega = np.full(a.shape[:-2], 0.5)
+    for _ in range(_STEPS):
+        slopes = gain / (1.0 - gain + omega[..., None] * gain)
+        slope, curvature = slopes.sum(axis=-1), (slopes**2).sum(axis=-1)
+        low, high = np.where(slope > 0.0, omega, low), np.where(slope > 0.0, high, omega)
+        guess = omega + slope / np.maximum(curvature, _LEAST)
+        inside = (guess > low) & (guess < high)
+        omega = np.where(inside, guess, 0.5 * (low + high))
+    # Where one side is the better in all, or nearly, the best lies at an end.
+    omega = np.where(gain.sum(axis=-1) >= 0.0, 1.0, omega)
+    omega = np.where((gain / np.maximum(1.0 - gain, _LEAST)).sum(axis=-1) <= 0.0, 0.0, omega)
+    return np.clip(omega, _LEAST, 1.0 - _LEAST)

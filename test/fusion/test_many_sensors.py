@@ -42,8 +42,8 @@ FRONT, BEHIND, HIDDEN = (4.0, 0.5), (-3.0, 0.4), (9.0, 3.0)
 PARAMETERS = (
     ("cameras", "[front, rear]"),
     ("lidars", "[lidar, lidar_rear]"),
-    ("peers", "[robot2]"),
-    ("peer_frames", "[robot2/odom]"),
+    ("peers", "[robot2, robot3]"),
+    ("peer_frames", "[robot2/odom, '']"),
     ("transform_timeout", "0.2"),
 )
 OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -78,7 +78,8 @@ class World(Node):
             self.say_to(topics.CAMERA_DETECTIONS.of(name), Detection2DArray)
         for name in LIDARS:
             self.say_to(topics.LIDAR_DETECTIONS.of(name), Detection3DArray)
-        self.say_to(topics.PEER_TRACKS.of("robot2"), TrackedObjectArray)
+        for name in ("robot2", "robot3"):
+            self.say_to(topics.PEER_TRACKS.of(name), TrackedObjectArray)
         self.hear(topics.TRACKS, TrackedObjectArray)
         self.hear(topics.DIAGNOSTICS, DiagnosticArray)
 
@@ -279,6 +280,8 @@ def test_what_only_a_peer_sees_is_flagged_and_its_nonsense_is_counted(
     world.tell(0.5, [FRONT], covariance=(-np.eye(4)).ravel())
     world.tell(0.52, [FRONT], yaw=float("nan"))
     world.tell(3600.0 + time.time(), [FRONT])
+    lost = TrackedObjectArray(header=header(0.5, "map_of_robot3"), objects=[person(1, FRONT)])
+    world.say(topics.PEER_TRACKS.of("robot3"), lost)
     look_around(world, spin, 2, start=5)
     spin(
         lambda: (
@@ -287,6 +290,7 @@ def test_what_only_a_peer_sees_is_flagged_and_its_nonsense_is_counted(
             and status.get("refused_stamp_in_the_future") == "1"
         )
     )
+    spin(lambda: (world.status("peer robot3") or {}).get("refused_no_transform") == "1")
     status = world.status("peer robot2")
     assert status is not None
     assert status["message"] == "trusted"

@@ -41,14 +41,13 @@ def update_with_peer(
     """
     state = np.hstack([measurement.positions[:, :2], measurement.velocities])
     mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
-    mean, covariance = mean[:, :4], covariance[:, :4, :4]
     apart = state - mean[:, None]
     spread = covariance[:, None] + measurement.covariances
-    distance = kalman.squared_distance(apart[..., :2], spread[..., :2, :2])
+    distance, log_det = kalman.distance_and_log_det(apart[..., :2], spread[..., :2, :2])
     votes = _votes(measurement, class_names)
     named = (tracks.classes > 0.0).any(axis=1, keepdims=True) & (votes > 0.0).any(axis=1)
     differs = named & (tracks.classes @ votes.T == 0.0)
-    cost = distance + np.linalg.slogdet(spread[..., :2, :2])[1] + _OTHER_CLASS * differs
+    cost = distance + log_det + _OTHER_CLASS * differs
     near: NDArray[np.bool_] = np.asarray(distance < config.gate)
     rows, columns = assign(cost, near)
     # At the right place with a wrong velocity it is no other thing, but not to be believed.
@@ -68,11 +67,12 @@ def update_with_peer(
 
     keys = birth_keys(measurement)
     born = np.asarray(~near.any(axis=0))
-    births = _births(measurement, keys, born, state, votes, believed, config)
+    if born.any():
+        tracks = tracks.join(_births(measurement, keys, born, state, votes, believed, config))
     keys[~born] = None
     keys[columns] = tracks.keys[rows]
     count = len(measurement)
-    return Updated(tracks.join(births), keys, np.full(count, np.nan), np.zeros(count, np.int64))
+    return Updated(tracks, keys, np.full(count, np.nan), np.zeros(count, np.int64))
 
 
 def _votes(measurement: PeerMeasurement, class_names: Sequence[str]) -> Array:
@@ -92,13 +92,12 @@ def _update(
     config: TrackerConfig,
 ) -> None:
     """Update tracks, in place, with (x, y, vx, vy)."""
-    size = tracks.mean.shape[-1]
     tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
         tracks.mean[rows],
         tracks.covariance[rows],
         tracks.modes[rows],
         state[:, None] - tracks.mean[rows][..., :4],
-        np.broadcast_to(np.eye(4, size), (len(rows), 4, size)),
+        np.broadcast_to(np.eye(4), (len(rows), 4, 4)),
         covariance,
     )
 
