@@ -151,7 +151,8 @@ LIDAR_DETECTIONS = Topic(
     "10",
     Qos(depth=5, deadline=0.200, lifespan=0.300),
     "oriented boxes, m, with the covariance of their pose; frame lidar_link; a second hypothesis "
-    '"moving" has the probability of that as its score, and is absent where it is not known',
+    '"moving" has the probability of that as its score, and is absent where it is not known; boxes '
+    'of another class than "object" are a 3D detector\'s, around whole objects',
     sensor=LIDAR,
 )
 FLEET_DETECTIONS = Topic(

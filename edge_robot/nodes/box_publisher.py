@@ -19,12 +19,10 @@ from edge_robot.nodes.conversions import quaternion_from_yaw, seconds
 from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
-from edge_robot.nodes.track_messages import pose_matrix
+from edge_robot.nodes.track_messages import UNCLASSIFIED, pose_matrix
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
 from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
 
-CLASS_ID = "object"
-"""The one class a lidar box has: it says where something is, not what it is."""
 _SILENT = 1.0  # s without a sweep
 MOVING_ID = "moving"
 """Second hypothesis of a box: its score is the probability that the thing moves."""
@@ -166,7 +164,7 @@ def _to_detection(
     box.center.position.x, box.center.position.y, box.center.position.z = center
     box.center.orientation = quaternion_from_yaw(yaw)
     box.size.x, box.size.y, box.size.z = size
-    hypotheses = [(CLASS_ID, score)]
+    hypotheses = [(UNCLASSIFIED, score)]
     if np.isfinite(moving):
         hypotheses.append((MOVING_ID, moving))
     results = []

@@ -23,7 +23,13 @@ from edge_robot import stages, topics
 from edge_robot.errors import UserError
 from edge_robot.fusion.config import ClassPrior, TrackerConfig
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.measurements import LidarMeasurement, Measurement, Source, sensor_name
+from edge_robot.fusion.measurements import (
+    BoxMeasurement,
+    LidarMeasurement,
+    Measurement,
+    Source,
+    sensor_name,
+)
 from edge_robot.fusion.peers import Peer, placed
 from edge_robot.fusion.refusal import Refusal
 from edge_robot.fusion.tracker import Tracker
@@ -35,8 +41,10 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.track_messages import (
+    box_measurement,
     camera_measurement,
     is_calibrated,
+    is_labelled,
     lidar_measurement,
     peer_measurement,
     pose_matrix,
@@ -87,6 +95,7 @@ class Fusion(Node):
         ]
         self._info: dict[str, CameraInfo] = {}
         self._lidar: Array | None = None
+        self._labelled: set[str] = set()
         self._capture_stamp = 0
         self._waiting: deque[_Waiting] = deque()
         self._buffer = Buffer()
@@ -172,8 +181,13 @@ class Fusion(Node):
             self._info[name] = info
 
     def _on_lidar(self, name: str, message: Detection3DArray) -> None:
+        # An empty array of such a detector is named by those before it.
+        if is_labelled(message):
+            self._labelled.add(name)
+        convert = box_measurement if name in self._labelled else lidar_measurement
+
         def fuse(pose: Array) -> None:
-            self._fuse(message.header, lidar_measurement(message, pose, name))
+            self._fuse(message.header, convert(message, pose, name))
 
         self._accept(sensor_name(Source.LIDAR, name), message.header, fuse)
 
@@ -273,7 +287,7 @@ class Fusion(Node):
                     f"{sensor}: refused (so far: {reasons})", throttle_duration_sec=5.0
                 )
                 return
-            if isinstance(measurement, LidarMeasurement):
+            if isinstance(measurement, LidarMeasurement | BoxMeasurement):
                 self._lidar = measurement.fixed_from_sensor[:3, 3]
             if measurement.source is Source.CAMERA:
                 self._capture_stamp = max(self._capture_stamp, measurement.stamp)

@@ -16,6 +16,7 @@ from vision_msgs.msg import (
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
+    BoxMeasurement,
     CameraMeasurement,
     LidarMeasurement,
     PeerMeasurement,
@@ -46,10 +47,61 @@ def pose_matrix(transform: Transform) -> Array:
     )
 
 
+UNCLASSIFIED = "object"
+"""Class of a lidar box of which is known where it is, and not what."""
+
+
+def is_labelled(message: Detection3DArray) -> bool:
+    """Whether boxes are named: a 3D detector's, around whole objects."""
+    return any(
+        d.results and d.results[0].hypothesis.class_id != UNCLASSIFIED for d in message.detections
+    )
+
+
 def lidar_measurement(
     message: Detection3DArray, fixed_from_sensor: Array, sensor: str
 ) -> LidarMeasurement:
     """Return the boxes of a sweep, with where the sensor of this name was."""
+    table = _box_table(message)
+    return LidarMeasurement(
+        stamp=nanoseconds(message.header.stamp),
+        centers=table[:, :3],
+        sizes=table[:, 3:6],
+        yaws=table[:, 6],
+        scores=table[:, 7],
+        fixed_from_sensor=fixed_from_sensor,
+        sensor=sensor,
+    )
+
+
+def box_measurement(
+    message: Detection3DArray, fixed_from_sensor: Array, sensor: str
+) -> BoxMeasurement:
+    """Return the named boxes of a 3D detector, with where the sensor of this name was.
+
+    Their covariances are used if every box has one; 0 says that there is none.
+    """
+    table = _box_table(message)
+    covariances = np.array([_pose_covariance(d) for d in message.detections]).reshape(-1, 6, 6)
+    given = bool(len(table)) and (covariances[:, [0, 1], [0, 1]] != 0.0).all()
+    return BoxMeasurement(
+        stamp=nanoseconds(message.header.stamp),
+        centers=table[:, :3],
+        sizes=table[:, 3:6],
+        yaws=table[:, 6],
+        scores=table[:, 7],
+        labels=[
+            d.results[0].hypothesis.class_id if d.results else UNCLASSIFIED
+            for d in message.detections
+        ],
+        fixed_from_sensor=fixed_from_sensor,
+        covariances=covariances[:, :2, :2] if given else None,
+        sensor=sensor,
+    )
+
+
+def _box_table(message: Detection3DArray) -> Array:
+    """Return place, size, yaw and score of boxes, (M, 8)."""
     rows = [
         (
             *(d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.center.position.z),
@@ -60,16 +112,13 @@ def lidar_measurement(
         )
         for d in message.detections
     ]
-    table = np.array(rows, float).reshape(-1, 8)
-    return LidarMeasurement(
-        stamp=nanoseconds(message.header.stamp),
-        centers=table[:, :3],
-        sizes=table[:, 3:6],
-        yaws=table[:, 6],
-        scores=table[:, 7],
-        fixed_from_sensor=fixed_from_sensor,
-        sensor=sensor,
-    )
+    return np.array(rows, float).reshape(-1, 8)
+
+
+def _pose_covariance(detection: Detection3D) -> Array:
+    if not detection.results:  # nor a score, for which the box is refused
+        return np.zeros(36)
+    return np.asarray(detection.results[0].pose.covariance, float)
 
 
 def camera_view(info: CameraInfo, fixed_from_optical: Array) -> CameraView:

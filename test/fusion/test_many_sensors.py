@@ -30,7 +30,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.fusion.camera import CameraView
-from edge_robot.nodes.conversions import stamp_from_nanoseconds
+from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds
 from edge_robot.nodes.detection_messages import to_detection_array
 from edge_robot.nodes.fusion import Fusion
 from edge_robot.nodes.qos import qos_profile
@@ -106,11 +106,13 @@ class World(Node):
                     return {"message": status.message, **values}
         return None
 
-    def sweep(self, name: str, t: float, people: list[tuple[float, float]]) -> None:
+    def sweep(
+        self, name: str, t: float, people: list[tuple[float, float]], label: str = "object"
+    ) -> None:
         message = Detection3DArray(header=header(t, f"{name}_link"))
         for x, y in people:
             there = np.linalg.inv(LIDARS[name]) @ [x, y, PERSON[2] / 2, 1.0]
-            box = to_box(there[:3])
+            box = to_box(there[:3], label)
             message.detections.append(box)
         self.say(topics.LIDAR_DETECTIONS.of(name), message)
 
@@ -144,9 +146,9 @@ def header(t: float, frame: str) -> Header:
     return Header(stamp=stamp_from_nanoseconds(ns(t)), frame_id=frame)
 
 
-def to_box(place: np.ndarray) -> Detection3D:
+def to_box(place: np.ndarray, label: str) -> Detection3D:
     result = ObjectHypothesisWithPose()
-    result.hypothesis.class_id, result.hypothesis.score = "object", 0.9
+    result.hypothesis.class_id, result.hypothesis.score = label, 0.9
     box = Detection3D(results=[result])
     box.bbox.center.position = Point(x=place[0], y=place[1], z=place[2])
     box.bbox.size = Vector3(x=PERSON[0], y=PERSON[1], z=PERSON[2])
@@ -330,6 +332,19 @@ def test_standard_types_come_while_somebody_listens(running: tuple[World, Spin])
         assert marker.color.a > 0.0
         q = marker.pose.orientation
         assert q.x**2 + q.y**2 + q.z**2 + q.w**2 == pytest.approx(1.0)
+
+
+def test_a_3d_detector_names_what_it_sees(running: tuple[World, Spin]) -> None:
+    world, spin = running
+    accepted = world.fusion._tracker.admission.accepted
+    for k in range(6):
+        world.sweep("lidar_rear", 0.1 * k, [BEHIND] if k < 5 else [], label="forklift")
+        spin(lambda k=k: accepted["lidar lidar_rear"] == k + 1)
+    spin(lambda: world.tracks and nanoseconds(world.tracks[-1].header.stamp) == ns(0.5))
+    (track,) = world.tracks[-1].objects
+    assert track.class_name == "forklift"
+    assert (track.position.x, track.position.y) == pytest.approx(BEHIND, abs=0.1)
+    assert track.coasting == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("given", ["cameras:=[front, front]", "lidars:=[a/b]", "peers:=['2nd']"])

@@ -19,12 +19,12 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 
 from edge_robot import topics
-from edge_robot.nodes.box_publisher import CLASS_ID, MOVING_ID
+from edge_robot.nodes.box_publisher import MOVING_ID
 from edge_robot.nodes.conversions import stamp_from_nanoseconds
 from edge_robot.nodes.lidar_perception import LidarPerception
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.scan_perception import ScanPerception
-from edge_robot.nodes.track_messages import lidar_measurement
+from edge_robot.nodes.track_messages import UNCLASSIFIED, lidar_measurement
 
 PATIENCE = 30.0
 FRAME = "lidar_link"
@@ -137,8 +137,8 @@ def test_boxes_carry_their_covariance_and_whether_they_move(graph: Any) -> None:
         listener.say(cloud(post_on_floor(3.0, 1.0 - 0.15 * k), t))
         spin(lambda k=k: len(listener.heard) == k + 1)
     first, last = listener.heard[0].detections[0], listener.heard[-1].detections[0]
-    assert [result.hypothesis.class_id for result in first.results] == [CLASS_ID]
-    assert [result.hypothesis.class_id for result in last.results] == [CLASS_ID, MOVING_ID]
+    assert [result.hypothesis.class_id for result in first.results] == [UNCLASSIFIED]
+    assert [result.hypothesis.class_id for result in last.results] == [UNCLASSIFIED, MOVING_ID]
     assert last.results[1].hypothesis.score > 0.9
     for result in last.results:
         covariance = np.reshape(result.pose.covariance, (6, 6))
