@@ -16,8 +16,8 @@ def register(app: typer.Typer) -> None:
         name: Annotated[
             str,
             typer.Argument(
-                metavar="transport|idle|detector|lidar|all|tracking|fusion|fusion-peers|tiering|"
-                "soak|churn|kill"
+                metavar="transport|idle|detector|lidar|all|tracking|fusion|fusion-peers|filter|"
+                "tiering|soak|churn|kill"
             ),
         ] = "all",
         json_file: Annotated[
@@ -144,6 +144,8 @@ def register(app: typer.Typer) -> None:
 
         all: these four.
 
+        filter: prediction and update of 1 to 1000 tracks, Kalman and IMM, beside filterpy.
+
         tracking: recorded 3D detections of drives with --labels through the tracker: sAMOTA and its
         kin at a 3D IoU of 0.25, and frames per second on one core; beside AB3DMOT's own code.
 
@@ -172,6 +174,7 @@ def register(app: typer.Typer) -> None:
         from edge_robot.bench import (
             churn,
             detector,
+            filters,
             fusion,
             fusion_peers,
             idle,
@@ -245,6 +248,7 @@ def register(app: typer.Typer) -> None:
             )
 
         others = {
+            "filter": lambda: filters.measure(progress),
             "tracking": measure_tracking,
             "fusion": lambda: fusion.measure(progress),
             "fusion-peers": lambda: fusion_peers.measure(progress),

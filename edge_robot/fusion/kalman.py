@@ -2,12 +2,10 @@
 
 Every function takes arrays with any leading dimensions (tracks, or tracks × motion models) and
 works on all of them in one pass. LAPACK on thousands of small matrices spends its time on calls, so
-the one factorisation needed is written out over the whole batch.
+the one inverse needed is written out over the whole batch.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,16 +52,16 @@ def update(
     """
     used = observation.shape[-1]
     cross = covariance[..., :used] @ transposed(observation)
-    white, log_det = whitener(observation @ cross[..., :used, :] + noise)
-    gain = cross @ (transposed(white) @ white)
-    keep = np.broadcast_to(np.eye(mean.shape[-1]), covariance.shape).copy()
-    keep[..., :used] -= gain @ observation
-    whitened = np.matvec(white, innovation)
-    return (
-        mean + np.matvec(gain, innovation),
-        congruence(keep, covariance) + congruence(gain, noise),
-        _log_density(np.vecdot(whitened, whitened), log_det, innovation.shape[-1]),
-    )
+    precision, log_det = inverse(observation @ cross[..., :used, :] + noise)
+    gain = cross @ precision
+    keep = np.zeros_like(covariance)
+    keep[..., :used] = -gain @ observation
+    np.einsum("...ii->...i", keep)[...] += 1.0
+    after = congruence(keep, covariance)
+    after += congruence(gain, noise)
+    distance = np.vecdot(innovation, np.matvec(precision, innovation))
+    log_density = _log_density(distance, log_det, innovation.shape[-1])
+    return mean + np.matvec(gain, innovation), after, log_density
 
 
 def log_likelihood(innovation: Array, spread: Array) -> Array:
@@ -78,55 +76,48 @@ def squared_distance(innovation: Array, spread: Array) -> Array:
 
 
 def distance_and_log_det(innovation: Array, spread: Array) -> tuple[Array, Array]:
-    """Return the squared Mahalanobis distance and ln det spread, (...) each; as `whitener`."""
-    batch = np.broadcast_shapes(innovation.shape[:-1], spread.shape[:-2])
-    spread = spread[(None,) * (len(batch) + 2 - spread.ndim)]
-    rest = np.moveaxis(np.broadcast_to(innovation, (*batch, innovation.shape[-1])), -1, 0).copy()
-    distance, log_det = np.zeros((2, *batch))
-    for j, scale, below in _eliminate(spread):
-        whitened = rest[j] * scale
-        distance += whitened * whitened
-        log_det -= 2.0 * np.log(scale)
-        rest[j + 1 :] -= below * whitened
-    return distance, log_det
+    """Return the squared Mahalanobis distance and ln det spread, (...) each; as `inverse`."""
+    negative, log_det = _swept(spread)
+    batch = np.broadcast_shapes(innovation.shape[:-1], log_det.shape)
+    rows = np.moveaxis(np.broadcast_to(innovation, (*batch, innovation.shape[-1])), -1, 0)
+    distance = np.zeros(batch)
+    for i, row in enumerate(rows):
+        for j, other in enumerate(rows):
+            distance -= negative[i, j] * row * other
+    return distance, np.broadcast_to(log_det, batch)
 
 
-def whitener(spread: Array) -> tuple[Array, Array]:
-    """Return W = L⁻¹ where spread = L·Lᵀ (Cholesky), and ln det spread.
-
-    W·ν has unit covariance where ν has covariance `spread`, and Wᵀ·W is the inverse of `spread`.
+def inverse(spread: Array) -> tuple[Array, Array]:
+    """Return the inverses of symmetric positive definite matrices, and ln det of them.
 
     Args:
-        spread: (..., m, m), positive definite; what comes of it is NaN where it is not.
+        spread: (..., m, m); what comes of it is NaN or without meaning where it is not positive
+            definite.
 
     Returns:
-        W, (..., m, m) and lower triangular; ln det spread, (...).
+        (..., m, m) and (...).
     """
-    white = np.zeros((*spread.shape[-2:], *spread.shape[:-2]))
-    log_det = np.zeros(spread.shape[:-2])
-    for j, scale, below in _eliminate(spread):
-        white[j, j] = 1.0
-        white[j, : j + 1] *= scale
-        log_det -= 2.0 * np.log(scale)
-        white[j + 1 :, : j + 1] -= below[:, None] * white[j, : j + 1]
-    return white.transpose(*range(2, white.ndim), 0, 1).copy(), log_det
+    negative, log_det = _swept(spread)
+    found = negative.transpose(*range(2, negative.ndim), 0, 1).copy()
+    return np.negative(found, out=found), log_det
 
 
-def _eliminate(spread: Array) -> Iterator[tuple[int, Array, Array]]:
-    """Yield the columns of the Cholesky factor L, each for the whole batch.
+def _swept(spread: Array) -> tuple[Array, Array]:
+    """Return −spread⁻¹ as (m, m, ...), for quick sums over the batch, and ln det spread, (...).
 
-    Outer products, one column after the other (Golub, Van Loan: Matrix Computations, 4.2.5).
-
-    Yields:
-        j, 1 / L[j, j] of shape (...), and L[j + 1:, j] of shape (m − j − 1, ...).
+    Sweeps one pivot after the other (Goodnight 1979: A tutorial on the SWEEP operator); the pivots
+    of a positive definite matrix are positive, so none needs exchanging.
     """
-    batch = range(spread.ndim - 2)
-    rest = spread.transpose(-2, -1, *batch).copy()
-    for j in range(len(rest)):
-        scale = 1.0 / np.sqrt(rest[j, j])
-        below = rest[j + 1 :, j] * scale
-        yield j, scale, below
-        rest[j + 1 :, j + 1 :] -= below[:, None] * below
+    swept = spread.transpose(-2, -1, *range(spread.ndim - 2)).copy()
+    product, pivots = np.empty_like(swept), np.empty(swept.shape[1:])
+    for j in range(len(swept)):
+        pivots[j] = swept[j, j]
+        row = swept[j] / pivots[j]
+        np.multiply(swept[j][:, None], row, out=product)
+        swept -= product
+        swept[j] = swept[:, j] = row
+        swept[j, j] = -1.0 / pivots[j]
+    return swept, np.log(pivots).sum(axis=0)
 
 
 def transposed(matrix: Array) -> Array:

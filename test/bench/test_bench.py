@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from edge_robot.bench import churn, idle, kill, lidar, soak, transport
+from edge_robot.bench import churn, filters, idle, kill, lidar, soak, transport
 from edge_robot.bench.detector import agreement
 from edge_robot.bench.figures import merge, percentiles
 from edge_robot.bench.processes import Usage, usage
@@ -266,3 +266,19 @@ def test_lidar_is_measured_stage_by_stage(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert figures["warehouse_16x1800"]["boxes_per_sweep"] > 0
     with pytest.raises(UserError, match="folder of recorded sweeps"):
         lidar.measure(tmp_path / "empty", said.append)
+
+
+def test_filters_are_measured_beside_filterpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "TRACKS", (1, 20))
+    monkeypatch.setattr(filters, "ROUNDS", 2)
+    said: list[str] = []
+    figures = filters.measure(said.append)
+    assert len(said) == len(figures) == 3
+    for name, by_tracks in figures.items():
+        for values in by_tracks.values():
+            assert values["here"]["runs"] == 2
+            assert ("filterpy" in values) == ("constant_turn" not in name)
+            assert values.get("largest_difference", 0.0) < 1e-9
+    monkeypatch.setitem(sys.modules, "filterpy", None)
+    with pytest.raises(UserError, match="pip install"):
+        filters.measure(said.append)

@@ -59,7 +59,7 @@ def test_equals_filterpy(seed: int, dt: float, speed: float) -> None:
         one.x, one.P = mean[0, mode].copy(), covariance[0, mode].copy()
         one.F, one.Q, one.H, one.R = transition[mode], noise[mode], np.eye(2, 4), NOISE
         filters.append(one)
-    oracle = IMMEstimator(filters, modes[0].copy(), MODEL._switch(dt))
+    oracle = IMMEstimator(filters, modes[0].copy(), MODEL.transition_probabilities(dt))
     at = mean[0, 0, :2].copy()
     for _ in range(15):
         at += (speed * dt, 0.0)

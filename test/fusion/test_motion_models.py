@@ -113,7 +113,7 @@ def switching(models: tuple[str, ...], dt: float) -> np.ndarray:
 )
 @pytest.mark.parametrize("dt", [0.0, 0.1, 4.0])
 def test_models_change_as_a_markov_chain(models: tuple[str, ...], dt: float) -> None:
-    found = MotionModel(motion_models=models)._switch(dt)
+    found = MotionModel(motion_models=models).transition_probabilities(dt)
     np.testing.assert_allclose(found, switching(models, dt), atol=1e-12)
 
 

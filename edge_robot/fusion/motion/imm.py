@@ -102,7 +102,7 @@ class MotionModel:
             modes: (N, J) probability of each model.
             dt: s, at least 0.
         """
-        switch = self._switch(dt)
+        switch = self.transition_probabilities(dt)
         expected = modes @ switch
         # weights[n, j, i]: probability that track n moved by model i, given that it does by j now.
         weights = modes[:, None, :] * switch.T / expected[:, :, None]
@@ -228,7 +228,7 @@ class MotionModel:
                 reported[j, [2, 3], [2, 3]] = model.reported_speed**2
         return keep, reported
 
-    def _switch(self, dt: float) -> Array:
+    def transition_probabilities(self, dt: float) -> Array:
         """Return the (J, J) probabilities of going from one model (row) to another within `dt`.
 
         A Markov chain in continuous time, in closed form: what stands starts at the rate
