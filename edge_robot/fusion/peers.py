@@ -66,22 +66,23 @@ def placed(told: PeerMeasurement, fixed_from_peer: Array, config: PeerConfig) ->
         config: The errors.
     """
     turn = fixed_from_peer[:3, :3]
-    positions = told.positions @ turn.T + fixed_from_peer[:3, 3]
-    velocities = told.velocities @ turn[:2, :2].T
-    lever = np.hstack([positions[:, :2] - fixed_from_peer[:2, 3], velocities])
-    moved = np.stack([-lever[:, 1], lever[:, 0], -lever[:, 3], lever[:, 2]], axis=-1)
-    both = np.zeros((4, 4))
-    both[:2, :2] = both[2:, 2:] = turn[:2, :2]
-    floor = np.repeat([np.hypot(config.peer_noise, config.peer_position_error)], 2)
-    floor = np.append(floor, np.repeat([config.peer_speed_noise], 2))
+    both = np.kron(np.eye(2), turn[:2, :2])
+    where = np.hypot(config.peer_noise, config.peer_position_error)
+    floor = np.repeat([where, config.peer_speed_noise], 2)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused later
+        positions = told.positions @ turn.T + fixed_from_peer[:3, 3]
+        velocities = told.velocities @ turn[:2, :2].T
+        lever = np.hstack([positions[:, :2] - fixed_from_peer[:2, 3], velocities])
+        moved = config.peer_heading_error * np.stack(
+            [-lever[:, 1], lever[:, 0], -lever[:, 3], lever[:, 2]], axis=-1
+        )
+        covariances = both @ told.covariances @ both.T + moved[:, :, None] * moved[:, None, :]
     return replace(
         told,
         positions=positions,
         yaws=told.yaws + np.arctan2(turn[1, 0], turn[0, 0]),
         velocities=velocities,
-        covariances=both @ told.covariances @ both.T
-        + config.peer_heading_error**2 * moved[:, :, None] * moved[:, None, :]
-        + np.diag(floor**2),
+        covariances=covariances + np.diag(floor**2),
     )
 
 

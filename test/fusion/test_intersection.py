@@ -27,7 +27,7 @@ def any_correlation(rng: np.random.Generator, size: int) -> Matrix:
     return np.asarray(left @ np.diag(share) @ right)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
 def test_true_covariance_never_exceeds_the_claimed_one(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def test_true_covariance_never_exceeds_the_claimed_one(seed: int, size: int) -> 
     assert np.linalg.eigvalsh(root @ true @ root.T).max() <= 1.0 + 1e-6
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
 def test_the_weight_makes_the_determinant_least(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scene import LIDAR_POSE, Sensors, ns
 
@@ -236,3 +238,32 @@ def test_a_word_that_is_no_class_here_names_nothing() -> None:
         tracker.process(replace(message, labels=[f"umbrella {k}"]))
     (track,) = tracker.tracks()
     assert (track.class_name, track.class_score) == ("unknown", 0.0)
+
+
+ANY = st.one_of(st.floats(width=32), st.sampled_from([0.0, 1.0, -1.0, 1e30, np.nan, np.inf]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), ANY), max_size=12), st.integers(0, 3))
+def test_whatever_a_peer_says_the_tracks_stay_sound(
+    garbage: list[tuple[int, float]], rounds: int
+) -> None:
+    tracker, peer = followed(HERE, until=0.5), listener("robot2")
+    for k in range(rounds + 1):
+        message = told([*HERE, (8.0, 3.0)], 0.5 + 0.05 * k)
+        arrays = [
+            *(message.positions, message.sizes, message.velocities, message.yaws),
+            *(message.covariances, message.scores, message.label_scores),
+        ]
+        for place, value in garbage:
+            array = arrays[place % len(arrays)].reshape(-1)
+            array[(place + k) % len(array)] = value
+        fixed = placed(message, np.eye(4), CONFIG)
+        admitted = peer.admit(fixed, tracker.tracks(), ns(0.5), LIDAR, message.stamp)
+        if admitted is not None:
+            tracker.process(admitted)
+    for track in tracker.tracks():
+        assert np.isfinite([*track.position, *track.velocity, *track.size, track.yaw]).all()
+        assert np.linalg.eigvalsh(track.covariance).min() > 0.0
+        assert 0.0 <= track.existence <= 1.0
+        assert 0.0 <= track.class_score <= 1.0
