@@ -201,7 +201,7 @@ def agreement(ours: list[Detections], theirs: list[Detections]) -> dict[str, Any
 def _render() -> list[NDArray[np.uint8]]:
     from edge_robot.perception.training.rendering import render
 
-    return list(render([SEED], lambda done: None).images)
+    return list(render([SEED]).images)
 
 
 def _read(folder: Path) -> list[NDArray[np.uint8]]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+_CORES = len(os.sched_getaffinity(0))
+_DEVICE = "cpu, cuda, or auto: a GPU where PyTorch finds one."
+_THREADS = "Threads of PyTorch, and processes that render and prepare images."
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +48,7 @@ def register(app: typer.Typer) -> None:
         worlds: Annotated[int, typer.Option(min=1, help="Worlds rendered for training.")] = 600,
         scoring_worlds: Annotated[int, typer.Option(min=1, help="Worlds for scoring.")] = 40,
         steps: Annotated[
-            int | None, typer.Option(min=1, help="Batches of 16; the recipe's by default.")
+            int | None, typer.Option(min=1, help="Batches; the recipe's by default.")
         ] = None,
         seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and split.")] = 1,
         start: Annotated[
@@ -53,12 +58,14 @@ def register(app: typer.Typer) -> None:
                 "left in its work folder (.pt)."
             ),
         ] = None,
-        threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 2,
+        device: Annotated[str, typer.Option(help=_DEVICE)] = "auto",
+        threads: Annotated[int, typer.Option(min=1, help=_THREADS)] = _CORES,
     ) -> None:
         """Train a detector, quantize and measure it, write it with its card.
 
         Our own are trained on images of rendered warehouses:
-        `edge-robot train warehouse_edge`.
+        `edge-robot train warehouse_edge`. Made for a GPU: without one take fewer --worlds and
+        --steps.
 
         The same network learns your images, best from our weights, keeping a fifth for scoring:
         `edge-robot train forklifts --images photos --labels labels --start
@@ -73,7 +80,9 @@ def register(app: typer.Typer) -> None:
 
         from edge_robot.perception.training.recipes import RECIPES, make, own_recipe
         from edge_robot.perception.training.sets import own, rendered
+        from edge_robot.perception.training.trainer import choose_device
 
+        chosen = choose_device(device)
         torch.set_num_threads(threads)
         if images is None and name not in RECIPES:
             raise UserError(
@@ -87,7 +96,7 @@ def register(app: typer.Typer) -> None:
             sets = own(images, labels or images, width, height, seed)
         else:
             recipe = RECIPES[name]
-            sets = rendered(work, worlds, scoring_worlds, typer.echo)
+            sets = rendered(work, worlds, scoring_worlds, typer.echo, threads)
         path = make(
             name,
             recipe,
@@ -98,6 +107,8 @@ def register(app: typer.Typer) -> None:
             seed=seed,
             start=start,
             report=typer.echo,
+            device=chosen,
+            workers=threads,
         )
         typer.echo(f"wrote {path} and {path.with_suffix('.yaml')}")
 
@@ -117,7 +128,8 @@ def register(app: typer.Typer) -> None:
             int, typer.Option(min=1, help="Runs of which latency is the median.")
         ] = 200,
         seed: Annotated[int, typer.Option(min=0, help="Seed of weights and order.")] = 1,
-        threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch in training.")] = 2,
+        device: Annotated[str, typer.Option(help=_DEVICE)] = "auto",
+        threads: Annotated[int, typer.Option(min=1, help=_THREADS)] = _CORES,
     ) -> None:
         """Compare widths, depths and kinds of convolution: accuracy and latency, fp32 and int8.
 
@@ -131,12 +143,21 @@ def register(app: typer.Typer) -> None:
 
         from edge_robot.perception.training.front import measure_front
         from edge_robot.perception.training.sets import rendered
+        from edge_robot.perception.training.trainer import choose_device
         from edge_robot.report.detector_front import draw
 
+        chosen = choose_device(device)
         torch.set_num_threads(threads)
-        sets = rendered(work, worlds, scoring_worlds, typer.echo)
+        sets = rendered(work, worlds, scoring_worlds, typer.echo, threads)
         figures = measure_front(
-            sets, work / "front", steps=steps, rounds=rounds, seed=seed, report=typer.echo
+            sets,
+            work / "front",
+            steps=steps,
+            rounds=rounds,
+            seed=seed,
+            report=typer.echo,
+            device=chosen,
+            workers=threads,
         )
         chart.parent.mkdir(parents=True, exist_ok=True)
         chart.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")

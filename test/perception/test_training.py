@@ -104,12 +104,14 @@ def teach(
         WIDTH,
         HEIGHT,
         steps=steps,
+        batch=16,
         rate=2e-3,
         seed=seed,
         start=start,
         checkpoint=checkpoint,
         report=report,
-    )
+        device=torch.device("cpu"),
+    ).network
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +225,7 @@ def test_a_detector_is_made_of_ones_own_images(tmp_path: Path) -> None:
         ]
         (labels / f"{index}.txt").write_text("\n".join(lines))
     (labels / "names.txt").write_text("bright\ndark\n")
-    recipe = Recipe(TINY, WIDTH, HEIGHT, 3, 1e-3, None, "squares")
+    recipe = Recipe(TINY, WIDTH, HEIGHT, 3, 16, 1e-3, None, "squares")
     sets = own(shown, labels, WIDTH, HEIGHT, seed=1)
     assert (len(sets.training), len(sets.scoring)) == (6, 2)
     said: list[str] = []
@@ -237,6 +239,7 @@ def test_a_detector_is_made_of_ones_own_images(tmp_path: Path) -> None:
         seed=1,
         start=None,
         report=said.append,
+        device=torch.device("cpu"),
     )
     card = read_card(path.with_suffix(".yaml"))
     assert card.classes == ("bright", "dark")

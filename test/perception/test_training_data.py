@@ -19,7 +19,7 @@ from edge_robot.sim.world import build_world
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return render([950_000], lambda done: None)
+    return render([950_000])
 
 
 def test_rendered_images_come_with_labels_inside_them(dataset: Dataset) -> None:
@@ -34,7 +34,7 @@ def test_rendered_images_come_with_labels_inside_them(dataset: Dataset) -> None:
 
 
 def test_the_same_seed_gives_the_same_images(dataset: Dataset) -> None:
-    again = render([950_000], lambda done: None)
+    again = render([950_000])
     np.testing.assert_array_equal(again.labels, dataset.labels)
     np.testing.assert_array_equal(again.images, dataset.images)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -65,7 +67,7 @@ class OnnxRuntimeEngine:
     name = "onnxruntime"
 
     def __init__(self, model: ModelProto, where: str, provider: str | None, threads: int) -> None:
-        chosen = _choose(provider)
+        offered = _choose(provider)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -74,29 +76,21 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 4  # failures come as exceptions, once
         self.quantization: Quantization | None = None
         transposed: dict[str, list[int]] = {}
-        if chosen == ["cpu"] and well_formed(model):
-            rewrite(model, channel_block())
-            self.quantization = take_bytes(model)
-            transposed = leave_transposed(model)
-        try:
-            self._session = ort.InferenceSession(
-                model.SerializeToString(),
-                options,
-                providers=[_with_options(name) for name in chosen],
-            )
-        except _ERRORS as error:
-            raise UserError(
-                f"model {where} is no ONNX model this runtime can load ({_reason(error)}); "
-                "fetch or export it again"
-            ) from error
-        # Without this a failing run is repeated on the CPU, with a print and nothing else.
-        self._session.disable_fallback()
-        self.provider: str = self._session.get_providers()[0]
-        if provider is not None and self.provider != _PROVIDERS[provider]:
-            raise UserError(
-                f"model {where}: ONNX Runtime took {self.provider} in place of {provider}; see "
-                f"that the driver and libraries of {provider} can be loaded, or demand none"
-            )
+        session = _on_accelerator(model, where, options, offered, provider is not None)
+        if session is None:
+            if well_formed(model):
+                rewrite(model, channel_block())
+                self.quantization = take_bytes(model)
+                transposed = leave_transposed(model)
+            try:
+                session = _open(model, options, ["cpu"])
+            except _ERRORS as error:
+                raise UserError(
+                    f"model {where} is no ONNX model this runtime can load ({_reason(error)}); "
+                    "fetch or export it again"
+                ) from error
+        self._session = session
+        self.provider: str = session.get_providers()[0]
         self.inputs = tuple(_spec(tensor) for tensor in self._session.get_inputs())
         self._outputs = tuple(_spec(tensor) for tensor in self._session.get_outputs())
         self._views = [transposed.get(spec.name) for spec in self._outputs]
@@ -166,6 +160,67 @@ def _choose(provider: str | None) -> list[str]:
         )
     # What TensorRT or CUDA lacks an operator for runs on the next.
     return here[here.index(provider) :]
+
+
+def _on_accelerator(
+    model: ModelProto,
+    where: str,
+    options: ort.SessionOptions,
+    offered: list[str],
+    demanded: bool,
+) -> ort.InferenceSession | None:
+    """Return a session on the best provider that loads; None where that is the CPU.
+
+    A provider can be built into ONNX Runtime and its driver or libraries be missing.
+
+    Args:
+        model: The network.
+        where: Its name, for messages.
+        options: Of the session.
+        offered: Providers, best first, the CPU last.
+        demanded: Whether the first of them must be the one in use.
+
+    Raises:
+        UserError: it is demanded and does not load.
+    """
+    missing = _load_cuda() if "cuda" in offered else []
+    for first, name in enumerate(offered[:-1]):
+        try:
+            session = _open(model, options, offered[first:])
+            if session.get_providers()[0] == _PROVIDERS[name]:
+                return session
+            reason = "; ".join(missing) or f"ONNX Runtime took {session.get_providers()[0]}"
+        except _ERRORS as error:
+            reason = _reason(error)
+        if demanded:
+            raise UserError(
+                f"model {where} cannot be run on {name} ({reason}); see that the driver and "
+                f"libraries of {name} can be loaded, or demand none"
+            )
+    return None
+
+
+def _load_cuda() -> list[str]:
+    """Load the libraries of CUDA that pip has installed: ONNX Runtime alone does not find them.
+
+    Returns:
+        What could not be loaded, and why.
+    """
+    with redirect_stdout(StringIO()) as said:
+        ort.preload_dlls()
+    return [line for line in said.getvalue().splitlines() if line.startswith("Failed")]
+
+
+def _open(
+    model: ModelProto, options: ort.SessionOptions, providers: list[str]
+) -> ort.InferenceSession:
+    # Without fallback: else a failure is repeated on the CPU, with a print and nothing else.
+    return ort.InferenceSession(
+        model.SerializeToString(),
+        options,
+        providers=[_with_options(name) for name in providers],
+        enable_fallback=0,
+    )
 
 
 def _with_options(provider: str) -> str | tuple[str, dict[str, Any]]:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edge_robot.perception.detector import Detector
 from edge_robot.perception.model_card import ModelCard
 from edge_robot.perception.training.export import export_onnx, quantize
@@ -33,6 +35,7 @@ def _shape(width: float, depths: tuple[int, int, int, int], *, depthwise: bool =
     return Shape(stem, widths, depths, channels(64), depthwise)
 
 
+_BATCH = 16
 _DEPTHS = (2, 2, 2, 2)
 TRAINED = {
     "plain ×0.5": _shape(0.5, _DEPTHS),
@@ -56,17 +59,27 @@ TIMED = {
 
 
 def measure_front(
-    sets: Sets, work: Path, *, steps: int, rounds: int, seed: int, report: Callable[[str], None]
+    sets: Sets,
+    work: Path,
+    *,
+    steps: int,
+    rounds: int,
+    seed: int,
+    report: Callable[[str], None],
+    device: torch.device,
+    workers: int,
 ) -> dict[str, Any]:
     """Train and measure every variant.
 
     Args:
         sets: Images to train, calibrate and score on.
         work: Folder for weights and models; variants trained by an earlier run are found there.
-        steps: Batches each variant is trained on.
+        steps: Batches of 16 each variant is trained on.
         rounds: Runs of each model of which the latency is the median.
         seed: Of weights and order.
         report: Called with lines for the user.
+        device: Where to train; latency is always the CPU's.
+        workers: Processes that prepare batches.
 
     Returns:
         `steps`, `seed`, `trained_on`, `scored_on`, `width`, `height` and `variants`: for each
@@ -96,13 +109,16 @@ def measure_front(
                     card.width,
                     card.height,
                     steps=steps,
+                    batch=_BATCH,
                     rate=recipe.rate,
                     seed=seed,
                     start=None,
                     checkpoint=checkpoint,
                     report=progress,
+                    device=device,
+                    workers=workers,
                 )
-                save_weights(trained, sets.training.classes, weights)
+                save_weights(trained.network, sets.training.classes, weights)
                 checkpoint.unlink(missing_ok=True)
             network.load_state_dict(read_weights(weights)[1])
         files = {kind: work / f"{stem}_{kind}.onnx" for kind in ("fp32", "int8")}

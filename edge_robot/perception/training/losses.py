@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +13,7 @@ _IOU_POWER = 4.0
 _BOX_GAIN = 5.0
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(NamedTuple):
     """Labels of a batch, padded to the same number per image.
 
     Attributes:
@@ -53,20 +52,17 @@ def loss(raw: Tensor, cells: Tensor, targets: Targets) -> Tensor:
     """
     boxes = decode(raw, cells)
     weight, owner, background = _assign(boxes.detach(), raw.detach(), cells, targets)
+    # Over all cells, weighted: picking the matched ones would make a GPU wait for the CPU.
     total = weight.sum().clamp(min=1.0)
     object_loss = binary_cross_entropy_with_logits(raw[..., 4], weight, reduction="none")
-    object_loss = (object_loss * background).sum() / total
-    batch, cell = torch.nonzero(weight > 0, as_tuple=True)
-    if len(batch) == 0:
-        return object_loss
-    strength, owner = weight[batch, cell], owner[batch, cell]
-    overlap = _generalised_iou(boxes[batch, cell], targets.boxes[batch, owner])
-    box_loss = (strength * (1.0 - overlap)).sum() / total
-    logits = raw[batch, cell, 5:]
-    one_hot = torch.zeros_like(logits)
-    one_hot[torch.arange(len(batch)), targets.class_ids[batch, owner]] = 1.0
-    class_loss = binary_cross_entropy_with_logits(logits, one_hot, reduction="none").sum(dim=1)
-    return object_loss + _BOX_GAIN * box_loss + (strength * class_loss).sum() / total
+    truth = targets.boxes.gather(1, owner[..., None].expand(-1, -1, 4))
+    box_loss = 1.0 - _generalised_iou(boxes, truth)
+    logits = raw[..., 5:]
+    class_ids = targets.class_ids.gather(1, owner)
+    one_hot = torch.zeros_like(logits).scatter_(2, class_ids[..., None], 1.0)
+    class_loss = binary_cross_entropy_with_logits(logits, one_hot, reduction="none").sum(dim=2)
+    matched = weight * (_BOX_GAIN * box_loss + class_loss)
+    return (object_loss * background + matched).sum() / total
 
 
 def _assign(
@@ -78,7 +74,7 @@ def _assign(
         (B, N) objectness to aim at (0 for cells without an object), (B, N) index of the object,
         and (B, N) weight of the objectness loss (0 where an ignored object lies).
     """
-    batches, count = boxes.shape[:2]
+    count = boxes.shape[1]
     centre = (cells[:, :2] + 0.5) * cells[:, 2:]
     truth = targets.boxes[:, :, None]
     inside = ((centre > truth[..., :2]) & (centre < truth[..., 2:])).all(dim=-1)
@@ -101,7 +97,7 @@ def _assign(
     quality = quality * chosen
     peak = quality.amax(dim=2, keepdim=True).clamp(min=1e-12)
     aim = quality / peak * (overlap * chosen).amax(dim=2, keepdim=True)
-    weight = torch.where(strongest > 0, aim.sum(dim=1), torch.zeros(batches, count))
+    weight = torch.where(strongest > 0, aim.sum(dim=1), 0.0)
     ignored = (inside & targets.ignore[..., None]).any(dim=1)
     background = torch.where((weight == 0) & ignored, 0.0, 1.0)
     return weight, owner, background

@@ -53,6 +53,7 @@ class Recipe:
         width: Input width, px.
         height: Input height, px.
         steps: Batches it is trained on.
+        batch: Images in each.
         rate: Peak learning rate.
         refines: Recipe of the same shape whose weights it starts from: what is learnt at one
             resolution is most of what another needs.
@@ -63,6 +64,7 @@ class Recipe:
     width: int
     height: int
     steps: int
+    batch: int
     rate: float
     refines: str | None
     about: str
@@ -71,16 +73,16 @@ class Recipe:
 _SHAPE = Shape((16, 32), (64, 96, 128), (2, 2, 2, 2), 64)
 
 RECIPES = {
-    "warehouse_edge": Recipe(_SHAPE, 320, 240, 6000, 2e-3, None, "onboard detector"),
+    "warehouse_edge": Recipe(_SHAPE, 320, 240, 20000, 64, 2e-3, None, "onboard detector"),
     "warehouse_fleet": Recipe(
-        _SHAPE, 480, 360, 1500, 1e-3, "warehouse_edge", "the fleet backend's detector"
+        _SHAPE, 480, 360, 5000, 64, 1e-3, "warehouse_edge", "the fleet backend's detector"
     ),
 }
 
 
 def own_recipe(width: int, height: int) -> Recipe:
     """Return the recipe for one's own images."""
-    return Recipe(_SHAPE, width, height, 3000, 1e-3, None, "trained on one's own images")
+    return Recipe(_SHAPE, width, height, 3000, 16, 1e-3, None, "trained on one's own images")
 
 
 def make(
@@ -94,6 +96,8 @@ def make(
     seed: int,
     start: Path | None,
     report: Report,
+    device: torch.device,
+    workers: int = 1,
 ) -> Path:
     """Make a detector and its card, and return the model's path.
 
@@ -109,6 +113,8 @@ def make(
         seed: Seed of everything drawn at random.
         start: Weights to refine; by default those of the recipe it refines, if any.
         report: Called with lines for the user.
+        device: Where to train; all is measured on the CPU.
+        workers: Processes that prepare batches.
 
     Raises:
         UserError: there are no weights to refine, or the checkpoint is of another run.
@@ -134,22 +140,24 @@ def make(
         settling = _settling(sets.training, card)
         weights = starting_weights(start, recipe.shape, classes, settling)
     checkpoint = work / f"{name}.checkpoint"
-    network = train(
+    trained = train(
         sets.training,
         recipe.shape,
         recipe.width,
         recipe.height,
         steps=steps,
+        batch=recipe.batch,
         rate=recipe.rate,
         seed=seed,
         start=weights,
         checkpoint=checkpoint,
         report=lambda progress: report(str(progress)),
+        device=device,
+        workers=workers,
     )
-    save_weights(network, classes, work / f"{name}.pt")
-    checkpoint.unlink(missing_ok=True)
+    save_weights(trained.network, classes, work / f"{name}.pt")
     files = {kind: work / f"{name}_{kind}.onnx" for kind in ("fp32", "int8")}
-    export_onnx(network, recipe.width, recipe.height, files["fp32"])
+    export_onnx(trained.network, recipe.width, recipe.height, files["fp32"])
     report("quantizing")
     quantize(files["fp32"], files["int8"], calibration_tensors(sets.calibration, card))
     report(f"measuring on {sets.scored_on}")
@@ -163,7 +171,7 @@ def make(
     )
     usual = detections(Detector(files[kind], card=card), sets.scoring)
     content = files[kind].read_bytes()
-    trained_on = f"{sets.trained_on}, {steps} steps of 16"
+    trained_on = f"{sets.trained_on}, {steps} steps of {recipe.batch}"
     card = replace(
         card,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -172,13 +180,17 @@ def make(
             **figures,
             "scored_on": sets.scored_on,
             "trained_on": trained_on + ("" if start is None else f", refining {start.name}"),
+            "trained_with": ", ".join(trained.devices),
+            "training_minutes": round(trained.seconds / 60.0, 1),
             "front": FRONT,
             "seed": seed,
             drift.KEY: drift.reference(usual, card.score_threshold),
             "date": datetime.date.today().isoformat(),
         },
     )
-    return write_pair(target / f"{name}.onnx", content, card)
+    path = write_pair(target / f"{name}.onnx", content, card)
+    checkpoint.unlink(missing_ok=True)
+    return path
 
 
 def measure(files: dict[str, Path], card: ModelCard, scoring: Dataset) -> dict[str, Any]:

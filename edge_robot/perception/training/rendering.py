@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -34,12 +34,11 @@ _RAY_CAST = 0.04
 """Part of the images drawn by ray casting, as on machines without OpenGL."""
 
 
-def render(seeds: Sequence[int], report: Callable[[int], None]) -> Dataset:
+def render(seeds: Sequence[int]) -> Dataset:
     """Render `IMAGES_PER_WORLD` images of the world of each seed.
 
     Args:
         seeds: Seeds of worlds; keep those for scoring apart.
-        report: Called with the number of worlds done after each one.
     """
     images = np.empty((len(seeds) * IMAGES_PER_WORLD, HEIGHT, WIDTH, 3), np.uint8)
     labels: list[NDArray[np.float32]] = []
@@ -61,7 +60,6 @@ def render(seeds: Sequence[int], report: Callable[[int], None]) -> Dataset:
             labels.append(np.column_stack([np.full(len(rows), index), rows]).astype(np.float32))
             ignore.append(unclear)
         camera.close()
-        report(number + 1)
     return Dataset(images, np.concatenate(labels), np.concatenate(ignore), CLASSES)
 
 

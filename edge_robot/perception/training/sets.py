@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -23,8 +25,8 @@ CALIBRATION_WORLDS = 20
 
 # Far apart, so that no world is used twice however many are asked for.
 _SEEDS = {"training": 100_000, "calibration": 800_000, "scoring": 900_000}
-_PART = 50
-"""Worlds rendered before they are written: an interruption costs no more than these."""
+_PART = 10
+"""Worlds that one process renders and writes: an interruption costs no more than these of each."""
 
 _SCORED = 0.2
 """Part of one's own images kept for scoring."""
@@ -51,7 +53,9 @@ class Sets:
     scored_on: str
 
 
-def rendered(work: Path, worlds: int, scoring_worlds: int, report: Callable[[str], None]) -> Sets:
+def rendered(
+    work: Path, worlds: int, scoring_worlds: int, report: Callable[[str], None], workers: int
+) -> Sets:
     """Render images of simulated warehouses, or take those an earlier run has rendered.
 
     Args:
@@ -59,12 +63,13 @@ def rendered(work: Path, worlds: int, scoring_worlds: int, report: Callable[[str
         worlds: Worlds for training.
         scoring_worlds: Worlds for scoring.
         report: Called with lines for the user.
+        workers: Processes that render.
     """
-    training = _worlds("training", worlds, work, report)
-    scoring = _worlds("scoring", scoring_worlds, work, report)
+    training = _worlds("training", worlds, work, report, workers)
+    scoring = _worlds("scoring", scoring_worlds, work, report, workers)
     return Sets(
         training,
-        _worlds("calibration", CALIBRATION_WORLDS, work, report),
+        _worlds("calibration", CALIBRATION_WORLDS, work, report, workers),
         scoring,
         f"{len(training)} images of {worlds} rendered worlds",
         f"{len(scoring)} images of {scoring_worlds} rendered worlds not trained on",
@@ -142,18 +147,27 @@ def _none(found: Sequence[LabelledImage]) -> NDArray[np.bool_]:
     return np.zeros(sum(len(item.labels.boxes) for item in found), np.bool_)
 
 
-def _worlds(purpose: str, count: int, work: Path, report: Callable[[str], None]) -> Dataset:
+def _worlds(
+    purpose: str, count: int, work: Path, report: Callable[[str], None], workers: int
+) -> Dataset:
     """Render images of `count` worlds, part by part, or read what an earlier run has left."""
-    parts = []
+    parts: dict[Path, range] = {}
     for first in range(0, count, _PART):
-        size = min(_PART, count - first)
-        folder = work / purpose / f"{first}_{size}"
-        if not folder.is_dir():
-            seeds = range(_SEEDS[purpose] + first, _SEEDS[purpose] + first + size)
+        last = min(first + _PART, count)
+        folder = work / purpose / f"{first}_{last - first}"
+        parts[folder] = range(_SEEDS[purpose] + first, _SEEDS[purpose] + last)
+    missing = {folder: seeds for folder, seeds in parts.items() if not folder.is_dir()}
+    done = count - sum(map(len, missing.values()))
+    # Started anew, not forked: OpenGL's state does not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(_render, seeds, folder): seeds for folder, seeds in missing.items()}
+        for part in as_completed(running):
+            part.result()
+            done += len(running[part])
+            report(f"{purpose}: rendered {done} of {count} worlds")
+    return Dataset.join([Dataset.load(folder) for folder in parts])
 
-            def progress(done: int, before: int = first) -> None:
-                report(f"{purpose}: rendered {before + done} of {count} worlds")
 
-            render(seeds, progress).save(folder)
-        parts.append(Dataset.load(folder))
-    return Dataset.join(parts)
+def _render(seeds: range, folder: Path) -> None:
+    """Render worlds and write them."""
+    render(seeds).save(folder)

@@ -5,31 +5,24 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edge_robot.errors import UserError
 from edge_robot.perception.decoders.grid import grid
-from edge_robot.perception.training.augmentation import vary
+from edge_robot.perception.training.batches import Batches
 from edge_robot.perception.training.dataset import Dataset
-from edge_robot.perception.training.losses import Targets, loss
+from edge_robot.perception.training.losses import loss
 from edge_robot.perception.training.network import STRIDES, Detector, Shape
 
-_BATCH = 16
 _WARM_UP = 300  # steps; a tenth of a short run
 _WEIGHT_DECAY = 0.02
-_COMMON = 0.3
-"""Part of the images from which a class counts as common."""
-_PLAIN_END = 0.1
-"""Part of the steps, at the end, on images placed as they are in use: only flipped and relit."""
 _REPORT_STEPS = 50
 _CHECKPOINT_STEPS = 200
 
@@ -59,6 +52,41 @@ class Progress:
         )
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, and what it took.
+
+    Attributes:
+        network: On the CPU, in evaluation mode: the moving average of the weights.
+        seconds: Time of training, that of earlier parts of an interrupted run included.
+        devices: What it was trained on, one name for each kind.
+    """
+
+    network: Detector
+    seconds: float
+    devices: tuple[str, ...]
+
+
+def choose_device(asked: str) -> torch.device:
+    """Return where to train.
+
+    Args:
+        asked: "cpu", "cuda", or "auto" for a GPU where PyTorch finds one.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if asked not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device {asked!r} is unknown; use auto, cpu or cuda")
+    if asked != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda")
+    if asked == "cuda":
+        built = torch.version.cuda
+        why = f"finds no GPU for its CUDA {built}" if built else "is built without CUDA"
+        raise UserError(f"PyTorch {torch.__version__} {why}; install one that fits, or use cpu")
+    return torch.device("cpu")
+
+
 def train(
     dataset: Dataset,
     shape: Shape,
@@ -66,95 +94,113 @@ def train(
     height: int,
     *,
     steps: int,
+    batch: int,
     rate: float,
     seed: int,
     start: Mapping[str, Tensor] | None,
     checkpoint: Path | None,
     report: Callable[[Progress], None],
-) -> Detector:
+    device: torch.device,
+    workers: int = 1,
+) -> Trained:
     """Train a network and return the moving average of its weights.
 
     Batches depend on seed and step alone, so that a run continued from its checkpoint ends in the
-    same weights as one that was never interrupted.
+    same weights as one that was never interrupted; on a GPU, but for the order of its sums.
 
     Args:
         dataset: Training images.
         shape: Widths and depths of the network.
         width: Input width, px.
         height: Input height, px.
-        steps: Batches of 16 images.
+        steps: Batches.
+        batch: Images in each.
         rate: Peak learning rate.
         seed: Of weights, order and augmentation.
         start: Weights to refine; None for random ones.
-        checkpoint: File written every 200 steps; where it exists, training continues from it.
-            None for a short run.
+        checkpoint: File written every 200 steps and at the end; where it exists, training
+            continues from it. None for a short run.
         report: Called every 50 steps.
+        device: Where to train.
+        workers: Processes that prepare the batches.
 
     Raises:
         UserError: the checkpoint is not of this run.
     """
     torch.manual_seed(seed)
-    network = Detector(shape, len(dataset.classes)).to(memory_format=torch.channels_last)
+    network = Detector(shape, len(dataset.classes))
     if start is not None:
         network.load_state_dict(start)
+    network = network.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(_groups(network), lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
-    run = {"shape": repr(shape), "size": [width, height], "steps": steps, "rate": rate}
-    run |= {"seed": seed, "images": len(dataset), "classes": list(dataset.classes)}
+    run = {"shape": repr(shape), "size": [width, height], "steps": steps, "batch": batch}
+    run |= {"rate": rate, "seed": seed, "images": len(dataset), "classes": list(dataset.classes)}
     parts = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
-    done = 0 if checkpoint is None else _continue(checkpoint, run, parts)
-    cells = torch.from_numpy(grid(width, height, STRIDES))
-    chances = _chances(dataset)
-    losses: list[float] = []
+    before = _Before() if checkpoint is None else _continue(checkpoint, run, parts)
+    devices = sorted({*before.devices, _name(device)})
+    cells = torch.from_numpy(grid(width, height, STRIDES)).to(device)
+    batches = Batches(dataset, batch, width, height, seed=seed, steps=steps)
+    total = torch.zeros((), device=device)
+    reported = before.step
     started = time.monotonic()
-    with ThreadPoolExecutor(1) as loader:  # OpenCV releases the interpreter lock: prepare ahead
+    # A slow average and a fast one, of what is learnt and of what normalisation has seen.
+    slow, fast = ([*part.parameters(), *_statistics(part)] for part in (average, network))
+    loader = batches.load(before.step, device, workers)
+    for step, (images, targets) in enumerate(loader, before.step + 1):
+        # bfloat16 halves the time on processors that have it, and needs no loss scaling.
+        with torch.autocast(device.type, torch.bfloat16):
+            raw = network(images.permute(0, 3, 1, 2).float())
+        value = loss(raw.float(), cells, targets)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimiser.step()
+        schedule.step()
+        # Quickly at first, then over about 1000 steps.
+        get_ema_multi_avg_fn(min(0.999, (1.0 + step) / (10.0 + step)))(slow, fast, step)
+        total += value.detach()
+        if step % _REPORT_STEPS == 0 or step == steps:
+            # Reading a value waits for the GPU: never at every step.
+            mean = total.item() / (step - reported)
+            pace = (time.monotonic() - started) / (step - before.step)
+            report(Progress(step, steps, mean, pace * (steps - step)))
+            total.zero_()
+            reported = step
+        if checkpoint is not None and (step % _CHECKPOINT_STEPS == 0 or step == steps):
+            seconds = before.seconds + time.monotonic() - started
+            _keep(checkpoint, _Before(step, seconds, devices), run, parts)
+    seconds = before.seconds + time.monotonic() - started
+    return Trained(average.cpu(), seconds, tuple(devices))
 
-        def prepare(step: int) -> Future[tuple[Tensor, Targets]]:
-            return loader.submit(_batch, dataset, chances, width, height, seed, step, steps)
 
-        pending = prepare(done)
-        for step in range(done + 1, steps + 1):
-            images, targets = pending.result()
-            if step < steps:
-                pending = prepare(step)
-            # bfloat16 halves the time on CPUs that have it, and needs no loss scaling.
-            with torch.autocast("cpu", torch.bfloat16):
-                raw = network(images)
-            value = loss(raw.float(), cells, targets)
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-            optimiser.step()
-            schedule.step()
-            _follow(average, network, step)
-            losses.append(value.item())
-            if step % _REPORT_STEPS == 0 or step == steps:
-                pace = (time.monotonic() - started) / (step - done)
-                report(Progress(step, steps, float(np.mean(losses)), pace * (steps - step)))
-                losses.clear()
-            if checkpoint is not None and step % _CHECKPOINT_STEPS == 0:
-                _keep(checkpoint, step, run, parts)
-    return average
+@dataclass(frozen=True)
+class _Before:
+    """What was done of a run before now: steps, seconds, and on which devices."""
+
+    step: int = 0
+    seconds: float = 0.0
+    devices: Sequence[str] = ()
 
 
-def _keep(path: Path, step: int, run: dict[str, Any], parts: Mapping[str, Any]) -> None:
+def _keep(path: Path, done: _Before, run: dict[str, Any], parts: Mapping[str, Any]) -> None:
     """Write a checkpoint; an interruption leaves the previous one whole."""
     partial = path.with_name(f"{path.name}.partial")
     states = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"step": step, "run": run, **states}, partial)
+    torch.save({"done": asdict(done), "run": run, **states}, partial)
     partial.replace(path)
 
 
-def _continue(path: Path, run: dict[str, Any], parts: Mapping[str, Any]) -> int:
-    """Load a checkpoint if there is one, and return how many steps were done.
+def _continue(path: Path, run: dict[str, Any], parts: Mapping[str, Any]) -> _Before:
+    """Load a checkpoint if there is one, and return what was done.
 
     Raises:
         UserError: it is of another run.
     """
     if not path.is_file():
-        return 0
-    stored = torch.load(path, weights_only=True)
+        return _Before()
+    stored = torch.load(path, weights_only=True, map_location="cpu")
     other = [key for key in run if stored["run"].get(key) != run[key]]
     if other:
         raise UserError(
@@ -164,7 +210,7 @@ def _continue(path: Path, run: dict[str, Any], parts: Mapping[str, Any]) -> int:
         )
     for name, part in parts.items():
         part.load_state_dict(stored[name])
-    return int(stored["step"])
+    return _Before(**stored["done"])
 
 
 def _rate(step: int, steps: int) -> float:
@@ -183,68 +229,10 @@ def _groups(network: Detector) -> list[dict[str, object]]:
     ]
 
 
-@torch.no_grad()
-def _follow(average: Detector, network: Detector, step: int) -> None:
-    """Move the average towards the network: quickly at first, then over about 1000 steps."""
-    part = 1.0 - min(0.999, (1.0 + step) / (10.0 + step))
-    for slow, fast in zip(
-        average.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        if slow.dtype.is_floating_point:
-            slow.lerp_(fast, part)
-        else:
-            slow.copy_(fast)
+def _statistics(network: Detector) -> list[Tensor]:
+    """Return what normalisation has seen: means and variances, not the count of batches."""
+    return [values for values in network.buffers() if values.dtype.is_floating_point]
 
 
-def _chances(dataset: Dataset) -> NDArray[np.float64]:
-    """Return how often each image is drawn: more often where it shows a rare class.
-
-    The repeat factor of LVIS (2019): the root of how far the rarest class shown is below `_COMMON`.
-    """
-    factors = np.ones(len(dataset))
-    wanted = dataset.labels[~dataset.ignore]
-    for class_id in range(len(dataset.classes)):
-        shown = np.unique(wanted[wanted[:, 1] == class_id, 0].astype(int))
-        part = max(1, len(shown)) / len(dataset)
-        factors[shown] = np.maximum(factors[shown], math.sqrt(_COMMON / part))
-    return factors / factors.sum()
-
-
-def _batch(
-    dataset: Dataset,
-    chances: NDArray[np.float64],
-    width: int,
-    height: int,
-    seed: int,
-    step: int,
-    steps: int,
-) -> tuple[Tensor, Targets]:
-    """Make the batch of a step; the same arguments always give the same batch."""
-    rng = np.random.default_rng((seed, step))
-    plain = step >= (1.0 - _PLAIN_END) * steps
-    order = rng.choice(len(dataset), _BATCH, replace=len(dataset) < _BATCH, p=chances)
-    images = np.empty((_BATCH, 3, height, width), np.float32)
-    samples = []
-    for slot, index in enumerate(order):
-        rows = dataset.rows(index)
-        labels = dataset.labels[rows]
-        image, boxes, ignore = vary(
-            dataset.images[index], labels[:, 2:6], dataset.ignore[rows], width, height, plain, rng
-        )
-        images[slot] = image.transpose(2, 0, 1)
-        kept = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
-        samples.append((boxes[kept], labels[kept, 1].astype(np.int64), ignore[kept]))
-    most = max(1, max(len(boxes) for boxes, _, _ in samples))
-    padded = Targets(
-        torch.zeros(_BATCH, most, 4),
-        torch.zeros(_BATCH, most, dtype=torch.int64),
-        torch.zeros(_BATCH, most, dtype=torch.bool),
-        torch.zeros(_BATCH, most, dtype=torch.bool),
-    )
-    for slot, (boxes, class_ids, ignore) in enumerate(samples):
-        count = len(boxes)
-        padded.boxes[slot, :count] = torch.from_numpy(boxes)
-        padded.class_ids[slot, :count] = torch.from_numpy(class_ids)
-        padded.wanted[slot, :count] = torch.from_numpy(~ignore)
-        padded.ignore[slot, :count] = torch.from_numpy(ignore)
-    return torch.from_numpy(images).contiguous(memory_format=torch.channels_last), padded
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
