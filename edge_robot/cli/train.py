@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
             Path,
             typer.Option(help="Folder for rendered images and checkpoints; found ones are used."),
         ] = Path("runs/train"),
-        worlds: Annotated[int, typer.Option(min=1, help="Worlds rendered for training.")] = 600,
+        worlds: Annotated[int, typer.Option(min=1, help="Worlds rendered for training.")] = 1200,
         scoring_worlds: Annotated[int, typer.Option(min=1, help="Worlds for scoring.")] = 40,
         steps: Annotated[
             int | None, typer.Option(min=1, help="Batches; the recipe's by default.")
@@ -121,7 +121,7 @@ def register(app: typer.Typer) -> None:
             Path,
             typer.Option(help="Folder for rendered images and weights; found ones are used."),
         ] = Path("runs/train"),
-        worlds: Annotated[int, typer.Option(min=1, help="Worlds rendered for training.")] = 600,
+        worlds: Annotated[int, typer.Option(min=1, help="Worlds rendered for training.")] = 1200,
         scoring_worlds: Annotated[int, typer.Option(min=1, help="Worlds for scoring.")] = 40,
         steps: Annotated[int, typer.Option(min=1, help="Batches of 16 per variant.")] = 500,
         rounds: Annotated[

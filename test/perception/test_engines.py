@@ -114,6 +114,14 @@ def run(engine: Engine, image: np.ndarray) -> list[np.ndarray]:
     return engine.run()
 
 
+def loads(provider: str) -> bool:
+    """Whether ONNX Runtime has a provider, its driver and its libraries."""
+    with suppress(UserError):
+        open_engine(checked(small_network()), "small", provider=provider)
+        return True
+    return False
+
+
 def checked(model: onnx.ModelProto) -> onnx.ModelProto:
     return check_graph(model.SerializeToString(), "small")
 
@@ -143,10 +151,15 @@ def test_engines_compute_what_the_network_says(name: str) -> None:
         np.testing.assert_allclose(output, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", INSTALLED)
-def test_the_same_memory_serves_every_run(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [*((name, "cpu") for name in INSTALLED), ("onnxruntime", "cuda"), ("onnxruntime", "tensorrt")],
+)
+def test_the_same_memory_serves_every_run(name: str, provider: str) -> None:
     model = small_network()
-    engine = open_engine(checked(model), "small", engine=name)
+    if provider != "cpu" and not loads(provider):
+        pytest.skip(f"{provider} does not load here")
+    engine = open_engine(checked(model), "small", engine=name, provider=provider)
     tensor = engine.bind((1, 3, 32, 48))
     for image in images((1, 3, 32, 48), 3):
         tensor[:] = image
@@ -407,6 +420,26 @@ def test_a_provider_that_is_not_here_is_refused() -> None:
             open_engine(checked(small_network()), "small", provider=provider)
     with pytest.raises(UserError, match="engine openvino has no provider cuda"):
         open_engine(checked(small_network()), "small", engine="openvino", provider="cuda")
+
+
+def test_a_provider_that_does_not_load_leaves_the_cpu_as_if_it_were_not_built_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if loads("cuda"):
+        pytest.skip("CUDA loads here")
+    model, image = small_network(), images((1, 3, 32, 48), 1)[0]
+    monkeypatch.setattr(
+        ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        engine = open_engine(checked(model), "small")
+    assert engine.provider == "CPUExecutionProvider"
+    np.testing.assert_allclose(run(engine, image)[0], plain_run(model, image)[0], atol=1e-4)
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(UserError, match="cannot be run on cuda"),
+    ):
+        open_engine(checked(model), "small", provider="cuda")
 
 
 @pytest.mark.parametrize("choice", [{"engine": "tflite"}, {"provider": "npu"}])

@@ -23,7 +23,11 @@ from edge_robot.perception.training.network import STRIDES, Shape  # noqa: E402
 from edge_robot.perception.training.network import Detector as Network  # noqa: E402
 from edge_robot.perception.training.recipes import Recipe, choose, make  # noqa: E402
 from edge_robot.perception.training.sets import own  # noqa: E402
-from edge_robot.perception.training.trainer import Progress, train  # noqa: E402
+from edge_robot.perception.training.trainer import (  # noqa: E402
+    Progress,
+    choose_device,
+    train,
+)
 from edge_robot.perception.training.weights import (  # noqa: E402
     save_weights,
     starting_weights,
@@ -140,6 +144,21 @@ def test_a_network_learns_and_survives_quantization(trained: Network, tmp_path: 
     assert hits[small] >= 0.8 * hits[full]
 
 
+def test_a_gpu_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [choose_device(asked).type for asked in ("auto", "cuda", "cpu")] == [
+        "cuda",
+        "cuda",
+        "cpu",
+    ]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(UserError, match="or use cpu"):
+        choose_device("cuda")
+    with pytest.raises(UserError, match="use auto, cpu or cuda"):
+        choose_device("tpu")
+
+
 def test_the_same_seed_gives_the_same_network() -> None:
     def run(seed: int) -> np.ndarray:
         return teach(squares(16), 3, seed=seed).outputs[0].weight.detach().numpy()
@@ -247,5 +266,6 @@ def test_a_detector_is_made_of_ones_own_images(tmp_path: Path) -> None:
     assert card.figures["int8"]["inference_ms"] > 0.0
     assert card.figures["reference"]["frames"] == 2
     assert "person_ap50_within_10_m" not in card.figures["int8"]
+    assert card.figures["trained_with"] == "CPU"
     assert any("step 3 of 3" in line for line in said)
     Detector(path).detect(dataset.images[0])

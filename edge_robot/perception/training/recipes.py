@@ -73,9 +73,9 @@ class Recipe:
 _SHAPE = Shape((16, 32), (64, 96, 128), (2, 2, 2, 2), 64)
 
 RECIPES = {
-    "warehouse_edge": Recipe(_SHAPE, 320, 240, 20000, 64, 2e-3, None, "onboard detector"),
+    "warehouse_edge": Recipe(_SHAPE, 320, 240, 12000, 64, 2e-3, None, "onboard detector"),
     "warehouse_fleet": Recipe(
-        _SHAPE, 480, 360, 5000, 64, 1e-3, "warehouse_edge", "the fleet backend's detector"
+        _SHAPE, 480, 360, 3500, 64, 1e-3, "warehouse_edge", "the fleet backend's detector"
     ),
 }
 

@@ -139,7 +139,9 @@ def train(
     run |= {"rate": rate, "seed": seed, "images": len(dataset), "classes": list(dataset.classes)}
     parts = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
     before = _Before() if checkpoint is None else _continue(checkpoint, run, parts)
-    devices = sorted({*before.devices, _name(device)})
+    devices = set(before.devices)
+    if before.step < steps:
+        devices.add(_name(device))
     cells = torch.from_numpy(grid(width, height, STRIDES)).to(device)
     batches = Batches(dataset, batch, width, height, seed=seed, steps=steps)
     total = torch.zeros((), device=device)
@@ -170,9 +172,9 @@ def train(
             reported = step
         if checkpoint is not None and (step % _CHECKPOINT_STEPS == 0 or step == steps):
             seconds = before.seconds + time.monotonic() - started
-            _keep(checkpoint, _Before(step, seconds, devices), run, parts)
+            _keep(checkpoint, _Before(step, seconds, sorted(devices)), run, parts)
     seconds = before.seconds + time.monotonic() - started
-    return Trained(average.cpu(), seconds, tuple(devices))
+    return Trained(average.cpu(), seconds, tuple(sorted(devices)))
 
 
 @dataclass(frozen=True)
