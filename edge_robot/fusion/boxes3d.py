@@ -22,9 +22,11 @@ def iou_3d(a: Array, b: Array) -> Array:
             about +z. Sizes are not negative; a box without volume overlaps with nothing.
         b: (M, 7), likewise.
     """
-    shared = _shared_volume(a, b)
-    union = _volume(a)[:, None] + _volume(b) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
+    pairs = _all_pairs(a, b)
+    shared = _shared_volume(*pairs)
+    union = _volume(pairs[0]) + _volume(pairs[1]) - shared
+    overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
+    return overlap.reshape(len(a), len(b))
 
 
 def giou_3d(a: Array, b: Array) -> Array:
@@ -37,14 +39,28 @@ def giou_3d(a: Array, b: Array) -> Array:
         a: (N, 7), as `iou_3d` has it.
         b: (M, 7), likewise.
     """
+    return giou_3d_of_pairs(*_all_pairs(a, b)).reshape(len(a), len(b))
+
+
+def giou_3d_of_pairs(a: Array, b: Array) -> Array:
+    """Return the generalised IoU of each box of one set with that of the other, (P,), −1..1.
+
+    Args:
+        a: (P, 7), as `iou_3d` has it.
+        b: (P, 7), likewise.
+    """
     shared = _shared_volume(a, b)
-    union = _volume(a)[:, None] + _volume(b) - shared
-    top = np.maximum((a[:, 2] + a[:, 5] / 2)[:, None], b[:, 2] + b[:, 5] / 2)
-    bottom = np.minimum((a[:, 2] - a[:, 5] / 2)[:, None], b[:, 2] - b[:, 5] / 2)
+    union = _volume(a) + _volume(b) - shared
+    top = np.maximum(a[:, 2] + a[:, 5] / 2, b[:, 2] + b[:, 5] / 2)
+    bottom = np.minimum(a[:, 2] - a[:, 5] / 2, b[:, 2] - b[:, 5] / 2)
     around = _hull_area(_footprints(a), _footprints(b)) * (top - bottom)
     overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
     empty = np.divide(around - union, around, out=np.zeros_like(around), where=around > 0.0)
     return np.asarray(overlap - np.maximum(empty, 0.0))
+
+
+def _all_pairs(a: Array, b: Array) -> tuple[Array, Array]:
+    return np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))
 
 
 def _volume(boxes: Array) -> Array:
@@ -64,15 +80,15 @@ def _turned(points: Array, angle: Array) -> Array:
 
 
 def _shared_volume(a: Array, b: Array) -> Array:
-    """Return the volume of each intersection, (N, M) m³."""
-    top = np.minimum((a[:, 2] + a[:, 5] / 2)[:, None], b[:, 2] + b[:, 5] / 2)
-    bottom = np.maximum((a[:, 2] - a[:, 5] / 2)[:, None], b[:, 2] - b[:, 5] / 2)
+    """Return the volume of the intersection of each pair, (P,) m³."""
+    top = np.minimum(a[:, 2] + a[:, 5] / 2, b[:, 2] + b[:, 5] / 2)
+    bottom = np.maximum(a[:, 2] - a[:, 5] / 2, b[:, 2] - b[:, 5] / 2)
     volume = np.maximum(top - bottom, 0.0)
-    reach = (np.hypot(a[:, 3], a[:, 4])[:, None] + np.hypot(b[:, 3], b[:, 4])) / 2
-    apart = np.hypot(*(a[:, None, :2] - b[:, :2]).transpose(2, 0, 1))
-    rows, columns = np.nonzero((volume > 0.0) & (apart < reach))
+    reach = (np.hypot(a[:, 3], a[:, 4]) + np.hypot(b[:, 3], b[:, 4])) / 2
+    apart = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
+    near = np.flatnonzero((volume > 0.0) & (apart < reach))
     area = np.zeros_like(volume)
-    area[rows, columns] = _shared_area(_footprints(a)[rows], b[columns])
+    area[near] = _shared_area(_footprints(a[near]), b[near])
     return volume * area
 
 
@@ -113,20 +129,19 @@ def _shared_area(corners: Array, boxes: Array) -> Array:
 
 
 def _hull_area(a: Array, b: Array) -> Array:
-    """Return the area of the convex hull of each pair of quadrilaterals, (N, M) m².
+    """Return the area of the convex hull of each pair of quadrilaterals, (P,) m².
 
     Upper and lower hull are piecewise linear over the points ordered by x, and at each point the
     highest and lowest of all chords that pass over it, so the area is a sum of trapezoids.
 
     Args:
-        a: (N, 4, 2) m.
-        b: (M, 4, 2) m.
+        a: (P, 4, 2) m.
+        b: (P, 4, 2) m.
     """
-    shape = (len(a), len(b), 4, 2)
-    points = np.concatenate([np.broadcast_to(a[:, None], shape), np.broadcast_to(b, shape)], axis=2)
+    points = np.concatenate([a, b], axis=1)
     order = np.argsort(points[..., 0], axis=-1)
-    points = np.take_along_axis(points, order[..., None], axis=2)
-    x, y = np.ascontiguousarray(points.transpose(3, 2, 0, 1))
+    points = points[np.arange(len(a))[:, None], order]
+    x, y = np.ascontiguousarray(points.transpose(2, 1, 0))
     run = x[_RIGHT] - x[_LEFT]
     over = x[_MIDDLE] - x[_LEFT]
     share = np.divide(over, run, out=over, where=run > 0.0)

@@ -23,6 +23,7 @@ from edge_robot.fusion.measurements import (
     Source,
     sensor_name,
 )
+from edge_robot.fusion.merging import merge_agreeing
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
 from edge_robot.fusion.updates.boxes import update_with_boxes
 from edge_robot.fusion.updates.camera import update_with_camera
@@ -32,6 +33,7 @@ from edge_robot.fusion.updates.result import Updated
 
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
 _UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
+_SETS = [Source(bits) for bits in range(sum(SOURCES) + 1)]
 _SAME_INSTANT = {Source.LIDAR: 0, Source.CAMERA: 1, Source.FLEET: 2, Source.PEER: 3}
 """Order of measurements of one instant: what knows the range first, what others say last."""
 
@@ -150,8 +152,8 @@ class Tracker:
         moving = familiar | (tracks.boxed > 0) | (tracks.moving >= self.config.moving_sweeps)
         standing = self.config.motion.standing(tracks.modes) > 0.5
         mean[standing | ~moving, 2:] = 0.0
-        recent = now - tracks.seen <= self.config.recent * 1e9
-        ever = tracks.seen >= tracks.first[:, None]
+        recent = _bits(now - tracks.seen <= self.config.recent * 1e9)
+        ever = _bits(tracks.seen >= tracks.first[:, None])
         rating = tracks.score
         found = []
         for i, key in enumerate(tracks.keys):
@@ -169,8 +171,8 @@ class Tracker:
                     yaw=yaw,
                     velocity=mean[i, 2:],
                     covariance=covariance[i],
-                    sources=_bits(ever[i]),
-                    recent_sources=_bits(recent[i]),
+                    sources=ever[i],
+                    recent_sources=recent[i],
                     age=(now - int(tracks.first[i])) * 1e-9,
                     coasting=(now - int(tracks.last[i])) * 1e-9,
                 )
@@ -199,7 +201,8 @@ class Tracker:
         if measurement.treatment.excluded:
             nobody = np.full(len(measurement), None, object)
             updated = replace(updated, tracks=tracks, keys=nobody)
-        return replace(updated, tracks=self._manage(updated.tracks, measurement.stamp))
+        tracks = merge_agreeing(updated.tracks, self._class_names, self.config)
+        return replace(updated, tracks=self._manage(tracks, measurement.stamp))
 
     def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
         """Confirm what is sure enough and forget what is not there any more."""
@@ -289,8 +292,9 @@ def _order(measurement: Measurement) -> Order:
     return measurement.stamp, _SAME_INSTANT[measurement.source], measurement.sensor
 
 
-def _bits(flags: NDArray[np.bool_]) -> Source:
-    return Source(sum(source for source, flag in zip(SOURCES, flags.tolist(), strict=True) if flag))
+def _bits(flags: NDArray[np.bool_]) -> list[Source]:
+    """Return the sources that each row of flags stands for."""
+    return [_SETS[bits] for bits in (flags @ np.array(SOURCES, int)).tolist()]
 
 
 def _along_motion(velocity: Array, yaw: float, size: Array, turn: float) -> tuple[float, Array]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_robot.fusion import kalman
 from edge_robot.fusion.association import assign_in_turn
-from edge_robot.fusion.boxes3d import giou_3d
+from edge_robot.fusion.boxes3d import giou_3d_of_pairs
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import BoxMeasurement, Source
@@ -78,15 +78,10 @@ def _update(
     expected = np.column_stack(
         [mean[:, :2], tracks.bottom + tracks.size[:, 2] / 2, tracks.size, tracks.yaw]
     )
-    innovation = boxes[:, :2] - mean[:, None, :2]
-    distance = kalman.squared_distance(innovation, covariance[:, None, :2, :2] + noise)
-    likeness = giou_3d(expected, boxes)
-    # Of what no box has gone around yet only the place is known.
-    near = np.where(tracks.boxed[:, None] > 0, likeness >= own["min_giou"], distance < config.gate)
-    same = (kind[:, None] == labels) | (kind[:, None] < 0)
-    cost = own["distance_weight"] * np.sqrt(distance) - likeness
-    sure = measurement.scores >= own["sure_score"]
-    rows, columns = assign_in_turn(cost, near & same, sure)
+    cost, allowed, distance = _compare(
+        tracks, expected, covariance, boxes, labels, noise, own, config
+    )
+    rows, columns = assign_in_turn(cost, allowed, measurement.scores >= own["sure_score"])
 
     tracks = tracks.copy()
     tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
@@ -113,6 +108,49 @@ def _update(
     nis = np.full(len(boxes), np.nan)
     nis[columns] = distance[rows, columns]
     return tracks, rows, columns, nis
+
+
+def _compare(
+    tracks: TrackSet,
+    expected: Array,
+    covariance: Array,
+    boxes: Array,
+    labels: NDArray[np.intp],
+    noise: Array,
+    own: NDArray[np.void],
+    config: TrackerConfig,
+) -> tuple[Array, NDArray[np.bool_], Array]:
+    """Return cost, permission and squared Mahalanobis distance of each pair, (N, M) each.
+
+    Only pairs of one class that lie near each other are looked at closely.
+    """
+    boxed, kind = tracks.boxed > 0, tracks.kind
+    same = (kind[:, None] == labels) | (kind[:, None] < 0)
+    apart = np.hypot(boxes[:, 0] - expected[:, 0, None], boxes[:, 1] - expected[:, 1, None])
+    # Two equal boxes in line, this many lengths apart, have the least GIoU that is allowed. Of what
+    # no box has gone around yet only the place is known.
+    lengths = 2.0 / np.maximum(1.0 + own["min_giou"], 0.1) - 1.0
+    reach = lengths * _mean_diagonal(expected, boxes)
+    if not boxed.all():
+        spread = np.trace(covariance[:, None, :2, :2] + noise, axis1=-2, axis2=-1)
+        reach = np.where(boxed[:, None], reach, np.sqrt(config.gate * spread))
+    rows, columns = np.nonzero(same & (apart < reach))
+    innovation = boxes[columns, :2] - expected[rows, :2]
+    near = kalman.squared_distance(innovation, covariance[rows, :2, :2] + noise[columns])
+    likeness = giou_3d_of_pairs(expected[rows], boxes[columns])
+    cost, distance = np.zeros(same.shape), np.full(same.shape, np.nan)
+    cost[rows, columns] = own["distance_weight"][columns] * np.sqrt(near) - likeness
+    distance[rows, columns] = near
+    allowed = np.zeros(same.shape, bool)
+    allowed[rows, columns] = np.where(
+        boxed[rows], likeness >= own["min_giou"][columns], near < config.gate
+    )
+    return cost, allowed, distance
+
+
+def _mean_diagonal(a: Array, b: Array) -> Array:
+    """Return half the sum of both boxes' diagonals seen from above, (N, M) m."""
+    return (np.hypot(a[:, 3], a[:, 4])[:, None] + np.hypot(b[:, 3], b[:, 4])) / 2
 
 
 def _in_fixed_frame(measurement: BoxMeasurement) -> Array:
