@@ -73,7 +73,7 @@ def test_what_comes_back_is_no_news() -> None:
 def test_two_robots_never_become_overconfident_where_naive_fusion_does(silent_after: int) -> None:
     """They share the person's whims, and each hears its own words again."""
     alone, naive, honest = (
-        walks(WAYS[way], silent_after, runs=50) for way in ("alone", "naive", "intersection")
+        walks(WAYS[way], silent_after, runs=30) for way in ("alone", "naive", "intersection")
     )
     assert honest["nees"] < 4.4
     assert honest["position_rmse_m"] < alone["position_rmse_m"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,9 @@ class World(Node):
         for name in LIDARS:
             self.say_to(topics.LIDAR_DETECTIONS.of(name), Detection3DArray)
         for name in ("robot2", "robot3"):
-            self.say_to(topics.PEER_TRACKS.of(name), TrackedObjectArray)
+            # As the other robot's fusion sends them.
+            theirs = replace(topics.TRACKS, name=topics.PEER_TRACKS.of(name).name)
+            self.say_to(theirs, TrackedObjectArray)
         self.hear(topics.TRACKS, TrackedObjectArray)
         self.hear(topics.DIAGNOSTICS, DiagnosticArray)
 
