@@ -196,7 +196,7 @@ def _hear(here: Tracker, peer: Peer, there: Tracker, shift: Array) -> None:
     config = here.config.peers
     told = placed(tell(there, peer.sensor), np.eye(4), config)
     told = replace(told, positions=told.positions + shift)
-    admitted = peer.admit(told, here.tracks(), here.stamp or 0, _LIDAR, told.stamp)
+    admitted = peer.admit(told, here.tracks(), here.stamp or 0, _LIDAR)
     if admitted is not None:
         here.process(admitted)
 

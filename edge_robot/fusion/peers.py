@@ -119,13 +119,26 @@ class Peer:
         total = self._good + self._bad + _PRIOR
         return (self._good + _PRIOR * _PRIOR_TRUST) / total
 
+    def expects(self, stamp: int, now: int) -> bool:
+        """Return whether a message is to be read at all; if not, it is counted why.
+
+        Args:
+            stamp: The message's, ns.
+            now: By the clock that stamps are made with, ns.
+        """
+        refusal = self._admission.stamp_refusal(self.sensor, stamp, now)
+        if now < self._next:
+            refusal = Refusal.TOO_OFTEN
+        if refusal:
+            self._admission.refuse(self.sensor, refusal)
+            return False
+        # Against the schedule, not the last arrival: a network delivers in bursts.
+        period = round(1e9 / self._config.peer_rate)
+        self._next = max(self._next, now - _BURST) + period
+        return True
+
     def admit(
-        self,
-        told: PeerMeasurement,
-        own: Sequence[Track],
-        own_stamp: int,
-        sensor: Array | None,
-        now: int,
+        self, told: PeerMeasurement, own: Sequence[Track], own_stamp: int, sensor: Array | None
     ) -> PeerMeasurement | None:
         """Return what of a message may be fused; None for nothing. What is refused is counted.
 
@@ -134,17 +147,7 @@ class Peer:
             own: The tracks as they are known here.
             own_stamp: When, ns.
             sensor: (3,) where the lidar is, fixed frame, m; None where there is none.
-            now: By the clock that stamps are made with, ns.
         """
-        refusal = self._admission.stamp_refusal(self.sensor, told.stamp, now)
-        if now < self._next:
-            refusal = Refusal.TOO_OFTEN
-        if refusal:
-            self._admission.refuse(self.sensor, refusal)
-            return None
-        # Against the schedule, not the last arrival: a network delivers in bursts.
-        period = round(1e9 / self._config.peer_rate)
-        self._next = max(self._next, now - _BURST) + period
         sound = self._admission.sound(self.sensor, told)
         if not isinstance(sound, PeerMeasurement):
             return None

@@ -33,7 +33,9 @@ from edge_robot.fusion.measurements import (
 from edge_robot.fusion.peers import Peer, placed
 from edge_robot.fusion.refusal import Refusal
 from edge_robot.fusion.tracker import Tracker
+from edge_robot.fusion.tracks import Track
 from edge_robot.msg import FleetDetections, TrackedObjectArray
+from edge_robot.nodes.conversions import nanoseconds
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.diagnostics import DiagnosticsReporter
 from edge_robot.nodes.fusion_diagnostics import statuses
@@ -97,6 +99,7 @@ class Fusion(Node):
         self._lidar: Array | None = None
         self._labelled: set[str] = set()
         self._capture_stamp = 0
+        self._published: tuple[list[Track], int] = [], 0
         self._waiting: deque[_Waiting] = deque()
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
@@ -213,17 +216,13 @@ class Fusion(Node):
 
     def _on_peer(self, name: str, message: TrackedObjectArray) -> None:
         peer = self._peers[name]
+        if not peer.expects(nanoseconds(message.header.stamp), self.get_clock().now().nanoseconds):
+            return
 
         def fuse(pose: Array) -> None:
             trusted = peer.trusted
             told = placed(peer_measurement(message, name), pose, self._tracker.config.peers)
-            admitted = peer.admit(
-                told,
-                self._tracker.tracks(),
-                self._tracker.stamp or 0,
-                self._lidar,
-                self.get_clock().now().nanoseconds,
-            )
+            admitted = peer.admit(told, *self._published, self._lidar)
             if trusted and not peer.trusted:
                 self.get_logger().warning(f"{peer.sensor} is ignored: {peer.reason}")
             elif peer.trusted and not trusted:
@@ -298,9 +297,9 @@ class Fusion(Node):
     def _publish(self) -> Any:
         stamp = self._tracker.stamp
         assert stamp is not None  # a measurement has just been applied
-        message = to_tracked_object_array(
-            self._tracker.tracks(), stamp, self._capture_stamp, self._fixed_frame
-        )
+        tracks = self._tracker.tracks()
+        self._published = tracks, stamp
+        message = to_tracked_object_array(tracks, stamp, self._capture_stamp, self._fixed_frame)
         self._publisher.publish(message)
         return message.header.stamp
 

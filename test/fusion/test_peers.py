@@ -70,9 +70,7 @@ def talk(
 ) -> list[PeerMeasurement | None]:
     """Return what a peer's word is worth while nothing changes."""
     own = tracker.tracks()
-    return [
-        peer.admit(told(places, float(t)), own, ns(float(t)), LIDAR, ns(float(t))) for t in seconds
-    ]
+    return [peer.admit(told(places, float(t)), own, ns(float(t)), LIDAR) for t in seconds]
 
 
 def test_what_only_a_peer_sees_is_kept_and_flagged() -> None:
@@ -114,9 +112,7 @@ def test_hearsay_is_refused_so_that_ghosts_die() -> None:
             if speaker.stamp is None:
                 continue
             heard = replace(tell(speaker), stamp=ns(t))
-            admitted = peer.admit(
-                placed(heard, np.eye(4), CONFIG), hearer.tracks(), ns(t), LIDAR, ns(t)
-            )
+            admitted = peer.admit(placed(heard, np.eye(4), CONFIG), hearer.tracks(), ns(t), LIDAR)
             if admitted is not None and len(admitted):
                 hearer.process(admitted)
         a.process(sensors.lidar(t + 0.05, []))
@@ -173,7 +169,7 @@ def test_unsound_tracks_are_counted_and_the_others_of_the_message_kept() -> None
     message.sizes[4] = 0.0
     message.scores[5] = 2.0
     message.velocities[6, 1] = -np.inf
-    admitted = peer.admit(message, [], 0, None, ns(0.0))
+    admitted = peer.admit(message, [], 0, None)
     assert admitted is not None
     np.testing.assert_allclose(admitted.positions[:, 0], [7.0])
     assert refused(peer) == {Refusal.BOX: 7}
@@ -181,12 +177,11 @@ def test_unsound_tracks_are_counted_and_the_others_of_the_message_kept() -> None
 
 def test_floods_and_other_clocks_are_cut() -> None:
     peer = listener("robot2")
-    admitted = [
-        peer.admit(told([(1.0, 1.0)], 1e-3 * k), [], 0, None, ns(1e-3 * k)) for k in range(1000)
-    ]
-    assert 1000 - admitted.count(None) <= 2 * CONFIG.peer_rate + 1
-    assert refused(peer)[Refusal.TOO_OFTEN] == admitted.count(None)
-    assert peer.admit(told([(1.0, 1.0)], 3600.0), [], 0, None, ns(10.0)) is None
+    read = [peer.expects(ns(1e-3 * k), ns(1e-3 * k)) for k in range(1000)]
+    assert sum(read) <= 2 * CONFIG.peer_rate + 1
+    assert refused(peer) == {Refusal.TOO_OFTEN: read.count(False)}
+    assert peer.expects(ns(10.0), ns(10.0))
+    assert not peer.expects(ns(3600.0), ns(11.0))
     assert refused(peer)[Refusal.FUTURE] == 1
 
 
@@ -259,7 +254,7 @@ def test_whatever_a_peer_says_the_tracks_stay_sound(
             array = arrays[place % len(arrays)].reshape(-1)
             array[(place + k) % len(array)] = value
         fixed = placed(message, np.eye(4), CONFIG)
-        admitted = peer.admit(fixed, tracker.tracks(), ns(0.5), LIDAR, message.stamp)
+        admitted = peer.admit(fixed, tracker.tracks(), ns(0.5), LIDAR)
         if admitted is not None:
             tracker.process(admitted)
     for track in tracker.tracks():
