@@ -59,6 +59,9 @@ def placed(told: PeerMeasurement, fixed_from_peer: Array, config: PeerConfig) ->
     Its covariances grow by what the peer does not know of itself: the error of its frame's place,
     and of its heading, which moves things the more the farther they are from the frame's origin,
     and turns their velocities; and by what two robots that see two sides of a thing differ by.
+    These errors stay the same from message to message: after the first one they are no longer
+    independent of what is known here, so none of it is kept out of the intersection (split
+    covariance intersection would).
 
     Args:
         told: In the peer's frame.
@@ -163,8 +166,11 @@ class Peer:
     def _judge(
         self, told: PeerMeasurement, own: Sequence[Track], own_stamp: int, sensor: Array | None
     ) -> None:
+        ahead = (own_stamp - told.stamp) * 1e-9
+        if abs(ahead) > _COMPARABLE:
+            return
         seen = [track for track in own if track.recent_sources & OWN]
-        agrees, contradicts, why = _compare(told, seen, (own_stamp - told.stamp) * 1e-9, sensor)
+        agrees, contradicts, why = _compare(told, seen, ahead, sensor)
         judged = agrees.sum() + contradicts.sum()
         if not judged:
             return

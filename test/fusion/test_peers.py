@@ -157,6 +157,8 @@ def test_ghosts_before_what_is_seen_cost_trust_and_people_behind_it_do_not() -> 
     assert "seen through" in ghosts.reason
     talk(hidden, wall, [(11.0, 0.0)], np.arange(0.0, 2.0, 0.1))
     assert hidden.trust == pytest.approx(0.7)
+    hidden.admit(told([(3.0, 0.0)], 0.0), wall.tracks(), ns(0.9), LIDAR)  # much may have changed
+    assert hidden.trust == pytest.approx(0.7)
 
 
 def test_unsound_tracks_are_counted_and_the_others_of_the_message_kept() -> None:
