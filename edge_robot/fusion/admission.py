@@ -49,6 +49,11 @@ class Admission:
         self.accepted: Counter[str] = Counter()
         self.refused: defaultdict[str, Counter[Refusal]] = defaultdict(Counter)
 
+    def newest(self, sensor: str) -> int | None:
+        """Return the newest capture time of a sensor that was let in, ns; None before the first."""
+        stamps = self._stamps.get(sensor)
+        return stamps[-1] if stamps else None
+
     def refuse(self, sensor: str, why: Refusal, count: int = 1) -> None:
         """Count what a sensor sent and was not used."""
         self.refused[sensor][why] += count

@@ -25,12 +25,12 @@ from edge_robot.fusion.decisions import Decisions
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
     CameraMeasurement,
-    LidarMeasurement,
     Measurement,
+    PeerMeasurement,
     Source,
     sensor_name,
 )
-from edge_robot.fusion.reference import SPAN, Motion, Reference
+from edge_robot.fusion.reference import SPAN, Motion, Reference, Sweep
 from edge_robot.settings import setting
 
 _PRIOR = np.array([0.05, 0.05, 0.05, 0.15])
@@ -58,6 +58,10 @@ class AlignmentSettings:
     time_offset_error: float = setting(
         0.01, "largest standard deviation of an offset that is taken off, s"
     )
+    offset_warning: float = setting(
+        0.02, "time offset left uncorrected beyond which /diagnostics warns, s"
+    )
+    rotation_warning: float = setting(0.01, "the same of a turn against the calibration, rad")
 
 
 @dataclass(frozen=True)
@@ -127,16 +131,16 @@ class _Fit:
 class _Pending:
     """A measurement that waits for the sweeps after it."""
 
-    measurement: CameraMeasurement | LidarMeasurement
+    measurement: CameraMeasurement | Sweep
     keys: NDArray[np.object_]
-    before: CameraMeasurement | LidarMeasurement  # of the same sensor
+    before: CameraMeasurement | Sweep  # of the same sensor
 
 
 @dataclass
 class _Sensor:
     fit: _Fit
     shift: Decisions[int]
-    last: CameraMeasurement | LidarMeasurement | None = None
+    last: CameraMeasurement | Sweep | None = None
     pending: deque[_Pending] = field(default_factory=lambda: deque(maxlen=_WAITING))
 
 
@@ -173,11 +177,11 @@ class AlignmentMonitor:
 
     def observe(self, measurement: Measurement, keys: NDArray[np.object_]) -> None:
         """Take note of a measurement, with the key of each box's track (None: none)."""
-        if not isinstance(measurement, CameraMeasurement | LidarMeasurement):
+        if isinstance(measurement, PeerMeasurement):
             return
         if measurement.source is Source.FLEET:  # the same images as its camera's
             return
-        if isinstance(measurement, LidarMeasurement):
+        if not isinstance(measurement, CameraMeasurement):
             self._name = self._name or measurement.sensor
             if measurement.sensor == self._name:
                 self._reference.add(measurement, keys)
@@ -193,9 +197,13 @@ class AlignmentMonitor:
         if last is not None and 0 < measurement.stamp - last.stamp < _LONGEST_PERIOD * 1e9:
             sensor.pending.append(_Pending(measurement, keys, last))
 
-    def shift(self, sensor: str, stamp: int) -> int:
-        """Return what to take off the stamp of a measurement for its true capture time, ns."""
-        known = self._sensors.get(sensor)
+    def shift(self, source: Source, sensor: str, stamp: int) -> int:
+        """Return what to take off a measurement's stamp for its true capture time, ns.
+
+        A second opinion of the fleet is on an image of the camera, and as late as that.
+        """
+        of_camera = source is Source.FLEET
+        known = self._sensors.get(sensor_name(Source.CAMERA if of_camera else source, sensor))
         return known.shift.at(stamp) if known else 0
 
     def reports(self) -> dict[str, Alignment]:
@@ -233,7 +241,7 @@ class AlignmentMonitor:
             extent = measurement.boxes[:, 2:] - measurement.boxes[:, :2]
             sigma = self._pixel_noise + self._box_noise * extent
         else:
-            assert isinstance(before, LidarMeasurement)
+            assert not isinstance(before, CameraMeasurement)
             rows, values = _lidar_rows(measurement, before, dt, motion)
             usable = motion.valid
             sigma = np.full(values.shape, 1.5 * self._lidar_noise)
@@ -284,9 +292,7 @@ def _middles(boxes: Array) -> Array:
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def _lidar_rows(
-    sweep: LidarMeasurement, before: LidarMeasurement, dt: float, motion: Motion
-) -> tuple[Array, Array]:
+def _lidar_rows(sweep: Sweep, before: Sweep, dt: float, motion: Motion) -> tuple[Array, Array]:
     """Return derivatives (K, 2, 4) by `_LIDAR_PRIOR`'s parameters, and values (K, 2).
 
     The values are x and y of the boxes' centres in the sensor's frame, seen minus expected, m.

@@ -73,6 +73,8 @@ class History(Generic[Item, State]):
         self._tokens = settings.replay_budget
         self.replayed = 0
         """Measurements applied again so far, for late ones."""
+        self.longest_replay = 0
+        """The most of them at once."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -147,6 +149,7 @@ class History(Generic[Item, State]):
             entry.state = state
         self._settled = len(self._entries)
         self.replayed += len(changed)
+        self.longest_replay = max(self.longest_replay, len(changed))
         return changed
 
     def forget(self, now: int) -> list[tuple[Item, State]]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.measurements import LidarMeasurement
+from edge_robot.fusion.measurements import BoxMeasurement, LidarMeasurement
 from edge_robot.fusion.tracks import BirthKey
+
+Sweep: TypeAlias = LidarMeasurement | BoxMeasurement
 
 SPAN = 0.35
 """The motion of an object at an instant is fitted to the sweeps within this of it, s."""
@@ -43,7 +46,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class _Sweep:
+class _Placed:
     stamp: int
     rows: dict[BirthKey, int]
     boxes: Array  # (M, 7) x y z, size, yaw; fixed frame
@@ -53,16 +56,16 @@ class Reference:
     """The last sweeps of one lidar, with the track of each box."""
 
     def __init__(self) -> None:
-        self._sweeps: deque[_Sweep] = deque()
+        self._sweeps: deque[_Placed] = deque()
 
-    def add(self, sweep: LidarMeasurement, keys: NDArray[np.object_]) -> None:
+    def add(self, sweep: Sweep, keys: NDArray[np.object_]) -> None:
         """Take a sweep later than those before, and the key of each box's track (None: none)."""
         pose = sweep.fixed_from_sensor
         centers = sweep.centers @ pose[:3, :3].T + pose[:3, 3]
         yaws = sweep.yaws + np.arctan2(pose[1, 0], pose[0, 0])
         rows = {key: row for row, key in enumerate(keys) if key is not None}
         boxes = np.column_stack([centers, sweep.sizes, yaws])
-        self._sweeps.append(_Sweep(sweep.stamp, rows, boxes))
+        self._sweeps.append(_Placed(sweep.stamp, rows, boxes))
         while self._sweeps[0].stamp < sweep.stamp - 3 * SPAN * 1e9:
             self._sweeps.popleft()
 

@@ -43,6 +43,7 @@ class Tracker:
 
     Attributes:
         config: The parameters.
+        history: What was measured lately, with the tracks after each measurement.
         admission: What was let in and what was refused, by sensor.
         consistency: How well each sensor agrees with the others.
         alignment: How far each sensor is off in time and direction.
@@ -60,7 +61,7 @@ class Tracker:
             box_noise=self.config.box_noise,
             lidar_noise=self.config.lidar_noise,
         )
-        self._history: History[Measurement, Updated] = History(
+        self.history: History[Measurement, Updated] = History(
             Updated.nothing(self.config.motion.shape), self._step, self.config.history
         )
         self._class_names: list[str] = []
@@ -71,7 +72,7 @@ class Tracker:
     @property
     def stamp(self) -> int | None:
         """Capture time of the newest measurement, ns; None before the first."""
-        return self._history.stamp
+        return self.history.stamp
 
     @property
     def rejected(self) -> Counter[str]:
@@ -93,11 +94,11 @@ class Tracker:
             Whether it was applied; if not, `admission` has counted why.
         """
         sensor = sensor_name(measurement.source, measurement.sensor)
-        shift = self.alignment.shift(sensor, measurement.stamp)
+        shift = self.alignment.shift(measurement.source, measurement.sensor, measurement.stamp)
         measurement = replace(measurement, stamp=measurement.stamp - shift)
         order = _order(measurement)
         refusal = self.admission.stamp_refusal(sensor, measurement.stamp, now)
-        refusal = refusal or self._history.refusal(order)
+        refusal = refusal or self.history.refusal(order)
         if refusal:
             self.admission.refuse(sensor, refusal)
             return False
@@ -112,12 +113,12 @@ class Tracker:
             own = isinstance(sound, BoxMeasurement)
             self._add_classes({*sound.labels} if own else known & {*sound.labels})
 
-        newest = self._history.stamp is None or measurement.stamp > self._history.stamp
+        newest = self.history.stamp is None or measurement.stamp > self.history.stamp
         if newest:
             self._settle()
             self._forget(measurement.stamp)
         treatment = replace(self.consistency.treatment(sensor, measurement.stamp), shift=shift)
-        self._history.insert(order, replace(sound, treatment=treatment))
+        self.history.insert(order, replace(sound, treatment=treatment))
         self.admission.accept(sensor, measurement.stamp)
         if newest:
             self._settle()
@@ -136,11 +137,11 @@ class Tracker:
         Raises:
             LookupError: The history does not reach back to `at`.
         """
-        now = self._history.stamp if at is None else at
+        now = self.history.stamp if at is None else at
         if now is None:
             return []
         self._settle()
-        tracks = self._history.state_at(now).tracks
+        tracks = self.history.state_at(now).tracks
         if at is not None:
             self._name(tracks)  # what is gone by now may never have had an identity
         sure = tracks.existence >= self._box_table["publish_existence"][tracks.kind]
@@ -234,8 +235,8 @@ class Tracker:
 
     def _settle(self) -> None:
         """Apply what came late, and name what is confirmed by now."""
-        changed = self._history.settle()
-        tracks = self._history.state.tracks
+        changed = self.history.settle()
+        tracks = self.history.state.tracks
         if changed:
             self._keep_identities(changed, tracks)
         self._name(tracks)
@@ -266,15 +267,15 @@ class Tracker:
 
     def _forget(self, now: int) -> None:
         """Forget what is older than the history is long at `now`, and judge it."""
-        gone = self._history.forget(now)
+        gone = self.history.forget(now)
         if not gone:
             return
         for measurement, updated in gone:
             sensor = sensor_name(measurement.source, measurement.sensor)
             self.consistency.judge(sensor, measurement.stamp, updated.nis, updated.degrees)
             self.alignment.observe(measurement, updated.keys)
-        known = set(self._history.state.tracks.keys)
-        known.update(key for state in self._history.states() for key in state.tracks.keys)
+        known = set(self.history.state.tracks.keys)
+        known.update(key for state in self.history.states() for key in state.tracks.keys)
         self._ids = {key: identity for key, identity in self._ids.items() if key in known}
 
     def _classes(self, tracks: TrackSet) -> tuple[list[str], list[float]]:

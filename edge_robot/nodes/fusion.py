@@ -38,7 +38,7 @@ from edge_robot.msg import FleetDetections, TrackedObjectArray
 from edge_robot.nodes.conversions import nanoseconds
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.diagnostics import DiagnosticsReporter
-from edge_robot.nodes.fusion_diagnostics import statuses
+from edge_robot.nodes.fusion_diagnostics import FusionDiagnostics
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
@@ -64,7 +64,7 @@ class _Waiting:
 
     sensor: str
     frame: str
-    stamp: Any  # builtin_interfaces/Time
+    stamp: Time
     fuse: Callable[[Array], None]
     until: float  # steady time, s
 
@@ -104,9 +104,10 @@ class Fusion(Node):
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
         self._reporter = DeadlineReporter(self, stages.FUSION)
-        self._diagnostics = DiagnosticsReporter(
-            self, lambda: statuses(self._tracker, self._sensors, self._peers.values())
+        diagnostics = FusionDiagnostics(
+            self._tracker, self._sensors, self._peers.values(), time.monotonic, self._now
         )
+        self._diagnostics = DiagnosticsReporter(self, diagnostics.statuses)
         self._publisher = self.create_publisher(
             TrackedObjectArray, topics.TRACKS.name, qos_profile(topics.TRACKS)
         )
@@ -192,7 +193,8 @@ class Fusion(Node):
         def fuse(pose: Array) -> None:
             self._fuse(message.header, convert(message, pose, name))
 
-        self._accept(sensor_name(Source.LIDAR, name), message.header, fuse)
+        stamp = self._captured(Source.LIDAR, name, message.header)
+        self._accept(sensor_name(Source.LIDAR, name), message.header.frame_id, stamp, fuse)
 
     def _on_camera(self, name: str, message: Detection2DArray) -> None:
         self._accept_image(name, message, Source.CAMERA)
@@ -212,7 +214,8 @@ class Fusion(Node):
             measurement = camera_measurement(message, info, pose, source, name)
             self._fuse(message.header, measurement)
 
-        self._accept(sensor, message.header, fuse)
+        stamp = self._captured(source, name, message.header)
+        self._accept(sensor, message.header.frame_id, stamp, fuse)
 
     def _on_peer(self, name: str, message: TrackedObjectArray) -> None:
         peer = self._peers[name]
@@ -231,16 +234,20 @@ class Fusion(Node):
                 self._fuse(message.header, admitted)
 
         frame = self._peer_frames[name] or message.header.frame_id
-        header = Header(stamp=message.header.stamp, frame_id=frame)
-        self._accept(peer.sensor, header, fuse)
+        self._accept(peer.sensor, frame, Time.from_msg(message.header.stamp), fuse)
 
-    def _accept(self, sensor: str, header: Header, fuse: Callable[[Array], None]) -> None:
+    def _captured(self, source: Source, name: str, header: Header) -> Time:
+        """Return when a message was captured, if its sensor is known to stamp early or late."""
+        stamp = nanoseconds(header.stamp)
+        return Time(nanoseconds=stamp - self._tracker.alignment.shift(source, name, stamp))
+
+    def _accept(self, sensor: str, frame: str, stamp: Time, fuse: Callable[[Array], None]) -> None:
         """Fuse a message now, or as soon as the pose of its frame is known."""
         if sum(item.sensor == sensor for item in self._waiting) >= _MAX_WAITING:
             self._drop(sensor, Refusal.TOO_OFTEN, f"{_MAX_WAITING} wait for their transform")
             return
         until = time.monotonic() + self._timeout
-        self._waiting.append(_Waiting(sensor, header.frame_id, header.stamp, fuse, until))
+        self._waiting.append(_Waiting(sensor, frame, stamp, fuse, until))
         self._retry_waiting()
 
     def _retry_waiting(self) -> None:
@@ -267,9 +274,8 @@ class Fusion(Node):
         Raises:
             TransformException: it is not known (yet).
         """
-        stamp = Time.from_msg(item.stamp)
         try:
-            found = self._buffer.lookup_transform(self._fixed_frame, item.frame, stamp)
+            found = self._buffer.lookup_transform(self._fixed_frame, item.frame, item.stamp)
         except TransformException:
             if self._strict or time.monotonic() < item.until:
                 raise
@@ -278,7 +284,7 @@ class Fusion(Node):
 
     def _fuse(self, header: Header, measurement: Measurement) -> None:
         with self._reporter.measure(header.stamp) as stage_run:
-            if not self._tracker.process(measurement, self.get_clock().now().nanoseconds):
+            if not self._tracker.process(measurement, self._now()):
                 sensor = sensor_name(measurement.source, measurement.sensor)
                 refused = self._tracker.admission.refused[sensor]
                 reasons = ", ".join(f"{n} {why.value}" for why, n in refused.items())
@@ -302,6 +308,9 @@ class Fusion(Node):
         message = to_tracked_object_array(tracks, stamp, self._capture_stamp, self._fixed_frame)
         self._publisher.publish(message)
         return message.header.stamp
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
 
     def _drop(self, sensor: str, why: Refusal, detail: str) -> None:
         self._tracker.admission.refuse(sensor, why)

@@ -12,7 +12,7 @@ from scene import CAMERA_POSE, LIDAR_POSE, PERSON, VIEW, Sensors, ns
 
 from edge_robot.fusion.alignment import Alignment, AlignmentSettings
 from edge_robot.fusion.config import TrackerConfig
-from edge_robot.fusion.measurements import CameraMeasurement, Measurement
+from edge_robot.fusion.measurements import CameraMeasurement, Measurement, Source
 from edge_robot.fusion.tracker import Tracker
 
 
@@ -116,29 +116,31 @@ def test_the_offset_is_taken_off_if_so_configured_and_the_second_lidar_has_its_o
     tracker = Tracker(TrackerConfig(alignment=settings))
     rig = Rig(late=0.04, rate=0.4)
 
-    def pose(measurement: Measurement, sensor: str) -> NDArray[np.float64]:
-        stamp = measurement.stamp - tracker.alignment.shift(sensor, measurement.stamp)
+    def pose(measurement: Measurement) -> NDArray[np.float64]:
+        source, sensor, stamp = measurement.source, measurement.sensor, measurement.stamp
+        stamp -= tracker.alignment.shift(source, sensor, stamp)
         return robot_pose((stamp - ns(0.0)) * 1e-9, rig.rate)
 
     for k, measurement in enumerate(rig.run(9.0)):
         if isinstance(measurement, CameraMeasurement):
-            view = replace(VIEW, fixed_from_optical=pose(measurement, "camera") @ CAMERA_POSE)
+            view = replace(VIEW, fixed_from_optical=pose(measurement) @ CAMERA_POSE)
             assert tracker.process(replace(measurement, view=view))
             continue
         assert tracker.process(measurement)
         t = 0.05 * k + 0.02  # stamped 20 ms early
         flat = (np.column_stack([walk(t), np.zeros(3)]) @ robot_pose(t, rig.rate)[:3, :3])[:, :2]
-        second = rig.lidar(t - 0.02, flat)
-        placed = pose(second, "lidar second") @ LIDAR_POSE
-        assert tracker.process(replace(second, sensor="second", fixed_from_sensor=placed))
+        second = replace(rig.lidar(t - 0.02, flat), sensor="second")
+        assert tracker.process(replace(second, fixed_from_sensor=pose(second) @ LIDAR_POSE))
     camera = tracker.alignment.reports()["camera"]
     second_lidar = tracker.alignment.reports()["lidar second"]
     assert camera.time_offset == pytest.approx(0.04, abs=0.006)
     assert camera.corrected == pytest.approx(0.04, abs=0.01)
     assert second_lidar.time_offset == pytest.approx(-0.02, abs=0.006)
     assert np.isnan(second_lidar.pitch)
-    assert tracker.alignment.shift("camera", ns(20.0)) == round(camera.corrected * 1e9)
-    assert tracker.alignment.shift("lidar", ns(20.0)) == 0
+    for source in (Source.CAMERA, Source.FLEET):
+        shift = tracker.alignment.shift(source, "camera", ns(20.0))
+        assert shift == round(camera.corrected * 1e9)
+    assert tracker.alignment.shift(Source.LIDAR, "lidar", ns(20.0)) == 0
 
 
 def test_nothing_is_taken_off_beyond_the_limit() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from edge_robot.msg import FleetDetections, TrackedObject, TrackedObjectArray
 from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
 from rclpy.executors import SingleThreadedExecutor
@@ -43,6 +44,7 @@ class Driver(Node):
         super().__init__("driver")
         self.tracks: list[TrackedObjectArray] = []
         self.boxes: list[Detection3DArray] = []
+        self.diagnostics: list[DiagnosticArray] = []
         self.out = {
             topic.name: self.create_publisher(kind, topic.name, qos_profile(topic))
             for topic, kind in (
@@ -58,11 +60,25 @@ class Driver(Node):
             TrackedObjectArray, topics.TRACKS.name, self.tracks.append, qos_profile(topics.TRACKS)
         )
         self.create_subscription(
+            DiagnosticArray,
+            topics.DIAGNOSTICS.name,
+            self.diagnostics.append,
+            qos_profile(topics.DIAGNOSTICS),
+        )
+        self.create_subscription(
             Detection3DArray,
             topics.LIDAR_DETECTIONS.name,
             self.boxes.append,
             qos_profile(topics.LIDAR_DETECTIONS),
         )
+
+    def told(self, subject: str) -> dict[str, str]:
+        """Return what fusion last said of a sensor in /diagnostics; nothing before that."""
+        for message in reversed(self.diagnostics):
+            for status in message.status:
+                if status.name == f"fusion: {subject}":
+                    return {item.key: item.value for item in status.values}
+        return {}
 
     def say(self, topic: topics.Topic, message: Any) -> None:
         self.out[topic.name].publish(message)
@@ -292,6 +308,27 @@ def test_a_late_second_opinion_is_fused_without_moving_a_stamp(
     newest = driver.tracks[-1]
     assert nanoseconds(newest.capture_stamp) == ns(0.7)
     assert newest.objects[0].sources == TrackedObject.SOURCE_CAMERA | TrackedObject.SOURCE_FLEET
+
+
+def test_late_images_move_no_stamp_back_and_diagnostics_tells_of_them(
+    running: tuple[Driver, Spin],
+) -> None:
+    driver, spin = running
+    sensors = Sensors(pixel_noise=1.0)
+    driver.say_pose(-0.5)
+    driver.say_pose(2.0)
+    order = (0, 2, 1, 3, 6, 4, 5, 7)
+    for count, k in enumerate([*order, 7]):
+        driver.say(topics.CAMERA_DETECTIONS, image(sensors.camera(0.1 * k, [(4.0, 0.5)])))
+        if count < len(order):
+            spin(lambda count=count: len(driver.tracks) == count + 1)
+    stamps = [nanoseconds(message.header.stamp) for message in driver.tracks]
+    assert stamps == [ns(0.1 * k) for k in (0, 2, 2, 3, 6, 6, 6, 7)]
+    spin(lambda: driver.told("camera front").get("refused: duplicate") == "1")
+    camera, tracks = driver.told("camera front"), driver.told("tracks")
+    assert camera["measurements"] == "8"
+    assert float(camera["age (s)"]) > 1e6  # by the wall clock, long ago
+    assert (tracks["applied again for late ones"], tracks["longest replay"]) == ("3", "1")
 
 
 def test_class_lists_of_different_length_are_refused(domain: int) -> None:

@@ -291,15 +291,14 @@ def test_what_only_a_peer_sees_is_flagged_and_its_nonsense_is_counted(
     spin(
         lambda: (
             (status := world.status("peer robot2"))
-            and status.get("refused_box_not_finite") == "2"
-            and status.get("refused_stamp_in_the_future") == "1"
+            and status.get("refused: box not finite") == "2"
+            and status.get("refused: stamp in the future") == "1"
         )
     )
-    spin(lambda: (world.status("peer robot3") or {}).get("refused_no_transform") == "1")
+    spin(lambda: (world.status("peer robot3") or {}).get("refused: no transform") == "1")
     status = world.status("peer robot2")
     assert status is not None
-    assert status["message"] == "trusted"
-    assert float(status["trust"]) > 0.7
+    assert float(status["trust (0..1)"]) > 0.7
     here = [item for item in world.tracks[-1].objects if item.position.x < 6.0]
     assert len(here) == 2
     (hidden,) = [item for item in world.tracks[-1].objects if item.position.x > 6.0]

@@ -78,9 +78,7 @@ def _update(
     expected = np.column_stack(
         [mean[:, :2], tracks.bottom + tracks.size[:, 2] / 2, tracks.size, tracks.yaw]
     )
-    cost, allowed, distance = _compare(
-        tracks, expected, covariance, boxes, labels, noise, own, config
-    )
+    cost, allowed = _compare(tracks, expected, covariance, boxes, labels, noise, own, config)
     rows, columns = assign_in_turn(cost, allowed, measurement.scores >= own["sure_score"])
 
     tracks = tracks.copy()
@@ -106,7 +104,10 @@ def _update(
     tracks.evidence[rows] += evidence[columns]
     tracks.classes[rows, labels[columns]] += np.exp(log_odds[rows])
     nis = np.full(len(boxes), np.nan)
-    nis[columns] = distance[rows, columns]
+    nominal = noise[columns] / measurement.treatment.noise_scale
+    nis[columns] = kalman.squared_distance(
+        boxes[columns, :2] - mean[rows, :2], covariance[rows, :2, :2] + nominal
+    )
     return tracks, rows, columns, nis
 
 
@@ -119,8 +120,8 @@ def _compare(
     noise: Array,
     own: NDArray[np.void],
     config: TrackerConfig,
-) -> tuple[Array, NDArray[np.bool_], Array]:
-    """Return cost, permission and squared Mahalanobis distance of each pair, (N, M) each.
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Return cost and permission of each pair, (N, M) each.
 
     Only pairs of one class that lie near each other are looked at closely.
     """
@@ -138,14 +139,13 @@ def _compare(
     innovation = boxes[columns, :2] - expected[rows, :2]
     near = kalman.squared_distance(innovation, covariance[rows, :2, :2] + noise[columns])
     likeness = giou_3d_of_pairs(expected[rows], boxes[columns])
-    cost, distance = np.zeros(same.shape), np.full(same.shape, np.nan)
+    cost = np.zeros(same.shape)
     cost[rows, columns] = own["distance_weight"][columns] * np.sqrt(near) - likeness
-    distance[rows, columns] = near
     allowed = np.zeros(same.shape, bool)
     allowed[rows, columns] = np.where(
         boxed[rows], likeness >= own["min_giou"][columns], near < config.gate
     )
-    return cost, allowed, distance
+    return cost, allowed
 
 
 def _mean_diagonal(a: Array, b: Array) -> Array:
