@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from edge_robot.bench.tracking_drives import (
-    VALIDATION,
     Drive,
     as_results,
     read_drives,
@@ -29,8 +28,6 @@ from edge_robot.fusion.scoring.kitti import CLASSES, Objects, read_labels
 from edge_robot.fusion.scoring.mota import Score
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.share import share_dir
-
-__all__ = ["VALIDATION", "follow", "measure"]
 
 _PEER = Path(__file__).with_name("tracking_peer.py")
 

@@ -186,6 +186,7 @@ def register(app: typer.Typer) -> None:
             transport,
         )
         from edge_robot.bench.figures import machine, merge
+        from edge_robot.bench.tracking_drives import VALIDATION
         from edge_robot.cli.bench_output import print_figures
         from edge_robot.errors import UserError
 
@@ -239,7 +240,7 @@ def register(app: typer.Typer) -> None:
                 labels,
                 poses=poses,
                 oxts=oxts,
-                sequences=sequence or tracking.VALIDATION,
+                sequences=sequence or VALIDATION,
                 config=config,
                 late=late,
                 peer=peer,
