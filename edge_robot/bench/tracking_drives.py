@@ -112,6 +112,8 @@ def read_drives(
         found = Objects.joined([read_detections(folder / f"{name}.txt") for folder in folders])
         labelled = read_labels(labels / f"{name}.txt")
         count = 1 + max(int(rows.frames.max(initial=-1)) for rows in (found, labelled))
+        if count < 2:
+            raise UserError(f"sequence {name} has {count} frames with detections or labels")
         if poses is not None:
             nested = poses / name / "CameraTrajectory.txt"
             path = read_trajectory(nested if nested.is_file() else poses / f"{name}.txt")
