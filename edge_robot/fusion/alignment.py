@@ -27,6 +27,7 @@ from edge_robot.fusion.measurements import (
     CameraMeasurement,
     Measurement,
     PeerMeasurement,
+    RadarMeasurement,
     Source,
     sensor_name,
 )
@@ -177,7 +178,7 @@ class AlignmentMonitor:
 
     def observe(self, measurement: Measurement, keys: NDArray[np.object_]) -> None:
         """Take note of a measurement, with the key of each box's track (None: none)."""
-        if isinstance(measurement, PeerMeasurement):
+        if isinstance(measurement, PeerMeasurement | RadarMeasurement):
             return
         if measurement.source is Source.FLEET:  # the same images as its camera's
             return

@@ -119,6 +119,8 @@ class TrackerConfig:
     lidar_evidence: float = setting(
         6.0, "how many times likelier a lidar box is with an object than without"
     )
+    radar_detection: float = setting(0.5, "the same of the radar, for what it saw before")
+    radar_evidence: float = setting(4.0, "the likelihood ratio of a radar detection")
     camera_evidence: float = setting(10.0, "the same of a camera box of score 1")
     moving_sweeps: int = setting(
         4,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.sensors.radar import RadarView
 
 
 class Source(IntFlag):
@@ -21,6 +22,7 @@ class Source(IntFlag):
     LIDAR = 2
     FLEET = 4
     PEER = 8
+    RADAR = 16
 
 
 @dataclass(frozen=True)
@@ -292,7 +294,72 @@ class PeerMeasurement:
         return True
 
 
-Measurement: TypeAlias = LidarMeasurement | BoxMeasurement | CameraMeasurement | PeerMeasurement
+@dataclass(frozen=True)
+class RadarMeasurement:
+    """Detections of one radar scan.
+
+    Attributes:
+        stamp: Capture time, ns.
+        polar: (M, 3) range, azimuth about the sensor's z from its x, and range rate against the
+            sensor; m, rad and m/s.
+        covariances: (M, 3, 3) of these.
+        scores: (M,) 0..1.
+        fixed_from_sensor: (4, 4) pose of the sensor in the fixed frame at the capture time.
+        velocity: (2,) of the sensor in the fixed frame, m/s.
+        sensor: Name of the radar.
+        treatment: What the tracker made of the sensor.
+    """
+
+    stamp: int
+    polar: Array
+    covariances: Array
+    scores: Array
+    fixed_from_sensor: Array
+    velocity: Array
+    sensor: str = "radar"
+    treatment: Treatment = TRUSTED
+
+    @property
+    def source(self) -> Source:
+        """Always the radar."""
+        return Source.RADAR
+
+    @property
+    def view(self) -> RadarView:
+        """The radar at the capture time."""
+        pose = self.fixed_from_sensor
+        return RadarView(pose[:2, 3], float(np.arctan2(pose[1, 0], pose[0, 0])), self.velocity)
+
+    def __len__(self) -> int:
+        return len(self.polar)
+
+    def sound(self) -> RadarMeasurement:
+        """Return the detections that are finite and of positive range and definite covariance."""
+        covariances = self.covariances.reshape(len(self), 9)
+        table = np.column_stack([self.polar, covariances, self.scores])
+        keep = np.isfinite(table).all(axis=1) & (self.polar[:, 0] > 0.0)
+        told = np.where(keep[:, None, None], self.covariances, np.eye(3))
+        keep &= np.abs(told - told.swapaxes(1, 2)).max(axis=(1, 2), initial=0.0) <= 1e-9
+        keep &= np.linalg.eigvalsh(told).min(axis=1, initial=np.inf) > 0.0
+        return self.select(keep)
+
+    def select(self, keep: NDArray[np.bool_]) -> RadarMeasurement:
+        """Return the measurement with the detections where `keep` is true alone."""
+        return replace(
+            self,
+            polar=self.polar[keep],
+            covariances=self.covariances[keep],
+            scores=self.scores[keep],
+        )
+
+    def pose_is_finite(self) -> bool:
+        """Whether the sensor's pose and velocity are usable."""
+        return bool(np.isfinite(self.fixed_from_sensor).all() and np.isfinite(self.velocity).all())
+
+
+Measurement: TypeAlias = (
+    LidarMeasurement | BoxMeasurement | CameraMeasurement | PeerMeasurement | RadarMeasurement
+)
 
 
 def sensor_name(source: Source, sensor: str) -> str:

@@ -22,7 +22,7 @@ from edge_robot.fusion.refusal import Refusal
 from edge_robot.fusion.tracks import Track
 from edge_robot.settings import setting
 
-OWN = Source.CAMERA | Source.LIDAR | Source.FLEET
+OWN = Source.CAMERA | Source.LIDAR | Source.FLEET | Source.RADAR
 """Sources that make a track first-hand."""
 _AGREE = 9.21  # squared distance that 99 % of honest pairs stay below (chi-squared, 2 degrees)
 _NEAR = 2.0  # m; a claim this near to what is seen here is meant to be that

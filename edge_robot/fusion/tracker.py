@@ -20,6 +20,7 @@ from edge_robot.fusion.measurements import (
     LidarMeasurement,
     Measurement,
     PeerMeasurement,
+    RadarMeasurement,
     Source,
     sensor_name,
 )
@@ -29,12 +30,18 @@ from edge_robot.fusion.updates.boxes import update_with_boxes
 from edge_robot.fusion.updates.camera import update_with_camera
 from edge_robot.fusion.updates.lidar import update_with_lidar
 from edge_robot.fusion.updates.peers import update_with_peer
+from edge_robot.fusion.updates.radar import update_with_radar
 from edge_robot.fusion.updates.result import Updated
 
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
 _UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
 _SETS = [Source(bits) for bits in range(sum(SOURCES) + 1)]
-_SAME_INSTANT = {Source.LIDAR: 0, Source.CAMERA: 1, Source.FLEET: 2, Source.PEER: 3}
+_SAME_INSTANT = {
+    source: rank
+    for rank, source in enumerate(
+        (Source.LIDAR, Source.RADAR, Source.CAMERA, Source.FLEET, Source.PEER)
+    )
+}
 """Order of measurements of one instant: what knows the range first, what others say last."""
 
 
@@ -105,7 +112,7 @@ class Tracker:
         sound = self.admission.sound(sensor, measurement)
         if sound is None:
             return False
-        if not isinstance(sound, LidarMeasurement):
+        if not isinstance(sound, LidarMeasurement | RadarMeasurement):
             known = {*self.config.priors, *self.config.other_classes}
             if isinstance(sound, CameraMeasurement):
                 sound = sound.of_classes(known)
@@ -195,6 +202,8 @@ class Tracker:
             updated = update_with_boxes(
                 tracks, measurement, self._class_names, self._box_table, self.config
             )
+        elif isinstance(measurement, RadarMeasurement):
+            updated = update_with_radar(tracks, measurement, self.config)
         elif isinstance(measurement, PeerMeasurement):
             updated = update_with_peer(tracks, measurement, self._class_names, self.config)
         else:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import Measurement, Source
 
-SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET, Source.PEER)
+SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET, Source.PEER, Source.RADAR)
 """Columns of `TrackSet.seen`."""
 _SUREST = 0.99
 _DOUBTS, _DOUBT = 3.0, -2.0  # boxes that speak against a track before its first, log-odds of each
@@ -78,7 +78,7 @@ class TrackSet:
         evidence: (N,) sum of the logarithms of the odds for it that those boxes were worth.
         moving: (N,) successive sweeps up to the last in which it more probably moved than stood.
         first: (N,) stamp of the first measurement, ns.
-        seen: (N, 4) stamp of the last measurement of each of `SOURCES`, ns.
+        seen: (N, 5) stamp of the last measurement of each of `SOURCES`, ns.
         classes: (N, C) evidence for each class, in votes.
         confirmed: (N,) whether it has ever been sure enough to publish.
     """

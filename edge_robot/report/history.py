@@ -22,7 +22,7 @@ MODES = (
 )
 """Names of `edge_robot/msg/RobotMode`'s constants, by value."""
 
-SOURCES = {1: "camera", 2: "lidar", 4: "fleet", 8: "peer"}
+SOURCES = {1: "camera", 2: "lidar", 4: "fleet", 8: "peer", 16: "radar"}
 """Names of `edge_robot/msg/TrackedObject`'s SOURCE bits."""
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.errors import UserError
-from edge_robot.fusion import kalman
+from edge_robot.fusion import kalman, unscented
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.motion.constant_acceleration import ConstantAcceleration
 from edge_robot.fusion.motion.constant_turn import ConstantTurn
@@ -127,6 +127,8 @@ class MotionModel:
     ) -> tuple[Array, Array, Array]:
         """Update every model with one measurement per track, and weigh them by its likelihood.
 
+        A model without velocity is taken at its word where velocity is measured: it has none.
+
         Args:
             mean: (N, J, n).
             covariance: (N, J, n, n).
@@ -135,17 +137,57 @@ class MotionModel:
             observation: (N, m, k), the derivative of the measurement by the first k ≤ n states.
             noise: (N, m, m).
         """
+        of_velocity = bool(observation[..., 2:].any())
+        if of_velocity:
+            mean, covariance = self._at_its_word(mean, covariance)
         mean, covariance, log_likelihood = kalman.update(
             mean, covariance, innovation, observation[:, None], noise[:, None]
         )
+        if of_velocity:
+            mean, covariance = self._forget_unused(mean, covariance)
         return mean, covariance, reweighed(modes, log_likelihood)
 
-    def combine(self, mean: Array, covariance: Array, modes: Array) -> tuple[Array, Array]:
-        """Return x, y, vx, vy over all models of each track, (N, 4), and covariance (N, 4, 4)."""
+    def update_unscented(
+        self,
+        mean: Array,
+        covariance: Array,
+        modes: Array,
+        measured: Array,
+        expected: Callable[[Array], Array],
+        noise: Array,
+        subtract: Callable[[Array, Array], Array],
+    ) -> tuple[Array, Array, Array]:
+        """Do as `update` with a measurement that is no linear function of the states.
+
+        Args:
+            mean: (N, J, n).
+            covariance: (N, J, n, n).
+            modes: (N, J) probabilities.
+            measured: (N, m).
+            expected: The measurement of given states: (..., n) to (..., m).
+            noise: (N, m, m).
+            subtract: Difference of two measurements.
+        """
+        mean, covariance, log_likelihood = unscented.update(
+            *self._at_its_word(mean, covariance),
+            measured[:, None],
+            expected,
+            noise[:, None],
+            subtract=subtract,
+        )
+        mean, covariance = self._forget_unused(mean, covariance)
+        return mean, covariance, reweighed(modes, log_likelihood)
+
+    def reported(self, mean: Array, covariance: Array) -> tuple[Array, Array]:
+        """Return x, y, vx, vy as each model reports them, (N, J, 4) and (N, J, 4, 4)."""
         keep, reported = self._published
         mean = mean[..., :PUBLISHED] * keep
         covariance = covariance[..., :PUBLISHED, :PUBLISHED] * (keep[:, :, None] * keep[:, None])
-        mean, covariance = _mixture(mean, covariance + reported, modes[:, None])
+        return mean, covariance + reported
+
+    def combine(self, mean: Array, covariance: Array, modes: Array) -> tuple[Array, Array]:
+        """Return x, y, vx, vy over all models of each track, (N, 4), and covariance (N, 4, 4)."""
+        mean, covariance = _mixture(*self.reported(mean, covariance), modes[:, None])
         return mean[:, 0], covariance[:, 0]
 
     def start(self, position: Array, covariance: Array) -> tuple[Array, Array, Array]:
@@ -166,6 +208,19 @@ class MotionModel:
         """Return the probability that each track stands, (N,)."""
         return modes @ self._still
 
+    def _at_its_word(self, mean: Array, covariance: Array) -> tuple[Array, Array]:
+        """Return the states with the velocity that each model reports."""
+        mean, covariance = mean.copy(), covariance.copy()
+        first = np.s_[..., :PUBLISHED]
+        mean[first], covariance[(*first, np.s_[:PUBLISHED])] = self.reported(mean, covariance)
+        return mean, covariance
+
+    def _forget_unused(self, mean: Array, covariance: Array) -> tuple[Array, Array]:
+        """Return the states with those that a model does not use as they begin."""
+        uses = self._uses
+        covariance = covariance * (uses[:, :, None] * uses[:, None]) + self._unused_covariance
+        return mean * uses, covariance
+
     @cached_property
     def _models(self) -> list[SingleModel]:
         return [_MODELS[name](self) for name in self.motion_models]
@@ -184,6 +239,13 @@ class MotionModel:
         ]
 
     @cached_property
+    def _uses(self) -> Array:
+        """(J, n) 1 for the states that each model uses."""
+        return np.array(
+            [[float(s in model.states) for s in self._states] for model in self._models]
+        )
+
+    @cached_property
     def _start_covariance(self) -> Array:
         errors = {
             "vx": self.start_speed,
@@ -197,10 +259,7 @@ class MotionModel:
     @cached_property
     def _unused_covariance(self) -> Array:
         """(J, n, n) of the states that each model does not use."""
-        unused = np.tile(self._start_covariance, (len(self._models), 1, 1))
-        for j, used in enumerate(self._used):
-            unused[j, used, used] = 0.0
-        return unused
+        return self._start_covariance * (1.0 - self._uses)[:, None]
 
     @cached_property
     def _still(self) -> Array:

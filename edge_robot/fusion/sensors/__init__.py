@@ -1,0 +1,1 @@
+"""What each sensor should measure of a state: one module per kind, with derivatives."""
