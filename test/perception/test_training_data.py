@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge_robot.perception.training.augmentation import vary
 from edge_robot.perception.training.dataset import Dataset
 from edge_robot.perception.training.rendering import CLASSES, IMAGES_PER_WORLD, label, render
+from edge_robot.perception.training.sets import rendered
 from edge_robot.sim.camera import Camera
 from edge_robot.sim.scenario import Scenario
 from edge_robot.sim.world import build_world
@@ -59,6 +60,19 @@ def test_sets_join_to_one_with_every_image_and_its_labels(dataset: Dataset) -> N
             np.testing.assert_array_equal(joined.images[again], dataset.images[index])
             np.testing.assert_array_equal(joined.truth(again).boxes, dataset.truth(index).boxes)
             np.testing.assert_array_equal(joined.truth(again).ignore, dataset.truth(index).ignore)
+
+
+def test_worlds_that_an_earlier_run_has_rendered_are_not_rendered_again(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    for folder in ("training/0_10", "training/10_5", "scoring/0_1", "calibration/0_10"):
+        dataset.save(tmp_path / folder)
+    Dataset.join([dataset, dataset]).save(tmp_path / "calibration/10_10")
+    said: list[str] = []
+    sets = rendered(tmp_path, 15, 1, said.append, workers=1)
+    assert (len(sets.training), len(sets.calibration), len(sets.scoring)) == (24, 36, 12)
+    assert sets.trained_on == "24 images of 15 rendered worlds"
+    assert not said
 
 
 def test_a_person_straight_ahead_is_labelled_where_geometry_says() -> None:
