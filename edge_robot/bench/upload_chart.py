@@ -11,6 +11,7 @@ from edge_robot.report.charts import Scale, line, path, svg, text
 
 _LINES = {
     "oracle": ("oracle", "#7a8794", "2 3"),
+    "foresight": ("foresight", "#3a8f6a", "2 3"),
     "ours": ("ours", "#0a66c2", ""),
     "sedna_threshold": ("Sedna threshold", "#c01f3a", "7 3"),
     "sedna_ibt": ("Sedna IBT", "#a64b00", "4 3"),
@@ -18,7 +19,7 @@ _LINES = {
 }
 _STYLE = (
     "<style>text{font:12px sans-serif;fill:#15202b}polyline{fill:none;stroke-width:1.8}"
-    "line{stroke:#dde3ea}.band{stroke:none;fill:#7a8794;opacity:.18}"
+    "line{stroke:#dde3ea}"
     + "".join(
         f".{name}{{stroke:{colour};stroke-dasharray:{dashes or 'none'}}}"
         for name, (_, colour, dashes) in _LINES.items()
@@ -28,16 +29,16 @@ _STYLE = (
 
 
 def upload_chart(curves: Mapping[str, Any]) -> str:
-    """Return an SVG file of the curves of one comparison, random choice with its 5–95 % band.
+    """Return an SVG file of the curves of one comparison.
 
     Args:
-        curves: `calibrated` or `raw_scores` of what `bench.tiering.measure` returns.
+        curves: `fused` or `replaced` of the mean that `bench.tiering.measure` returns.
     """
     width, height = 640.0, 400.0
-    share = np.array(curves["share"])
-    values = np.concatenate([curves[name]["map"] for name in _LINES])
+    share = np.linspace(0.0, 1.0, len(curves["ours"]["map"]))
     x = Scale(0.0, 1.0, 56.0, width - 20.0)
-    y = Scale(float(values.min()) * 0.96, float(values.max()) * 1.02, height - 44.0, 14.0)
+    values = np.array([curves[name]["map"] for name in _LINES])
+    y = Scale(0.98 * values.min(), 1.01 * values.max(), height - 44.0, 14.0)
     body = [_STYLE]
     for tick in x.ticks(10):
         body += [line(x(tick), y.start, x(tick), y.end, "grid")]
@@ -45,15 +46,9 @@ def upload_chart(curves: Mapping[str, Any]) -> str:
     for tick in y.ticks(8):
         body += [line(x.start, y(tick), x.end, y(tick), "grid")]
         body.append(text(x.start - 6, y(tick) + 4, f"{tick:.2f}", "", "end"))
-    low, high = (
-        [(x(s), y(v)) for s, v in zip(share, curves["random"][name], strict=True)]
-        for name in ("map_p5", "map_p95")
-    )
-    around = " ".join(f"{a:.1f},{b:.1f}" for a, b in [*low, *reversed(high)])
-    body.append(f'<polygon points="{around}" class="band"/>')
     for row, (name, (title, _, _)) in enumerate(_LINES.items()):
         points = [(x(s), y(v)) for s, v in zip(share, curves[name]["map"], strict=True)]
-        top = y.start - 92 + 18 * row
+        top = y.start - 110 + 18 * row
         body.append(path(np.array(points), name))
         body.append(path(np.array([(x.end - 150, top), (x.end - 122, top)]), name))
         body.append(text(x.end - 116, top + 4, title))

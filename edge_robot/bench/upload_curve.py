@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.perception.tiering.mixture import TierMixture
-
-DRAWS = 100
-"""Random orders averaged over where a ranking leaves the order of frames open."""
+from edge_robot.bench.tier_mixture import ClassMixture
 
 
 def orders(
@@ -28,32 +27,38 @@ def orders(
     return [np.lexsort((rng.uniform(size=len(values)), -values)) for _ in range(draws)]
 
 
-def curve(mixture: TierMixture, order: NDArray[np.int64]) -> NDArray[np.float64]:
+def curve(classes: Sequence[ClassMixture], order: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the mean average precision after 0 … N frames are uploaded in this order, (N+1,)."""
-    uploaded = np.zeros(len(order), bool)
-    precisions = mixture.class_precisions(uploaded)
-    values = [precisions.mean()]
-    for frame in order:
-        uploaded[frame] = True
-        classes = mixture.classes_of[frame]
-        precisions[classes] = mixture.class_precisions(uploaded, classes)
-        values.append(precisions.mean())
-    return np.array(values)
+    rank = np.argsort(order)
+    uploads = np.arange(len(order) + 1)
+    total = np.zeros(len(order) + 1)
+    for item in classes:
+        ranks = rank[item.frames]
+        steps = np.sort(ranks)  # only there does the precision of this class change
+        values = item.precision(ranks[None, :] <= np.concatenate([[-1], steps])[:, None])
+        total += values[np.searchsorted(steps, uploads, side="left")]
+    return total / len(classes)
 
 
-def oracle_order(mixture: TierMixture, frames: int) -> NDArray[np.int64]:
+def oracle_order(classes: Sequence[ClassMixture], frames: int) -> NDArray[np.int64]:
     """Return the order of a policy that knows the labels: the greatest true gain, each time.
 
     Greedy, hence no upper bound of all orders; but what knowing each answer beforehand would buy.
     """
     uploaded = np.zeros(frames, bool)
+    gains = np.zeros((len(classes), frames))
     order: list[int] = []
+    stale = list(range(len(classes)))
     while len(order) < frames:
-        precisions = mixture.class_precisions(uploaded)
-        left = np.flatnonzero(~uploaded)
-        best = int(left[int(np.argmax([mixture.gain(int(f), uploaded, precisions) for f in left]))])
+        for k in stale:
+            chosen = uploaded[classes[k].frames]
+            with_one_more = chosen | np.eye(len(chosen), dtype=bool)
+            values = classes[k].precision(np.vstack([chosen, with_one_more]))
+            gains[k, classes[k].frames] = values[1:] - values[0]
+        best = int(np.argmax(np.where(uploaded, -np.inf, gains.sum(axis=0))))
         uploaded[best] = True
         order.append(best)
+        stale = [k for k, item in enumerate(classes) if best in item.frames]
     return np.array(order)
 
 

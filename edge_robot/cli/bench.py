@@ -50,10 +50,6 @@ def register(app: typer.Typer) -> None:
         second: Annotated[
             str, typer.Option(metavar="MODEL", help="Detector of the second opinion, for tiering.")
         ] = "warehouse_fleet",
-        write_policy: Annotated[
-            Path | None,
-            typer.Option(metavar="FILE", help="Where tiering writes the policy it has learnt."),
-        ] = None,
         chart: Annotated[
             Path | None,
             typer.Option(metavar="FILE", help="Where tiering draws its curves, as SVG."),
@@ -155,9 +151,9 @@ def register(app: typer.Typer) -> None:
         fusion-peers: two robots that watch one person and tell each other of it, fused as if they
         were independent and by covariance intersection: who becomes surer than they may (NEES).
 
-        tiering: accuracy by share of frames uploaded. The policy is learnt on one half of --images
-        and --labels and scored on the other, with --model on board and --second as second opinion:
-        beside Sedna's filters, random choice, and an oracle.
+        tiering: accuracy by share of frames uploaded, of the tier policy beside Sedna's filters,
+        random choice and oracles; --model on board, --second as second opinion. On many splits of
+        --images and --labels into a half that is scored and one that scores are calibrated on.
 
         soak: memory, threads, descriptors and rates of a graph at full rate, for --minutes.
 
@@ -219,7 +215,7 @@ def register(app: typer.Typer) -> None:
         def measure_tiering() -> dict[str, Any]:
             if images is None or labels is None:
                 raise UserError(
-                    "tiering needs --images and --labels: folders to learn and score on"
+                    "tiering needs --images and --labels: folders to calibrate and score on"
                 )
             onboard = (model or ["warehouse_edge"])[0]
             return tiering.measure(
@@ -227,7 +223,6 @@ def register(app: typer.Typer) -> None:
                 second,
                 images,
                 labels,
-                write_policy=write_policy,
                 chart=chart,
                 progress=progress,
             )

@@ -41,7 +41,6 @@ from edge_robot.nodes.runner import run
 from edge_robot.nodes.track_messages import camera_view, expected_in_view, pose_matrix
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.expected import Expected
-from edge_robot.perception.tiering.gain_model import find_gain_model
 from edge_robot.perception.tiering.policy import TierPolicy, TierSettings
 
 BREAKER = {
@@ -102,9 +101,6 @@ class FleetBridge(Node):
         silence = self._parameter(
             "silence", 0.075, "time without any answer until the link is down, s"
         )
-        tier_model = self._parameter(
-            "tier_model", "tier_policy", "what predicts gains: a name in models/, or a .json file"
-        )
         self._wait = self._parameter(
             "onboard_wait", 0.15, "time an image waits for its onboard detections, s"
         )
@@ -125,7 +121,7 @@ class FleetBridge(Node):
         self._up: bool | None = None
         self._since = self.get_clock().now().to_msg()
         try:
-            self._policy = TierPolicy(find_gain_model(tier_model), settings)
+            self._policy = TierPolicy(settings)
         except ValueError as error:
             raise UserError(
                 f"fleet_bridge parameters: {error}; see config/fleet_bridge.yaml"
@@ -279,7 +275,7 @@ class FleetBridge(Node):
             "second opinions",
             WARN if silent else OK,
             "the onboard detector is silent" if silent else "choosing frames",
-            {**counts, "share aimed at": share, "learnt on": self._policy.model.learnt_on},
+            {**counts, "share aimed at": share},
         )
 
     def _publish_outcome(self, outcome: Answer[Any] | NoAnswer) -> None:

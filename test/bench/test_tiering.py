@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from edge_robot.bench.hard_examples import ibt_filter, threshold_filter
+from edge_robot.bench.tier_mixture import match_tiers
 from edge_robot.bench.tiering import measure
 from edge_robot.bench.upload_curve import caught, curve, oracle_order, orders
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.evaluation import Labels
-from edge_robot.perception.tiering.gain_model import read_gain_model
-from edge_robot.perception.tiering.mixture import match_tiers
 
 NAMES = ("a", "b")
 BOX = np.array([[0, 0, 10, 10]], np.float32)
@@ -57,10 +56,10 @@ def test_a_curve_by_hand() -> None:
 
     none = Detections(BOX[:0], np.zeros(0, np.float32), np.zeros(0, int), names)
     truth = [Labels(BOX, np.array([c]), np.array([False])) for c in range(3)]
-    mixture = match_tiers([none, one(1), one(2)], [one(0), one(1), none], truth)
-    np.testing.assert_allclose(curve(mixture, np.array([2, 1, 0])), [2 / 3, 1 / 3, 1 / 3, 2 / 3])
-    assert oracle_order(mixture, 3).tolist() == [0, 1, 2]
-    np.testing.assert_allclose(curve(mixture, oracle_order(mixture, 3)), [2 / 3, 1, 1, 2 / 3])
+    classes = match_tiers([none, one(1), one(2)], [one(0), one(1), none], truth)
+    np.testing.assert_allclose(curve(classes, np.array([2, 1, 0])), [2 / 3, 1 / 3, 1 / 3, 2 / 3])
+    assert oracle_order(classes, 3).tolist() == [0, 1, 2]
+    np.testing.assert_allclose(curve(classes, oracle_order(classes, 3)), [2 / 3, 1, 1, 2 / 3])
 
 
 def test_caught_by_hand() -> None:
@@ -83,23 +82,22 @@ def test_a_small_benchmark_on_real_images(shared_data: Path, tmp_path: Path) -> 
         str(models / "yolox_nano_416.onnx"),
         tmp_path / "images",
         tmp_path / "labels",
-        variations=2,
-        splits=0,
-        sets=2,
-        write_policy=tmp_path / "policy.json",
+        splits=2,
         chart=tmp_path / "curve.svg",
     )
-    assert "3 images" in read_gain_model(tmp_path / "policy.json").learnt_on
     drawing = ElementTree.fromstring((tmp_path / "curve.svg").read_text())
     lines = [item for item in drawing if item.tag.endswith("polyline")]
-    assert len([item for item in lines if len(item.get("points", "").split()) == 4]) == 5
-    assert result["scored_on"] == 3
-    for scores in ("calibrated", "raw_scores"):
-        ends = {
-            tuple(result[scores][name]["map"][k] for k in (0, -1)) for name in ("ours", "oracle")
-        }
-        assert len(ends) == 1  # whoever chooses, none and all are the same
-        assert len(result[scores]["share"]) == 4
-    raw, calibrated = result["raw_scores"]["ours"], result["calibrated"]["ours"]
-    for end in (0, -1):  # one detector's own order stays
-        assert raw["map"][end] == pytest.approx(calibrated["map"][end], abs=1e-4)
+    assert len([item for item in lines if len(item.get("points", "").split()) == 4]) == 6
+    assert len(result["share"]) == 4
+    first, mean = result["first_split"], result["mean_of_splits"]
+    for way in ("fused", "replaced"):
+        for at in (0, -1):  # whoever chooses, none and all are the same
+            ends = [first[way][name]["map"][at] for name in ("ours", "oracle", "random")]
+            assert ends == pytest.approx(ends[:1] * 3)
+        assert len(mean[way]["ours"]["map"]) == 4
+    assert first["fused"]["ours"]["map"][0] == first["replaced"]["ours"]["map"][0]
+    full, half = (first["replaced"]["ours"]["map"][at] for at in (-1, 1))
+    assert first["replaced"]["ours"]["of_second_alone"] == pytest.approx(half / full)
+    assert first["fused"]["ours"]["of_second_alone"] == pytest.approx(
+        first["fused"]["ours"]["map"][1] / full
+    )

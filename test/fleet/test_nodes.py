@@ -239,7 +239,6 @@ BAD_PARAMETERS: list[tuple[str, dict[str, object], str]] = [
     ("fleet_bridge", {"endpoint": "nowhere"}, "host:port"),
     ("fleet_bridge", {"silence": 0.01}, "silence"),
     ("fleet_bridge", {"max_protected_height": 2.0}, "max_height"),
-    ("fleet_bridge", {"tier_model": "/nowhere.json"}, "/nowhere.json"),
     ("network_link", {"target": "nowhere"}, "host:port"),
     ("network_link", {"delay": -1.0}, "negative"),
     ("fleet_backend", {"model": "/nowhere.onnx"}, "/nowhere.onnx"),

@@ -145,7 +145,7 @@ def test_rules_that_make_no_sense_are_refused(settings: dict[str, object]) -> No
 
 def test_a_view_is_news_until_it_is_sent_and_again_when_it_is_old() -> None:
     rng = np.random.default_rng(2)
-    scene, other = rng.integers(0, 200, (2, 40, 60)).astype(np.uint8)
+    scene, other = rng.integers(0, 200, (2, 40, 60, 3)).astype(np.uint8)
     views = RecentViews(memory=4.0, scale=0.2)
     assert views.novelty(view_of(scene), now=0.0) == 1.0
     views.sent(view_of(scene), now=0.0)
@@ -158,7 +158,7 @@ def test_a_view_is_news_until_it_is_sent_and_again_when_it_is_old() -> None:
 
 def test_a_blank_view_is_a_view() -> None:
     views = RecentViews(memory=4.0, scale=0.2)
-    blank = view_of(np.zeros((40, 60), np.uint8))
+    blank = view_of(np.zeros((40, 60, 3), np.uint8))
     views.sent(blank, now=0.0)
     assert 0.0 <= views.novelty(blank, now=0.0) <= 1.0
 

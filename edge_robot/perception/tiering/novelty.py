@@ -12,14 +12,15 @@ _SIDE = 12
 """Of the reduced image that views are compared by, pixels."""
 
 
-def view_of(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+def view_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a view as a unit vector that light and contrast do not change.
 
     Args:
-        grey: (H, W) uint8.
+        image: (H, W, 3) uint8 BGR.
     """
-    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    centred = (small - small.mean()).ravel()
+    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    centred = (grey - grey.mean()).ravel()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6), np.float32)
 
 

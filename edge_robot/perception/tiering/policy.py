@@ -18,11 +18,33 @@ from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.budget import Selection, TokenBucket
 from edge_robot.perception.tiering.consistency import compare
 from edge_robot.perception.tiering.expected import Expected
-from edge_robot.perception.tiering.features import reduced
-from edge_robot.perception.tiering.gain_model import GainModel
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
 from edge_robot.perception.tiering.privacy import PrivacyRules
 from edge_robot.settings import setting
+
+_TYPICAL_AT_FIRST = 1.0
+_TYPICAL_FRAMES = 50
+"""Number of frames over which the gain of a typical one is averaged."""
+
+
+def expected_gain(found: Detections, typical: float) -> float:
+    """Return what a second opinion on a frame may be expected to add.
+
+    The number of classes in sight: the sum, over classes, of the best score. For what a second
+    opinion adds to a class that is there depends little on the score that the onboard detector
+    gave it; it finds what was missed, and draws better what was found. docs/benchmarks.md has what
+    that is worth, and signals that tell less: doubt, sizes, counts, flipped images, fits of them.
+
+    Args:
+        found: The onboard detections.
+        typical: What is returned for a frame without any: it has no score to tell how sure the
+            detector is of that, and is worth as much as others.
+    """
+    if not len(found):
+        return typical
+    best = np.zeros(len(found.class_names))
+    np.maximum.at(best, found.class_ids, found.scores)
+    return float(best.sum())
 
 
 class Verdict(Enum):
@@ -45,8 +67,8 @@ class Decision:
 
     Attributes:
         verdict: Why.
-        worth: What a second opinion would add, in standard deviations of what it adds to the
-            frames the policy was learnt on; NaN where that was not asked.
+        worth: What a second opinion would add, counted in classes that are surely there; NaN
+            where that was not asked.
         detail: The same for people; which privacy rule, for one.
     """
 
@@ -72,10 +94,10 @@ class TierSettings:
     frame_energy: float = setting(0.5, "energy one upload takes, radio and encoding, J")
     power: float = setting(0.0, "energy spent on uploads a second, on average, W; 0: no limit")
     surprise_weight: float = setting(
-        0.5, "worth of a contradiction between detections and tracks, standard deviations"
+        0.5, "worth of a contradiction between detections and tracks, classes"
     )
     novelty_weight: float = setting(
-        1.0, "worth that a view loses when it has just been sent, standard deviations"
+        1.0, "worth that a view loses when it has just been sent, classes"
     )
     view_memory: float = setting(3.0, "time after which a view is news again, s")
     protected_classes: Sequence[str] = setting(("person",), "classes that privacy rules protect")
@@ -119,7 +141,6 @@ class TierPolicy:
     Not thread-safe: the owner's lock covers `decide` and `settle`.
 
     Args:
-        model: Predicts the gain of a second opinion.
         settings: Budgets, weights and rules.
 
     Attributes:
@@ -129,7 +150,6 @@ class TierPolicy:
         ValueError: a setting makes no sense; says which.
     """
 
-    model: GainModel
     settings: TierSettings = field(default_factory=TierSettings)
 
     def __post_init__(self) -> None:
@@ -149,6 +169,7 @@ class TierPolicy:
         self._energy = (
             TokenBucket(s.power, max(s.frame_energy, 10.0 * s.power)) if s.power else None
         )
+        self._typical = _TYPICAL_AT_FIRST
         self._selection = Selection()
         self._views = RecentViews(s.view_memory, scale=0.2)
         self._mean_bytes = 0.0
@@ -188,11 +209,10 @@ class TierPolicy:
         now: float,
     ) -> float:
         """Return what a second opinion on a frame would add; see `Decision.worth`."""
-        grey = reduced(image)
-        worth = self.model.worth(found, grey)
+        worth = expected_gain(found, self._typical)
         if expected is not None:
             worth += self.settings.surprise_weight * compare(found, expected).total
-        stale = 1.0 - self._views.novelty(view_of(grey), now)
+        stale = 1.0 - self._views.novelty(view_of(image), now)
         return worth - self.settings.novelty_weight * stale
 
     def settle(self, image: NDArray[np.uint8], sent_bytes: int, now: float) -> None:
@@ -206,7 +226,7 @@ class TierPolicy:
         if self._bytes is not None:
             self._bytes.give_back(image.size - sent_bytes)
         if sent_bytes:
-            self._views.sent(view_of(reduced(image)), now)
+            self._views.sent(view_of(image), now)
             self._mean_bytes += (0.2 if self._mean_bytes else 1.0) * (sent_bytes - self._mean_bytes)
             return
         self._frames.give_back(1.0)
@@ -231,6 +251,7 @@ class TierPolicy:
                 return Decision(Verdict.SKIPPED)
             return self._afford(image, now) or Decision(Verdict.UNSEEN)
         worth = self.worth(image, found, expected, now)
+        self._typical += (expected_gain(found, self._typical) - self._typical) / _TYPICAL_FRAMES
         verdict = Verdict.WORTH_IT
         if not self._selection.choose(worth, self.share(now)):
             if self._fill(now) < 1.0:
