@@ -142,7 +142,8 @@ CAMERA_DETECTIONS = Topic(
     "vision_msgs/Detection2DArray",
     "10",
     Qos(depth=5, deadline=0.200, lifespan=0.300),
-    "onboard detections, boxes in pixels of the raw image, class name as class_id",
+    "onboard detections, boxes in pixels of the raw image, class name as class_id; where depth "
+    "was measured, the pose's z, m, with its variance",
     sensor=FRONT_CAMERA,
 )
 LIDAR_DETECTIONS = Topic(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -142,11 +142,30 @@ class CameraView:
         error = np.minimum(ground_error, height_error)
         valid = np.isfinite(error) & np.isfinite(depth)
         depth, error = np.where(valid, depth, 1.0), np.where(valid, error, 1.0)
-        along = foot[:, :2] / flat[:, None]
+        return replace(self._at(foot, depth, error / flat, pixel_noise), valid=valid)
+
+    def at_depths(self, boxes: Array, depths: Array, *, pixel_noise: float) -> Located:
+        """Return where things of measured depth stand.
+
+        Args:
+            boxes: (K, 4) x1 y1 x2 y2, pixels.
+            depths: (K, 2) of their centres along the optical axis, and its standard deviation, m;
+                no estimate where either is not finite and positive.
+            pixel_noise: Standard deviation of a box edge, pixels.
+        """
+        valid = np.asarray((np.isfinite(depths) & (depths > 0.0)).all(axis=1))
+        depth, error = np.where(valid[:, None], depths, 1.0).T
+        centers = self.rays((boxes[:, :2] + boxes[:, 2:]) / 2)
+        return replace(self._at(centers, depth, error, pixel_noise), valid=valid)
+
+    def _at(self, rays: Array, depth: Array, error: Array, pixel_noise: float) -> Located:
+        """Return the places (K, 2) along rays of depth 1, with the errors of depth and pixel."""
+        flat = np.hypot(rays[:, 0], rays[:, 1])
+        along = rays[:, :2] / flat[:, None]
         across = np.column_stack([-along[:, 1], along[:, 0]])
         side_error = depth * pixel_noise / self.projection[0, 0]
-        covariances = (
-            error[:, None, None] ** 2 * along[:, :, None] * along[:, None, :]
-            + side_error[:, None, None] ** 2 * across[:, :, None] * across[:, None, :]
-        )
-        return Located(self.origin[:2] + depth[:, None] * foot[:, :2], covariances, valid)
+        covariances = (error * flat)[:, None, None] ** 2 * along[:, :, None] * along[
+            :, None, :
+        ] + side_error[:, None, None] ** 2 * across[:, :, None] * across[:, None, :]
+        positions = self.origin[:2] + depth[:, None] * rays[:, :2]
+        return Located(positions, covariances, np.ones(len(rays), bool))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.sensors.radar import RadarView
+from edge_robot.fusion.radar import RadarView
 
 
 class Source(IntFlag):
@@ -182,6 +182,8 @@ class CameraMeasurement:
         scores: (K,) 0..1.
         labels: K class names.
         view: The camera at the capture time.
+        depths: (K, 2) depth of each object's centre along the optical axis and its standard
+            deviation, m, where lidar points or a second lens told it, else NaN; None: of no box.
         source: CAMERA for the onboard detector, FLEET for the backend's second opinion.
         sensor: Name of the camera.
         treatment: What the tracker made of the sensor.
@@ -192,6 +194,7 @@ class CameraMeasurement:
     scores: Array
     labels: Sequence[str]
     view: CameraView
+    depths: Array | None = None
     source: Source = Source.CAMERA
     sensor: str = "camera"
     treatment: Treatment = TRUSTED
@@ -212,7 +215,13 @@ class CameraMeasurement:
     def select(self, keep: NDArray[np.bool_]) -> CameraMeasurement:
         """Return the measurement with the boxes where `keep` is true alone."""
         kept = [label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept]
-        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=kept)
+        return replace(
+            self,
+            boxes=self.boxes[keep],
+            scores=self.scores[keep],
+            labels=kept,
+            depths=None if self.depths is None else self.depths[keep],
+        )
 
     def pose_is_finite(self) -> bool:
         """Whether the camera's pose and projection are usable."""

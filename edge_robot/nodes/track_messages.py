@@ -163,7 +163,7 @@ def camera_measurement(
     sensor: str,
 ) -> CameraMeasurement:
     """Return the boxes of an image, with where the camera of this name was and how it projects."""
-    boxes, scores, labels = [], [], []
+    boxes, scores, labels, depths = [], [], [], []
     for detection in message.detections:
         best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
         if best is None:
@@ -178,12 +178,16 @@ def camera_measurement(
         )
         scores.append(best.hypothesis.score)
         labels.append(best.hypothesis.class_id)
+        # A detector that looked at range images or lidar points as well tells the object's pose.
+        variance = best.pose.covariance[14]
+        depths.append((best.pose.pose.position.z, np.sqrt(variance) if variance > 0.0 else np.nan))
     return CameraMeasurement(
         stamp=nanoseconds(message.header.stamp),
         boxes=np.array(boxes, float).reshape(-1, 4),
         scores=np.array(scores, float),
         labels=labels,
         view=camera_view(info, fixed_from_optical),
+        depths=np.array(depths, float).reshape(-1, 2),
         source=source,
         sensor=sensor,
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.fusion import kalman, unscented
-from edge_robot.fusion.sensors.radar import RadarView, difference
+from edge_robot.fusion.radar import RadarView, difference
 
 NOISE = np.diag([0.2, 0.02, 0.1]) ** 2
 

@@ -45,7 +45,7 @@ def update_with_camera(
     centers = np.column_stack([mean[:, :2], tracks.bottom + tracks.size[:, 2] / 2])
     expected, in_view = view.project_boxes(centers, tracks.size, tracks.yaw)
     derivative = view.column_derivative(centers)
-    located = _locate(measurement, config)
+    located, deep = _locate(measurement, config)
     width = boxes[:, 2] - boxes[:, 0]
     scale = measurement.treatment.noise_scale
     noise = np.sqrt(scale) * (config.pixel_noise + config.box_noise * width)
@@ -75,9 +75,10 @@ def update_with_camera(
 
     tracks = tracks.copy()
     whole = np.asarray(~view.touches_edge(boxes)[:, [0, 2]].any(axis=1))
-    placed = ~by_lidar[rows] & located.valid[columns]
+    placed = (~by_lidar[rows] | deep[columns]) & located.valid[columns]
     bearing_only = ~placed & whole[columns]
-    _update_position(tracks, rows[placed], columns[placed], located, config)
+    correlation = np.where(deep, 1.0, config.range_correlation)
+    _update_position(tracks, rows[placed], columns[placed], located, correlation, config)
     _update_bearing(
         tracks, rows[bearing_only], columns[bearing_only], offset, derivative, mean, noise, config
     )
@@ -148,7 +149,10 @@ def _middle(boxes: Array) -> Array:
     return (boxes[:, 0] + boxes[:, 2]) / 2
 
 
-def _locate(measurement: CameraMeasurement, config: TrackerConfig) -> Located:
+def _locate(
+    measurement: CameraMeasurement, config: TrackerConfig
+) -> tuple[Located, NDArray[np.bool_]]:
+    """Return where the boxes' objects stand, and of which the depth was measured, (K,)."""
     priors = [config.priors.get(label, _UNKNOWN) for label in measurement.labels]
     located = measurement.view.locate(
         measurement.boxes,
@@ -158,8 +162,19 @@ def _locate(measurement: CameraMeasurement, config: TrackerConfig) -> Located:
         pixel_noise=config.pixel_noise,
         slope_noise=config.slope_noise,
     )
+    deep = np.zeros(len(measurement), bool)
+    if measurement.depths is not None:
+        measured = measurement.view.at_depths(
+            measurement.boxes, measurement.depths, pixel_noise=config.pixel_noise
+        )
+        deep = measured.valid
+        located = Located(
+            np.where(deep[:, None], measured.positions, located.positions),
+            np.where(deep[:, None, None], measured.covariances, located.covariances),
+            located.valid | deep,
+        )
     scale = measurement.treatment.noise_scale
-    return replace(located, covariances=scale * located.covariances)
+    return replace(located, covariances=scale * located.covariances), deep
 
 
 def _update_position(
@@ -167,9 +182,13 @@ def _update_position(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
     located: Located,
+    correlation: Array,
     config: TrackerConfig,
 ) -> None:
-    """Update tracks without lidar, in place, with where the camera alone puts them."""
+    """Update tracks, in place, with where the camera puts them.
+
+    `correlation` (K,) is how many successive boxes say as much of the range as one alone would.
+    """
     innovation = located.positions[columns][:, None] - tracks.mean[rows, :, :2]
     tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
         tracks.mean[rows],
@@ -177,7 +196,7 @@ def _update_position(
         tracks.modes[rows],
         innovation,
         np.broadcast_to(np.eye(2, 4), (len(rows), 2, 4)),
-        located.covariances[columns] * config.range_correlation,
+        located.covariances[columns] * correlation[columns, None, None],
     )
 
 

@@ -10,7 +10,7 @@ from edge_robot.fusion.association import assign
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import RadarMeasurement, Source
-from edge_robot.fusion.sensors.radar import AZIMUTH, RANGE, RANGE_RATE, difference
+from edge_robot.fusion.radar import AZIMUTH, RANGE, RANGE_RATE, difference
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
 from edge_robot.fusion.updates.result import Updated
 

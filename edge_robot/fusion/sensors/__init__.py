@@ -1,1 +1,0 @@
-"""What each sensor should measure of a state: one module per kind, with derivatives."""
