@@ -162,29 +162,26 @@ class Tracker:
         mean[standing | ~moving, 2:] = 0.0
         recent = _bits(now - tracks.seen <= self.config.recent * 1e9)
         ever = _bits(tracks.seen >= tracks.first[:, None])
-        rating = tracks.score
-        found = []
-        for i, key in enumerate(tracks.keys):
-            turn = np.pi if tracks.boxed[i] else np.pi / 2
-            yaw, size = _along_motion(mean[i, 2:], tracks.yaw[i], tracks.size[i], turn)
-            found.append(
-                Track(
-                    id=self._ids[key],
-                    class_name=names[i],
-                    class_score=scores[i],
-                    existence=float(tracks.existence[i]),
-                    score=float(rating[i]),
-                    position=np.array([*mean[i, :2], tracks.bottom[i] + tracks.size[i, 2] / 2]),
-                    size=size,
-                    yaw=yaw,
-                    velocity=mean[i, 2:],
-                    covariance=covariance[i],
-                    sources=ever[i],
-                    recent_sources=recent[i],
-                    age=(now - int(tracks.first[i])) * 1e-9,
-                    coasting=(now - int(tracks.last[i])) * 1e-9,
-                )
-            )
+        middle = tracks.bottom + tracks.size[:, 2] / 2
+        yaws, sizes = _along_motion(mean[:, 2:], tracks)
+        columns = zip(
+            [self._ids[key] for key in tracks.keys],
+            names,
+            scores,
+            tracks.existence.tolist(),
+            tracks.score.tolist(),
+            np.column_stack([mean[:, :2], middle]),
+            sizes,
+            yaws.tolist(),
+            mean[:, 2:],
+            covariance,
+            ever,
+            recent,
+            ((now - tracks.first) * 1e-9).tolist(),
+            ((now - tracks.last) * 1e-9).tolist(),
+            strict=True,
+        )
+        found = [Track(*column) for column in columns]
         return sorted(found, key=lambda track: track.id)
 
     def _step(self, before: Updated, since: int, measurement: Measurement) -> Updated:
@@ -289,13 +286,12 @@ class Tracker:
 
     def _classes(self, tracks: TrackSet) -> tuple[list[str], list[float]]:
         """Return each track's most probable class and its probability."""
-        total = tracks.classes.sum(axis=1)
-        names, scores = [], []
-        for votes, votes_in_all in zip(tracks.classes, total, strict=True):
-            best = int(votes.argmax()) if votes_in_all > 0.0 else -1
-            names.append(self._class_names[best] if best >= 0 else "unknown")
-            scores.append(float(votes[best] / (votes_in_all + _UNSEEN_CLASS)) if best >= 0 else 0.0)
-        return names, scores
+        kind, total = tracks.kind, tracks.classes.sum(axis=1)
+        named = np.flatnonzero(kind >= 0)
+        scores = np.zeros(len(tracks))
+        scores[named] = tracks.classes[named, kind[named]] / (total[named] + _UNSEEN_CLASS)
+        names = [*self._class_names, "unknown"]
+        return [names[column] for column in kind.tolist()], scores.tolist()
 
 
 def _order(measurement: Measurement) -> Order:
@@ -307,16 +303,17 @@ def _bits(flags: NDArray[np.bool_]) -> list[Source]:
     return [_SETS[bits] for bits in (flags @ np.array(SOURCES, int)).tolist()]
 
 
-def _along_motion(velocity: Array, yaw: float, size: Array, turn: float) -> tuple[float, Array]:
-    """Return heading and size so that the length points along the motion, if there is any.
+def _along_motion(velocity: Array, tracks: TrackSet) -> tuple[Array, Array]:
+    """Return headings and sizes so that the lengths point along the motion, where there is any.
 
-    `turn` is what the heading may be mistaken by: a quarter turn, or half of one, rad.
+    What the sides of a cluster make the length may be the width; a whole box can only have its
+    front for its back.
     """
-    if np.hypot(*velocity) < _HEADING_SPEED:
-        return float(yaw), size
-    course = float(np.arctan2(velocity[1], velocity[0]))
-    turns = int(np.rint((course - yaw) / turn))
-    turned = yaw + turns * turn
-    turned = float(np.arctan2(np.sin(turned), np.cos(turned)))
-    sideways = round(turns * turn / (np.pi / 2)) % 2
-    return turned, size[[1, 0, 2]] if sideways else size
+    turn = np.where(tracks.boxed > 0, np.pi, np.pi / 2)
+    course = np.arctan2(velocity[:, 1], velocity[:, 0])
+    moves = np.hypot(velocity[:, 0], velocity[:, 1]) >= _HEADING_SPEED
+    turns = np.where(moves, np.rint((course - tracks.yaw) / turn), 0.0)
+    yaw = tracks.yaw + turns * turn
+    sideways = (tracks.boxed == 0) & (turns % 2 == 1)
+    size = np.where(sideways[:, None], tracks.size[:, [1, 0, 2]], tracks.size)
+    return np.where(turns == 0.0, yaw, np.arctan2(np.sin(yaw), np.cos(yaw))), size

@@ -109,6 +109,8 @@ class TrackSet:
 
     def select(self, keep: NDArray[np.bool_]) -> TrackSet:
         """Return the tracks where `keep` is true."""
+        if keep.all():
+            return self
         return TrackSet(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
 
     def join(self, other: TrackSet) -> TrackSet:

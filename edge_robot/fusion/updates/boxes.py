@@ -57,8 +57,17 @@ def update_with_boxes(
     ignored = ~born & np.isnan(nis)
     keys[ignored] = None
     if born.any():
-        births = _births(measurement.stamp, boxes, labels, noise, evidence, keys, table, config)
-        tracks = tracks.join(births.select(born))
+        births = _births(
+            measurement.stamp,
+            boxes[born],
+            labels[born],
+            noise[born],
+            evidence[born],
+            keys[born],
+            table,
+            config,
+        )
+        tracks = tracks.join(births)
     return Updated(tracks, keys, nis, np.where(np.isnan(nis), 0, 2))
 
 
