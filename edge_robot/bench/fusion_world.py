@@ -168,7 +168,7 @@ class Recorder:
             yaws=found.yaws.astype(np.float64),
             scores=found.scores.astype(np.float64),
             fixed_from_sensor=pose,
-            covariances=found.uncertainty.covariance,
+            covariances=found.uncertainty.covariance[:, :2, :2],
         )
 
     @staticmethod

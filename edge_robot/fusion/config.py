@@ -91,7 +91,11 @@ class TrackerConfig:
     peers: PeerConfig = field(default_factory=PeerConfig)
     box_classes: Mapping[str, BoxClass] = field(default_factory=dict)
     ground_z: float = setting(0.0, "height of the ground in the fixed frame, m")
-    lidar_noise: float = setting(0.05, "standard deviation of a lidar box's centre, m")
+    lidar_noise: float = setting(
+        0.06,
+        "standard deviation of where a lidar box puts the middle of what is in sight, as if errors "
+        "of successive sweeps were independent, m",
+    )
     lidar_range_noise: float = setting(0.002, "its growth with range, m per m")
     hidden_noise: float = setting(
         0.15, "share of a box's unseen part that its centre may be off by"
@@ -123,7 +127,7 @@ class TrackerConfig:
     radar_evidence: float = setting(4.0, "the likelihood ratio of a radar detection")
     camera_evidence: float = setting(10.0, "the same of a camera box of score 1")
     moving_sweeps: int = setting(
-        4,
+        5,
         "successive sweeps for which something of no class with a prior must move before it is "
         "given a velocity: pieces of structure appear to jump",
     )

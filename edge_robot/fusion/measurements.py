@@ -54,8 +54,8 @@ class LidarMeasurement:
         yaws: (M,) rad about the sensor's z.
         scores: (M,) 0..1.
         fixed_from_sensor: (4, 4) pose of the sensor in the fixed frame at the capture time.
-        covariances: (M, 6, 6) second moments of the error of x, y, z, roll, pitch, yaw, m and
-            rad, sensor frame; None where the lidar does not tell.
+        covariances: (M, 2, 2) second moments of the error of x and y, sensor frame, m²; zero, or
+            None for all, where the lidar does not tell.
         sensor: Name of the lidar.
         treatment: What the tracker made of the sensor.
     """
@@ -79,9 +79,15 @@ class LidarMeasurement:
         return len(self.centers)
 
     def sound(self) -> LidarMeasurement:
-        """Return the measurement without boxes that are not finite or have no size."""
-        good = np.isfinite(np.column_stack([self.centers, self.sizes, self.yaws, self.scores]))
-        return self.select(np.asarray(good.all(axis=1) & (self.sizes >= 0.0).all(axis=1)))
+        """Return the boxes that are finite, have a size and no negative definite covariance."""
+        table = np.column_stack([self.centers, self.sizes, self.yaws, self.scores])
+        keep = np.asarray(np.isfinite(table).all(axis=1) & (self.sizes >= 0.0).all(axis=1))
+        if self.covariances is not None:
+            keep &= np.isfinite(self.covariances).all(axis=(1, 2))
+            symmetric = np.where(keep[:, None, None], self.covariances, np.eye(2))
+            symmetric = (symmetric + symmetric.swapaxes(1, 2)) / 2
+            keep &= np.linalg.eigvalsh(symmetric).min(axis=1) >= 0.0
+        return self.select(keep)
 
     def select(self, keep: NDArray[np.bool_]) -> LidarMeasurement:
         """Return the measurement with the boxes where `keep` is true alone."""

@@ -156,10 +156,17 @@ class Tracker:
         tracks = tracks.select(tracks.confirmed & shown)
         mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
         names, scores = self._classes(tracks)
-        familiar = np.array([name in self.config.priors for name in names], bool)
-        moving = familiar | (tracks.boxed > 0) | (tracks.moving >= self.config.moving_sweeps)
+        moving = (
+            self._familiar(tracks)
+            | (tracks.boxed > 0)
+            | (tracks.moving >= self.config.moving_sweeps)
+        )
         standing = self.config.motion.standing(tracks.modes) > 0.5
-        mean[standing | ~moving, 2:] = 0.0
+        # What is said to stand though it may move is off by its speed.
+        denied = np.where((standing | ~moving)[:, None], mean[:, 2:], 0.0)
+        mean[:, 2:] -= denied
+        covariance[:, 2:, 2:] += denied[:, :, None] * denied[:, None, :]
+        covariance[:, :2, :2] += tracks.hidden
         recent = _bits(now - tracks.seen <= self.config.recent * 1e9)
         ever = _bits(tracks.seen >= tracks.first[:, None])
         middle = tracks.bottom + tracks.size[:, 2] / 2
@@ -190,11 +197,11 @@ class Tracker:
         if len(tracks):
             dt = (measurement.stamp - since) * 1e-9
             mean, covariance, modes = self.config.motion.predict(
-                tracks.mean, tracks.covariance, tracks.modes, dt
+                tracks.mean, tracks.covariance, tracks.modes, dt, self._familiar(tracks)
             )
             tracks = replace(tracks, mean=mean, covariance=covariance, modes=modes)
         if isinstance(measurement, LidarMeasurement):
-            updated = update_with_lidar(tracks, measurement, self.config)
+            updated = update_with_lidar(tracks, measurement, self._class_names, self.config)
         elif isinstance(measurement, BoxMeasurement):
             updated = update_with_boxes(
                 tracks, measurement, self._class_names, self._box_table, self.config
@@ -210,6 +217,11 @@ class Tracker:
             updated = replace(updated, tracks=tracks, keys=nobody)
         tracks = merge_agreeing(updated.tracks, self._class_names, self.config)
         return replace(updated, tracks=self._manage(tracks, measurement.stamp))
+
+    def _familiar(self, tracks: TrackSet) -> NDArray[np.bool_]:
+        """Return which tracks are of a class with a prior, (N,)."""
+        known = [name in self.config.priors for name in self._class_names]
+        return np.array([*known, False])[tracks.kind]
 
     def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
         """Confirm what is sure enough and forget what is not there any more."""

@@ -70,6 +70,8 @@ class TrackSet:
         covariance: (N, J, n, n).
         modes: (N, J) probability of each motion model.
         size: (N, 3) m.
+        hidden: (N, 2, 2) second moment of how far the middle of what has been seen may lie from the
+            middle of the whole, m²: a bias, which no number of further measurements averages out.
         yaw: (N,) rad.
         bottom: (N,) height of the box's lower face, m.
         existence: (N,) probability.
@@ -88,6 +90,7 @@ class TrackSet:
     covariance: Array
     modes: Array
     size: Array
+    hidden: Array
     yaw: Array
     bottom: Array
     existence: Array
@@ -155,6 +158,7 @@ class TrackSet:
             covariance=np.empty((0, *shape, shape[1])),
             modes=np.empty((0, shape[0])),
             size=np.empty((0, 3)),
+            hidden=np.empty((0, 2, 2)),
             yaw=np.empty(0),
             bottom=np.empty(0),
             existence=np.empty(0),

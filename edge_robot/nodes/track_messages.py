@@ -70,6 +70,7 @@ def lidar_measurement(
         yaws=table[:, 6],
         scores=table[:, 7],
         fixed_from_sensor=fixed_from_sensor,
+        covariances=_pose_covariances(message)[:, :2, :2],
         sensor=sensor,
     )
 
@@ -82,7 +83,7 @@ def box_measurement(
     Their covariances are used if every box has one; 0 says that there is none.
     """
     table = _box_table(message)
-    covariances = np.array([_pose_covariance(d) for d in message.detections]).reshape(-1, 6, 6)
+    covariances = _pose_covariances(message)
     given = bool(len(table)) and (covariances[:, [0, 1], [0, 1]] != 0.0).all()
     return BoxMeasurement(
         stamp=nanoseconds(message.header.stamp),
@@ -115,10 +116,11 @@ def _box_table(message: Detection3DArray) -> Array:
     return np.array(rows, float).reshape(-1, 8)
 
 
-def _pose_covariance(detection: Detection3D) -> Array:
-    if not detection.results:  # nor a score, for which the box is refused
-        return np.zeros(36)
-    return np.asarray(detection.results[0].pose.covariance, float)
+def _pose_covariances(message: Detection3DArray) -> Array:
+    """Return the covariance of each box's pose, (M, 6, 6); zero without a hypothesis."""
+    nothing = np.zeros(36)  # nor is there a score, for which the box is refused
+    each = [d.results[0].pose.covariance if d.results else nothing for d in message.detections]
+    return np.array(each, float).reshape(-1, 6, 6)
 
 
 def camera_view(info: CameraInfo, fixed_from_optical: Array) -> CameraView:

@@ -27,7 +27,7 @@ def followed(measurements: Sequence[CameraMeasurement | LidarMeasurement]) -> Tr
         )
         tracks.mean[:], tracks.covariance[:], tracks.modes[:] = mean, covariance, modes
         if isinstance(measurement, LidarMeasurement):
-            tracks = update_with_lidar(tracks, measurement, CONFIG).tracks
+            tracks = update_with_lidar(tracks, measurement, ["person"], CONFIG).tracks
         else:
             tracks = update_with_camera(tracks, measurement, ["person"], CONFIG).tracks
     return tracks

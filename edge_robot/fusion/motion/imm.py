@@ -71,6 +71,9 @@ class MotionModel:
         0.02, "standard deviation of a standing object's velocity as reported, m/s"
     )
     still_time: float = setting(15.0, "mean time an object stands before it moves, s")
+    restless_still_time: float = setting(
+        5.0, "the same of people, vehicles and whatever else has a class that moves of itself, s"
+    )
     moving_time: float = setting(5.0, "mean time an object moves before it stands, s")
     manoeuvre_time: float = setting(
         3.0, "mean time a moving object keeps to one of several models of motion, s"
@@ -92,7 +95,12 @@ class MotionModel:
         return len(self.motion_models), len(self._states)
 
     def predict(
-        self, mean: Array, covariance: Array, modes: Array, dt: float
+        self,
+        mean: Array,
+        covariance: Array,
+        modes: Array,
+        dt: float,
+        restless: NDArray[np.bool_] | bool = False,
     ) -> tuple[Array, Array, Array]:
         """Mix the models' states and predict each one `dt` seconds ahead.
 
@@ -101,11 +109,13 @@ class MotionModel:
             covariance: (N, J, n, n).
             modes: (N, J) probability of each model.
             dt: s, at least 0.
+            restless: (N,) or for all, whether what stands does so for `restless_still_time` only.
         """
-        switch = self.transition_probabilities(dt)
-        expected = modes @ switch
+        both = np.stack([self.transition_probabilities(dt, each) for each in (False, True)])
+        switch = both[np.asarray(restless, np.intp)]
+        expected = np.vecmat(modes, switch)
         # weights[n, j, i]: probability that track n moved by model i, given that it does by j now.
-        weights = modes[:, None, :] * switch.T / expected[:, :, None]
+        weights = modes[:, None, :] * switch.swapaxes(-1, -2) / expected[:, :, None]
         mixed, spread = _mixture(mean, covariance, weights)
         mean = np.zeros_like(mixed)
         covariance = np.tile(self._unused_covariance, (len(mean), 1, 1, 1))
@@ -287,16 +297,18 @@ class MotionModel:
                 reported[j, [2, 3], [2, 3]] = model.reported_speed**2
         return keep, reported
 
-    def transition_probabilities(self, dt: float) -> Array:
+    def transition_probabilities(self, dt: float, restless: bool = False) -> Array:
         """Return the (J, J) probabilities of going from one model (row) to another within `dt`.
 
         A Markov chain in continuous time, in closed form: what stands starts at the rate
-        1 / `still_time`, to move by any model; what moves stops at the rate 1 / `moving_time`,
-        and goes over to another way of moving at the rate 1 / `manoeuvre_time`.
+        1 / `still_time`, or 1 / `restless_still_time`, to move by any model; what moves stops at
+        the rate 1 / `moving_time`, and goes over to another way of moving at the rate
+        1 / `manoeuvre_time`.
         """
         still, moving = self._still, 1.0 - self._still
         count = int(moving.sum())
-        starting = still.sum() * (count > 0) / self.still_time
+        still_time = self.restless_still_time if restless else self.still_time
+        starting = still.sum() * (count > 0) / still_time
         stopping = still.sum() * (count > 0) / self.moving_time
         total = starting + stopping
         changed = (1.0 - np.exp(-total * dt)) / total if total else 0.0

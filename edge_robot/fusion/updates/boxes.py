@@ -201,6 +201,7 @@ def _reshape(tracks: TrackSet, boxes: Array, rows: NDArray[np.intp], own: NDArra
     yaw = tracks.yaw[rows] + np.maximum(mean_gain, own["yaw_gain"]) * turn
     tracks.yaw[rows] = (yaw + np.pi) % (2.0 * np.pi) - np.pi
     size_gain = np.maximum(mean_gain, own["size_gain"])
+    tracks.hidden[rows] = 0.0
     tracks.size[rows] += size_gain[:, None] * (boxes[:, 3:6] - tracks.size[rows])
     bottom = boxes[:, 2] - boxes[:, 5] / 2
     bottom_gain = np.maximum(mean_gain, own["bottom_gain"])
@@ -236,6 +237,7 @@ def _births(
         covariance=covariance,
         modes=modes,
         size=boxes[:, 3:6],
+        hidden=np.zeros((count, 2, 2)),
         yaw=boxes[:, 6],
         bottom=boxes[:, 2] - boxes[:, 5] / 2,
         existence=updated_existence(np.full(count, 0.5), np.exp(log_odds + own["birth_odds"])),

@@ -268,6 +268,7 @@ def _births(
         covariance=covariance,
         modes=modes,
         size=np.array([[p.length, p.width, p.height] for p in priors]).reshape(-1, 3),
+        hidden=np.zeros((count, 2, 2)),
         yaw=np.arctan2(away[:, 1], away[:, 0]),
         bottom=np.full(count, config.ground_z),
         existence=0.5 * np.asarray(measurement.scores, float)[born],

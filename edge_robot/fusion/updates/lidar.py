@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ _LIDAR = SOURCES.index(Source.LIDAR)
 _HEIGHT_SPREAD = 0.5  # m; sparse beams leave the top of a box this uncertain
 _GROW, _SHRINK = 0.3, 0.05  # what is seen is there; what is not seen may be hidden
 _TURN = 0.2  # share of a new heading that is taken over
+_UPRIGHT, _SLIM = 1.5, 1.0  # figures are taller than so many lengths, and shorter than this, m
+_ROUND = 0.05  # m; how far a figure's middle lies behind that of its front half
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class _Boxes:
     yaw: Array  # (M,)
     sight: Array  # (M, 2) unit vector from the sensor to each box
     range: Array  # (M,)
+    hidden: Array  # (M, 2, 2) of the middle of what is seen against that of the whole
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,18 @@ class _Pairs:
 
 
 def update_with_lidar(
-    tracks: TrackSet, measurement: LidarMeasurement, config: TrackerConfig
+    tracks: TrackSet,
+    measurement: LidarMeasurement,
+    class_names: Sequence[str],
+    config: TrackerConfig,
 ) -> Updated:
-    """Apply a sweep to tracks already predicted to it."""
+    """Apply a sweep to tracks already predicted to it.
+
+    `class_names` are the columns of `tracks.classes`.
+    """
     boxes = _in_fixed_frame(measurement)
-    pairs = _compare(tracks, boxes, config)
+    figures = _are_figures(tracks, class_names, config)
+    pairs = _compare(tracks, boxes, figures, config)
     mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
     innovation = pairs.position - mean[:, None, :2]
     noise = measurement.treatment.noise_scale * pairs.noise
@@ -69,7 +80,7 @@ def update_with_lidar(
         observation,
         noise[rows, columns],
     )
-    _reshape(tracks, boxes, pairs, rows, columns)
+    _reshape(tracks, boxes, pairs, rows, columns, figures[rows])
 
     hit = np.zeros(len(tracks), bool)
     hit[rows] = True
@@ -109,15 +120,43 @@ def _in_fixed_frame(measurement: LidarMeasurement) -> _Boxes:
         yaw=np.arctan2(heading[:, 1], heading[:, 0]),
         sight=offset / np.maximum(distance, 1e-6)[:, None],
         range=distance,
+        hidden=_hidden(measurement),
     )
 
 
-def _compare(tracks: TrackSet, boxes: _Boxes, config: TrackerConfig) -> _Pairs:
+def _hidden(measurement: LidarMeasurement) -> Array:
+    """Return the second moments of how far centres are off for what is out of sight, (M, 2, 2)."""
+    if measurement.covariances is None:
+        return np.zeros((len(measurement), 2, 2))
+    turn = measurement.fixed_from_sensor[:2, :2]
+    return kalman.congruence(turn, measurement.covariances)
+
+
+def _are_figures(
+    tracks: TrackSet, class_names: Sequence[str], config: TrackerConfig
+) -> NDArray[np.bool_]:
+    """Return which tracks are of people or the like, (N,).
+
+    They are slim and upright, and either a class says so or they move: what stands may be the
+    part that is in sight of something else.
+    """
+    longest = tracks.size[:, :2].max(axis=1)
+    slim = (longest < _SLIM) & (tracks.size[:, 2] > _UPRIGHT * longest)
+    short = [name in config.priors and config.priors[name].length < _SLIM for name in class_names]
+    by_class = np.array([*short, False])[tracks.kind]
+    moves = config.motion.standing(tracks.modes) < 0.5
+    return np.asarray(slim & (by_class | ((tracks.kind < 0) & moves)))
+
+
+def _compare(
+    tracks: TrackSet, boxes: _Boxes, figures: NDArray[np.bool_], config: TrackerConfig
+) -> _Pairs:
     """Work out where each box would put each track's centre.
 
     A lidar sees the near faces only, and more or less of the rest from sweep to sweep. So the
     faces towards the sensor hold the box in place, and the track's own size, gathered over time,
-    says how far behind them the centre lies: a newly seen flank moves no centre.
+    says how far behind them the centre lies: a newly seen flank moves no centre. Limbs make the
+    outline of people swell and shrink; of them the middle of what is seen, their front half, holds.
     """
     turn = boxes.yaw - tracks.yaw[:, None]
     quarter = np.rint(turn / (np.pi / 2))
@@ -126,7 +165,8 @@ def _compare(tracks: TrackSet, boxes: _Boxes, config: TrackerConfig) -> _Pairs:
     extent = np.where(odd, boxes.size[:, 1::-1], boxes.size[:, :2])
     # A size that is only a class's prior says nothing about this box.
     seen = (tracks.seen[:, _LIDAR] > NEVER)[:, None, None]
-    hidden = np.where(seen, tracks.size[:, None, :2] - extent, 0.0)
+    figures = figures[:, None, None]
+    hidden = np.where(seen & ~figures, tracks.size[:, None, :2] - extent, 0.0)
 
     yaw = tracks.yaw[:, None] + turn
     cos, sin = np.cos(yaw), np.sin(yaw)
@@ -135,6 +175,7 @@ def _compare(tracks: TrackSet, boxes: _Boxes, config: TrackerConfig) -> _Pairs:
     # Along the line of sight the near face holds; across it both faces are seen.
     lean = 0.5 * np.clip(2.0 * facing, -1.0, 1.0)[..., None] * axes
     position = boxes.center[:, :2] + np.einsum("nma,nmak->nmk", hidden, lean)
+    position += _ROUND * figures * boxes.sight
 
     sigma = config.lidar_noise + config.lidar_range_noise * boxes.range
     # The less a face is turned to the sensor, the less is known of how much is hidden behind it.
@@ -151,8 +192,9 @@ def _reshape(
     pairs: _Pairs,
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
+    figures: NDArray[np.bool_],
 ) -> None:
-    """Let the boxes' size, heading and height above ground flow into their tracks', in place."""
+    """Let the boxes' shape and height above ground flow into their tracks', in place."""
     first = tracks.seen[rows, _LIDAR] == NEVER
     seen_size = np.column_stack([pairs.extent[rows, columns], boxes.size[columns, 2]])
     old = tracks.size[rows]
@@ -161,11 +203,16 @@ def _reshape(
     change = share * (seen_size - old)
     tracks.size[rows] = old + change
     # The near faces stay where they are while the box grows behind them.
-    change[first] = 0.0
+    change[first | figures] = 0.0
     shift = np.einsum("na,nak->nk", change[:, :2], pairs.lean[rows, columns])
     tracks.mean[rows, :, :2] += shift[:, None]
     turned = tracks.yaw[rows] + np.where(first, 1.0, _TURN) * pairs.turn[rows, columns]
     tracks.yaw[rows] = (turned + np.pi) % (2.0 * np.pi) - np.pi
+    old_hidden = tracks.hidden[rows]
+    new_hidden = np.where(figures[:, None, None], 0.0, boxes.hidden[columns])
+    less = np.trace(new_hidden, axis1=1, axis2=2) < np.trace(old_hidden, axis1=1, axis2=2)
+    gain = np.where(first | figures, 1.0, np.where(less, _GROW, _SHRINK))
+    tracks.hidden[rows] = old_hidden + gain[:, None, None] * (new_hidden - old_hidden)
     bottom = boxes.center[columns, 2] - boxes.size[columns, 2] / 2
     tracks.bottom[rows] += np.where(first, 1.0, _GROW) * (bottom - tracks.bottom[rows])
 
@@ -192,6 +239,7 @@ def _births(
         covariance=covariance,
         modes=modes,
         size=boxes.size[born],
+        hidden=boxes.hidden[born],
         yaw=boxes.yaw[born],
         bottom=boxes.center[born, 2] - boxes.size[born, 2] / 2,
         existence=0.5 * np.asarray(measurement.scores, float)[born],

@@ -139,6 +139,7 @@ def _births(
         covariance=covariance,
         modes=modes,
         size=measurement.sizes[born],
+        hidden=np.zeros((count, 2, 2)),
         yaw=measurement.yaws[born],
         bottom=measurement.positions[born, 2] - measurement.sizes[born, 2] / 2,
         existence=existence[born],

@@ -141,6 +141,7 @@ def _births(
         covariance=spread,
         modes=modes,
         size=np.full((count, 3), _BIRTH_SIZE),
+        hidden=np.zeros((count, 2, 2)),
         yaw=np.arctan2(away[:, 1], away[:, 0]),
         bottom=np.full(count, config.ground_z),
         existence=0.5 * np.asarray(measurement.scores, float)[born],
