@@ -94,34 +94,34 @@ def _by_tracks(
 
 
 def _problem(count: int) -> tuple[Array, ...]:
-    """Return F, Q, H, R of boxes that move at constant velocity, and a measurement of each."""
+    """Return F, Q and R of boxes that move at constant velocity, and a measurement of each."""
     transition = np.eye(STATES)
     transition[[0, 1, 2], [7, 8, 9]] = PERIOD
-    observation = np.eye(MEASURED, STATES)
     measured = np.random.default_rng(0).normal(size=(count, MEASURED))
-    return transition, 0.01 * np.eye(STATES), observation, 0.1 * np.eye(MEASURED), measured
+    return transition, 0.01 * np.eye(STATES), 0.1 * np.eye(MEASURED), measured
 
 
 def _kalman(count: int) -> Step:
-    transition, process, observation, noise, measured = _problem(count)
+    transition, process, noise, measured = _problem(count)
     mean, covariance = np.zeros((count, STATES)), np.tile(10.0 * np.eye(STATES), (count, 1, 1))
 
     def step() -> tuple[Array, Array]:
         nonlocal mean, covariance
         mean, covariance = kalman.predict(mean, covariance, transition, process)
-        innovation = measured - mean @ observation.T
-        mean, covariance, _ = kalman.update(mean, covariance, innovation, observation, noise)
+        innovation = measured - mean[:, :MEASURED]
+        mean, covariance, _ = kalman.update(mean, covariance, innovation, None, noise)
         return mean, covariance
 
     return step
 
 
 def _filterpy_kalman(count: int, filterpy: ModuleType) -> Step:
-    transition, process, observation, noise, measured = _problem(count)
+    transition, process, noise, measured = _problem(count)
     filters = []
     for _ in range(count):
         one = filterpy.KalmanFilter(dim_x=STATES, dim_z=MEASURED)
-        one.F, one.Q, one.H, one.R = transition, process, observation, noise
+        one.F, one.Q, one.R = transition, process, noise
+        one.H = np.eye(MEASURED, STATES)
         one.x, one.P = np.zeros(STATES), 10.0 * np.eye(STATES)
         filters.append(one)
 
@@ -143,13 +143,12 @@ def _imm(models: tuple[str, ...], count: int) -> Step:
     model = MotionModel(motion_models=models)
     measured, noise = _positions(count)
     state = model.start(np.zeros((count, 2)), np.tile(noise, (count, 1, 1)))
-    observation, noises = np.eye(2)[None], noise[None]
 
     def step() -> tuple[Array, Array]:
         nonlocal state
         mean, covariance, modes = model.predict(*state, PERIOD)
         innovation = measured[:, None] - mean[..., :2]
-        state = model.update(mean, covariance, modes, innovation, observation, noises)
+        state = model.update(mean, covariance, modes, innovation, None, noise[None])
         return state[0], state[1]
 
     return step

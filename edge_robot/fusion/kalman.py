@@ -36,7 +36,7 @@ def congruence(matrix: Array, covariance: Array) -> Array:
 
 
 def update(
-    mean: Array, covariance: Array, innovation: Array, observation: Array, noise: Array
+    mean: Array, covariance: Array, innovation: Array, observation: Array | None, noise: Array
 ) -> tuple[Array, Array, Array]:
     """Return mean, covariance and log-likelihood after one measurement.
 
@@ -47,20 +47,27 @@ def update(
         covariance: (..., n, n).
         innovation: Measured minus expected, (..., m).
         observation: H, the derivative of the measurement by the first k ≤ n states, (..., m, k);
-            of the others it does not depend.
+            of the others it does not depend. None: the first m states themselves are measured.
         noise: R, (..., m, m).
     """
-    used = observation.shape[-1]
-    cross = covariance[..., :used] @ transposed(observation)
-    precision, log_det = inverse(observation @ cross[..., :used, :] + noise)
-    gain = cross @ precision
+    size, measured = mean.shape[-1], innovation.shape[-1]
     keep = np.zeros_like(covariance)
-    keep[..., :used] = -gain @ observation
-    np.einsum("...ii->...i", keep)[...] += 1.0
+    keep[..., range(size), range(size)] = 1.0
+    if observation is None:
+        cross = np.ascontiguousarray(covariance[..., :measured])
+        precision, log_det = inverse(cross[..., :measured, :] + noise)
+        gain = cross @ precision
+        keep[..., :measured] -= gain
+    else:
+        used = observation.shape[-1]
+        cross = covariance[..., :used] @ transposed(observation)
+        precision, log_det = inverse(observation @ cross[..., :used, :] + noise)
+        gain = cross @ precision
+        keep[..., :used] -= gain @ observation
     after = congruence(keep, covariance)
     after += congruence(gain, noise)
     distance = np.vecdot(innovation, np.matvec(precision, innovation))
-    log_density = _log_density(distance, log_det, innovation.shape[-1])
+    log_density = _log_density(distance, log_det, measured)
     return mean + np.matvec(gain, innovation), after, log_density
 
 

@@ -22,8 +22,12 @@ def random_covariance(rng: np.random.Generator, count: int, size: int) -> np.nda
     states=st.integers(1, 5),
     measured=st.integers(1, 3),
     steps=st.integers(1, 20),
+    direct=st.booleans(),
 )
-def test_equals_filterpy(seed: int, tracks: int, states: int, measured: int, steps: int) -> None:
+def test_equals_filterpy(
+    seed: int, tracks: int, states: int, measured: int, steps: int, direct: bool
+) -> None:
+    measured = min(measured, states) if direct else measured
     rng = np.random.default_rng(seed)
     mean = rng.normal(size=(tracks, states))
     covariance = random_covariance(rng, tracks, states)
@@ -36,12 +40,14 @@ def test_equals_filterpy(seed: int, tracks: int, states: int, measured: int, ste
         transition = np.eye(states) + 0.2 * rng.normal(size=(tracks, states, states))
         process = random_covariance(rng, tracks, states)
         observation = rng.normal(size=(tracks, measured, states))
+        if direct:
+            observation = np.broadcast_to(np.eye(measured, states), observation.shape)
         noise = random_covariance(rng, tracks, measured)
         z = rng.normal(size=(tracks, measured))
         mean, covariance = kalman.predict(mean, covariance, transition, process)
         innovation = z - (observation @ mean[..., None])[..., 0]
         mean, covariance, likelihood = kalman.update(
-            mean, covariance, innovation, observation, noise
+            mean, covariance, innovation, None if direct else observation, noise
         )
         for i, oracle in enumerate(oracles):
             oracle.predict(F=transition[i], Q=process[i])

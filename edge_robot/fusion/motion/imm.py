@@ -132,7 +132,7 @@ class MotionModel:
         covariance: Array,
         modes: Array,
         innovation: Array,
-        observation: Array,
+        observation: Array | None,
         noise: Array,
     ) -> tuple[Array, Array, Array]:
         """Update every model with one measurement per track, and weigh them by its likelihood.
@@ -144,14 +144,19 @@ class MotionModel:
             covariance: (N, J, n, n).
             modes: (N, J) probabilities.
             innovation: (N, J, m), each model's own.
-            observation: (N, m, k), the derivative of the measurement by the first k ≤ n states.
+            observation: (N, m, k), the derivative of the measurement by the first k ≤ n states;
+                None: the first m states themselves are measured.
             noise: (N, m, m).
         """
-        of_velocity = bool(observation[..., 2:].any())
+        if observation is None:
+            of_velocity = innovation.shape[-1] > 2
+        else:
+            of_velocity = bool(observation[..., 2:].any())
+            observation = observation[:, None]
         if of_velocity:
             mean, covariance = self._at_its_word(mean, covariance)
         mean, covariance, log_likelihood = kalman.update(
-            mean, covariance, innovation, observation[:, None], noise[:, None]
+            mean, covariance, innovation, observation, noise[:, None]
         )
         if of_velocity:
             mean, covariance = self._forget_unused(mean, covariance)

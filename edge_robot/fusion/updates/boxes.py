@@ -96,7 +96,7 @@ def _update(
         tracks.covariance[rows],
         tracks.modes[rows],
         boxes[columns, None, :2] - tracks.mean[rows, :, :2],
-        np.broadcast_to(np.eye(2), (len(rows), 2, 2)),
+        None,
         noise[columns],
     )
     _reshape(tracks, boxes[columns], rows, own[columns])

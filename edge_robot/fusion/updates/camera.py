@@ -195,7 +195,7 @@ def _update_position(
         tracks.covariance[rows],
         tracks.modes[rows],
         innovation,
-        np.broadcast_to(np.eye(2, 4), (len(rows), 2, 4)),
+        None,
         located.covariances[columns] * correlation[columns, None, None],
     )
 

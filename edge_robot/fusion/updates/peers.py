@@ -97,7 +97,7 @@ def _update(
         tracks.covariance[rows],
         tracks.modes[rows],
         state[:, None] - tracks.mean[rows][..., :4],
-        np.broadcast_to(np.eye(4), (len(rows), 4, 4)),
+        None,
         covariance,
     )
 
