@@ -85,11 +85,21 @@ def track(frames: Iterable[int], number: int, x: float = 0.0, **more: float) -> 
         (track(range(5), 1) + track(range(5, 10), 2), 0, 0, 1, 1),
         (track([0, 1, 2, 3, 6, 7, 8, 9], 1), 2, 0, 0, 1),
         (track(range(4), 1) + track(range(6, 10), 2), 2, 0, 0, 1),
+        (track([9], 1), 9, 0, 0, 1),
         (track(FRAMES, 1, x=0.9) + track(FRAMES, 2, x=0.3), 0, 10, 0, 0),
         (track(FRAMES, 1) + track(range(3), 2, x=9.0), 0, 3, 0, 0),
         (track(FRAMES, 1) + track(range(3), 2, x=9.0, height=25.0), 0, 0, 0, 0),
     ],
-    ids=["perfect", "switch", "gap", "gap and switch", "nearest wins", "false", "false but small"],
+    ids=[
+        "perfect",
+        "switch",
+        "gap",
+        "gap and switch",
+        "found at the very end, which KITTI's kit calls a fragment",
+        "nearest wins",
+        "false",
+        "false but small",
+    ],
 )
 def test_each_kind_of_error_is_counted_once(
     evaluate: Callable[..., Score],
