@@ -50,9 +50,9 @@ def update(
             of the others it does not depend. None: the first m states themselves are measured.
         noise: R, (..., m, m).
     """
-    size, measured = mean.shape[-1], innovation.shape[-1]
+    measured = innovation.shape[-1]
     keep = np.zeros_like(covariance)
-    keep[..., range(size), range(size)] = 1.0
+    np.einsum("...ii->...i", keep)[...] = 1.0
     if observation is None:
         cross = np.ascontiguousarray(covariance[..., :measured])
         precision, log_det = inverse(cross[..., :measured, :] + noise)
@@ -117,13 +117,13 @@ def _swept(spread: Array) -> tuple[Array, Array]:
     """
     swept = spread.transpose(-2, -1, *range(spread.ndim - 2)).copy()
     product, pivots = np.empty_like(swept), np.empty(swept.shape[1:])
-    for j in range(len(swept)):
-        pivots[j] = swept[j, j]
-        row = swept[j] / pivots[j]
-        np.multiply(swept[j][:, None], row, out=product)
+    for j, column in enumerate(swept):
+        pivots[j] = column[j]
+        scaled = column / pivots[j]
+        np.multiply(column[:, None], scaled, out=product)
         swept -= product
-        swept[j] = swept[:, j] = row
-        swept[j, j] = -1.0 / pivots[j]
+        swept[:, j] = column[...] = scaled
+        column[j] = -1.0 / pivots[j]
     return swept, np.log(pivots).sum(axis=0)
 
 
