@@ -7,6 +7,7 @@ import numpy as np
 from edge_robot.fusion.kalman import Array
 
 _SIGNS = np.array([[0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])  # counter-clockwise
+_NEXT = np.array([1, 2, 3, 0])
 _LEFT, _MIDDLE, _RIGHT = np.array(
     [(i, k, j) for k in range(1, 7) for i in range(k) for j in range(k + 1, 8)]
 ).T
@@ -53,7 +54,8 @@ def giou_3d_of_pairs(a: Array, b: Array) -> Array:
     union = _volume(a) + _volume(b) - shared
     top = np.maximum(a[:, 2] + a[:, 5] / 2, b[:, 2] + b[:, 5] / 2)
     bottom = np.minimum(a[:, 2] - a[:, 5] / 2, b[:, 2] - b[:, 5] / 2)
-    around = _hull_area(_footprints(a), _footprints(b)) * (top - bottom)
+    outlines = np.concatenate([_footprints(a), _footprints(b)], axis=1)
+    around = _hull_area(*outlines) * (top - bottom)
     overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
     empty = np.divide(around - union, around, out=np.zeros_like(around), where=around > 0.0)
     return np.asarray(overlap - np.maximum(empty, 0.0))
@@ -67,16 +69,16 @@ def _volume(boxes: Array) -> Array:
     return np.asarray(np.prod(boxes[:, 3:6], axis=1))
 
 
-def _footprints(boxes: Array) -> Array:
-    """Return the corners of the boxes' outlines seen from above, counter-clockwise, (N, 4, 2) m."""
-    local = _SIGNS * boxes[:, None, 3:5]
-    return _turned(local, boxes[:, 6, None]) + boxes[:, None, :2]
+def _footprints(boxes: Array) -> tuple[Array, Array]:
+    """Return x and y of the boxes' corners seen from above, counter-clockwise, (4, P) m each."""
+    along, across = _SIGNS[:, :1] * boxes[:, 3], _SIGNS[:, 1:] * boxes[:, 4]
+    x, y = _turned(along, across, boxes[:, 6])
+    return x + boxes[:, 0], y + boxes[:, 1]
 
 
-def _turned(points: Array, angle: Array) -> Array:
+def _turned(x: Array, y: Array, angle: Array) -> tuple[Array, Array]:
     cos, sin = np.cos(angle), np.sin(angle)
-    x, y = points[..., 0], points[..., 1]
-    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    return cos * x - sin * y, sin * x + cos * y
 
 
 def _shared_volume(a: Array, b: Array) -> Array:
@@ -88,11 +90,11 @@ def _shared_volume(a: Array, b: Array) -> Array:
     apart = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
     near = np.flatnonzero((volume > 0.0) & (apart < reach))
     area = np.zeros_like(volume)
-    area[near] = _shared_area(_footprints(a[near]), b[near])
+    area[near] = _shared_area(*_footprints(a[near]), b[near])
     return volume * area
 
 
-def _shared_area(corners: Array, boxes: Array) -> Array:
+def _shared_area(x: Array, y: Array, boxes: Array) -> Array:
     """Return the area that each polygon shares with the footprint of its box, (P,) m².
 
     In the box's frame the rectangle is |x| ≤ l/2, |y| ≤ w/2. Clamping a point's coordinates to it
@@ -102,22 +104,23 @@ def _shared_area(corners: Array, boxes: Array) -> Array:
     special cases: touching, equal and nested outlines need none.
 
     Args:
-        corners: (P, K, 2) counter-clockwise, m.
+        x: (4, P) of the polygons' corners, counter-clockwise, m.
+        y: (4, P) likewise.
         boxes: (P, 7).
     """
-    start = _turned(corners - boxes[:, None, :2], -boxes[:, 6, None])
-    end = np.roll(start, -1, axis=1)
-    half = boxes[:, None, 3:5] / 2
-    (x0, y0), (x1, y1) = np.moveaxis(start, -1, 0), np.moveaxis(end, -1, 0)
-    half_x, half_y = half[..., 0], half[..., 1]
+    x0, y0 = _turned(x - boxes[:, 0], y - boxes[:, 1], -boxes[:, 6])
+    x1, y1 = x0[_NEXT], y0[_NEXT]
+    half_x, half_y = boxes[:, 3] / 2, boxes[:, 4] / 2
 
     # The part of the edge on which the clamped y moves.
-    low, high = np.clip(y0, -half_y, half_y), np.clip(y1, -half_y, half_y)
+    low = np.minimum(np.maximum(y0, -half_y), half_y)
+    high = low[_NEXT]
     step = np.where(y1 == y0, 1.0, y1 - y0)
     x0, x1 = x0 + (x1 - x0) * ((low - y0) / step), x1 - (x1 - x0) * ((y1 - high) / step)
 
     # The mean of the clamped x over it: it moves within the rectangle, and stands at either side.
-    inner0, inner1 = np.clip(x0, -half_x, half_x), np.clip(x1, -half_x, half_x)
+    inner0 = np.minimum(np.maximum(x0, -half_x), half_x)
+    inner1 = np.minimum(np.maximum(x1, -half_x), half_x)
     inside = np.abs(inner1 - inner0)
     right = np.abs(np.maximum(x1, half_x) - np.maximum(x0, half_x))
     left = np.abs(np.minimum(x1, -half_x) - np.minimum(x0, -half_x))
@@ -125,23 +128,21 @@ def _shared_area(corners: Array, boxes: Array) -> Array:
     along = inside + right + left
     moved = inside * middle + (right - left) * half_x
     mean = np.divide(moved, along, out=middle, where=along > 0.0)
-    return np.maximum(((high - low) * mean).sum(axis=1), 0.0)
+    return np.maximum(((high - low) * mean).sum(axis=0), 0.0)
 
 
-def _hull_area(a: Array, b: Array) -> Array:
-    """Return the area of the convex hull of each pair of quadrilaterals, (P,) m².
+def _hull_area(x: Array, y: Array) -> Array:
+    """Return the area of the convex hull of eight points each, (P,) m².
 
     Upper and lower hull are piecewise linear over the points ordered by x, and at each point the
     highest and lowest of all chords that pass over it, so the area is a sum of trapezoids.
 
     Args:
-        a: (P, 4, 2) m.
-        b: (P, 4, 2) m.
+        x: (8, P) m.
+        y: (8, P) m.
     """
-    points = np.concatenate([a, b], axis=1)
-    order = np.argsort(points[..., 0], axis=-1)
-    points = points[np.arange(len(a))[:, None], order]
-    x, y = np.ascontiguousarray(points.transpose(2, 1, 0))
+    order = np.argsort(x, axis=0), np.arange(x.shape[1])
+    x, y = x[order], y[order]
     run = x[_RIGHT] - x[_LEFT]
     over = x[_MIDDLE] - x[_LEFT]
     share = np.divide(over, run, out=over, where=run > 0.0)
