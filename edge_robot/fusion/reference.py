@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -46,27 +47,35 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class _Placed:
-    stamp: int
-    rows: dict[BirthKey, int]
-    boxes: Array  # (M, 7) x y z, size, yaw; fixed frame
+class _Told:
+    """A sweep, with the key of each box's track; worked out when it is first asked for."""
+
+    sweep: Sweep
+    keys: NDArray[np.object_]
+
+    @cached_property
+    def rows(self) -> dict[BirthKey, int]:
+        return {key: row for row, key in enumerate(self.keys) if key is not None}
+
+    @cached_property
+    def boxes(self) -> Array:
+        """(M, 7) x y z, size, yaw; fixed frame."""
+        pose = self.sweep.fixed_from_sensor
+        centers = self.sweep.centers @ pose[:3, :3].T + pose[:3, 3]
+        yaws = self.sweep.yaws + np.arctan2(pose[1, 0], pose[0, 0])
+        return np.column_stack([centers, self.sweep.sizes, yaws])
 
 
 class Reference:
     """The last sweeps of one lidar, with the track of each box."""
 
     def __init__(self) -> None:
-        self._sweeps: deque[_Placed] = deque()
+        self._sweeps: deque[_Told] = deque()
 
     def add(self, sweep: Sweep, keys: NDArray[np.object_]) -> None:
         """Take a sweep later than those before, and the key of each box's track (None: none)."""
-        pose = sweep.fixed_from_sensor
-        centers = sweep.centers @ pose[:3, :3].T + pose[:3, 3]
-        yaws = sweep.yaws + np.arctan2(pose[1, 0], pose[0, 0])
-        rows = {key: row for row, key in enumerate(keys) if key is not None}
-        boxes = np.column_stack([centers, sweep.sizes, yaws])
-        self._sweeps.append(_Placed(sweep.stamp, rows, boxes))
-        while self._sweeps[0].stamp < sweep.stamp - 3 * SPAN * 1e9:
+        self._sweeps.append(_Told(sweep, keys))
+        while self._sweeps[0].sweep.stamp < sweep.stamp - 3 * SPAN * 1e9:
             self._sweeps.popleft()
 
     def motion(self, keys: Sequence[BirthKey | None], stamp: int) -> Motion:
@@ -76,14 +85,14 @@ class Reference:
             keys: K tracks.
             stamp: ns; the sweeps up to `SPAN` after it must have been added.
         """
-        near = [sweep for sweep in self._sweeps if abs(sweep.stamp - stamp) <= SPAN * 1e9]
+        near = [told for told in self._sweeps if abs(told.sweep.stamp - stamp) <= SPAN * 1e9]
         boxes = np.full((len(keys), len(near), 7), np.nan)
-        for column, sweep in enumerate(near):
+        for column, told in enumerate(near):
             for row, key in enumerate(keys):
-                if key in sweep.rows:
-                    boxes[row, column] = sweep.boxes[sweep.rows[key]]
+                if key in told.rows:
+                    boxes[row, column] = told.boxes[told.rows[key]]
         seen = ~np.isnan(boxes[..., 0])
-        time = np.array([sweep.stamp - stamp for sweep in near]) * 1e-9
+        time = np.array([told.sweep.stamp - stamp for told in near]) * 1e-9
         weight = seen / np.maximum(seen.sum(axis=1, keepdims=True), 1)
         places = np.where(seen[..., None], boxes[..., :3], 0.0)
         mean_time = weight @ time

@@ -102,7 +102,8 @@ class Tracker:
         """
         sensor = sensor_name(measurement.source, measurement.sensor)
         shift = self.alignment.shift(measurement.source, measurement.sensor, measurement.stamp)
-        measurement = replace(measurement, stamp=measurement.stamp - shift)
+        if shift:
+            measurement = replace(measurement, stamp=measurement.stamp - shift)
         order = _order(measurement)
         refusal = self.admission.stamp_refusal(sensor, measurement.stamp, now)
         refusal = refusal or self.history.refusal(order)
@@ -124,8 +125,10 @@ class Tracker:
         if newest:
             self._settle()
             self._forget(measurement.stamp)
-        treatment = replace(self.consistency.treatment(sensor, measurement.stamp), shift=shift)
-        self.history.insert(order, replace(sound, treatment=treatment))
+        treatment = self.consistency.treatment(sensor, measurement.stamp)
+        if shift or treatment != sound.treatment:
+            sound = replace(sound, treatment=replace(treatment, shift=shift))
+        self.history.insert(order, sound)
         self.admission.accept(sensor, measurement.stamp)
         if newest:
             self._settle()
