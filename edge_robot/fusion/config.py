@@ -42,7 +42,9 @@ class ClassPrior:
 class BoxClass:
     """How whole boxes of one class are tracked (`BoxMeasurement`)."""
 
-    score_midpoint: float = setting(0.4, "score of a box that is an object as often as not")
+    score_midpoint: float = setting(
+        0.4, "score of a box that speaks neither for nor against the track it belongs to"
+    )
     score_slope: float = setting(
         8.0, "how fast the logarithm of the odds that it is one grows with the score"
     )

@@ -13,7 +13,7 @@ from edge_robot.fusion.measurements import Measurement, Source
 SOURCES = (Source.CAMERA, Source.LIDAR, Source.FLEET, Source.PEER, Source.RADAR)
 """Columns of `TrackSet.seen`."""
 _SUREST = 0.99
-_DOUBTS, _DOUBT = 3.0, -2.0  # boxes that speak against a track before its first, log-odds of each
+_DOUBTS, _DOUBT = 3.0, -4.0  # boxes that speak against a track before its first, log-odds of each
 NEVER = np.iinfo(np.int64).min // 2
 
 BirthKey = tuple[int, int, str, int]
