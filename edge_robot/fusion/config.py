@@ -55,9 +55,6 @@ class BoxClass:
         0.4, "score from which a box is given a track before those below are"
     )
     birth_score: float = setting(0.2, "score from which a box starts a track")
-    birth_odds: float = setting(
-        0.0, "logarithm of the odds of existence, beside its score, of what a box starts"
-    )
     detection: float = setting(0.7, "probability that the detector finds what is there")
     min_giou: float = setting(-0.2, "least 3D GIoU of a pair of track and box")
     distance_weight: float = setting(

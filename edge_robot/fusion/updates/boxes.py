@@ -240,7 +240,7 @@ def _births(
         hidden=np.zeros((count, 2, 2)),
         yaw=boxes[:, 6],
         bottom=boxes[:, 2] - boxes[:, 5] / 2,
-        existence=updated_existence(np.full(count, 0.5), np.exp(log_odds + own["birth_odds"])),
+        existence=updated_existence(np.full(count, 0.5), np.exp(log_odds)),
         hits=np.ones(count, np.int64),
         boxed=np.ones(count, np.int64),
         evidence=evidence,
