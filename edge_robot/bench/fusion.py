@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from edge_robot.bench.fusion_pages import write_report
+from edge_robot.bench.fusion_recorded import Scene, measure_drive, measure_keyframe
 from edge_robot.bench.fusion_scores import CUTOFF, ORDER, figures, score
 from edge_robot.bench.fusion_world import FLEET_DELAY, PEOPLE, Recorder
+from edge_robot.errors import UserError
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.measurements import Source
 from edge_robot.perception.detector import Detector
@@ -22,12 +26,46 @@ SENSORS = {
 }
 
 
-def measure(progress: Callable[[str], None]) -> dict[str, Any]:
-    """Return OSPA, errors and consistency of the tracks of people, by the sensors that take part.
+def measure(
+    drive: Path | None,
+    keyframe: Path | None,
+    model: str | None,
+    report: Path | None,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return figures of simulated drives and, where there are any, of recordings.
 
     Args:
+        drive: Folder of a recorded drive; None for none.
+        keyframe: Folder of a labelled keyframe; None for none.
+        model: Detector of the recorded images.
+        report: Folder for a page of what was recorded; None for none.
         progress: Told what is measured.
+
+    Raises:
+        UserError: A recording cannot be read, there is no model for it, or none to report of.
     """
+    figures: dict[str, Any] = {}
+    scenes: list[Scene] = []
+    if (drive or keyframe) and model is None:
+        raise UserError("recorded images need a detector that knows the road: give --model")
+    if report and not (drive or keyframe):
+        raise UserError(f"{report}: only recordings are drawn; give --drive or --keyframe")
+    for name, folder, look in (
+        ("recorded_drive", drive, measure_drive),
+        ("recorded_keyframe", keyframe, measure_keyframe),
+    ):
+        if folder and model:
+            progress(f"fusion: {folder}")
+            figures[name], drawn = look(folder, model)
+            scenes += drawn
+    if report:
+        progress(f"fusion: {write_report(report, figures, scenes)}")
+    return {**_simulated(progress), **figures}
+
+
+def _simulated(progress: Callable[[str], None]) -> dict[str, Any]:
+    """Return OSPA, errors and consistency of tracks, by the sensors that take part."""
     recorder = Recorder(Detector("warehouse_edge"), Detector("warehouse_fleet"))
     drives = []
     for seed in SEEDS:

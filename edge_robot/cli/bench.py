@@ -61,6 +61,24 @@ def register(app: typer.Typer) -> None:
                 help="Recorded sweeps for lidar: files *.bin in the layout of KITTI raw data.",
             ),
         ] = None,
+        drive: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER",
+                help="Recorded drive for fusion, as `edge-robot replay` reads it; with --model.",
+            ),
+        ] = None,
+        keyframe: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FOLDER",
+                help="Labelled keyframe of nuScenes for fusion, with sample.json; with --model.",
+            ),
+        ] = None,
+        report: Annotated[
+            Path | None,
+            typer.Option(metavar="FOLDER", help="Where fusion draws what was recorded, as HTML."),
+        ] = None,
         detections: Annotated[
             Path | None,
             typer.Option(
@@ -146,7 +164,8 @@ def register(app: typer.Typer) -> None:
         kin at a 3D IoU of 0.25, and frames per second on one core; beside AB3DMOT's own code.
 
         fusion: OSPA, errors and consistency (NEES) of the tracks of people in simulated warehouses,
-        with camera, lidar, both, and both with the fleet; a few minutes.
+        with camera, lidar, both, and both with the fleet; a few minutes. On a recorded --drive and
+        a labelled --keyframe: how often camera and lidar find the same things, drawn in --report.
 
         fusion-peers: two robots that watch one person and tell each other of it, fused as if they
         were independent and by covariance intersection: who becomes surer than they may (NEES).
@@ -246,7 +265,9 @@ def register(app: typer.Typer) -> None:
         others = {
             "filter": lambda: filters.measure(progress),
             "tracking": measure_tracking,
-            "fusion": lambda: fusion.measure(progress),
+            "fusion": lambda: fusion.measure(
+                drive, keyframe, model[0] if model else None, report, progress
+            ),
             "fusion-peers": lambda: fusion_peers.measure(progress),
             "tiering": measure_tiering,
             "soak": lambda: soak.measure(

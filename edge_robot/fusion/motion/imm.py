@@ -72,7 +72,7 @@ class MotionModel:
     )
     still_time: float = setting(15.0, "mean time an object stands before it moves, s")
     restless_still_time: float = setting(
-        5.0, "the same of people, vehicles and whatever else has a class that moves of itself, s"
+        4.0, "the same of people, vehicles and whatever else has a class that moves of itself, s"
     )
     moving_time: float = setting(5.0, "mean time an object moves before it stands, s")
     manoeuvre_time: float = setting(
