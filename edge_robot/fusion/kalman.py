@@ -84,6 +84,8 @@ def squared_distance(innovation: Array, spread: Array) -> Array:
 
 def distance_and_log_det(innovation: Array, spread: Array) -> tuple[Array, Array]:
     """Return the squared Mahalanobis distance and ln det spread, (...) each; as `inverse`."""
+    if innovation.shape[-1] == 2:
+        return _planar_distance(innovation, spread)
     negative, log_det = _swept(spread)
     batch = np.broadcast_shapes(innovation.shape[:-1], log_det.shape)
     rows = np.moveaxis(np.broadcast_to(innovation, (*batch, innovation.shape[-1])), -1, 0)
@@ -92,6 +94,16 @@ def distance_and_log_det(innovation: Array, spread: Array) -> tuple[Array, Array
         for j, other in enumerate(rows):
             distance -= negative[i, j] * row * other
     return distance, np.broadcast_to(log_det, batch)
+
+
+def _planar_distance(innovation: Array, spread: Array) -> tuple[Array, Array]:
+    """Do as `distance_and_log_det` in two dimensions, where most distances are, in closed form."""
+    x, y = innovation[..., 0], innovation[..., 1]
+    xx, xy, yy = spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1]
+    # Of the first pivot and the second, as the sweep has them: no difference of large products.
+    pivot = yy - xy * (slope := xy / xx)
+    distance = x * x / xx + (y - slope * x) ** 2 / pivot
+    return distance, np.broadcast_to(np.log(xx) + np.log(pivot), distance.shape)
 
 
 def inverse(spread: Array) -> tuple[Array, Array]:

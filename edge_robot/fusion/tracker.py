@@ -34,6 +34,7 @@ from edge_robot.fusion.updates.radar import update_with_radar
 from edge_robot.fusion.updates.result import Updated
 
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
+_SPARE_IDS = 64  # identities that are kept before those of forgotten tracks are looked for
 _UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
 _SETS = [Source(bits) for bits in range(sum(SOURCES) + 1)]
 _SAME_INSTANT = {
@@ -75,6 +76,7 @@ class Tracker:
         self._box_table = box_table(self.config, self._class_names)
         self._ids: dict[BirthKey, int] = {}
         self._next_id = 1
+        self._most_ids = _SPARE_IDS
 
     @property
     def stamp(self) -> int | None:
@@ -154,15 +156,14 @@ class Tracker:
         tracks = self.history.state_at(now).tracks
         if at is not None:
             self._name(tracks)  # what is gone by now may never have had an identity
-        sure = tracks.existence >= self._box_table["publish_existence"][tracks.kind]
-        shown = (tracks.boxed == 0) | sure | (tracks.last == now)
-        tracks = tracks.select(tracks.confirmed & shown)
+        kind = tracks.kind
+        sure = tracks.existence >= self._box_table["publish_existence"][kind]
+        shown = tracks.confirmed & ((tracks.boxed == 0) | sure | (tracks.last == now))
+        tracks, kind = tracks.select(shown), kind[shown]
         mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
-        names, scores = self._classes(tracks)
+        names, scores = self._classes(tracks, kind)
         moving = (
-            self._familiar(tracks)
-            | (tracks.boxed > 0)
-            | (tracks.moving >= self.config.moving_sweeps)
+            self._familiar(kind) | (tracks.boxed > 0) | (tracks.moving >= self.config.moving_sweeps)
         )
         standing = self.config.motion.standing(tracks.modes) > 0.5
         # What is said to stand though it may move is off by its speed.
@@ -200,7 +201,7 @@ class Tracker:
         if len(tracks):
             dt = (measurement.stamp - since) * 1e-9
             mean, covariance, modes = self.config.motion.predict(
-                tracks.mean, tracks.covariance, tracks.modes, dt, self._familiar(tracks)
+                tracks.mean, tracks.covariance, tracks.modes, dt, self._familiar(tracks.kind)
             )
             tracks = replace(tracks, mean=mean, covariance=covariance, modes=modes)
         if isinstance(measurement, LidarMeasurement):
@@ -221,22 +222,22 @@ class Tracker:
         tracks = merge_agreeing(updated.tracks, self._class_names, self.config)
         return replace(updated, tracks=self._manage(tracks, measurement.stamp))
 
-    def _familiar(self, tracks: TrackSet) -> NDArray[np.bool_]:
-        """Return which tracks are of a class with a prior, (N,)."""
+    def _familiar(self, kind: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return which tracks are of a class with a prior, (N,), by `TrackSet.kind`."""
         known = [name in self.config.priors for name in self._class_names]
-        return np.array([*known, False])[tracks.kind]
+        return np.array([*known, False])[kind]
 
     def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
         """Confirm what is sure enough and forget what is not there any more."""
         config = self.config
         sure = tracks.existence >= config.confirm_existence
         confirmed = tracks.confirmed | (sure & (tracks.hits >= config.confirm_hits))
-        named = tracks.classes.sum(axis=1) > 0.0
-        patience = np.where(named, config.max_coasting, config.max_coasting_unnamed)
+        kind = tracks.kind
+        patience = np.where(kind >= 0, config.max_coasting, config.max_coasting_unnamed)
         patience = np.where(confirmed, patience, config.max_coasting_tentative)
         least = np.full(len(tracks), config.delete_existence)
         if (boxed := tracks.boxed > 0).any():
-            own = self._box_table[tracks.kind]
+            own = self._box_table[kind]
             confirmed |= boxed & (tracks.existence >= own["confirm_existence"])
             patience = np.where(boxed, own["max_coasting"], patience)
             least = np.where(boxed, own["delete_existence"], least)
@@ -295,13 +296,16 @@ class Tracker:
             sensor = sensor_name(measurement.source, measurement.sensor)
             self.consistency.judge(sensor, measurement.stamp, updated.nis, updated.degrees)
             self.alignment.observe(measurement, updated.keys)
+        if len(self._ids) <= self._most_ids:
+            return
         known = set(self.history.state.tracks.keys)
         known.update(key for state in self.history.states() for key in state.tracks.keys)
         self._ids = {key: identity for key, identity in self._ids.items() if key in known}
+        self._most_ids = 2 * len(self._ids) + _SPARE_IDS
 
-    def _classes(self, tracks: TrackSet) -> tuple[list[str], list[float]]:
+    def _classes(self, tracks: TrackSet, kind: NDArray[np.intp]) -> tuple[list[str], list[float]]:
         """Return each track's most probable class and its probability."""
-        kind, total = tracks.kind, tracks.classes.sum(axis=1)
+        total = tracks.classes.sum(axis=1)
         named = np.flatnonzero(kind >= 0)
         scores = np.zeros(len(tracks))
         scores[named] = tracks.classes[named, kind[named]] / (total[named] + _UNSEEN_CLASS)

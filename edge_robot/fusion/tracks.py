@@ -108,20 +108,20 @@ class TrackSet:
 
     def copy(self) -> TrackSet:
         """Return a set whose arrays may be written to."""
-        return TrackSet(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
+        return TrackSet(**{name: getattr(self, name).copy() for name in _COLUMNS})
 
     def select(self, keep: NDArray[np.bool_]) -> TrackSet:
         """Return the tracks where `keep` is true."""
         if keep.all():
             return self
-        return TrackSet(**{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+        return TrackSet(**{name: getattr(self, name)[keep] for name in _COLUMNS})
 
     def join(self, other: TrackSet) -> TrackSet:
         """Return these tracks followed by the other's."""
         return TrackSet(
             **{
-                f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)])
-                for f in fields(self)
+                name: np.concatenate([getattr(self, name), getattr(other, name)])
+                for name in _COLUMNS
             }
         )
 
@@ -171,6 +171,9 @@ class TrackSet:
             classes=np.empty((0, 0)),
             confirmed=np.empty(0, bool),
         )
+
+
+_COLUMNS = tuple(item.name for item in fields(TrackSet))
 
 
 def updated_existence(existence: Array, odds: Array) -> Array:

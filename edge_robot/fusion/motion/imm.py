@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,14 +112,16 @@ class MotionModel:
             dt: s, at least 0.
             restless: (N,) or for all, whether what stands does so for `restless_still_time` only.
         """
-        both = np.stack([self.transition_probabilities(dt, each) for each in (False, True)])
-        switch = both[np.asarray(restless, np.intp)]
+        switch = self.transition_probabilities(dt)
+        if np.any(restless):
+            hasty = self.transition_probabilities(dt, restless=True)
+            switch = np.where(np.asarray(restless)[..., None, None], hasty, switch)
         expected = np.vecmat(modes, switch)
         # weights[n, j, i]: probability that track n moved by model i, given that it does by j now.
         weights = modes[:, None, :] * switch.swapaxes(-1, -2) / expected[:, :, None]
         mixed, spread = _mixture(mean, covariance, weights)
         mean = np.zeros_like(mixed)
-        covariance = np.tile(self._unused_covariance, (len(mean), 1, 1, 1))
+        covariance = np.broadcast_to(self._unused_covariance, spread.shape).copy()
         for j, (model, used) in enumerate(zip(self._models, self._used, strict=True)):
             square = np.s_[:, j, used[:, None], used]
             mean[:, j, used], covariance[square] = model.predict(
@@ -282,6 +285,18 @@ class MotionModel:
         return np.array([float(name == "still") for name in self.motion_models])
 
     @cached_property
+    def _switches(self) -> tuple[Array, ...]:
+        """(J, J), 1 for what goes on standing, starts, stops, moves on, moves on by one model."""
+        still, moving = self._still, 1.0 - self._still
+        return (
+            np.outer(still, still),
+            np.outer(still, moving),
+            np.outer(moving, still),
+            np.outer(moving, moving),
+            np.diag(moving),
+        )
+
+    @cached_property
     def _start_modes(self) -> Array:
         moving = 1.0 - self._still
         share = self._still * self.still_share + moving * (1.0 - self.still_share) / max(
@@ -310,21 +325,22 @@ class MotionModel:
         the rate 1 / `moving_time`, and goes over to another way of moving at the rate
         1 / `manoeuvre_time`.
         """
-        still, moving = self._still, 1.0 - self._still
-        count = int(moving.sum())
+        still, moving = bool(self._still.any()), int((1.0 - self._still).sum())
         still_time = self.restless_still_time if restless else self.still_time
-        starting = still.sum() * (count > 0) / still_time
-        stopping = still.sum() * (count > 0) / self.moving_time
+        starting, stopping = (
+            (1.0 / still_time, 1.0 / self.moving_time) if still and moving else (0, 0)
+        )
         total = starting + stopping
-        changed = (1.0 - np.exp(-total * dt)) / total if total else 0.0
-        switch = np.outer(still, still) * (1.0 - starting * changed)
-        if count:
-            turnover = count / (count - 1) / self.manoeuvre_time if count > 1 else 0.0
-            stays = np.exp(-(stopping + turnover) * dt)
-            switch += np.outer(still, moving) * (starting * changed / count)
-            switch += np.outer(moving, still) * (stopping * changed)
-            switch += np.outer(moving, moving) * ((1.0 - stopping * changed - stays) / count)
-            switch += np.diag(moving * stays)
+        changed = (1.0 - exp(-total * dt)) / total if total else 0.0
+        stands, starts, stops, goes_on, keeps = self._switches
+        switch = stands * (1.0 - starting * changed)
+        if moving:
+            turnover = moving / (moving - 1) / self.manoeuvre_time if moving > 1 else 0.0
+            stays = exp(-(stopping + turnover) * dt)
+            switch += starts * (starting * changed / moving)
+            switch += stops * (stopping * changed)
+            switch += goes_on * ((1.0 - stopping * changed - stays) / moving)
+            switch += keeps * stays
         return switch
 
 

@@ -87,7 +87,7 @@ def _update(
     expected = np.column_stack(
         [mean[:, :2], tracks.bottom + tracks.size[:, 2] / 2, tracks.size, tracks.yaw]
     )
-    cost, allowed = _compare(tracks, expected, covariance, boxes, labels, noise, own, config)
+    cost, allowed = _compare(tracks, kind, expected, covariance, boxes, labels, noise, own, config)
     rows, columns = assign_in_turn(cost, allowed, measurement.scores >= own["sure_score"])
 
     tracks = tracks.copy()
@@ -122,6 +122,7 @@ def _update(
 
 def _compare(
     tracks: TrackSet,
+    kind: NDArray[np.intp],
     expected: Array,
     covariance: Array,
     boxes: Array,
@@ -134,7 +135,7 @@ def _compare(
 
     Only pairs of one class that lie near each other are looked at closely.
     """
-    boxed, kind = tracks.boxed > 0, tracks.kind
+    boxed = tracks.boxed > 0
     same = (kind[:, None] == labels) | (kind[:, None] < 0)
     apart = np.hypot(boxes[:, 0] - expected[:, 0, None], boxes[:, 1] - expected[:, 1, None])
     # Two equal boxes in line, this many lengths apart, have the least GIoU that is allowed. Of what
