@@ -84,6 +84,7 @@ def _joined(tracks: TrackSet, cameras: NDArray[np.intp], ranges: NDArray[np.intp
     older = (shown > 0) | ((shown == 0) & (tracks.first[cameras] < tracks.first[ranges]))
     joined.keys[ranges] = np.where(older, tracks.keys[cameras], tracks.keys[ranges])
     joined.first[ranges] = np.minimum(tracks.first[cameras], tracks.first[ranges])
+    joined.lidars[ranges] |= tracks.lidars[cameras]
     joined.seen[ranges] = np.maximum(tracks.seen[cameras], tracks.seen[ranges])
     joined.classes[ranges] += tracks.classes[cameras]
     joined.hits[ranges] += tracks.hits[cameras]

@@ -81,6 +81,7 @@ class TrackSet:
         moving: (N,) successive sweeps up to the last in which it more probably moved than stood.
         first: (N,) stamp of the first measurement, ns.
         seen: (N, 5) stamp of the last measurement of each of `SOURCES`, ns.
+        lidars: (N,) frozenset of the names of the lidars that have ever seen it.
         classes: (N, C) evidence for each class, in votes.
         confirmed: (N,) whether it has ever been sure enough to publish.
     """
@@ -100,6 +101,7 @@ class TrackSet:
     moving: NDArray[np.int64]
     first: NDArray[np.int64]
     seen: NDArray[np.int64]
+    lidars: NDArray[np.object_]
     classes: Array
     confirmed: NDArray[np.bool_]
 
@@ -150,6 +152,58 @@ class TrackSet:
         return (self.evidence + _DOUBTS * _DOUBT) / (self.boxed + _DOUBTS)
 
     @staticmethod
+    def born(
+        measurement: Measurement,
+        keys: NDArray[np.object_],
+        state: tuple[Array, Array, Array],
+        *,
+        size: Array,
+        yaw: Array,
+        bottom: Array,
+        existence: Array,
+        classes: Array,
+    ) -> TrackSet:
+        """Return tracks that a measurement begins.
+
+        Args:
+            measurement: The measurement.
+            keys: (N,) of the boxes that begin a track.
+            state: Mean, covariance and probabilities of the motion models.
+            size: (N, 3) m.
+            yaw: (N,) rad.
+            bottom: (N,) m.
+            existence: (N,).
+            classes: (N, C).
+        """
+        count = len(keys)
+        seen = np.full((count, len(SOURCES)), NEVER)
+        seen[:, SOURCES.index(measurement.source)] = measurement.stamp
+        lidars = np.full(count, frozenset(), object)
+        if measurement.source is Source.LIDAR:
+            lidars[:] = frozenset([measurement.sensor])
+        mean, covariance, modes = state
+        return TrackSet(
+            keys=keys,
+            mean=mean,
+            covariance=covariance,
+            modes=modes,
+            size=size,
+            hidden=np.zeros((count, 2, 2)),
+            yaw=yaw,
+            bottom=bottom,
+            existence=existence,
+            hits=np.ones(count, np.int64),
+            boxed=np.zeros(count, np.int64),
+            evidence=np.zeros(count),
+            moving=np.zeros(count, np.int64),
+            first=np.full(count, measurement.stamp, np.int64),
+            seen=seen,
+            lidars=lidars,
+            classes=classes,
+            confirmed=np.zeros(count, bool),
+        )
+
+    @staticmethod
     def empty(shape: tuple[int, int]) -> TrackSet:
         """Return no tracks, of J motion models and n states."""
         return TrackSet(
@@ -168,6 +222,7 @@ class TrackSet:
             moving=np.empty(0, np.int64),
             first=np.empty(0, np.int64),
             seen=np.empty((0, len(SOURCES)), np.int64),
+            lidars=np.empty(0, object),
             classes=np.empty((0, 0)),
             confirmed=np.empty(0, bool),
         )

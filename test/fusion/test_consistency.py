@@ -85,9 +85,9 @@ def test_a_sensor_alone_is_never_weighed_down() -> None:
 
 
 def turned(measurement: LidarMeasurement, rng: np.random.Generator) -> LidarMeasurement:
-    """Return what a lidar says whose boxes are off by 0.15 m, each its own way."""
+    """Return what a lidar says whose boxes are off by 0.2 m, each its own way."""
     noise = np.zeros_like(measurement.centers)
-    noise[:, :2] = rng.normal(0.0, 0.15, (len(measurement), 2))
+    noise[:, :2] = rng.normal(0.0, 0.2, (len(measurement), 2))
     return replace(measurement, centers=measurement.centers + noise)
 
 

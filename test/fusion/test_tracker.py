@@ -134,6 +134,17 @@ def test_crossing_people_keep_their_identities(seed: int) -> None:
     assert len(set(identities[0])) == 3
 
 
+def test_what_one_lidar_cannot_see_is_no_less_there_for_another() -> None:
+    sensors, tracker = Sensors(), Tracker()
+    for k in range(20):
+        assert tracker.process(sensors.lidar(0.1 * k, [(4.0, 1.0)]))
+        for j in range(1, 3):  # twice as often: its misses would outweigh the other's hits
+            other = sensors.lidar(0.1 * k + 0.03 * j, [(-4.0, -1.0)])
+            assert tracker.process(replace(other, sensor="rear"))
+    assert sorted(round(float(track.position[0])) for track in tracker.tracks()) == [-4, 4]
+    assert all(track.existence > 0.95 for track in tracker.tracks())
+
+
 def test_track_survives_a_short_occlusion_and_dies_of_a_long_one() -> None:
     sensors, tracker = Sensors(), Tracker()
     for k in range(20):

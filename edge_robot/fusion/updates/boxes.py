@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from edge_robot.fusion.boxes3d import giou_3d_of_pairs
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import BoxMeasurement, Source
-from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
+from edge_robot.fusion.tracks import SOURCES, TrackSet, birth_keys, updated_existence
 from edge_robot.fusion.updates.result import Updated
 
 _LIDAR = SOURCES.index(Source.LIDAR)
@@ -58,7 +59,7 @@ def update_with_boxes(
     keys[ignored] = None
     if born.any():
         births = _births(
-            measurement.stamp,
+            measurement,
             boxes[born],
             labels[born],
             noise[born],
@@ -215,7 +216,7 @@ def _limited(evidence: Array, own: NDArray[np.void]) -> Array:
 
 
 def _births(
-    stamp: int,
+    measurement: BoxMeasurement,
     boxes: Array,
     labels: NDArray[np.intp],
     noise: Array,
@@ -226,28 +227,17 @@ def _births(
 ) -> TrackSet:
     """Return a track for each box."""
     count, own = len(boxes), table[labels]
-    mean, covariance, modes = config.motion.start(boxes[:, :2], noise)
-    seen = np.full((count, len(SOURCES)), NEVER)
-    seen[:, _LIDAR] = stamp
     log_odds = _limited(evidence, own)
     classes = np.zeros((count, len(table) - 1))
     classes[np.arange(count), labels] = np.exp(log_odds)
-    return TrackSet(
-        keys=keys,
-        mean=mean,
-        covariance=covariance,
-        modes=modes,
+    births = TrackSet.born(
+        measurement,
+        keys,
+        config.motion.start(boxes[:, :2], noise),
         size=boxes[:, 3:6],
-        hidden=np.zeros((count, 2, 2)),
         yaw=boxes[:, 6],
         bottom=boxes[:, 2] - boxes[:, 5] / 2,
         existence=updated_existence(np.full(count, 0.5), np.exp(log_odds)),
-        hits=np.ones(count, np.int64),
-        boxed=np.ones(count, np.int64),
-        evidence=evidence,
-        moving=np.zeros(count, np.int64),
-        first=np.full(count, stamp, np.int64),
-        seen=seen,
         classes=classes,
-        confirmed=np.zeros(count, bool),
     )
+    return replace(births, boxed=births.hits, evidence=evidence)

@@ -254,30 +254,16 @@ def _births(
     count = int(born.sum())
     names = [label for label, is_born in zip(measurement.labels, born, strict=True) if is_born]
     priors = [config.priors[name] for name in names]
-    mean, covariance, modes = config.motion.start(
-        located.positions[born], located.covariances[born]
-    )
     away = located.positions[born] - measurement.view.origin[:2]
-    seen = np.full((count, len(SOURCES)), NEVER)
-    seen[:, SOURCES.index(measurement.source)] = measurement.stamp
     classes = np.zeros((count, tracks.classes.shape[1]))
     classes[np.arange(count), labels[born]] = measurement.scores[born]
-    return TrackSet(
-        keys=keys[born],
-        mean=mean,
-        covariance=covariance,
-        modes=modes,
+    return TrackSet.born(
+        measurement,
+        keys[born],
+        config.motion.start(located.positions[born], located.covariances[born]),
         size=np.array([[p.length, p.width, p.height] for p in priors]).reshape(-1, 3),
-        hidden=np.zeros((count, 2, 2)),
         yaw=np.arctan2(away[:, 1], away[:, 0]),
         bottom=np.full(count, config.ground_z),
         existence=0.5 * np.asarray(measurement.scores, float)[born],
-        hits=np.ones(count, np.int64),
-        boxed=np.zeros(count, np.int64),
-        evidence=np.zeros(count),
-        moving=np.zeros(count, np.int64),
-        first=np.full(count, measurement.stamp, np.int64),
-        seen=seen,
         classes=classes,
-        confirmed=np.zeros(count, bool),
     )

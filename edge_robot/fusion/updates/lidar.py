@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,9 @@ def update_with_lidar(
     innovation = pairs.position - mean[:, None, :2]
     noise = measurement.treatment.noise_scale * pairs.noise
     spread = covariance[:, None, :2, :2] + noise
-    distance = kalman.squared_distance(innovation, spread)
+    distance, log_det = kalman.distance_and_log_det(innovation, spread)
     taller = (boxes.size[:, 2] - tracks.size[:, None, 2]) / _HEIGHT_SPREAD
-    cost = distance + np.linalg.slogdet(spread)[1] + taller**2
+    cost = distance + log_det + taller**2
     rows, columns = assign(cost, distance < config.gate)
 
     tracks = tracks.copy()
@@ -84,11 +84,14 @@ def update_with_lidar(
 
     hit = np.zeros(len(tracks), bool)
     hit[rows] = True
-    known = tracks.seen[:, _LIDAR] > NEVER
+    # What another lidar sees may be out of this one's view.
+    known = np.array([measurement.sensor in lidars for lidars in tracks.lidars], bool)
     missed = 1.0 - config.lidar_detection * known
     odds = np.where(hit, config.lidar_evidence, missed)
     tracks.existence[:] = updated_existence(tracks.existence, odds)
     tracks.seen[rows, _LIDAR] = measurement.stamp
+    for row in rows[~known[rows]]:
+        tracks.lidars[row] |= {measurement.sensor}
     tracks.hits[rows] += 1
     moves = config.motion.standing(tracks.modes[rows]) < 0.5
     tracks.moving[rows] = np.where(moves, tracks.moving[rows] + 1, 0)
@@ -228,27 +231,14 @@ def _births(
     count = int(born.sum())
     sigma = config.lidar_noise + config.lidar_range_noise * boxes.range[born]
     sigma *= np.sqrt(measurement.treatment.noise_scale)
-    mean, covariance, modes = config.motion.start(
-        boxes.center[born, :2], sigma[:, None, None] ** 2 * np.eye(2)
-    )
-    seen = np.full((count, len(SOURCES)), NEVER)
-    seen[:, _LIDAR] = measurement.stamp
-    return TrackSet(
-        keys=keys[born],
-        mean=mean,
-        covariance=covariance,
-        modes=modes,
+    births = TrackSet.born(
+        measurement,
+        keys[born],
+        config.motion.start(boxes.center[born, :2], sigma[:, None, None] ** 2 * np.eye(2)),
         size=boxes.size[born],
-        hidden=boxes.hidden[born],
         yaw=boxes.yaw[born],
         bottom=boxes.center[born, 2] - boxes.size[born, 2] / 2,
         existence=0.5 * np.asarray(measurement.scores, float)[born],
-        hits=np.ones(count, np.int64),
-        boxed=np.zeros(count, np.int64),
-        evidence=np.zeros(count),
-        moving=np.zeros(count, np.int64),
-        first=np.full(count, measurement.stamp, np.int64),
-        seen=seen,
         classes=np.zeros((count, tracks.classes.shape[1])),
-        confirmed=np.zeros(count, bool),
     )
+    return replace(births, hidden=boxes.hidden[born])

@@ -128,29 +128,16 @@ def _births(
     config: TrackerConfig,
 ) -> TrackSet:
     count = int(born.sum())
-    mean, covariance, modes = config.motion.start(
-        state[born, :2], np.tile(_NOWHERE * np.eye(2), (count, 1, 1))
-    )
-    seen = np.full((count, len(SOURCES)), NEVER)
-    seen[:, _PEER] = measurement.stamp
-    births = TrackSet(
-        keys=keys[born],
-        mean=mean,
-        covariance=covariance,
-        modes=modes,
+    nowhere = np.tile(_NOWHERE * np.eye(2), (count, 1, 1))
+    births = TrackSet.born(
+        measurement,
+        keys[born],
+        config.motion.start(state[born, :2], nowhere),
         size=measurement.sizes[born],
-        hidden=np.zeros((count, 2, 2)),
         yaw=measurement.yaws[born],
         bottom=measurement.positions[born, 2] - measurement.sizes[born, 2] / 2,
         existence=existence[born],
-        hits=np.ones(count, np.int64),
-        boxed=np.zeros(count, np.int64),
-        evidence=np.zeros(count),
-        moving=np.zeros(count, np.int64),
-        first=np.full(count, measurement.stamp, np.int64),
-        seen=seen,
         classes=votes[born],
-        confirmed=np.zeros(count, bool),
     )
     _update(births, np.arange(count), state[born], measurement.covariances[born], config)
     return births

@@ -133,24 +133,13 @@ def _births(
         noise[:, RANGE_RATE:, RANGE_RATE:],
     )
     away = position - view.origin
-    seen = np.full((count, len(SOURCES)), NEVER)
-    seen[:, _RADAR] = measurement.stamp
-    return TrackSet(
-        keys=keys[born],
-        mean=mean,
-        covariance=spread,
-        modes=modes,
+    return TrackSet.born(
+        measurement,
+        keys[born],
+        (mean, spread, modes),
         size=np.full((count, 3), _BIRTH_SIZE),
-        hidden=np.zeros((count, 2, 2)),
         yaw=np.arctan2(away[:, 1], away[:, 0]),
         bottom=np.full(count, config.ground_z),
         existence=0.5 * np.asarray(measurement.scores, float)[born],
-        hits=np.ones(count, np.int64),
-        boxed=np.zeros(count, np.int64),
-        evidence=np.zeros(count),
-        moving=np.zeros(count, np.int64),
-        first=np.full(count, measurement.stamp, np.int64),
-        seen=seen,
         classes=np.zeros((count, classes)),
-        confirmed=np.zeros(count, bool),
     )
