@@ -24,7 +24,7 @@ def iou_3d(a: Array, b: Array) -> Array:
         b: (M, 7), likewise.
     """
     pairs = _all_pairs(a, b)
-    shared = _shared_volume(*pairs)
+    shared = _shared_volume(*pairs, *_footprints(pairs[0]))
     union = _volume(pairs[0]) + _volume(pairs[1]) - shared
     overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
     return overlap.reshape(len(a), len(b))
@@ -50,11 +50,12 @@ def giou_3d_of_pairs(a: Array, b: Array) -> Array:
         a: (P, 7), as `iou_3d` has it.
         b: (P, 7), likewise.
     """
-    shared = _shared_volume(a, b)
+    of_a = _footprints(a)
+    shared = _shared_volume(a, b, *of_a)
     union = _volume(a) + _volume(b) - shared
     top = np.maximum(a[:, 2] + a[:, 5] / 2, b[:, 2] + b[:, 5] / 2)
     bottom = np.minimum(a[:, 2] - a[:, 5] / 2, b[:, 2] - b[:, 5] / 2)
-    outlines = np.concatenate([_footprints(a), _footprints(b)], axis=1)
+    outlines = np.concatenate([of_a, _footprints(b)], axis=1)
     around = _hull_area(*outlines) * (top - bottom)
     overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
     empty = np.divide(around - union, around, out=np.zeros_like(around), where=around > 0.0)
@@ -81,8 +82,8 @@ def _turned(x: Array, y: Array, angle: Array) -> tuple[Array, Array]:
     return cos * x - sin * y, sin * x + cos * y
 
 
-def _shared_volume(a: Array, b: Array) -> Array:
-    """Return the volume of the intersection of each pair, (P,) m³."""
+def _shared_volume(a: Array, b: Array, x: Array, y: Array) -> Array:
+    """Return the volume of the intersection of each pair, (P,) m³, `a` having corners x and y."""
     top = np.minimum(a[:, 2] + a[:, 5] / 2, b[:, 2] + b[:, 5] / 2)
     bottom = np.maximum(a[:, 2] - a[:, 5] / 2, b[:, 2] - b[:, 5] / 2)
     volume = np.maximum(top - bottom, 0.0)
@@ -90,7 +91,7 @@ def _shared_volume(a: Array, b: Array) -> Array:
     apart = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
     near = np.flatnonzero((volume > 0.0) & (apart < reach))
     area = np.zeros_like(volume)
-    area[near] = _shared_area(*_footprints(a[near]), b[near])
+    area[near] = _shared_area(x[:, near], y[:, near], b[near])
     return volume * area
 
 

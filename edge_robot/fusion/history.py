@@ -86,9 +86,14 @@ class History(Generic[Item, State]):
         return order[0] if order else None
 
     @property
+    def settled(self) -> bool:
+        """Whether every state is up to date."""
+        return self._settled == len(self._entries)
+
+    @property
     def state(self) -> State:
         """The state after the newest measurement, once all is settled."""
-        assert self._settled == len(self._entries), "settle() first"
+        assert self.settled, "settle() first"
         return self._state_before(len(self._entries))[0]
 
     def state_at(self, stamp: int) -> State:
@@ -159,7 +164,7 @@ class History(Generic[Item, State]):
             The measurements forgotten, oldest first, with the states after them, which are final:
             nothing can come before them any more.
         """
-        assert self._settled == len(self._entries), "settle() first"
+        assert self.settled, "settle() first"
         count = bisect_left(self._entries, now - self._length, key=lambda entry: entry.order[0])
         count = max(count, len(self._entries) - self._settings.history_measurements)
         boxes = self._boxes - sum(len(entry.item) for entry in self._entries[:count])

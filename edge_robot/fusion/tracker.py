@@ -257,6 +257,8 @@ class Tracker:
 
     def _settle(self) -> None:
         """Apply what came late, and name what is confirmed by now."""
+        if self.history.settled:
+            return
         changed = self.history.settle()
         tracks = self.history.state.tracks
         if changed:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,11 +123,8 @@ class MotionModel:
         mixed, spread = _mixture(mean, covariance, weights)
         mean = np.zeros_like(mixed)
         covariance = np.broadcast_to(self._unused_covariance, spread.shape).copy()
-        for j, (model, used) in enumerate(zip(self._models, self._used, strict=True)):
-            square = np.s_[:, j, used[:, None], used]
-            mean[:, j, used], covariance[square] = model.predict(
-                mixed[:, j, used], spread[square], dt
-            )
+        for model, (states, square) in zip(self._models, self._places, strict=True):
+            mean[states], covariance[square] = model.predict(mixed[states], spread[square], dt)
         return mean, covariance, expected
 
     def update(
@@ -255,6 +253,18 @@ class MotionModel:
             np.array([self._states.index(state) for state in model.states])
             for model in self._models
         ]
+
+    @cached_property
+    def _places(self) -> list[tuple[Any, Any]]:
+        """What indexes the states of each model in `mean`, and in `covariance`."""
+        places: list[tuple[Any, Any]] = []
+        for j, used in enumerate(self._used):
+            if np.array_equal(used, np.arange(len(used))):  # a view, no copy
+                first = slice(len(used))
+                places.append((np.s_[:, j, first], np.s_[:, j, first, first]))
+            else:
+                places.append((np.s_[:, j, used], np.s_[:, j, used[:, None], used]))
+        return places
 
     @cached_property
     def _uses(self) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import factorial
 from typing import Protocol
 
@@ -30,6 +31,7 @@ class SingleModel(Protocol):
         """
 
 
+@lru_cache(maxsize=64)
 def integrators(count: int, dt: float) -> tuple[Array, Array]:
     """Return transition and noise of a chain of integrators that white noise drives at its end.
 
@@ -51,6 +53,7 @@ def integrators(count: int, dt: float) -> tuple[Array, Array]:
             up, left = count - 1 - i, count - 1 - j
             power = up + left + 1
             noise[i, j] = dt**power / (factorial(up) * factorial(left) * power)
+    transition.flags.writeable = noise.flags.writeable = False  # they are shared
     return transition, noise
 
 
