@@ -1,4 +1,11 @@
-"""Applies the boxes of one camera image to the tracks."""
+"""Applies the boxes of one camera image to the tracks.
+
+Two detectors may look at one image: the robot's and the fleet's. Their boxes err alike, for the
+pixels and the posture are the same, so together they measure it once: of what the robot found,
+which is applied first, the fleet's boxes add nothing but their name for it, and they go to no other
+track. They add what the robot did not find; and of what was known and neither finds, the fleet's
+silence is evidence of absence as well as the robot's.
+"""
 
 from __future__ import annotations
 
@@ -71,24 +78,29 @@ def update_with_camera(
     differs = named[:, None] & (best[:, None] != labels)
     cost = 1.0 - overlap + 0.1 * off_bearing / config.gate + _OTHER_CLASS * differs
     cost += _OTHER_CLASS * ~by_lidar[:, None]
+    source = SOURCES.index(measurement.source)
+    other = _CAMERA if source == _FLEET else _FLEET
+    told = tracks.seen[:, other] == measurement.stamp  # by the other detector, of this very image
+    cost -= told[:, None]  # whose pixels are no other track's
     rows, columns = assign(cost, allowed)
 
     tracks = tracks.copy()
+    fresh = ~told[rows]
     whole = np.asarray(~view.touches_edge(boxes)[:, [0, 2]].any(axis=1))
-    placed = (~by_lidar[rows] | deep[columns]) & located.valid[columns]
-    bearing_only = ~placed & whole[columns]
+    placed = fresh & (~by_lidar[rows] | deep[columns]) & located.valid[columns]
+    bearing_only = fresh & ~placed & whole[columns]
     correlation = np.where(deep, 1.0, config.range_correlation)
     _update_position(tracks, rows[placed], columns[placed], located, correlation, config)
     _update_bearing(
         tracks, rows[bearing_only], columns[bearing_only], offset, derivative, mean, noise, config
     )
 
-    source = SOURCES.index(measurement.source)
-    _update_existence(tracks, rows, columns, in_view, measurement, config)
+    scores = measurement.scores[columns[fresh]]
+    _update_existence(tracks, rows[fresh], scores, in_view & ~told, config)
     tracks.classes[rows] *= _FADE
     tracks.classes[rows, labels[columns]] += measurement.scores[columns]
     tracks.seen[rows, source] = measurement.stamp
-    tracks.hits[rows] += 1
+    tracks.hits[rows[fresh]] += 1
 
     nis, degrees = np.full(len(boxes), np.nan), np.zeros(len(boxes), np.int64)
     row, column = rows[placed], columns[placed]
@@ -228,17 +240,14 @@ def _update_bearing(
 def _update_existence(
     tracks: TrackSet,
     rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
+    scores: Array,
     in_view: NDArray[np.bool_],
-    measurement: CameraMeasurement,
     config: TrackerConfig,
 ) -> None:
     """Raise the existence of what was seen and lower that of what should have been, in place."""
     known = (tracks.seen[:, [_CAMERA, _FLEET]] > NEVER).any(axis=1)
-    # A second opinion that does not repeat the first is no evidence of absence.
-    watched = known & in_view & (measurement.source is Source.CAMERA)
-    odds = 1.0 - config.camera_detection * watched
-    odds[rows] = np.maximum(1.0, config.camera_evidence * measurement.scores[columns])
+    odds = 1.0 - config.camera_detection * (known & in_view)
+    odds[rows] = np.maximum(1.0, config.camera_evidence * scores)
     tracks.existence[:] = updated_existence(tracks.existence, np.asarray(odds, float))
 
 

@@ -1,0 +1,50 @@
+"""Two detectors on one image: together they measure it once."""
+
+from __future__ import annotations
+
+import numpy as np
+from scene import Sensors
+
+from edge_robot.fusion.measurements import Source
+from edge_robot.fusion.tracker import Tracker
+from edge_robot.fusion.tracks import Track
+
+BOTH, ROBOT_ONLY, FLEET_ONLY = (4.0, 0.5), (5.0, 2.0), (6.0, -1.5)
+
+
+def followed(opinions: bool) -> list[Track]:
+    """Return the tracks after a few images, with the fleet's opinion on each but the last."""
+    sensors, fleet, tracker = Sensors(), Sensors(7), Tracker()
+    for k in range(8):
+        tracker.process(sensors.camera(0.1 * k, [BOTH, ROBOT_ONLY]))
+        if opinions and k < 7:
+            places = [BOTH, FLEET_ONLY]
+            tracker.process(fleet.camera(0.1 * k, places, source=Source.FLEET))
+    return tracker.tracks()
+
+
+def test_a_second_opinion_repeats_nothing_and_adds_what_was_missed() -> None:
+    alone, (seen_by_both, *others) = followed(False), followed(True)
+    assert np.array_equal(seen_by_both.position, alone[0].position)
+    assert np.array_equal(seen_by_both.covariance, alone[0].covariance)
+    assert seen_by_both.sources == Source.CAMERA | Source.FLEET
+    assert seen_by_both.class_score > alone[0].class_score
+    robots, fleets = sorted(others, key=lambda track: -track.position[1])
+    assert np.hypot(*(robots.position[:2] - ROBOT_ONLY)) < 1.0
+    assert robots.existence <= alone[1].existence
+    assert np.hypot(*(fleets.position[:2] - FLEET_ONLY)) < 1.0
+    assert fleets.sources == Source.FLEET
+
+
+def test_pixels_that_have_a_track_feed_no_other() -> None:
+    """Where one of two neighbours leaves, the fleet's box of the other keeps nobody alive."""
+    stays, leaves, between = (5.0, 0.0), (5.8, 0.35), (5.5, 0.22)
+    sensors, fleet, tracker = Sensors(), Sensors(7), Tracker()
+    for k in range(10):
+        tracker.process(sensors.camera(0.1 * k, [stays, leaves]))
+    assert len(tracker.tracks()) == 2
+    for k in range(10, 16):
+        tracker.process(sensors.camera(0.1 * k, [stays]))
+        tracker.process(fleet.camera(0.1 * k, [between], source=Source.FLEET))
+    (track,) = tracker.tracks()
+    assert np.hypot(*(track.position[:2] - stays)) < 0.6
