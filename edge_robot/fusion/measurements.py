@@ -41,6 +41,8 @@ class Treatment:
 
 
 TRUSTED = Treatment()
+_ROUNDING = 1e-9  # of the largest element: as far as an eigenvalue may be off
+_ASYMMETRY = 1e-6  # likewise, between an element and its mirror image: some senders use float32
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,10 @@ class LidarMeasurement:
     def sound(self) -> LidarMeasurement:
         """Return the boxes that are finite, have a size and no negative definite covariance."""
         table = np.column_stack([self.centers, self.sizes, self.yaws, self.scores])
-        keep = np.asarray(np.isfinite(table).all(axis=1) & (self.sizes >= 0.0).all(axis=1))
+        keep = np.isfinite(table).all(axis=1) & (self.sizes >= 0.0).all(axis=1)
         if self.covariances is not None:
-            keep &= np.isfinite(self.covariances).all(axis=(1, 2))
-            symmetric = np.where(keep[:, None, None], self.covariances, np.eye(2))
-            symmetric = (symmetric + symmetric.swapaxes(1, 2)) / 2
-            keep &= np.linalg.eigvalsh(symmetric).min(axis=1) >= 0.0
-        return self.select(keep)
+            keep &= _are_covariances(self.covariances, least=-_ROUNDING)
+        return self.select(np.asarray(keep))
 
     def select(self, keep: NDArray[np.bool_]) -> LidarMeasurement:
         """Return the measurement with the boxes where `keep` is true alone."""
@@ -156,9 +155,7 @@ class BoxMeasurement:
         good = np.isfinite(np.column_stack([self.centers, self.sizes, self.yaws, self.scores]))
         keep = good.all(axis=1) & (self.sizes > 0.0).all(axis=1)
         if self.covariances is not None:
-            c = self.covariances
-            determinant = c[:, 0, 0] * c[:, 1, 1] - c[:, 0, 1] * c[:, 1, 0]
-            keep &= np.isfinite(c).all(axis=(1, 2)) & (c[:, 0, 0] > 0.0) & (determinant > 0.0)
+            keep &= _are_covariances(self.covariances)
         return self if keep.all() else self.select(np.asarray(keep))
 
     def select(self, keep: NDArray[np.bool_]) -> BoxMeasurement:
@@ -169,7 +166,7 @@ class BoxMeasurement:
             sizes=self.sizes[keep],
             yaws=self.yaws[keep],
             scores=self.scores[keep],
-            labels=[label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept],
+            labels=_kept(self.labels, keep),
             covariances=None if self.covariances is None else self.covariances[keep],
         )
 
@@ -220,12 +217,11 @@ class CameraMeasurement:
 
     def select(self, keep: NDArray[np.bool_]) -> CameraMeasurement:
         """Return the measurement with the boxes where `keep` is true alone."""
-        kept = [label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept]
         return replace(
             self,
             boxes=self.boxes[keep],
             scores=self.scores[keep],
-            labels=kept,
+            labels=_kept(self.labels, keep),
             depths=None if self.depths is None else self.depths[keep],
         )
 
@@ -280,21 +276,14 @@ class PeerMeasurement:
 
     def sound(self) -> PeerMeasurement:
         """Return the tracks that are finite, have a size and a positive definite covariance."""
-        covariances = self.covariances.reshape(len(self), 16)
         scalars = np.column_stack([self.yaws, self.scores, self.label_scores])
-        table = np.hstack([self.positions, self.sizes, self.velocities, covariances, scalars])
+        table = np.hstack([self.positions, self.sizes, self.velocities, scalars])
         keep = np.isfinite(table).all(axis=1) & (self.sizes > 0.0).all(axis=1)
         keep &= ((self.scores >= 0.0) & (self.scores <= 1.0)).astype(bool)
-        symmetric = np.where(keep[:, None, None], self.covariances, np.eye(4))
-        asymmetry = np.abs(symmetric - symmetric.swapaxes(1, 2)).max(axis=(1, 2))
-        largest = np.abs(symmetric).max(axis=(1, 2))
-        keep &= asymmetry <= 1e-6 * largest
-        keep &= np.linalg.eigvalsh(symmetric).min(axis=1) > 1e-9 * largest
-        return self.select(keep)
+        return self.select(keep & _are_covariances(self.covariances))
 
     def select(self, keep: NDArray[np.bool_]) -> PeerMeasurement:
         """Return the tracks where `keep` is true."""
-        kept = [label for label, is_kept in zip(self.labels, keep, strict=True) if is_kept]
         arrays = {
             name: getattr(self, name)[keep]
             for name in (
@@ -302,7 +291,7 @@ class PeerMeasurement:
                 *("scores", "label_scores", "first_hand"),
             )
         }
-        return replace(self, labels=kept, **arrays)
+        return replace(self, labels=_kept(self.labels, keep), **arrays)
 
     def pose_is_finite(self) -> bool:
         """True: the tracks stand in the fixed frame, and each is looked at on its own."""
@@ -350,13 +339,9 @@ class RadarMeasurement:
 
     def sound(self) -> RadarMeasurement:
         """Return the detections that are finite and of positive range and definite covariance."""
-        covariances = self.covariances.reshape(len(self), 9)
-        table = np.column_stack([self.polar, covariances, self.scores])
+        table = np.column_stack([self.polar, self.scores])
         keep = np.isfinite(table).all(axis=1) & (self.polar[:, 0] > 0.0)
-        told = np.where(keep[:, None, None], self.covariances, np.eye(3))
-        keep &= np.abs(told - told.swapaxes(1, 2)).max(axis=(1, 2), initial=0.0) <= 1e-9
-        keep &= np.linalg.eigvalsh(told).min(axis=1, initial=np.inf) > 0.0
-        return self.select(keep)
+        return self.select(keep & _are_covariances(self.covariances))
 
     def select(self, keep: NDArray[np.bool_]) -> RadarMeasurement:
         """Return the measurement with the detections where `keep` is true alone."""
@@ -381,3 +366,22 @@ def sensor_name(source: Source, sensor: str) -> str:
     """Return how a sensor is called where every kind of them is listed, such as "camera front"."""
     kind = str(source.name).lower()
     return sensor if sensor == kind else f"{kind} {sensor}"
+
+
+def _are_covariances(matrices: Array, least: float = _ROUNDING) -> NDArray[np.bool_]:
+    """Return which matrices, (M, k, k), are finite, symmetric and positive definite, (M,).
+
+    Args:
+        matrices: What a sensor sends for covariances.
+        least: Smallest eigenvalue that is let in, as a share of the largest element.
+    """
+    finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
+    matrices = np.where(finite[:, None, None], matrices, np.eye(matrices.shape[-1]))
+    largest = np.abs(matrices).max(axis=(1, 2))
+    asymmetry = np.abs(matrices - matrices.swapaxes(1, 2)).max(axis=(1, 2))
+    smallest = np.linalg.eigvalsh(matrices)[:, 0]
+    return finite & (asymmetry <= _ASYMMETRY * largest) & (smallest >= least * largest)
+
+
+def _kept(labels: Sequence[str], keep: NDArray[np.bool_]) -> list[str]:
+    return [label for label, is_kept in zip(labels, keep, strict=True) if is_kept]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from edge_robot.msg import FleetDetections, TrackedObject, TrackedObjectArray
 from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from scene import VIEW, Sensors, ns
 from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
+from spinning import Spin, spinning
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -32,7 +31,6 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.perception.detections import Detections
 
 OPTICAL = "camera_front_optical_frame"
-SPIN_LIMIT = 30.0
 
 
 class Driver(Node):
@@ -156,9 +154,6 @@ def image(measurement: CameraMeasurement) -> Detection2DArray:
     )
 
 
-Spin = Callable[[Callable[[], Any]], None]
-
-
 @pytest.fixture
 def ros(domain: int) -> Iterator[None]:
     # Patience for a busy machine; the tests that wait for it to end wait that long.
@@ -172,39 +167,23 @@ def running(ros: None) -> Iterator[tuple[Driver, Spin]]:
     """Give the driver, connected to both nodes, and a function that spins until something holds."""
     driver, fusion = Driver(), Fusion()
     driver.fusion = fusion
-    nodes = [driver, LidarPerception(), fusion]
-    executor = SingleThreadedExecutor()
-    for node in nodes:
-        executor.add_node(node)
-
-    def spin(condition: Callable[[], Any]) -> None:
-        timed_out = threading.Event()
-        timer = threading.Timer(SPIN_LIMIT, timed_out.set)
-        timer.start()
-        try:
-            while not condition():
-                assert not timed_out.is_set(), f"nothing came of it within {SPIN_LIMIT} s"
-                executor.spin_once(timeout_sec=0.05)
-        finally:
-            timer.cancel()
-
-    spin(driver.connected)
-    half = 0.5
-    driver.say(
-        topics.TF_STATIC,
-        TFMessage(
-            transforms=[
-                transform("base_link", "lidar_link", 0.0, (0.0, 0.0, 0.55)),
-                transform("base_link", OPTICAL, 0.0, (0.15, 0.0, 0.45), (-half, half, -half, half)),
-            ]
-        ),
-    )
-    driver.say_info()
-    driver.say_pose(-1.0)
-    yield driver, spin
-    executor.shutdown()
-    for node in nodes:
-        node.destroy_node()
+    with spinning([driver, LidarPerception(), fusion]) as spin:
+        spin(driver.connected)
+        half = 0.5
+        driver.say(
+            topics.TF_STATIC,
+            TFMessage(
+                transforms=[
+                    transform("base_link", "lidar_link", 0.0, (0.0, 0.0, 0.55)),
+                    transform(
+                        "base_link", OPTICAL, 0.0, (0.15, 0.0, 0.45), (-half, half, -half, half)
+                    ),
+                ]
+            ),
+        )
+        driver.say_info()
+        driver.say_pose(-1.0)
+        yield driver, spin
 
 
 def test_from_sweep_and_image_to_one_track(running: tuple[Driver, Spin]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +13,10 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from edge_robot.msg import TrackedObject, TrackedObjectArray
 from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from scene import PERSON, VIEW, ns
 from sensor_msgs.msg import CameraInfo
+from spinning import Spin, spinning
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import (
@@ -48,7 +47,6 @@ PARAMETERS = (
     ("transform_timeout", "0.2"),
 )
 OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-SPIN_LIMIT = 30.0
 
 
 def pose(x: float, z: float, yaw: float) -> np.ndarray:
@@ -195,54 +193,35 @@ def quaternion(rotation: np.ndarray) -> Quaternion:
     return Quaternion(x=x, y=y, z=z, w=w)
 
 
-Spin = Callable[[Callable[[], Any]], None]
-
-
 @pytest.fixture
 def running(domain: int) -> Iterator[tuple[World, Spin]]:
     arguments = [word for name, value in PARAMETERS for word in ("-p", f"{name}:={value}")]
     rclpy.init(args=["--ros-args", *arguments])
     world = World()
     world.fusion = Fusion()
-    nodes = [world, world.fusion, TrackMarkers()]
-    executor = SingleThreadedExecutor()
-    for node in nodes:
-        executor.add_node(node)
-
-    def spin(condition: Callable[[], Any]) -> None:
-        timed_out = threading.Event()
-        timer = threading.Timer(SPIN_LIMIT, timed_out.set)
-        timer.start()
-        try:
-            while not condition():
-                assert not timed_out.is_set(), f"nothing came of it within {SPIN_LIMIT} s"
-                executor.spin_once(timeout_sec=0.05)
-        finally:
-            timer.cancel()
-
-    spin(
-        lambda: (
-            all(p.get_subscription_count() for p in world.out.values())
-            and world.count_publishers(topics.TRACKS.name)
+    with spinning([world, world.fusion, TrackMarkers()]) as spin:
+        spin(
+            lambda: (
+                all(p.get_subscription_count() for p in world.out.values())
+                and world.count_publishers(topics.TRACKS.name)
+            )
         )
-    )
-    frames = [transform("odom", "base_link", np.eye(4))]
-    frames += [transform("base_link", f"{name}_link", there) for name, there in LIDARS.items()]
-    frames += [transform("base_link", f"camera_{name}", there) for name, there in CAMERAS.items()]
-    frames.append(transform("odom", "robot2/odom", pose(10.0, 0.0, np.pi)))
-    world.say(topics.TF_STATIC, TFMessage(transforms=frames))
-    for name in CAMERAS:
-        info = CameraInfo(
-            header=Header(frame_id=f"camera_{name}"),
-            width=VIEW.width,
-            height=VIEW.height,
-            p=VIEW.projection.ravel(),
-        )
-        world.say(topics.CAMERA_INFO.of(name), info)
-    yield world, spin
-    executor.shutdown()
-    for node in nodes:
-        node.destroy_node()
+        frames = [transform("odom", "base_link", np.eye(4))]
+        frames += [transform("base_link", f"{name}_link", there) for name, there in LIDARS.items()]
+        frames += [
+            transform("base_link", f"camera_{name}", there) for name, there in CAMERAS.items()
+        ]
+        frames.append(transform("odom", "robot2/odom", pose(10.0, 0.0, np.pi)))
+        world.say(topics.TF_STATIC, TFMessage(transforms=frames))
+        for name in CAMERAS:
+            info = CameraInfo(
+                header=Header(frame_id=f"camera_{name}"),
+                width=VIEW.width,
+                height=VIEW.height,
+                p=VIEW.projection.ravel(),
+            )
+            world.say(topics.CAMERA_INFO.of(name), info)
+        yield world, spin
     rclpy.try_shutdown()
 
 
