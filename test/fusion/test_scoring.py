@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge_robot.bench.tracking_drives import VALIDATION
 from edge_robot.errors import UserError
 from edge_robot.fusion.scoring.kitti import (
     Objects,
@@ -23,19 +24,6 @@ from edge_robot.fusion.scoring.mota import Score, score
 
 RESULTS = "EDGE_ROBOT_AB3DMOT_V1_RESULTS"
 LABELS = "EDGE_ROBOT_KITTI_LABELS"
-VALIDATION = (
-    "0001",
-    "0006",
-    "0008",
-    "0010",
-    "0012",
-    "0013",
-    "0014",
-    "0015",
-    "0016",
-    "0018",
-    "0019",
-)
 
 
 def line(
