@@ -11,11 +11,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from edge_robot.bench.fusion_sensors import image_boxes, sweep_boxes
 from edge_robot.errors import UserError
 from edge_robot.fusion.boxes import iou
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.config import ClassPrior, TrackerConfig
-from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Source
+from edge_robot.fusion.measurements import CameraMeasurement, Source
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.fusion.tracks import Track
 from edge_robot.perception.detector import Detector
@@ -98,8 +99,8 @@ def measure_drive(folder: Path, model: str) -> tuple[dict[str, Any], list[Scene]
     for index, frame in enumerate(source):
         assert frame.points is not None  # a folder has both at every instant
         assert frame.image is not None
-        tracker.process(_sweep(lidar, frame.points, frame.stamp, base_from_lidar))
-        seen = _look(detector, frame.image, frame.stamp, view, "camera")
+        tracker.process(sweep_boxes(lidar, frame.points, frame.stamp, base_from_lidar))
+        seen = image_boxes(detector, frame.image, frame.stamp, view)
         tracker.process(seen)
         tracks = tracker.tracks()
         wanted = seen.of_classes(set(tracker.config.priors))
@@ -132,7 +133,7 @@ def measure_keyframe(folder: Path, model: str) -> tuple[dict[str, Any], list[Sce
     config = with_values(_road("lidar_perception", LidarConfig()), dict(_NUSCENES_LIDAR))
     tracker = Tracker(replace(_tracker_config(), confirm_hits=1, confirm_existence=0.0))
     stamp = round(sample["timestamp"] * 1e9)
-    tracker.process(_sweep(LidarDetector(config), points, stamp, fixed_from_lidar))
+    tracker.process(sweep_boxes(LidarDetector(config), points, stamp, fixed_from_lidar))
     detector = Detector(model)
     seen, pictures = [], []
     for name, camera in sample["images"].items():
@@ -140,7 +141,7 @@ def measure_keyframe(folder: Path, model: str) -> tuple[dict[str, Any], list[Sce
         projection = np.column_stack([np.array(camera["cam2img"])[:3, :3], np.zeros(3)])
         pose = fixed_from_lidar @ np.linalg.inv(np.array(camera["lidar2cam"]))
         view = CameraView(projection, image.shape[1], image.shape[0], pose)
-        measurement = _look(detector, image, stamp, view, name)
+        measurement = image_boxes(detector, image, stamp, view, sensor=name)
         tracker.process(measurement)
         wanted = measurement.of_classes(set(tracker.config.priors))
         seen.append(wanted)
@@ -250,35 +251,6 @@ def _label_boxes(labels: list[dict[str, Any]], fixed_from_lidar: Array) -> Array
 
 def _placed(points: NDArray[Any], pose: Array) -> Array:
     return np.asarray(points[:, :3] @ pose[:3, :3].T + pose[:3, 3], float)
-
-
-def _sweep(
-    detector: LidarDetector, points: NDArray[np.float32], stamp: int, pose: Array
-) -> LidarMeasurement:
-    found = detector.detect(points)
-    return LidarMeasurement(
-        stamp=stamp,
-        centers=found.centers.astype(np.float64),
-        sizes=found.sizes.astype(np.float64),
-        yaws=found.yaws.astype(np.float64),
-        scores=found.scores.astype(np.float64),
-        fixed_from_sensor=pose,
-        covariances=found.uncertainty.covariance[:, :2, :2],
-    )
-
-
-def _look(
-    detector: Detector, image: NDArray[np.uint8], stamp: int, view: CameraView, sensor: str
-) -> CameraMeasurement:
-    found = detector.detect(image)
-    return CameraMeasurement(
-        stamp=stamp,
-        boxes=found.boxes.astype(np.float64),
-        scores=found.scores.astype(np.float64),
-        labels=found.labels,
-        view=view,
-        sensor=sensor,
-    )
 
 
 def _road(node: str, defaults: Any) -> Any:

@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.bench.fusion_sensors import image_boxes, sweep_boxes
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.measurements import (
-    CameraMeasurement,
-    LidarMeasurement,
     Measurement,
     Source,
 )
@@ -139,18 +138,23 @@ class Recorder:
             if now >= sweep_due:
                 sweep_due += PERIOD
                 pose = _matrix(believed, LIDAR_MOUNT.position)
-                arrivals.append(Arrival(stamp, self._boxes(lidar.sweep(world.data), stamp, pose)))
+                arrivals.append(
+                    Arrival(
+                        stamp,
+                        sweep_boxes(self._lidar_detector, lidar.sweep(world.data), stamp, pose),
+                    )
+                )
             if now >= image_due:
                 image_due += PERIOD
                 pose = _matrix(believed, CAMERA_MOUNT.position)
                 pose[:3, :3] = pose[:3, :3] @ _OPTICAL
                 view = CameraView(projection, intrinsics.width, intrinsics.height, pose)
                 image = cv2.cvtColor(camera.render(world.data), cv2.COLOR_RGB2BGR)
-                seen = self._objects(self._onboard, image, stamp, view, Source.CAMERA)
+                seen = image_boxes(self._onboard, image, stamp, view)
                 arrivals.append(Arrival(stamp, seen))
                 if now >= fleet_due:
                     fleet_due += FLEET_PERIOD
-                    seen = self._objects(self._second, image, stamp, view, Source.FLEET)
+                    seen = image_boxes(self._second, image, stamp, view, Source.FLEET)
                     late = round(rng.uniform(*FLEET_DELAY) * 1e9)
                     arrivals.append(Arrival(stamp + late, seen))
         camera.close()
@@ -158,36 +162,6 @@ class Recorder:
         sizes = np.array([(item.footprint.length, item.footprint.width) for item in items])
         arrivals.sort(key=lambda arrival: arrival.due)
         return Drive(seed, sizes.reshape(-1, 2), arrivals, truths)
-
-    def _boxes(self, sweep: NDArray[np.float32], stamp: int, pose: Array) -> LidarMeasurement:
-        found = self._lidar_detector.detect(sweep)
-        return LidarMeasurement(
-            stamp=stamp,
-            centers=found.centers.astype(np.float64),
-            sizes=found.sizes.astype(np.float64),
-            yaws=found.yaws.astype(np.float64),
-            scores=found.scores.astype(np.float64),
-            fixed_from_sensor=pose,
-            covariances=found.uncertainty.covariance[:, :2, :2],
-        )
-
-    @staticmethod
-    def _objects(
-        detector: Detector,
-        image: NDArray[np.uint8],
-        stamp: int,
-        view: CameraView,
-        source: Source,
-    ) -> CameraMeasurement:
-        found = detector.detect(image)
-        return CameraMeasurement(
-            stamp=stamp,
-            boxes=found.boxes.astype(np.float64),
-            scores=found.scores.astype(np.float64),
-            labels=found.labels,
-            view=view,
-            source=source,
-        )
 
 
 class _Driver:

@@ -81,9 +81,10 @@ class LidarMeasurement:
         return len(self.centers)
 
     def sound(self) -> LidarMeasurement:
-        """Return the boxes that are finite, have a size and no negative definite covariance."""
+        """Return the boxes that are finite, with a size, a score within 0..1 and a covariance."""
         table = np.column_stack([self.centers, self.sizes, self.yaws, self.scores])
         keep = np.isfinite(table).all(axis=1) & (self.sizes >= 0.0).all(axis=1)
+        keep &= _are_probabilities(self.scores)
         if self.covariances is not None:
             keep &= _are_covariances(self.covariances, least=-_ROUNDING)
         return self.select(np.asarray(keep))
@@ -206,10 +207,10 @@ class CameraMeasurement:
         return len(self.boxes)
 
     def sound(self) -> CameraMeasurement:
-        """Return the measurement without boxes that are not finite or have no area."""
+        """Return the boxes that are finite, with an area and a score within 0..1."""
         finite = np.isfinite(np.column_stack([self.boxes, self.scores])).all(axis=1)
         extended = (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
-        return self.select(np.asarray(finite & extended))
+        return self.select(np.asarray(finite & extended & _are_probabilities(self.scores)))
 
     def of_classes(self, labels: Collection[str]) -> CameraMeasurement:
         """Return the measurement with its boxes of some classes alone."""
@@ -275,11 +276,14 @@ class PeerMeasurement:
         return len(self.positions)
 
     def sound(self) -> PeerMeasurement:
-        """Return the tracks that are finite, have a size and a positive definite covariance."""
+        """Return the tracks whose figures can be: finite, with a size, probabilities within 0..1.
+
+        Their covariances are positive definite.
+        """
         scalars = np.column_stack([self.yaws, self.scores, self.label_scores])
         table = np.hstack([self.positions, self.sizes, self.velocities, scalars])
         keep = np.isfinite(table).all(axis=1) & (self.sizes > 0.0).all(axis=1)
-        keep &= ((self.scores >= 0.0) & (self.scores <= 1.0)).astype(bool)
+        keep &= _are_probabilities(self.scores) & _are_probabilities(self.label_scores)
         return self.select(keep & _are_covariances(self.covariances))
 
     def select(self, keep: NDArray[np.bool_]) -> PeerMeasurement:
@@ -338,9 +342,10 @@ class RadarMeasurement:
         return len(self.polar)
 
     def sound(self) -> RadarMeasurement:
-        """Return the detections that are finite and of positive range and definite covariance."""
+        """Return the detections that are finite, of positive range, with score and covariance."""
         table = np.column_stack([self.polar, self.scores])
         keep = np.isfinite(table).all(axis=1) & (self.polar[:, 0] > 0.0)
+        keep &= _are_probabilities(self.scores)
         return self.select(keep & _are_covariances(self.covariances))
 
     def select(self, keep: NDArray[np.bool_]) -> RadarMeasurement:
@@ -381,6 +386,10 @@ def _are_covariances(matrices: Array, least: float = _ROUNDING) -> NDArray[np.bo
     asymmetry = np.abs(matrices - matrices.swapaxes(1, 2)).max(axis=(1, 2))
     smallest = np.linalg.eigvalsh(matrices)[:, 0]
     return finite & (asymmetry <= _ASYMMETRY * largest) & (smallest >= least * largest)
+
+
+def _are_probabilities(values: Array) -> NDArray[np.bool_]:
+    return np.asarray((values >= 0.0) & (values <= 1.0))
 
 
 def _kept(labels: Sequence[str], keep: NDArray[np.bool_]) -> list[str]:

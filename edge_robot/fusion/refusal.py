@@ -17,7 +17,7 @@ class Refusal(Enum):
     NO_CALIBRATION = "no calibration"
     UNREADABLE = "unreadable"
     POSE = "pose not finite"
-    BOX = "box not finite"
+    BOX = "unsound box"
     TOO_MANY_BOXES = "too many boxes"
     HEARSAY = "hearsay"
     DISTRUSTED = "distrusted"

@@ -171,7 +171,7 @@ def test_bad_boxes_are_counted_and_the_others_used() -> None:
     bad.sizes[2, 0] = 0.0
     tracker = Tracker(ROAD)
     assert tracker.process(bad)
-    assert tracker.rejected == {"box not finite": 3}
+    assert tracker.rejected == {"unsound box": 3}
     assert len(tracker.tracks()) == 1
 
 

@@ -74,7 +74,7 @@ def test_impossible_covariances_are_refused_and_counted(covariance: NDArray[np.f
     measurement.covariances[0] = covariance
     tracker = Tracker()
     assert tracker.process(measurement)
-    assert tracker.rejected == {"box not finite": 1}
+    assert tracker.rejected == {"unsound box": 1}
 
 
 def test_speed_denied_is_owned_up_to() -> None:

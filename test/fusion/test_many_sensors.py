@@ -270,7 +270,7 @@ def test_what_only_a_peer_sees_is_flagged_and_its_nonsense_is_counted(
     spin(
         lambda: (
             (status := world.status("peer robot2"))
-            and status.get("refused: box not finite") == "2"
+            and status.get("refused: unsound box") == "2"
             and status.get("refused: stamp in the future") == "1"
         )
     )

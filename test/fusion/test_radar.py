@@ -103,5 +103,5 @@ def test_broken_detections_are_refused_and_counted() -> None:
     broken.covariances[2] *= -1.0
     broken.covariances[3, 0, 1] = 0.5
     assert tracker.process(broken)
-    assert tracker.rejected == {"box not finite": 4}
+    assert tracker.rejected == {"unsound box": 4}
     assert len(tracker.history.state.tracks) == 1

@@ -290,12 +290,12 @@ def test_boxes_that_are_not_finite_are_refused_and_counted(value: float) -> None
     good.centers[0, 1] = value
     good.sizes[1, 0] = value
     assert tracker.process(good)
-    assert tracker.rejected == {"box not finite": 2}
+    assert tracker.rejected == {"unsound box": 2}
     image = Sensors().camera(0.05, [(3.0, 0.0), (5.0, 1.0)])
     image.boxes[0, 2] = value
     image.scores[1] = value
     assert tracker.process(image)
-    assert tracker.rejected == {"box not finite": 4}
+    assert tracker.rejected == {"unsound box": 4}
     for k in range(1, 5):
         tracker.process(Sensors(k).lidar(0.1 * k, [(7.0, 0.0)]))
     assert len(tracker.tracks()) == 1
@@ -309,7 +309,7 @@ def test_boxes_without_size_are_refused() -> None:
     image.boxes[0, 2] = image.boxes[0, 0]
     assert tracker.process(lidar)
     assert tracker.process(image)
-    assert tracker.rejected == {"box not finite": 2}
+    assert tracker.rejected == {"unsound box": 2}
 
 
 @pytest.mark.parametrize("source", [Source.LIDAR, Source.CAMERA])
