@@ -30,21 +30,12 @@ def iou_3d(a: Array, b: Array) -> Array:
     return overlap.reshape(len(a), len(b))
 
 
-def giou_3d(a: Array, b: Array) -> Array:
-    """Return the generalised IoU (Rezatofighi et al., CVPR 2019) of the boxes, (N, M), −1..1.
-
-    It is the IoU less the share of the enclosing volume that belongs to neither box. The enclosing
-    volume is the upright prism over the convex hull of both footprints.
-
-    Args:
-        a: (N, 7), as `iou_3d` has it.
-        b: (M, 7), likewise.
-    """
-    return giou_3d_of_pairs(*_all_pairs(a, b)).reshape(len(a), len(b))
-
-
 def giou_3d_of_pairs(a: Array, b: Array) -> Array:
     """Return the generalised IoU of each box of one set with that of the other, (P,), −1..1.
+
+    It is the IoU less the share of the enclosing volume that belongs to neither box (Rezatofighi et
+    al., CVPR 2019). The enclosing volume is the upright prism over the convex hull of both
+    footprints.
 
     Args:
         a: (P, 7), as `iou_3d` has it.

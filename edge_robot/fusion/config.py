@@ -20,6 +20,8 @@ from edge_robot.fusion.motion import MotionModel
 from edge_robot.fusion.peers import PeerConfig
 from edge_robot.settings import Settings, setting, with_values
 
+_OVERSIZE = 1.6  # times the usual size of a class
+
 
 @dataclass(frozen=True)
 class ClassPrior:
@@ -36,6 +38,12 @@ class ClassPrior:
     width: float
     height: float
     height_error: float
+
+    @property
+    def limits(self) -> tuple[float, float, float]:
+        """Length, width and height that an object of the class may measure, however turned, m."""
+        around = _OVERSIZE * max(self.length, self.width)
+        return around, around, _OVERSIZE * self.height
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,6 @@ class BoxClass:
     birth_score: float = setting(0.2, "score from which a box starts a track")
     detection: float = setting(0.7, "probability that the detector finds what is there")
     min_giou: float = setting(-0.2, "least 3D GIoU of a pair of track and box")
-    distance_weight: float = setting(
-        0.0, "cost of one standard deviation of distance, in units of GIoU"
-    )
     position_noise: float = setting(0.1, "standard deviation of a box's centre, m")
     size_gain: float = setting(0.05, "least share of a new size that is taken over")
     yaw_gain: float = setting(0.3, "the same of a new heading")
@@ -72,6 +77,8 @@ class BoxClass:
     )
 
 
+UNKNOWN = ClassPrior(np.nan, np.nan, np.nan, np.nan)
+"""Of a class without a prior: nothing is too large for it."""
 PERSON = ClassPrior(0.5, 0.5, 1.72, 0.12)
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from edge_robot.fusion import kalman
 from edge_robot.fusion.association import assign
-from edge_robot.fusion.config import TrackerConfig
-from edge_robot.fusion.kalman import Array
+from edge_robot.fusion.config import UNKNOWN, TrackerConfig
 from edge_robot.fusion.measurements import Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, updated_existence
 
@@ -23,7 +22,6 @@ _SEES_BEARING = [SOURCES.index(Source.CAMERA), SOURCES.index(Source.FLEET)]
 _AGREE = 9.49  # squared Mahalanobis distance of x, y, vx, vy: 95 % of pairs of one thing are nearer
 _KNOWN = 0.7  # m; a place less sure than this agrees with anything
 _HITS = 3  # measurements that both must have had
-_OVERSIZE = 1.6  # times the usual size of a class that a thing of it may measure
 
 
 def merge_agreeing(tracks: TrackSet, class_names: Sequence[str], config: TrackerConfig) -> TrackSet:
@@ -60,20 +58,11 @@ def _pairs(
     spread = covariance[cameras, None] + covariance[ranges]
     distance = kalman.squared_distance(mean[cameras, None] - mean[ranges], spread)
     known = covariance[cameras][:, [0, 1], [0, 1]].max(axis=1) <= _KNOWN**2
-    usual = np.array([_largest(class_names[kind], config) for kind in tracks.kind[cameras]])
-    fits = (tracks.size[ranges] <= _OVERSIZE * usual[:, None]).all(axis=2)
-    kinds = tracks.kind[ranges]
-    alike = (kinds < 0) | (kinds == tracks.kind[cameras, None])
-    return assign(distance, alike & fits & known[:, None] & (distance < _AGREE))
-
-
-def _largest(name: str, config: TrackerConfig) -> Array:
-    """Return the usual size of a class, (3,) m; without a prior it may be any."""
-    prior = config.priors.get(name)
-    if prior is None:
-        return np.full(3, np.inf)
-    around = max(prior.length, prior.width)
-    return np.array([around, around, prior.height])
+    kind = tracks.kind
+    priors = [config.priors.get(class_names[own], UNKNOWN) for own in kind[cameras]]
+    too_large = (tracks.size[ranges] > np.array([p.limits for p in priors])[:, None]).any(axis=2)
+    alike = (kind[ranges] < 0) | (kind[ranges] == kind[cameras, None])
+    return assign(distance, alike & ~too_large & known[:, None] & (distance < _AGREE))
 
 
 def _joined(tracks: TrackSet, cameras: NDArray[np.intp], ranges: NDArray[np.intp]) -> TrackSet:

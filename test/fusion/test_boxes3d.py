@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from edge_robot.fusion.boxes import corners
-from edge_robot.fusion.boxes3d import giou_3d, iou_3d
+from edge_robot.fusion.boxes3d import giou_3d_of_pairs, iou_3d
 from edge_robot.fusion.kalman import Array
 
 # Values that meet exactly are drawn often: clipping fails where boxes are equal, touch or align.
@@ -20,6 +20,12 @@ YAW = st.one_of(
 )
 BOX = st.tuples(OFFSET, OFFSET, OFFSET, SIZE, SIZE, SIZE, YAW)
 BOXES = st.lists(BOX, min_size=1, max_size=4).map(np.array)
+
+
+def giou_3d(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the generalised IoU of all pairs, (N, M)."""
+    pairs = np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))
+    return giou_3d_of_pairs(*pairs).reshape(len(a), len(b))
 
 
 def outline(box: Array) -> Array:

@@ -40,16 +40,8 @@ def test_derivative_of_the_radar(view: RadarView, seed: int) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    view=views(),
-    seed=st.integers(0, 2**32 - 1),
-    alpha=st.sampled_from([1.0, 0.3]),
-    beta=st.sampled_from([0.0, 2.0]),
-    kappa=st.sampled_from([0.0, 1.0]),
-)
-def test_equals_filterpy(
-    view: RadarView, seed: int, alpha: float, beta: float, kappa: float
-) -> None:
+@given(view=views(), seed=st.integers(0, 2**32 - 1))
+def test_equals_filterpy(view: RadarView, seed: int) -> None:
     rng = np.random.default_rng(seed)
     mean, covariance = states(rng, view, 3)
     extended = mean.copy(), covariance.copy()
@@ -58,7 +50,7 @@ def test_equals_filterpy(
     def mean_measurement(images: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return images[0] + weights @ difference(images, images[0])
 
-    points = MerweScaledSigmaPoints(4, alpha, beta, kappa)
+    points = MerweScaledSigmaPoints(4, alpha=1.0, beta=0.0, kappa=0.0)
     bent, straightened = [], []
     for i in range(3):
         ukf = UnscentedKalmanFilter(
@@ -79,9 +71,8 @@ def test_equals_filterpy(
         innovation = difference(measured, view.expected(extended[0]))
         extended = kalman.update(*extended, innovation, view.derivative(extended[0]), NOISE)[:2]
         mean, covariance, likelihood = unscented.update(
-            *(mean, covariance, measured, view.expected, NOISE),
-            subtract=difference, alpha=alpha, beta=beta, kappa=kappa,
-        )  # fmt: skip
+            *(mean, covariance, measured, view.expected, NOISE), subtract=difference
+        )
         for i, (ukf, ekf) in enumerate(zip(bent, straightened, strict=True)):
             ukf.predict()
             # filterpy measures the points it predicted; ours draws them anew from the covariance.
@@ -96,8 +87,8 @@ def test_equals_filterpy(
             np.testing.assert_allclose(extended[1][i], ekf.P, rtol=1e-9, atol=1e-9)
 
 
-def test_covariance_stays_positive_over_ten_thousand_updates() -> None:
-    """Of the linear and of the unscented filter, from almost nothing known."""
+def test_covariance_stays_positive_over_thousands_of_updates() -> None:
+    """Of the linear filter, from almost nothing known, over 10,000; of the unscented over 2,000."""
     rng = np.random.default_rng(0)
     view = RadarView(np.zeros(2), 0.3, np.zeros(2))
     transition, process = np.eye(4) + 0.1 * np.eye(4, k=2), 1e-4 * np.eye(4)

@@ -147,15 +147,17 @@ def _compare(
         spread = np.trace(covariance[:, None, :2, :2] + noise, axis1=-2, axis2=-1)
         reach = np.where(boxed[:, None], reach, np.sqrt(config.gate * spread))
     rows, columns = np.nonzero(same & (apart < reach))
-    innovation = boxes[columns, :2] - expected[rows, :2]
-    near = kalman.squared_distance(innovation, covariance[rows, :2, :2] + noise[columns])
     likeness = giou_3d_of_pairs(expected[rows], boxes[columns])
     cost = np.zeros(same.shape)
-    cost[rows, columns] = own["distance_weight"][columns] * np.sqrt(near) - likeness
+    cost[rows, columns] = -likeness
     allowed = np.zeros(same.shape, bool)
-    allowed[rows, columns] = np.where(
-        boxed[rows], likeness >= own["min_giou"][columns], near < config.gate
-    )
+    allowed[rows, columns] = likeness >= own["min_giou"][columns]
+    placed = ~boxed[rows]
+    if placed.any():
+        rows, columns = rows[placed], columns[placed]
+        innovation = boxes[columns, :2] - expected[rows, :2]
+        distance = kalman.squared_distance(innovation, covariance[rows, :2, :2] + noise[columns])
+        allowed[rows, columns] = distance < config.gate
     return cost, allowed
 
 

@@ -19,7 +19,7 @@ from edge_robot.fusion import kalman
 from edge_robot.fusion.association import assign
 from edge_robot.fusion.boxes import cover, iou, range_to_boxes
 from edge_robot.fusion.camera import Located
-from edge_robot.fusion.config import ClassPrior, TrackerConfig
+from edge_robot.fusion.config import UNKNOWN, TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import CameraMeasurement, Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
@@ -31,8 +31,6 @@ _FADE = 0.98  # share of its class votes a track keeps with each further vote
 _BIRTH_OVERLAP = 0.3  # a box that overlaps something known more than this starts no track
 _PART_OF = 0.5  # nor does one this much inside of something known of the same class
 _SLIM = 1.0  # m; slimmer things, people above all, may stand before and beside anything
-_OVERSIZE = 1.6  # times the usual size of a class that an object of it may measure
-_UNKNOWN = ClassPrior(np.nan, np.nan, np.nan, np.nan)
 
 
 def update_with_camera(
@@ -73,9 +71,9 @@ def update_with_camera(
     )
     could_be = _could_be(tracks, measurement.labels, config)
     allowed &= could_be
-    named = tracks.classes.sum(axis=1) > 0.0
-    best = tracks.classes.argmax(axis=1) if tracks.classes.shape[1] else np.zeros(len(tracks), int)
-    differs = named[:, None] & (best[:, None] != labels)
+    kind = tracks.kind
+    named = kind >= 0
+    differs = named[:, None] & (kind[:, None] != labels)
     cost = 1.0 - overlap + 0.1 * off_bearing / config.gate + _OTHER_CLASS * differs
     cost += _OTHER_CLASS * ~by_lidar[:, None]
     source = SOURCES.index(measurement.source)
@@ -114,7 +112,7 @@ def update_with_camera(
     keys = birth_keys(measurement)
     free = np.ones(len(boxes), bool)
     free[columns] = False
-    priors = [config.priors.get(label, _UNKNOWN) for label in measurement.labels]
+    priors = [config.priors.get(label, UNKNOWN) for label in measurement.labels]
     wide = np.array([prior.width > _SLIM for prior in priors], bool)
     part = wide & (cover(expected, boxes) > _PART_OF) & ~differs & named[:, None]
     crowded = (((overlap > _BIRTH_OVERLAP) & could_be) | part)[in_view].any(axis=0)
@@ -143,9 +141,8 @@ def _could_be(tracks: TrackSet, labels: Sequence[str], config: TrackerConfig) ->
     A lidar may see less than the whole of an object but not more: a cluster of a person and a
     shelf is not the person, who then gets a track of their own.
     """
-    priors = [config.priors.get(label, _UNKNOWN) for label in labels]
-    limits = _OVERSIZE * np.array([[p.length, p.width, p.height] for p in priors]).reshape(-1, 3)
-    limits[:, :2] = limits[:, :2].max(axis=1, keepdims=True)
+    priors = [config.priors.get(label, UNKNOWN) for label in labels]
+    limits = np.array([prior.limits for prior in priors]).reshape(-1, 3)
     too_large = (tracks.size[:, None] > limits).any(axis=-1)  # never true of NaN
     return ~(too_large & (tracks.seen[:, _LIDAR] > NEVER)[:, None])
 
@@ -165,7 +162,7 @@ def _locate(
     measurement: CameraMeasurement, config: TrackerConfig
 ) -> tuple[Located, NDArray[np.bool_]]:
     """Return where the boxes' objects stand, and of which the depth was measured, (K,)."""
-    priors = [config.priors.get(label, _UNKNOWN) for label in measurement.labels]
+    priors = [config.priors.get(label, UNKNOWN) for label in measurement.labels]
     located = measurement.view.locate(
         measurement.boxes,
         np.array([prior.height for prior in priors]),

@@ -70,14 +70,13 @@ def update_with_lidar(
     rows, columns = assign(cost, distance < config.gate)
 
     tracks = tracks.copy()
-    observation = np.broadcast_to(np.eye(2, 4), (len(rows), 2, 4))
     own = pairs.position[rows, columns][:, None] - tracks.mean[rows, :, :2]
     tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
         tracks.mean[rows],
         tracks.covariance[rows],
         tracks.modes[rows],
         own,
-        observation,
+        None,
         noise[rows, columns],
     )
     _reshape(tracks, boxes, pairs, rows, columns, figures[rows])
