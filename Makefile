@@ -59,8 +59,8 @@ campaign: install
 
 # Re-resolve the pinned sets for every supported Python (needs uv).
 lock:
-	uv pip compile --universal --python-version 3.10 --extra sim pyproject.toml --no-annotate --no-header -o requirements.txt
-	uv pip compile --universal --python-version 3.10 --extra sim --extra test --extra lint -c requirements.txt pyproject.toml --no-annotate --no-header -o requirements-dev.txt
+	uv pip compile --universal --python-version 3.10 --extra sim --extra fast pyproject.toml --no-annotate --no-header -o requirements.txt
+	uv pip compile --universal --python-version 3.10 --extra sim --extra fast --extra test --extra lint -c requirements.txt pyproject.toml --no-annotate --no-header -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
