@@ -10,7 +10,6 @@ from typing import Any
 from edge_robot.bench.processes import Usage, usage
 from edge_robot.bench.runtimes import bench_domain, programs, standalone
 
-NODES = 1000
 WARM_UP = 50
 """Nodes before the first look: they fill caches and pools."""
 
@@ -18,7 +17,7 @@ STEP = 100
 
 
 def measure(
-    nodes: int = NODES, progress: Callable[[str], None] = lambda text: None
+    nodes: int = 1000, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
     """Make and destroy nodes one after the other; return what is held before and after.
 

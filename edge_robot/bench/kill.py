@@ -15,7 +15,6 @@ from typing import Any
 from edge_robot.bench.runtimes import Program, Start, bench_domain, programs, standalone
 from edge_robot.bench.soak import start_graph
 
-KILLS = 60
 PERIOD = 1.0
 """Time between two reports of the survivors, and between two kills, s."""
 
@@ -67,7 +66,7 @@ def _longest(reports: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def measure(
-    kills: int = KILLS,
+    kills: int = 60,
     progress: Callable[[str], None] = lambda text: None,
     quiet: int = QUIET,
     seed: int = 1,

@@ -21,7 +21,7 @@ from edge_robot.bench.figures import merge, percentiles
 from edge_robot.bench.processes import Usage, usage
 from edge_robot.bench.runtimes import import_time, peer, programs, standalone
 from edge_robot.cli import bench
-from edge_robot.cli.bench_output import print_figures
+from edge_robot.cli.benches.tables import print_figures
 from edge_robot.errors import UserError
 from edge_robot.perception.detections import Detections
 
@@ -148,7 +148,7 @@ def test_figures_of_two_benchmarks_become_one() -> None:
 
 
 def test_figures_are_printed_as_json(app: typer.Typer) -> None:
-    printed = CliRunner().invoke(app, ["detector", "--runs", "2", "--json"])
+    printed = CliRunner().invoke(app, ["bench", "detector", "--runs", "2", "--json"])
     assert printed.exit_code == 0, printed.output
     figures = json.loads(printed.stdout)["detector"]["warehouse_edge"]["threads_1"]
     assert figures["onnxruntime"]["end_to_end"]["runs"] == 2
@@ -168,15 +168,15 @@ def test_figures_are_printed_beside_those_of_rclpy(capsys: pytest.CaptureFixture
 
 
 def test_a_file_without_json_is_refused(app: typer.Typer, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["idle", str(tmp_path / "figures.json")])
+    result = CliRunner().invoke(app, ["bench", "idle", str(tmp_path / "figures.json")])
     assert isinstance(result.exception, UserError)
     assert "--json" in str(result.exception)
 
 
 def test_unknown_benchmark_is_one_clear_line(app: typer.Typer) -> None:
-    result = CliRunner().invoke(app, ["nonsense"])
-    assert isinstance(result.exception, UserError)
-    assert "nonsense" in str(result.exception)
+    result = CliRunner().invoke(app, ["bench", "nonsense"])
+    assert result.exit_code == 2
+    assert "nonsense" in result.output
 
 
 def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: P
     (tmp_path / "images" / "one.jpg").write_bytes(photo.read_bytes())
     file = tmp_path / "figures.json"
     options = ["--images", str(tmp_path / "images"), "--runs", "3", "--json", str(file)]
-    result = CliRunner().invoke(app, ["detector", *options])
+    result = CliRunner().invoke(app, ["bench", "detector", *options])
     assert result.exit_code == 0, result.output
     for threads in ("threads_1", "threads_2"):
         figures = json.loads(file.read_text())["detector"]["warehouse_edge"][threads]
@@ -244,7 +244,7 @@ def test_boxes_that_differ_are_said_to_differ() -> None:
 
 
 def test_a_folder_without_images_is_refused(app: typer.Typer, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["detector", "--images", str(tmp_path)])
+    result = CliRunner().invoke(app, ["bench", "detector", "--images", str(tmp_path)])
     assert isinstance(result.exception, UserError)
     assert "no .jpg or .png" in str(result.exception)
 

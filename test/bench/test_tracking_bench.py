@@ -92,7 +92,7 @@ def drive(tmp_path: Path) -> Path:
 
 def arguments(drive: Path) -> list[str]:
     return [
-        *("tracking", "--json", "--sequence", "0000", "--poses", str(drive / "poses")),
+        *("bench", "tracking", "--json", "--sequence", "0000", "--poses", str(drive / "poses")),
         *("--detections", str(drive / "detection"), "--labels", str(drive / "label")),
     ]
 

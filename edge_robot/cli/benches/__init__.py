@@ -1,0 +1,1 @@
+"""The commands of `edge-robot bench`, by what they measure."""
