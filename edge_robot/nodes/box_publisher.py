@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import numpy as np
@@ -19,6 +18,7 @@ from edge_robot.nodes.conversions import quaternion_from_yaw, seconds
 from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import UNCLASSIFIED, pose_matrix
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
 from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
@@ -79,7 +79,7 @@ class BoxPublisher:
         )
         self._publisher.publish(to_detection_array(found, moving, header))
         self._published += 1
-        self._last, self._refused, self._heard = found, "", time.monotonic()
+        self._last, self._refused, self._heard = found, "", steady_seconds()
         self._moving_known = float(np.isfinite(moving).mean()) if len(moving) else 0.0
 
     def drop(self, reason: str, text: str) -> None:
@@ -90,7 +90,7 @@ class BoxPublisher:
             text: What is wrong with it.
         """
         self.dropped[reason] += 1
-        self._refused, self._heard = text, time.monotonic()
+        self._refused, self._heard = text, steady_seconds()
         self._node.get_logger().error(
             f"{text}; {self.dropped.total()} sweep(s) dropped so far", throttle_duration_sec=5.0
         )
@@ -100,8 +100,8 @@ class BoxPublisher:
         level, message = OK, "seeing"
         if self._heard is None:
             level, message = STALE, "no sweep yet"
-        elif time.monotonic() - self._heard > _SILENT:
-            level, message = STALE, f"no sweep for {time.monotonic() - self._heard:.1f} s"
+        elif steady_seconds() - self._heard > _SILENT:
+            level, message = STALE, f"no sweep for {steady_seconds() - self._heard:.1f} s"
         elif self._refused:
             level, message = ERROR, self._refused
         elif self._last is not None and self._last.ground and not self._last.ground.estimated:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from edge_robot.nodes.odometry import MotionMeter
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.perception.adaptation import Adaptation, AdaptationLimits
 from edge_robot.perception.camera_health import (
     CameraHealth,
@@ -180,7 +180,7 @@ class CameraPerception(Node):
 
     def _on_image(self, message: Any) -> None:
         self._images += 1
-        self._arrived = time.monotonic()
+        self._arrived = steady_seconds()
         self._frame = message.header.frame_id
         if self._images % self._points[self._adaptation.step].divisor:
             self.counts["passed over to save time"] += 1
@@ -259,7 +259,7 @@ class CameraPerception(Node):
         self._adapt()
 
     def _adapt(self) -> None:
-        if self._adaptation.update(time.monotonic()):
+        if self._adaptation.update(steady_seconds()):
             detail = f"{self._points[self._adaptation.step]}: {self._adaptation.cause}"
             self._last.forget()
             self.get_logger().warning(detail)
@@ -275,7 +275,7 @@ class CameraPerception(Node):
                 raise
             self.get_logger().error(str(error), throttle_duration_sec=60.0)
             return
-        self._adaptation.temperature(self._temperature, time.monotonic())
+        self._adaptation.temperature(self._temperature, steady_seconds())
 
     def _on_battery(self, battery: BatteryState) -> None:
         self._charge = float(battery.percentage)
@@ -289,7 +289,7 @@ class CameraPerception(Node):
         self._events.publish(event)
 
     def _diagnose(self) -> Iterator[Status]:
-        silence = time.monotonic() - self._arrived
+        silence = steady_seconds() - self._arrived
         yield camera_status(
             self._health, silence, self._withhold, self.counts["withheld"], self._frame
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import Mounts, scan_points
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.planning.robot import Footprint
 
 _LONGEST_SILENCE = 0.045  # s; leaves some delay until the deadline
@@ -83,14 +82,14 @@ class CollisionMonitor(Node):
         if mount is None or stamp == self._scan_stamp:
             return
         self._points, self._scan_stamp = scan_points(scan, mount), stamp
-        self._scan_heard = time.monotonic()
+        self._scan_heard = steady_seconds()
 
     def _on_command(self, command: TwistStamped) -> None:
         if self.get_clock().now().nanoseconds - nanoseconds(command.header.stamp) > _LIFESPAN:
             return  # as good as none: if nothing better comes, the silence is filled
         v, w = command.twist.linear.x, command.twist.angular.z
         if (
-            time.monotonic() - self._scan_heard > self._scan_timeout
+            steady_seconds() - self._scan_heard > self._scan_timeout
             or not np.isfinite((v, w)).all()
         ):
             command.twist = Twist()

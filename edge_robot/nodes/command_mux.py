@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistStamped
@@ -16,6 +15,7 @@ from edge_robot import topics
 from edge_robot.control.arbitration import Arbiter, Source
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 
 _LONGEST_SILENCE = 0.040  # s; leaves some delay until the deadline
 
@@ -65,7 +65,7 @@ class CommandMux(Node):
         return float(self.declare_parameter(name, default, descriptor).value)
 
     def _on_command(self, source: Source, command: TwistStamped) -> None:
-        if self._arbiter.heard(source, time.monotonic()):
+        if self._arbiter.heard(source, steady_seconds()):
             self._note(source)
             self._publish(command)
 
@@ -88,7 +88,7 @@ class CommandMux(Node):
         self._estop.publish(Bool(data=self._arbiter.stopped))
 
     def _on_silence(self) -> None:
-        self._note(self._arbiter.winner(time.monotonic()))
+        self._note(self._arbiter.winner(steady_seconds()))
         self._publish(None)
 
     def _note(self, winner: Source) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.planning.robot import Limits, State
 from edge_robot.planning.trajectory import Trajectory as PlannedTrajectory
 
@@ -48,7 +48,7 @@ class Controller(Node):
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
         self._last_stamp = 0
-        self._last_tick = time.monotonic()
+        self._last_tick = steady_seconds()
         self._reporter = DeadlineReporter(self, stages.CONTROL)
         for kind, topic, callback in (
             (Trajectory, topics.TRAJECTORY, self._on_trajectory),
@@ -73,14 +73,14 @@ class Controller(Node):
         self._mode = message
 
     def _on_trajectory(self, message: Trajectory) -> None:
-        self._heard = time.monotonic()
+        self._heard = steady_seconds()
         self._start = nanoseconds(message.header.stamp)
         self._capture_stamp = message.capture_stamp
         rows = [(p.time_from_start, p.x, p.y, p.yaw, p.v, p.w) for p in message.points]
         self._trajectory = PlannedTrajectory(*np.array(rows, float).T)
 
     def _tick(self) -> None:
-        tick = time.monotonic()
+        tick = steady_seconds()
         # After a pause of the process the command may still only change as in one period or two.
         elapsed, self._last_tick = min(tick - self._last_tick, 2 * _PERIOD), tick
         trajectory = self._current(tick)

@@ -24,6 +24,7 @@ from edge_robot.msg import LinkState, RobotMode
 from edge_robot.nodes.conversions import image_to_bgr, seconds, yaw_of
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.teleop.access import Access
 from edge_robot.teleop.server import DashboardServer, Picture
 from edge_robot.topics import Topic
@@ -175,7 +176,7 @@ class Dashboard(Node):
     def _keep_newest(self, topic: Topic) -> None:
         def keep(data: bytes) -> None:
             version = self._newest[topic.name][0] + 1 if topic.name in self._newest else 0
-            self._newest[topic.name] = (version, time.monotonic(), data)
+            self._newest[topic.name] = (version, steady_seconds(), data)
 
         self.create_subscription(
             interface_class(topic.type), topic.name, keep, qos_profile(topic), raw=True
@@ -192,7 +193,7 @@ class Dashboard(Node):
 
     def state(self) -> dict[str, Any]:
         """Return the newest of everything but pictures, each with the age of its arrival in s."""
-        now = time.monotonic()
+        now = steady_seconds()
         state: dict[str, Any] = {"stages": dict(self._deadlines), "ages": {}}
         for name, (topic, view) in VIEWS.items():
             newest = self._newest.get(topic.name)
@@ -217,7 +218,7 @@ class Dashboard(Node):
         header = {
             "kind": "camera",
             "stamp": seconds(message.header.stamp),
-            "age": time.monotonic() - arrived,
+            "age": steady_seconds() - arrived,
             "width": message.width,
             "height": message.height,
         }
@@ -248,9 +249,9 @@ class Dashboard(Node):
     def set_stop(self, stop: bool) -> str:
         """Ask the command multiplexer to latch or reset the emergency stop."""
         future = self._stop_client.call_async(SetBool.Request(data=stop))
-        limit = time.monotonic() + STOP_TIMEOUT
+        limit = steady_seconds() + STOP_TIMEOUT
         while not future.done():
-            if time.monotonic() > limit:
+            if steady_seconds() > limit:
                 raise TimeoutError("the robot did not answer: use the stop on the robot itself")
             time.sleep(0.005)
         answer: str = future.result().message

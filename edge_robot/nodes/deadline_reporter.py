@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from rclpy.node import Node
 from edge_robot import topics
 from edge_robot.msg import DeadlineStatus, StageRun
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.stages import Stage
 
 
@@ -42,9 +42,9 @@ class DeadlineReporter:
         A body that raises is not a run.
         """
         run = StageRun(capture_stamp=capture_stamp)
-        start = time.perf_counter()
+        start = steady_seconds()
         yield run
-        run.elapsed = time.perf_counter() - start
+        run.elapsed = steady_seconds() - start
         self._runs.append(run)
         self._total_runs += 1
         self._total_missed += run.elapsed > self._stage.budget

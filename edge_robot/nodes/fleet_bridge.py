@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +37,7 @@ from edge_robot.nodes.diagnostics import Status as Health
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import camera_view, expected_in_view, pose_matrix
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.expected import Expected
@@ -129,7 +129,7 @@ class FleetBridge(Node):
         self._policy_lock = threading.Lock()  # outcomes come in the engine's thread
         self._waiting: dict[int, tuple[Image, float]] = {}
         self._early: dict[int, Detections] = {}  # detections that overtook their image
-        self._last_onboard = time.monotonic()
+        self._last_onboard = steady_seconds()
         # Tracks come twice as often as images: only those that are asked for are read.
         self._unread_tracks: bytes | None = None
         self._tracks: TrackedObjectArray | None = None
@@ -203,12 +203,12 @@ class FleetBridge(Node):
         if found is not None or self._silent:
             self._consider(image, found)
             return
-        self._waiting[stamp] = image, time.monotonic()
+        self._waiting[stamp] = image, steady_seconds()
         if len(self._waiting) > MAX_WAITING:
             self._consider(self._waiting.pop(next(iter(self._waiting)))[0], None)
 
     def _on_detections(self, message: Detection2DArray) -> None:
-        self._last_onboard = time.monotonic()
+        self._last_onboard = steady_seconds()
         stamp, found = nanoseconds(message.header.stamp), from_detection_array(message)
         held = self._waiting.pop(stamp, None)
         if held is not None:
@@ -220,7 +220,7 @@ class FleetBridge(Node):
 
     def _let_go(self) -> None:
         """Decide about images whose onboard detections did not come in time."""
-        now = time.monotonic()
+        now = steady_seconds()
         for stamp, (image, since) in list(self._waiting.items()):
             if now - since >= self._wait:
                 del self._waiting[stamp]
@@ -228,7 +228,7 @@ class FleetBridge(Node):
 
     @property
     def _silent(self) -> bool:
-        return time.monotonic() - self._last_onboard > self._silence
+        return steady_seconds() - self._last_onboard > self._silence
 
     def _consider(self, image: Image, found: Detections | None) -> None:
         """Ask the policy about an image, and offer it if it says so."""
@@ -240,7 +240,7 @@ class FleetBridge(Node):
         expected = None if found is None else self._expected(image.header)
         with self._policy_lock:
             decision = self._policy.decide(
-                pixels, found, expected, time.monotonic(), silent=self._silent
+                pixels, found, expected, steady_seconds(), silent=self._silent
             )
         if decision.offered:
             age = (self.get_clock().now().nanoseconds - nanoseconds(image.header.stamp)) * 1e-9
@@ -269,7 +269,7 @@ class FleetBridge(Node):
     def _health(self) -> Iterable[Health]:
         with self._policy_lock:
             counts = dict(self._policy.counts)
-            share = self._policy.share(time.monotonic())
+            share = self._policy.share(steady_seconds())
         silent = self._silent
         yield Health(
             "second opinions",
@@ -281,7 +281,7 @@ class FleetBridge(Node):
     def _publish_outcome(self, outcome: Answer[Any] | NoAnswer) -> None:
         work: _Work = outcome.stamp
         with self._policy_lock:
-            self._policy.settle(work.image, work.sent_bytes, time.monotonic())
+            self._policy.settle(work.image, work.sent_bytes, steady_seconds())
         if isinstance(outcome, NoAnswer):
             if outcome.reason in WORTH_A_WARNING:
                 self.get_logger().warning(

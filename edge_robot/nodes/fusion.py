@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +41,7 @@ from edge_robot.nodes.fusion_diagnostics import FusionDiagnostics
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import (
     box_measurement,
     camera_measurement,
@@ -105,7 +105,7 @@ class Fusion(Node):
         self._listener = TransformListener(self._buffer, self)
         self._reporter = DeadlineReporter(self, stages.FUSION)
         diagnostics = FusionDiagnostics(
-            self._tracker, self._sensors, self._peers.values(), time.monotonic, self._now
+            self._tracker, self._sensors, self._peers.values(), steady_seconds, self._now
         )
         self._diagnostics = DiagnosticsReporter(self, diagnostics.statuses)
         self._publisher = self.create_publisher(
@@ -246,7 +246,7 @@ class Fusion(Node):
         if sum(item.sensor == sensor for item in self._waiting) >= _MAX_WAITING:
             self._drop(sensor, Refusal.TOO_OFTEN, f"{_MAX_WAITING} wait for their transform")
             return
-        until = time.monotonic() + self._timeout
+        until = steady_seconds() + self._timeout
         self._waiting.append(_Waiting(sensor, frame, stamp, fuse, until))
         self._retry_waiting()
 
@@ -256,7 +256,7 @@ class Fusion(Node):
             try:
                 pose = self._pose(item)
             except TransformException as error:
-                if time.monotonic() < item.until:
+                if steady_seconds() < item.until:
                     still_waiting.append(item)
                 else:
                     self._drop(item.sensor, Refusal.NO_TRANSFORM, str(error))
@@ -277,7 +277,7 @@ class Fusion(Node):
         try:
             found = self._buffer.lookup_transform(self._fixed_frame, item.frame, item.stamp)
         except TransformException:
-            if self._strict or time.monotonic() < item.until:
+            if self._strict or steady_seconds() < item.until:
                 raise
             found = self._buffer.lookup_transform(self._fixed_frame, item.frame, Time())
         return pose_matrix(found.transform)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from edge_robot.nodes.conversions import quaternion_from_yaw
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.sim.layout import length
 from edge_robot.sim.mission import (
     Action,
@@ -71,11 +71,11 @@ class MissionNode(Node):
             (self._goal.x, self._goal.y),
             length(np.array(scenario.reference_route)),
             settings,
-            time.monotonic(),
+            steady_seconds(),
         )
         self._heard: set[str] = set()
         self._odometry: tuple[float, float] | None = None
-        self._status_due = time.monotonic()
+        self._status_due = steady_seconds()
         self._goals = self._publisher(PoseStamped, topics.GOAL)
         self._events = self._publisher(Event, topics.EVENTS)
         self._link = self.create_client(SetBool, LINK_SERVICE)
@@ -154,7 +154,7 @@ class MissionNode(Node):
     # --- hands ----------------------------------------------------------------------------
 
     def _step(self) -> None:
-        now = time.monotonic()
+        now = steady_seconds()
         if self._mission.is_late(now):
             raise UserError(self._what_is_missing())
         for action in self._mission.step(now):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -17,6 +16,7 @@ from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import DeadlineStatus, LinkState, RobotMode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 
 _PERIOD = 0.02  # s
 
@@ -82,12 +82,12 @@ class ModeManager(Node):
 
     def _on_sign_of_life(self, topic: topics.Topic) -> Any:
         def note(_message: bytes) -> None:
-            self._heard[topic.name] = time.monotonic()
+            self._heard[topic.name] = steady_seconds()
 
         return note
 
     def _on_estop(self, message: Bool) -> None:
-        self._heard[topics.ESTOP.name] = time.monotonic()
+        self._heard[topics.ESTOP.name] = steady_seconds()
         self._stopped = message.data
         self._update()
 
@@ -105,7 +105,7 @@ class ModeManager(Node):
         self._update()
 
     def _update(self) -> None:
-        now, before = time.monotonic(), self._machine.mode
+        now, before = steady_seconds(), self._machine.mode
         if self._machine.update(self._conditions(now), now):
             if self._machine.mode is not before:
                 self._since = self.get_clock().now().to_msg()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
@@ -12,6 +11,7 @@ from rclpy.serialization import deserialize_message
 from edge_robot import topics
 from edge_robot.nodes.conversions import yaw_of
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.perception.camera_health import Motion
 
 _SILENCE = 1.0  # s; odometry older than that says nothing of the present
@@ -35,7 +35,7 @@ class MotionMeter:
         node.create_subscription(Odometry, topics.ODOM.name, self._keep, newest_only, raw=True)
 
     def _keep(self, data: bytes) -> None:
-        self._newest = time.monotonic(), data
+        self._newest = steady_seconds(), data
 
     def since_last(self) -> Motion | None:
         """Return the motion since the last call; None where there is no odometry, or was none."""
@@ -47,7 +47,7 @@ class MotionMeter:
         return motion if math.isfinite(motion.distance + motion.angle) else None
 
     def _read(self) -> tuple[float, float, float] | None:
-        if self._newest is None or time.monotonic() - self._newest[0] > _SILENCE:
+        if self._newest is None or steady_seconds() - self._newest[0] > _SILENCE:
             return None
         pose = deserialize_message(self._newest[1], Odometry).pose.pose
         return pose.position.x, pose.position.y, yaw_of(pose.orientation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import Mounts, cloud_points, scan_angles, scan_ranges
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import pose_matrix
 from edge_robot.perception.lidar.points import CloudError
 from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan, occupancy
@@ -180,7 +180,7 @@ class Planner(Node):
         return mount, (x + cos * dx - sin * dy, y + sin * dx + cos * dy, yaw + _heading(mount))
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
-        self._tracks_heard = time.monotonic()
+        self._tracks_heard = steady_seconds()
         now = self._now()
         state = self._state(now)
         if state is None:
@@ -222,7 +222,7 @@ class Planner(Node):
 
     def _watch_tracks(self) -> None:
         """Publish a stop while the tracks are silent: an unseen person may be anywhere."""
-        if time.monotonic() - self._tracks_heard < self._tracks_timeout:
+        if steady_seconds() - self._tracks_heard < self._tracks_timeout:
             return
         now = self._now()
         state = self._state(now) if self._navigator.path is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,6 +28,7 @@ from edge_robot.msg import TrackedObjectArray
 from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import steady_seconds
 from edge_robot.replay.lockstep import LockStep, Sensor
 from edge_robot.replay.opening import open_source
 from edge_robot.replay.source import Camera, Frame, Transform
@@ -99,7 +99,7 @@ class ReplaySource(Node):
         self._started = False
         self._ended = False
         self._first_stamp: int | None = None
-        self._start = self._since = self._last_sent = time.monotonic()
+        self._start = self._since = self._last_sent = steady_seconds()
         self._frame = self._next_frame()
         self.create_timer(TICK, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f"{self._source.name}: {len(self._source)} images and clouds")
@@ -126,7 +126,7 @@ class ReplaySource(Node):
 
     def _tick(self) -> None:
         """Do what is due: wait for listeners, send, send again, give up, or end."""
-        now = time.monotonic()
+        now = steady_seconds()
         if self._ended:
             if now - self._since >= LINGER:
                 rclpy.try_shutdown()
