@@ -27,6 +27,14 @@ class NoPath(Exception):
     """The goal cannot be reached; the message says why."""
 
 
+class GoalOutsideMap(NoPath):
+    """The goal lies where the map is not, and cannot be."""
+
+
+class GoalOccupied(NoPath):
+    """The goal lies in an obstacle, or too near one."""
+
+
 @dataclass(frozen=True)
 class GlobalPlannerConfig:
     """How paths weigh length, clearance and ignorance. Costs are per metre, on top of 1."""
@@ -82,15 +90,19 @@ def search(
         config: Weights.
 
     Raises:
-        NoPath: the goal lies outside the map or in an obstacle, or every way is blocked.
+        GoalOutsideMap: the goal lies outside the map.
+        GoalOccupied: it lies in an obstacle.
+        NoPath: every way to it is blocked.
     """
     if not costmap.contains(*goal):
-        raise NoPath(f"the goal ({goal[0]:.2f}, {goal[1]:.2f}) is outside the map")
+        raise GoalOutsideMap(f"the goal ({goal[0]:.2f}, {goal[1]:.2f}) is outside the map")
     cost = _traversal_cost(costmap, start, goal, config)
     yield
     row, column = cost.cells(np.array(goal[0]), np.array(goal[1]))
     if cost.values[row, column] >= _LETHAL:
-        raise NoPath(f"the goal ({goal[0]:.2f}, {goal[1]:.2f}) is inside or too near an obstacle")
+        raise GoalOccupied(
+            f"the goal ({goal[0]:.2f}, {goal[1]:.2f}) is inside or too near an obstacle"
+        )
     # Rows are swept in a Python loop: let them run along the longer side.
     tall = cost.values.shape[0] > cost.values.shape[1]
     seed = (int(column), int(row)) if tall else (int(row), int(column))

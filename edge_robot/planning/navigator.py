@@ -9,16 +9,26 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from math import hypot
+from math import copysign, hypot, pi, remainder, tau
 
 import numpy as np
 
 from edge_robot.planning.costmap import Costmap, Grid, RangeScan
-from edge_robot.planning.global_planner import GlobalPlannerConfig, NoPath, Plan, search
+from edge_robot.planning.global_planner import (
+    GlobalPlannerConfig,
+    GoalOutsideMap,
+    NoPath,
+    Plan,
+    search,
+)
 from edge_robot.planning.mppi import Guidance, Mppi, MppiConfig
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 from edge_robot.planning.trajectory import Trajectory
 from edge_robot.settings import setting
+
+_TURN_GAIN = 1.5  # 1/s
+_SLOWEST_TURN = 0.2  # rad/s; bases stick below
+_FASTEST_TURN = 1.0  # rad/s
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,9 @@ class NavigatorConfig:
     """How the planners work together."""
 
     goal_tolerance: float = setting(0.4, "distance from the goal that counts as reached, m")
+    goal_yaw_tolerance: float = setting(
+        0.25, "error of the heading at the goal that counts as none, rad; from π on none is taken"
+    )
     replan_period: float = setting(1.0, "time between searches for a path, s")
     path_lifetime: float = setting(10.0, "how long a path serves while newer searches fail, s")
     view: float = setting(6.0, "half the side of the square the local planner sees, m")
@@ -72,7 +85,7 @@ class _Search:
     due: float = -np.inf
     plan: Plan | None = None
     found: float = -np.inf
-    refusal: str = ""
+    no_path: NoPath | None = None
     guidance: Guidance | None = field(default=None, repr=False)
 
 
@@ -102,6 +115,8 @@ class Navigator:
         self.config = config or NavigatorConfig()
         self.costmap = costmap
         self.goal: tuple[float, float] | None = None
+        self.goal_yaw: float | None = None
+        self.recoveries = 0
         self._limits = limits
         self._global_config = global_config or GlobalPlannerConfig()
         self._mppi = Mppi(limits, footprint, local_config, seed)
@@ -121,13 +136,34 @@ class Navigator:
     @property
     def refusal(self) -> str:
         """Why the last search found no path; empty if it found one."""
-        return self._search.refusal
+        return str(self._search.no_path or "")
 
-    def set_goal(self, x: float, y: float, now: float) -> None:
-        """Drive to (x, y), m; the goal that is being driven to already changes nothing."""
-        if self.goal is not None and not self._reached and np.allclose(self.goal, (x, y)):
+    @property
+    def failure(self) -> NoPath | None:
+        """Why there is no way on at all: no path to follow, or no room to turn at the goal."""
+        return self._search.no_path if self._reached or self._search.plan is None else None
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the robot is at its goal, and has turned there as it should."""
+        return self._reached and self.goal_yaw is None
+
+    def set_goal(self, x: float, y: float, now: float, yaw: float | None = None) -> None:
+        """Drive to (x, y), m; the goal that is being driven to already changes nothing.
+
+        Args:
+            x: m.
+            y: m.
+            now: s.
+            yaw: Heading to turn to once there, rad; None for any.
+        """
+        if self.config.goal_yaw_tolerance >= pi:
+            yaw = None
+        if self.goal is not None and not self.arrived and np.allclose(self.goal, (x, y)):
+            self.goal_yaw = yaw
             return
-        self.goal = (x, y)
+        self.goal, self.goal_yaw = (x, y), yaw
+        self.recoveries = 0
         self._reached = False
         self._nearest = np.inf
         self._search = _Search()
@@ -135,7 +171,7 @@ class Navigator:
 
     def clear_goal(self) -> None:
         """Drive nowhere."""
-        self.goal = None
+        self.goal = self.goal_yaw = None
         self._reached = False
         self._search = _Search()
         self._last = None
@@ -167,10 +203,10 @@ class Navigator:
                 next(search_.steps)
             return False
         except StopIteration as end:
-            search_.plan, search_.found, search_.refusal = end.value, now, ""
+            search_.plan, search_.found, search_.no_path = end.value, now, None
             search_.guidance = Guidance.along(end.value)
         except NoPath as refusal:
-            search_.refusal = str(refusal)
+            search_.no_path = refusal
             if now - search_.found > self.config.path_lifetime:
                 search_.plan = search_.guidance = None
         search_.steps = None
@@ -186,7 +222,9 @@ class Navigator:
         x, y = self.goal
         self.clear_goal()
         longest = self.costmap.config.max_map_side
-        self._search.refusal = f"({x:.2f}, {y:.2f}) would need a map longer than {longest:.0f} m"
+        self._search.no_path = GoalOutsideMap(
+            f"({x:.2f}, {y:.2f}) would need a map longer than {longest:.0f} m"
+        )
         return False
 
     def decide(
@@ -242,9 +280,10 @@ class Navigator:
         # Within the tolerance it goes on for as long as it comes nearer.
         self._nearest = min(self._nearest, away)
         passed = away < self.config.goal_tolerance and away > self._nearest + 0.02
-        self._reached |= away < 0.25 * self.config.goal_tolerance or passed
+        if not self._reached and (away < 0.25 * self.config.goal_tolerance or passed):
+            self._reached, self._search.no_path = True, None
         if self._reached:
-            return self.hold(state, "goal reached", goal_reached=True)
+            return self._arrive(state, objects, max_speed)
         if max_speed <= 0.0:
             self._progress.since = now
             return self.hold(state, "held by the mode")
@@ -262,6 +301,26 @@ class Navigator:
         plan = self._mppi.plan(now, state, guidance, objects, obstacles, max_speed, budget)
         why = "following the path" if plan.feasible else "evading: every way is blocked"
         return Decision(plan.trajectory, False, why)
+
+    def _arrive(self, state: State, objects: MovingObjects, max_speed: float) -> Decision:
+        """Return a turn on the spot to the goal's heading; a stop once that is reached."""
+        error = 0.0 if self.goal_yaw is None else remainder(self.goal_yaw - state.yaw, tau)
+        if self.goal_yaw is None or abs(error) < self.config.goal_yaw_tolerance:
+            self.goal_yaw = None  # it stays arrived, whatever odometry does from now on
+            return self.hold(state, "goal reached", goal_reached=True)
+        if max_speed <= 0.0:
+            return self.hold(state, "held by the mode")
+        obstacles = self.costmap.distance_field(state.x, state.y, self.config.view)
+        rate = min(max(_TURN_GAIN * abs(error), _SLOWEST_TURN), _FASTEST_TURN)
+        seconds = min(abs(error) / rate, self.config.recovery_time)
+        # The shorter way or, if that is blocked, the other.
+        for w in (copysign(rate, error), -copysign(rate, error)):
+            turn = self._mppi.constant(state, 0.0, w, seconds, objects, obstacles)
+            if turn is not None:
+                self._search.no_path = None
+                return Decision(turn, False, "turning at the goal")
+        self._search.no_path = NoPath("there is no room to turn at the goal")
+        return self.hold(state, str(self._search.no_path))
 
     def _smooth_start(self, now: float, state: State) -> State:
         """Start from the planned velocity where the base follows it: no noise and no lag."""
@@ -297,6 +356,7 @@ class Navigator:
         if now - progress.since < c.stuck_time:
             return None
         progress.since = now
+        self.recoveries += 1
         self._search.due = now
         self._mppi.reset()
         for v, w in ((-0.3, 0.0), (-0.2, 0.5), (-0.2, -0.5), (0.0, 1.0), (0.0, -1.0)):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from kinematic_world import World, drive, warehouse
 
-from edge_robot.planning.costmap import Costmap
-from edge_robot.planning.navigator import Navigator
+from edge_robot.planning.costmap import Costmap, RangeScan
+from edge_robot.planning.navigator import Navigator, NavigatorConfig
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 
 
@@ -98,3 +98,35 @@ def test_standing_about_too_long_it_backs_out() -> None:
     reasons = [decide(planner, 0.1 * i, State(0, 0, 0)).why for i in range(80)]
     assert reasons[30] == "following the path"
     assert "standing about: backing out" in reasons[55:70]
+
+
+@pytest.mark.parametrize("tolerance", [0.25, np.pi])
+def test_at_the_goal_it_turns_to_the_heading_asked_for(tolerance) -> None:
+    planner = Navigator(
+        Limits(), Footprint(), Costmap(), NavigatorConfig(goal_yaw_tolerance=tolerance)
+    )
+    planner.set_goal(5.0, 0.0, 0.0, yaw=3.0)
+    planner.think(0.0, State(0, 0, 0), 1.0)
+    state, now = State(4.97, 0.0, 0.0, 0.3), 0.0
+    while not (decision := decide(planner, now, state)).goal_reached:
+        assert decision.why == "turning at the goal"
+        now += 0.05
+        assert now < 8.0
+        state = decision.trajectory.at(0.05)
+    assert planner.arrived
+    assert (abs(state.yaw - 3.0) < 0.25) == (tolerance < np.pi)
+    assert np.hypot(state.x - 5.0, state.y) < 0.4
+    assert decide(planner, now, State(5.0, 0.0, 0.0)).goal_reached
+
+
+def test_without_room_to_turn_at_the_goal_it_says_so_and_holds() -> None:
+    planner = navigator()
+    planner.set_goal(5.0, 0.0, 0.0, yaw=3.0)
+    planner.think(0.0, State(0, 0, 0), 1.0)
+    angles = np.linspace(-np.pi, np.pi, 360)
+    around = RangeScan(5.0, 0.0, 0.0, angles, 0.20 + 0.02 * np.abs(np.cos(angles)))
+    for _ in range(3):
+        planner.see_scan(around)
+    held = decide(planner, 0.0, State(5.0, 0.0, 0.0))
+    assert not held.goal_reached
+    assert "no room to turn" in str(planner.failure)
