@@ -198,14 +198,30 @@ TRACK_MARKERS = Topic(
 GOAL = Topic(
     "/goal_pose", "geometry_msgs/PoseStamped", "on demand", Qos(depth=1), "goal; map or odom"
 )
+MAP = Topic(
+    "/map",
+    "nav_msgs/OccupancyGrid",
+    "once",
+    _LATCHED,
+    "static map, the planner's own (parameter map) or a map server's; frame map",
+)
 COSTMAP = Topic(
-    "/planning/costmap",
+    "/global_costmap",
     "nav_msgs/OccupancyGrid",
     "1",
     _LATCHED,
     "what the planner knows; frame odom",
 )
-PATH = Topic("/planning/path", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
+LOCAL_COSTMAP = Topic(
+    "/local_costmap",
+    "nav_msgs/OccupancyGrid",
+    "2 while heard",
+    Qos(depth=1),
+    "cost around the robot as nav2 counts it: 100 in an obstacle, 99 where the base would touch "
+    "one, less farther off; frame odom",
+    derived=True,
+)
+PATH = Topic("/plan", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
 TRAJECTORY = Topic(
     "/planning/trajectory",
     "edge_robot/Trajectory",
@@ -288,7 +304,9 @@ TOPICS: tuple[Topic, ...] = (
     TRACK_DETECTIONS,
     TRACK_MARKERS,
     GOAL,
+    MAP,
     COSTMAP,
+    LOCAL_COSTMAP,
     PATH,
     TRAJECTORY,
     CMD_VEL_NAV,

@@ -416,7 +416,7 @@ class History:
 
     @cached_property
     def costmap(self) -> Any | None:
-        """The last /planning/costmap (`nav_msgs/OccupancyGrid`), None without one."""
+        """The last /global_costmap (`nav_msgs/OccupancyGrid`), None without one."""
         samples = self._samples(topics.COSTMAP)
         return samples[-1].message if samples else None
 
