@@ -17,10 +17,10 @@ from edge_robot.standalone.dds.qos import DdsQos, read_endpoint_qos, read_user_d
 
 _T = TypeVar("_T")
 
-_PARTICIPANTS_TOPIC = 0x7FFF0001
-_PUBLICATIONS_TOPIC = 0x7FFF0003
-_SUBSCRIPTIONS_TOPIC = 0x7FFF0004
-_ALIVE = 16
+PARTICIPANTS_TOPIC = 0x7FFF0001
+PUBLICATIONS_TOPIC = 0x7FFF0003
+SUBSCRIPTIONS_TOPIC = 0x7FFF0004
+ALIVE = 16
 """Instance state of an endpoint that exists."""
 
 _CHUNK = 1024
@@ -48,7 +48,7 @@ class Endpoint:
     user_data: dict[str, str]
 
 
-class _BuiltinEndpoint(ct.Structure):
+class BuiltinEndpoint(ct.Structure):
     """`dds_builtintopic_endpoint_t`."""
 
     _fields_ = (
@@ -61,7 +61,7 @@ class _BuiltinEndpoint(ct.Structure):
     )
 
 
-class _BuiltinParticipant(ct.Structure):
+class BuiltinParticipant(ct.Structure):
     """`dds_builtintopic_participant_t`."""
 
     _fields_ = (("key", ct.c_uint8 * 16), ("qos", ct.c_void_p))
@@ -73,7 +73,7 @@ def _pairs(text: bytes) -> dict[str, str]:
 
 
 def _endpoint(address: int) -> Endpoint:
-    found = _BuiltinEndpoint.from_address(address)
+    found = BuiltinEndpoint.from_address(address)
     qos, user_data = read_endpoint_qos(found.qos)
     return Endpoint(
         bytes(found.key),
@@ -107,7 +107,7 @@ def matched_writer(reader: int, writer: int) -> Endpoint | None:
 
 def discovery_reader(participant: Participant, *, writers: bool) -> int:
     """Return a new reader of what is discovered: of all writers, or of all readers."""
-    topic = _PUBLICATIONS_TOPIC if writers else _SUBSCRIPTIONS_TOPIC
+    topic = PUBLICATIONS_TOPIC if writers else SUBSCRIPTIONS_TOPIC
     handle = lib.create_reader(participant.handle, topic, None, None)
     return check(handle, "reading discovery data")
 
@@ -126,7 +126,7 @@ def _described(reader: int, describe: Callable[[int], _T], *, take: bool) -> lis
                 return [
                     describe(address)
                     for address, info in zip(samples[:count], infos[:count], strict=True)
-                    if address and info.valid_data and info.instance_state == _ALIVE
+                    if address and info.valid_data and info.instance_state == ALIVE
                 ]
         finally:
             lib.return_loan(reader, samples, count)
@@ -146,7 +146,7 @@ def endpoints(reader: int, *, take: bool = False) -> list[Endpoint]:
 
 
 def _participant(address: int) -> tuple[bytes, dict[str, str]]:
-    found = _BuiltinParticipant.from_address(address)
+    found = BuiltinParticipant.from_address(address)
     return bytes(found.key), _pairs(read_user_data(found.qos))
 
 
@@ -154,7 +154,7 @@ class Discovery:
     """All participants and endpoints known in a participant's domain, its own included."""
 
     def __init__(self, participant: Participant) -> None:
-        handle = lib.create_reader(participant.handle, _PARTICIPANTS_TOPIC, None, None)
+        handle = lib.create_reader(participant.handle, PARTICIPANTS_TOPIC, None, None)
         self._participants = check(handle, "reading discovery data")
         self._writers = discovery_reader(participant, writers=True)
         self._readers = discovery_reader(participant, writers=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
-_REPORT_PERIOD = 1.0
-"""Shortest time between two reports, s."""
+from edge_robot.standalone import machine
+
+_REPORT_PERIOD = 1_000_000_000
+"""Shortest time between two reports, ns."""
 
 
 class Drops:
@@ -23,12 +24,12 @@ class Drops:
         self._where = where
         self._what = what
         self._warn = warn
-        self._next_report = 0.0
+        self._next_report = 0
 
     def add(self, reason: object) -> None:
         """Count one, and say why if it is time to."""
         self.count += 1
-        now = time.monotonic()
+        now = machine.steady_ns()
         if now >= self._next_report:
             self._next_report = now + _REPORT_PERIOD
             self._warn(

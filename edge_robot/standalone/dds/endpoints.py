@@ -6,7 +6,7 @@ import ctypes as ct
 from functools import partial
 from typing import Any
 
-from edge_robot.standalone.dds.library import ANY_STATE, check, extension, lib
+from edge_robot.standalone.dds.library import ANY_STATE, check, lib
 from edge_robot.standalone.dds.participant import Participant, entity_guid
 from edge_robot.standalone.dds.qos import DdsQos, endpoint_qos
 
@@ -52,7 +52,7 @@ class Writer:
         Raises:
             DdsError: it cannot be sent (closed writer, a full history of unacknowledged samples).
         """
-        result = extension.ddspy_write(self.handle, data)
+        result = lib.ddspy_write(self.handle, data)
         if result < 0:
             check(result, f"writing to {self._topic}")
 
@@ -110,7 +110,7 @@ class Reader:
         Samples without data (a writer has gone) are dropped.
         """
         while handle := self.handle:
-            samples = extension.ddspy_take(handle, ANY_STATE, 1)
+            samples = lib.ddspy_take(handle, ANY_STATE, 1)
             if isinstance(samples, int):
                 if not self.handle:
                     return None  # closed by another thread

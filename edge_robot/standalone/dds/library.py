@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes as ct
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import Any
@@ -36,7 +38,7 @@ def _load() -> tuple[Any, Any]:
             del sys.modules[name]
 
 
-_c_library, extension = _load()
+_c_library, _extension = _load()
 
 
 def _keep_freed_memory() -> None:
@@ -182,18 +184,37 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 
 
 class Library:
-    """The functions named in `_SIGNATURES`, as attributes, without the prefix `dds_`."""
+    """The functions named in `_SIGNATURES`, as attributes, without the prefix `dds_`.
+
+    Those of the extension, which begin with `ddspy_`, keep their names.
+    """
 
     def __init__(self) -> None:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(_c_library, name)
             function.restype = result
             function.argtypes = arguments
+        self._other: object | None = None
 
     def __getattr__(self, name: str) -> Any:
-        function = getattr(_c_library, f"dds_{name}")
+        if self._other is not None:
+            function = getattr(self._other, name)
+        elif name.startswith("ddspy_"):
+            function = getattr(_extension, name)
+        else:
+            function = getattr(_c_library, f"dds_{name}")
         setattr(self, name, function)
         return function
+
+    @contextmanager
+    def replaced(self, other: object) -> Iterator[None]:
+        """Let the methods of `other` take the functions' place for as long as the body runs."""
+        before = self._other
+        self.__dict__ = {"_other": other}
+        try:
+            yield
+        finally:
+            self.__dict__ = {"_other": before}
 
 
 lib = Library()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape  # quotes too; xml.sax would import an HTTP client
 
 from edge_robot.errors import UserError
-from edge_robot.standalone.dds.library import DdsError, check, extension, lib
+from edge_robot.standalone.dds.library import DdsError, check, lib
 from edge_robot.standalone.dds.qos import participant_qos
 from edge_robot.standalone.dds.raw_type import raw_type
 
@@ -173,9 +173,7 @@ class Participant:
             handle, users = self._topics.get(key, (0, 0))
             if not users:
                 handle = check(
-                    extension.ddspy_topic_create(
-                        self.handle, name, raw_type(type_name), None, None
-                    ),
+                    lib.ddspy_topic_create(self.handle, name, raw_type(type_name), None, None),
                     f"creating the topic {name} of type {type_name}",
                 )
             self._topics[key] = handle, users + 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.standalone import machine
 from edge_robot.standalone.rclpy.clock_type import ClockType
 from edge_robot.standalone.rclpy.constants import S_TO_NS
 from edge_robot.standalone.rclpy.duration import Duration
@@ -125,7 +125,6 @@ class Clock:
     def __init__(self, *, clock_type: ClockType = ClockType.SYSTEM_TIME) -> None:
         self._clock_type = clock_type
         self._jump_handles: list[JumpHandle] = []
-        self._read = time.monotonic_ns if clock_type is ClockType.STEADY_TIME else time.time_ns
 
     @property
     def clock_type(self) -> ClockType:
@@ -138,7 +137,8 @@ class Clock:
 
     def nanoseconds(self) -> int:
         """Return the present time since the epoch, ns."""
-        return self._read()
+        steady = self._clock_type is ClockType.STEADY_TIME
+        return machine.steady_ns() if steady else machine.system_ns()
 
     def create_jump_callback(
         self,
@@ -222,7 +222,7 @@ class ROSClock(Clock):
 
     def nanoseconds(self) -> int:
         """Return the present ROS time, ns."""
-        return time.time_ns() if self._override is None else self._override
+        return machine.system_ns() if self._override is None else self._override
 
     @property
     def is_simulated(self) -> bool:
@@ -248,7 +248,7 @@ class ROSClock(Clock):
 
     def _jump(self, override: int | None, change: ClockChange) -> None:
         before = self.nanoseconds()
-        delta = (time.time_ns() if override is None else override) - before
+        delta = (machine.system_ns() if override is None else override) - before
         wanted = [
             handle for handle in self._jump_handles if _wants(handle.threshold, change, delta)
         ]

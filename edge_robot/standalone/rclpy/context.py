@@ -6,7 +6,8 @@ import atexit
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from edge_robot.standalone.dds.graph import Graph
@@ -207,6 +208,17 @@ def get_default_context(*, shutting_down: bool = False) -> Context:
     if shutting_down:
         _default = Context()
     return context
+
+
+@contextmanager
+def default_context(context: Context) -> Iterator[None]:
+    """Let a context be the one used where none is given, for as long as the body runs."""
+    global _default
+    before, _default = _default, context
+    try:
+        yield
+    finally:
+        _default = before
 
 
 @atexit.register

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from edge_robot.standalone import machine
 from edge_robot.standalone.dds.discovery import TypeWatch
 from edge_robot.standalone.dds.drops import Drops
 from edge_robot.standalone.dds.endpoints import Reader
@@ -144,7 +144,7 @@ class Subscription:
                 return lambda: callback(message)
             message_info = MessageInfo(
                 source_timestamp=info.source_timestamp,
-                received_timestamp=time.time_ns(),
+                received_timestamp=machine.system_ns(),
                 publication_sequence_number=None,
                 reception_sequence_number=None,
             )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.standalone import machine
 from edge_robot.standalone.interfaces.message import message_class
 from edge_robot.standalone.interfaces.service import service_class
 from edge_robot.standalone.rclpy.action import names
@@ -455,17 +455,17 @@ class ActionServer:
         if self._result_timeout < 0:
             return
         with self._lock:
-            self._done_at[bytes(goal_handle.goal_id.uuid)] = time.monotonic()
+            self._done_at[bytes(goal_handle.goal_id.uuid)] = machine.steady_ns() / S_TO_NS
             if self._expiry.is_canceled():
                 self._wait_for_next_expiry()
 
     def _wait_for_next_expiry(self) -> None:
-        wait = min(self._done_at.values()) + self._result_timeout - time.monotonic()
+        wait = min(self._done_at.values()) + self._result_timeout - machine.steady_ns() / S_TO_NS
         self._expiry.timer_period_ns = max(int(wait * S_TO_NS), 0)
         self._expiry.reset()
 
     def _expire(self) -> None:
-        oldest = time.monotonic() - self._result_timeout
+        oldest = machine.steady_ns() / S_TO_NS - self._result_timeout
         with self._lock:
             for key in [key for key, done in self._done_at.items() if done <= oldest]:
                 del self._done_at[key]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from edge_robot.standalone import machine
 from edge_robot.standalone.rclpy.clock import Clock
 from edge_robot.standalone.rclpy.duration import S_TO_NS
 from edge_robot.standalone.rclpy.impl import logging_levels, logging_rosout
@@ -189,7 +189,7 @@ class RcutilsLogger:
             code.co_name,
             code.co_filename,
             frame.f_lineno,
-            time.time_ns(),
+            machine.system_ns(),
         )
         console.write(record)
         logging_rosout.publish(record)
