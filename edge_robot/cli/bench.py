@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-BENCHES = ("runtimes", "perception", "fusion", "endurance")
+BENCHES = ("runtimes", "perception", "fusion", "endurance", "barn")
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 
 

@@ -1,0 +1,1 @@
+"""A fast simulator in the plane: a Jackal among cylinders, thousands of drives in minutes."""
