@@ -47,6 +47,11 @@ class Grid:
         column = ((x - self.origin[0]) * scale).astype(np.int32)
         return np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)
 
+    def cell(self, x: float, y: float) -> tuple[int, int]:
+        """Return row and column of a point, clamped to the grid."""
+        row, column = self.cells(np.array(x), np.array(y))
+        return int(row), int(column)
+
     def at(self, x: NDArray, y: NDArray) -> NDArray:
         """Return the values of the cells of points, of any shape; outside, of the nearest cell."""
         row, column = self.cells(x, y)

@@ -1,26 +1,35 @@
-"""The way to the goal over everything seen so far.
+"""The way to the goal over everything seen so far, in any direction and smooth.
 
-The cost to go from every cell is found by fast sweeping: each sweep relaxes whole rows at a time,
-within a row by a prefix minimum, so the search runs at NumPy speed and can be cut into short
-slices between runs of the local planner. The path follows the cost downhill from the robot and
-is then pulled straight where a straight line costs no more.
+The cost to go is found on the map's own cells or on coarser ones (`eikonal`), in short slices
+between runs of the local planner. The path follows it downhill from the robot, is pulled straight
+where a straight line costs no more, and has its corners rounded where there is room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from math import hypot
+from math import isfinite, sqrt
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.errors import UserError
+from edge_robot.planning.compiled import compiled
 from edge_robot.planning.costmap import Grid, distance_to
+from edge_robot.planning.eikonal import cost_to_go
 from edge_robot.settings import setting
 
 _LETHAL = 1000.0
 _ESCAPE = 30.0
+_ESCAPE_RADIUS = 0.4  # m; how far a robot that stands too near an obstacle may look for a way out
+_BODY_RADIUS = 0.15  # m; an obstacle this near is a mistake: the robot is there
+_FAR = 3.0  # m; clearance beyond which more makes no difference
+_BAND = 256  # rows of distances worked out between two pauses
+_AROUND = 20.0  # m; how far around the robot the cost to go is kept
+_ROUNDING = 0.4  # m; how far from a corner its rounding may begin
+_COARSEST, _FINEST = 1.0, 0.005  # m
 
 
 class NoPath(Exception):
@@ -37,7 +46,11 @@ class GoalOccupied(NoPath):
 
 @dataclass(frozen=True)
 class GlobalPlannerConfig:
-    """How paths weigh length, clearance and ignorance. Costs are per metre, on top of 1."""
+    """How paths weigh length, clearance and ignorance. Costs are per metre, on top of 1.
+
+    Raises:
+        UserError: a value is out of bounds.
+    """
 
     search_resolution: float = setting(0.1, "cell of the search, m; a multiple of the costmap's")
     path_clearance: float = setting(0.21, "distance from obstacles no path goes below, m")
@@ -46,14 +59,29 @@ class GlobalPlannerConfig:
     path_unknown: float = setting(0.4, "cost of what was never seen")
     path_beyond: float = setting(4.0, "how far beyond all that was seen a path may lead, m")
 
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("search_resolution", _FINEST, _COARSEST),
+            ("path_clearance", 0.0, _FAR),
+            ("path_comfort", 0.0, 100.0),
+            ("path_comfort_decay", 0.01, 10.0),
+            ("path_unknown", 0.0, 100.0),
+            ("path_beyond", 0.0, 100.0),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}; give it a value from {low:g} to {high:g}"
+                )
+
 
 @dataclass(frozen=True)
 class Plan:
-    """A path and the cost to go around it.
+    """A path and the cost to go around the robot.
 
     Attributes:
         path: Points from the robot to the goal, evenly spaced, (n, 2), m.
-        cost_to_go: From every cell to the goal, float32, m of easy going.
+        cost_to_go: To the goal from every cell within 20 m of the robot, float32, m of easy going.
+            In and behind obstacles, and where only great detours lead, it is no more than high.
     """
 
     path: NDArray[np.float64]
@@ -83,6 +111,9 @@ def search(
 ) -> Generator[None, None, Plan]:
     """Find the way from `start` to `goal`, pausing after every few milliseconds of work.
 
+    Where `search_resolution` shows no way, the costmap's own resolution may still: a coarse cell is
+    occupied if any of its cells is, which closes the narrowest gaps.
+
     Args:
         costmap: Evidence as `Costmap.grid` gives it.
         start: x, y, m.
@@ -92,40 +123,61 @@ def search(
     Raises:
         GoalOutsideMap: the goal lies outside the map.
         GoalOccupied: it lies in an obstacle.
-        NoPath: every way to it is blocked.
+        NoPath: the robot lies outside the map, or every way is blocked.
     """
+    # A place that is not a number is outside, too.
     if not costmap.contains(*goal):
         raise GoalOutsideMap(f"the goal ({goal[0]:.2f}, {goal[1]:.2f}) is outside the map")
-    cost = _traversal_cost(costmap, start, goal, config)
+    if not costmap.contains(*start):
+        raise NoPath(f"the robot ({start[0]:.2f}, {start[1]:.2f}) is outside the map")
+    factor = max(1, round(config.search_resolution / costmap.resolution))
+    while True:
+        try:
+            return (yield from _search(costmap, factor, start, goal, config))
+        except NoPath:
+            if factor == 1:
+                raise
+            factor = 1
+
+
+def _search(
+    costmap: Grid,
+    factor: int,
+    start: tuple[float, float],
+    goal: tuple[float, float],
+    config: GlobalPlannerConfig,
+) -> Generator[None, None, Plan]:
+    """Find the way on cells `factor` times as long as the map's."""
+    cost = yield from _traversal_cost(costmap, factor, start, goal, config)
+    first, last = cost.cell(*start), cost.cell(*goal)
+    place = f"({goal[0]:.2f}, {goal[1]:.2f})"
+    if not isfinite(cost.values[last]):
+        raise GoalOccupied(f"the goal {place} is inside or too near an obstacle")
+    margin = _AROUND / cost.resolution
+    values = yield from cost_to_go(cost.values, last, first, margin)
+    if not isfinite(values[first]):
+        raise NoPath(f"every way to the goal {place} is blocked")
+    cells = _straighten(cost.values, _descend(values, *first))
     yield
-    row, column = cost.cells(np.array(goal[0]), np.array(goal[1]))
-    if cost.values[row, column] >= _LETHAL:
-        raise GoalOccupied(
-            f"the goal ({goal[0]:.2f}, {goal[1]:.2f}) is inside or too near an obstacle"
-        )
-    # Rows are swept in a Python loop: let them run along the longer side.
-    tall = cost.values.shape[0] > cost.values.shape[1]
-    seed = (int(column), int(row)) if tall else (int(row), int(column))
-    values = yield from _sweep(cost.values.T if tall else cost.values, seed)
-    values = np.ascontiguousarray(values.T if tall else values) * config.search_resolution
-    cost_to_go = Grid(values.astype(np.float32), cost.origin, cost.resolution)
-    cells = _descend(cost_to_go, cost, start, (int(row), int(column)))
-    yield
-    if np.any(cost.values[cells[:, 0], cells[:, 1]] >= _LETHAL):
-        raise NoPath(f"every way to the goal ({goal[0]:.2f}, {goal[1]:.2f}) is blocked")
     points = np.array(cost.origin) + (cells[:, ::-1] + 0.5) * cost.resolution
     points = np.vstack((start, points[1:-1], goal))
-    return Plan(_straighten(points, cost), cost_to_go)
+    path = _rounded(_resample(points, cost.resolution), cost)
+    yield
+    return Plan(path, _guiding(values, cost, start))
 
 
 def _traversal_cost(
     costmap: Grid,
+    factor: int,
     start: tuple[float, float],
     goal: tuple[float, float],
     config: GlobalPlannerConfig,
-) -> Grid:
-    """Return the cost of a metre in every coarse cell of the part of the map that matters."""
-    factor = max(1, round(config.search_resolution / costmap.resolution))
+) -> Generator[None, None, Grid]:
+    """Return the cost of a metre in every cell of the part of the map that matters.
+
+    Infinite nearer to obstacles than `path_clearance`.
+    """
+    side = factor * costmap.resolution
     known = costmap.values != 0
     rows, columns = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
     ends = np.array((start, goal))
@@ -134,119 +186,146 @@ def _traversal_cost(
     if len(rows):
         low = np.minimum(low, origin + np.array((columns[0], rows[0])) * costmap.resolution)
         high = np.maximum(high, origin + np.array((columns[-1], rows[-1])) * costmap.resolution)
-    side = config.search_resolution
-    limit = np.array(costmap.values.shape[::-1]) // factor
-    first = np.clip(np.floor((low - config.path_beyond - origin) / side), 0, limit - 1).astype(int)
-    last = np.clip(np.ceil((high + config.path_beyond - origin) / side), first + 1, limit).astype(
-        int
-    )
-    fine = costmap.values[
-        first[1] * factor : last[1] * factor, first[0] * factor : last[0] * factor
-    ]
-    blocks = fine.reshape(fine.shape[0] // factor, factor, fine.shape[1] // factor, factor)
-    strongest = blocks.max((1, 3))
+    yield
+    whole = np.array(costmap.values.shape[::-1])
+    begin = np.floor((low - config.path_beyond - origin) / side).astype(int) * factor
+    end = np.ceil((high + config.path_beyond - origin) / side).astype(int) * factor
+    begin, end = np.maximum(begin, 0), np.minimum(end, whole)
+    strongest, weakest = _pooled(costmap.values[begin[1] : end[1], begin[0] : end[0]], factor)
+    yield
     occupied = strongest > 0
-    distance = distance_to(occupied, side, 3.0)
-    cost = 1.0 + config.path_comfort * np.exp(
-        -(distance - config.path_clearance) / config.path_comfort_decay
-    )
-    cost[(strongest == 0) & (blocks.min((1, 3)) == 0)] += config.path_unknown
-    lethal = distance < config.path_clearance
-    cost[lethal] = _LETHAL
-    corner = origin + first * side
+    cost = np.empty(occupied.shape, np.float32)
+    lethal = np.empty(occupied.shape, bool)
+    halo = int(_FAR / side) + 1
+    for row in range(0, len(cost), _BAND):
+        above = max(0, row - halo)
+        band = distance_to(occupied[above : row + _BAND + halo], side, _FAR)
+        distance = band[row - above : row - above + _BAND]
+        rows_ = np.s_[row : row + _BAND]
+        np.less(distance, config.path_clearance, out=lethal[rows_])
+        distance -= np.float32(config.path_clearance)
+        distance *= np.float32(-1 / config.path_comfort_decay)
+        np.exp(distance, out=cost[rows_])
+        yield
+    cost *= np.float32(config.path_comfort)
+    cost += np.float32(1.0)
+    cost[(strongest | weakest) == 0] += np.float32(config.path_unknown)
+    cost[lethal] = np.inf
+    corner = origin + begin * costmap.resolution
     grid = Grid(cost, (float(corner[0]), float(corner[1])), side)
-    # A robot that stands too near an obstacle may still leave.
-    row, column = grid.cells(np.array(start[0]), np.array(start[1]))
-    around = np.zeros(cost.shape, np.uint8)
-    cv2.circle(around, (int(column), int(row)), int(np.ceil(0.4 / side)), 1, -1)
-    cost[(around > 0) & lethal] = _ESCAPE
+    _let_out(grid, occupied, start)
+    yield
     return grid
 
 
-def _sweep(cost: NDArray[np.floating], seed: tuple[int, int]) -> Generator[None, None, NDArray]:
-    """Return the cost to go to `seed` from every cell over eight neighbours, in cell sides."""
-    cost = cost.astype(np.float64)
-    rows = len(cost)
-    straight = 0.5 * (cost[1:] + cost[:-1])
-    rising = np.sqrt(0.5) * (cost[1:, 1:] + cost[:-1, :-1])
-    falling = np.sqrt(0.5) * (cost[1:, :-1] + cost[:-1, 1:])
-    along = np.zeros_like(cost)
-    np.cumsum(0.5 * (cost[:, 1:] + cost[:, :-1]), axis=1, out=along[:, 1:])
-    value = np.full(cost.shape, 1e9)
-    value[seed] = 0.0
+def _pooled(values: NDArray[np.int8], factor: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Return the largest and the smallest value of every `factor` × `factor` cells."""
+    rest = tuple((0, -side % factor) for side in values.shape)
+    if any(after for _, after in rest):
+        values = np.pad(values, rest, mode="edge")
+    largest = smallest = values
+    for axis in (0, 1):
+        parts = [np.s_[k::factor] if axis == 0 else np.s_[:, k::factor] for k in range(factor)]
+        largest = np.maximum.reduce([largest[part] for part in parts])
+        smallest = np.minimum.reduce([smallest[part] for part in parts])
+    return largest, smallest
 
-    def relax(row: int, other: int, edge: int) -> None:
-        here, there = value[row], value[other]
-        np.minimum(here, there + straight[edge], out=here)
-        forward, back = (rising, falling) if row > other else (falling, rising)
-        np.minimum(here[1:], there[:-1] + forward[edge], out=here[1:])
-        np.minimum(here[:-1], there[1:] + back[edge], out=here[:-1])
-        spread(row)
 
-    def spread(row: int) -> None:
-        here, sums = value[row], along[row]
-        np.minimum(here, np.minimum.accumulate(here - sums) + sums, out=here)
-        np.minimum(here, np.minimum.accumulate((here + sums)[::-1])[::-1] - sums, out=here)
+def _let_out(cost: Grid, occupied: NDArray[np.bool_], start: tuple[float, float]) -> None:
+    """Let a robot that stands too near an obstacle leave, but not through one."""
+    row, column = cost.cell(*start)
+    reach = int(np.ceil(_ESCAPE_RADIUS / cost.resolution))
+    rows, columns = cost.values.shape
+    i, j = np.mgrid[
+        max(row - reach, 0) : min(row + reach + 1, rows),
+        max(column - reach, 0) : min(column + reach + 1, columns),
+    ]
+    away = np.hypot(i - row, j - column) * cost.resolution
+    out = (away <= _ESCAPE_RADIUS) & (~occupied[i, j] | (away <= _BODY_RADIUS))
+    cost.values[i, j] = np.where(
+        out & ~np.isfinite(cost.values[i, j]), np.float32(_ESCAPE), cost.values[i, j]
+    )
 
-    spread(seed[0])
+
+@compiled("i8[:,::1](f4[:,:], i8, i8)")
+def _descend(value: NDArray[np.float32], row: int, column: int) -> NDArray[np.int64]:
+    """Return the cells of the steepest way down from a cell to where the value is zero, (n, 2).
+
+    Never between two cells that touch at a corner and have no way.
+    """
+    rows, columns = value.shape
+    cells = np.empty((rows + columns, 2), np.int64)
+    count = 0
     while True:
-        before = value.copy()
-        for row in range(1, rows):
-            relax(row, row - 1, row - 1)
-            if row % 64 == 0:
-                yield
-        for row in range(rows - 2, -1, -1):
-            relax(row, row + 1, row)
-            if row % 64 == 0:
-                yield
-        if np.all(before - value < 1e-6):
-            return value
+        if count == len(cells):
+            longer = np.empty((2 * count, 2), np.int64)
+            longer[:count] = cells
+            cells = longer
+        cells[count, 0], cells[count, 1] = row, column
+        count += 1
+        here = value[row, column]
+        if here == 0.0:
+            return cells[:count].copy()
+        steepest, down, across = 0.0, 0, 0
+        for i in range(-1, 2):
+            for j in range(-1, 2):
+                a, b = row + i, column + j
+                if not (0 <= a < rows and 0 <= b < columns):
+                    continue
+                slope = float(here - value[a, b])
+                if i != 0 and j != 0:
+                    if value[a, column] == np.inf or value[row, b] == np.inf:
+                        continue
+                    slope *= 0.7071067811865476
+                if slope > steepest:
+                    steepest, down, across = slope, i, j
+        row, column = row + down, column + across
 
 
-def _descend(
-    cost_to_go: Grid, cost: Grid, start: tuple[float, float], goal: tuple[int, int]
-) -> NDArray[np.int64]:
-    """Return the cells of the cheapest way from `start` to `goal`, (n, 2) row and column."""
-    value = np.pad(cost_to_go.values, 1, constant_values=np.inf)
-    metre = np.pad(cost.values, 1, constant_values=np.inf)
-    row, column = (int(i) + 1 for i in cost_to_go.cells(np.array(start[0]), np.array(start[1])))
-    steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
-    cells = [(row - 1, column - 1)]
-
-    def through(cell: tuple[int, int]) -> float:
-        length = hypot(cell[0] - row, cell[1] - column) * cost.resolution
-        return float(value[cell] + 0.5 * length * (metre[row, column] + metre[cell]))
-
-    while cells[-1] != goal:
-        row, column = min(((row + i, column + j) for i, j in steps), key=through)
-        cells.append((row - 1, column - 1))
-    return np.array(cells)
+@compiled("f8(f4[:,::1], i8, i8, i8, i8)")
+def _line_cost(
+    cost: NDArray[np.float32], row: int, column: int, to_row: int, to_column: int
+) -> float:
+    """Return the cost of the straight line between the centres of two cells, cell sides."""
+    down, across = to_row - row, to_column - column
+    length = sqrt(float(down * down + across * across))
+    count = int(2 * length) + 1
+    total = 0.0
+    for k in range(count):
+        share = (k + 0.5) / count
+        metre = cost[int(row + 0.5 + share * down), int(column + 0.5 + share * across)]
+        if metre == np.inf:
+            return np.inf
+        total += metre
+    return total * length / count
 
 
-def _straighten(points: NDArray[np.float64], cost: Grid) -> NDArray[np.float64]:
-    """Pull a path straight wherever the straight line costs no more, and space it evenly."""
-
-    def line_cost(a: NDArray, b: NDArray) -> float:
-        count = max(2, int(np.hypot(*(b - a)) / (0.5 * cost.resolution)) + 1)
-        line = a + np.linspace(0, 1, count)[:, None] * (b - a)
-        return float(cost.at(line[:, 0], line[:, 1]).mean() * np.hypot(*(b - a)))
-
-    lengths = np.hypot(*np.diff(points, axis=0).T)
-    here = cost.at(points[:, 0], points[:, 1])
-    spent = np.concatenate(([0.0], np.cumsum(0.5 * (here[1:] + here[:-1]) * lengths)))
-    corners, anchor = [0], 0
-    while anchor < len(points) - 1:
+@compiled("i8[:,::1](f4[:,::1], i8[:,::1])")
+def _straighten(cost: NDArray[np.float32], cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pull a path straight wherever the straight line costs no more; return its corners, (m, 2)."""
+    count = len(cells)
+    spent = np.zeros(count)
+    for k in range(1, count):
+        spent[k] = spent[k - 1] + _line_cost(
+            cost, cells[k - 1, 0], cells[k - 1, 1], cells[k, 0], cells[k, 1]
+        )
+    corners = np.empty((count, 2), np.int64)
+    corners[0] = cells[0]
+    found, anchor = 1, 0
+    while anchor < count - 1:
         reach, stride = anchor + 1, 1
-        while stride:
-            ahead = min(reach + stride, len(points) - 1)
-            direct = line_cost(points[anchor], points[ahead])
-            if ahead > reach and direct <= 1.02 * (spent[ahead] - spent[anchor]):
+        while stride > 0:
+            ahead = min(reach + stride, count - 1)
+            if ahead > reach and _line_cost(
+                cost, cells[anchor, 0], cells[anchor, 1], cells[ahead, 0], cells[ahead, 1]
+            ) <= 1.02 * (spent[ahead] - spent[anchor]):
                 reach, stride = ahead, stride * 2
             else:
                 stride //= 2
-        corners.append(reach)
+        corners[found] = cells[reach]
+        found += 1
         anchor = reach
-    return _resample(points[corners], cost.resolution)
+    return corners[:found].copy()
 
 
 def _resample(corners: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
@@ -255,3 +334,42 @@ def _resample(corners: NDArray[np.float64], spacing: float) -> NDArray[np.float6
     count = max(2, int(np.ceil(along[-1] / spacing)) + 1)
     at = np.linspace(0, along[-1], count)
     return np.stack((np.interp(at, along, corners[:, 0]), np.interp(at, along, corners[:, 1])), 1)
+
+
+def _rounded(path: NDArray[np.float64], cost: Grid) -> NDArray[np.float64]:
+    """Return a path with its corners rounded, but for where that would lead too near obstacles."""
+    reach = round(_ROUNDING / 2 / cost.resolution)
+    if len(path) <= 4 * reach:
+        return path
+    box = np.ones(2 * reach + 1) / (2 * reach + 1)
+
+    def averaged(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the moving average; an odd continuation at the ends keeps them in place."""
+        before = 2 * values[0] - values[reach:0:-1]
+        after = 2 * values[-1] - values[-2 : -reach - 2 : -1]
+        return np.convolve(np.concatenate((before, values, after)), box, mode="valid")
+
+    smooth = np.stack([averaged(averaged(column)) for column in path.T], 1)
+    # Where it leads too near, and some way on either side, the corners stay.
+    bad = ~np.isfinite(cost.at(smooth[:, 0], smooth[:, 1]))
+    kept = np.convolve(bad, np.ones(4 * reach + 1), mode="same") > 0
+    share = np.clip(averaged(kept.astype(np.float64)), 0, 1)[:, None]
+    blend = share * path + (1 - share) * smooth
+    clear = np.isfinite(cost.at(blend[:, 0], blend[:, 1])).all()
+    return _resample(blend, cost.resolution) if clear else path
+
+
+def _guiding(values: NDArray[np.float32], cost: Grid, start: tuple[float, float]) -> Grid:
+    """Return the cost to go around the robot, m, with values in obstacles as well."""
+    row, column = cost.cell(*start)
+    reach = int(_AROUND / cost.resolution)
+    top, left = max(0, row - reach), max(0, column - reach)
+    around = values[top : row + reach + 1, left : column + reach + 1] * np.float32(cost.resolution)
+    highest = around[np.isfinite(around)].max() + np.float32(_LETHAL)
+    deeper = np.float32(_LETHAL * cost.resolution)
+    for _ in range(round(_FAR / 6 / cost.resolution)):
+        unknown = ~np.isfinite(around)
+        around = np.where(unknown, cv2.erode(around, np.ones((3, 3))) + deeper, around)
+    np.minimum(around, highest, out=around)
+    corner = (cost.origin[0] + left * cost.resolution, cost.origin[1] + top * cost.resolution)
+    return Grid(around, corner, cost.resolution)

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import heapq
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
+from scipy.sparse.csgraph import dijkstra
 
 from edge_robot.planning.costmap import Grid, distance_to
-from edge_robot.planning.global_planner import GlobalPlannerConfig, NoPath, _sweep, plan
+from edge_robot.planning.global_planner import GlobalPlannerConfig, NoPath, plan
 
 CONFIG = GlobalPlannerConfig()
 
@@ -24,42 +24,6 @@ def room(width: float, height: float, boxes: list[tuple[float, float, float, flo
     return Grid(values, (0.0, 0.0), 0.05)
 
 
-def dijkstra(cost: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
-    value = np.full(cost.shape, np.inf)
-    value[seed] = 0.0
-    queue = [(0.0, seed)]
-    while queue:
-        here, (i, j) = heapq.heappop(queue)
-        if here > value[i, j]:
-            continue
-        for di in (-1, 0, 1):
-            for dj in (-1, 0, 1):
-                a, b = i + di, j + dj
-                if (di or dj) and 0 <= a < cost.shape[0] and 0 <= b < cost.shape[1]:
-                    there = here + 0.5 * np.hypot(di, dj) * (cost[i, j] + cost[a, b])
-                    if there < value[a, b] - 1e-12:
-                        value[a, b] = there
-                        heapq.heappush(queue, (there, (a, b)))
-    return value
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31))
-def test_sweeping_finds_what_dijkstra_finds(seed) -> None:
-    random = np.random.default_rng(seed)
-    cost = 1.0 + random.random((17, 26)) * 3
-    cost[random.random(cost.shape) < 0.35] = 1000.0
-    start = (int(random.integers(17)), int(random.integers(26)))
-    steps = _sweep(cost, start)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            value = end.value
-            break
-    np.testing.assert_allclose(value, dijkstra(cost, start), rtol=1e-6)
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31))
 def test_paths_keep_clear_of_obstacles_and_join_start_and_goal(seed) -> None:
@@ -73,9 +37,8 @@ def test_paths_keep_clear_of_obstacles_and_join_start_and_goal(seed) -> None:
     except NoPath:
         # Refusing is right only if a disc of the required clearance cannot pass.
         free = distance_to(grid.values > 0, 0.05, 3.0) > CONFIG.path_clearance + 0.15
-        reached = np.where(free, 1.0, 1e6)
-        cells = [tuple((np.array(p)[::-1] / 0.05).astype(int)) for p in (start, goal)]
-        assert dijkstra(reached, cells[0])[cells[1]] > 1e5
+        parts, _ = ndimage.label(free)
+        assert parts[grid.cell(*start)] != parts[grid.cell(*goal)] or not parts[grid.cell(*goal)]
         return
     np.testing.assert_allclose(path[0], start)
     np.testing.assert_allclose(path[-1], goal)
@@ -84,6 +47,43 @@ def test_paths_keep_clear_of_obstacles_and_join_start_and_goal(seed) -> None:
     field = Grid(distance_to(grid.values > 0, 0.05, 3.0), grid.origin, 0.05)
     assert field.at(path[:, 0], path[:, 1]).min() > CONFIG.path_clearance - 0.11
     assert steps.sum() < 40
+
+
+def shortest(free: np.ndarray, start: tuple[int, int], goal: tuple[int, int]) -> float:
+    """Length of the shortest way between cell centres, in cells: by the visibility graph."""
+    padded = np.pad(free, 1)
+    corner = np.zeros_like(free)
+    for i, j in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        rows, columns = slice(1 + i, len(padded) - 1 + i), slice(1 + j, padded.shape[1] - 1 + j)
+        beside = padded[rows, 1:-1] & padded[1:-1, columns]
+        corner |= free & beside & ~padded[rows, columns]
+    nodes = np.array([start, goal, *np.argwhere(corner)])
+    share = np.linspace(0, 1, 400)[:, None]
+    edges = np.full((len(nodes), len(nodes)), np.inf)
+    for k, node in enumerate(nodes):
+        at = np.rint(node + share[..., None] * (nodes - node)).astype(int)
+        seen = free[at[..., 0], at[..., 1]].all(0)
+        edges[k, seen] = np.hypot(*(nodes[seen] - node).T)
+    return dijkstra(np.where(np.isfinite(edges), edges, 0))[0, 1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31))
+def test_paths_are_as_short_as_the_shortest_in_any_direction(seed) -> None:
+    random = np.random.default_rng(seed)
+    corners = random.uniform((2, 0.2), (10, 6.5), (7, 2))
+    sides = random.uniform(0.2, 1.8, (7, 2))
+    grid = room(13.0, 8.0, [tuple(box) for box in np.hstack((corners, corners + sides))])
+    config = GlobalPlannerConfig(search_resolution=0.05, path_comfort=0.0)
+    start, goal = (1.0, float(random.uniform(1, 7))), (12.0, float(random.uniform(1, 7)))
+    free = distance_to(grid.values > 0, 0.05, 3.0) >= config.path_clearance
+    exact = 0.05 * shortest(free, grid.cell(*start), grid.cell(*goal))
+    try:
+        path = plan(grid, start, goal, config).path
+    except NoPath:
+        assert exact == np.inf
+        return
+    assert np.hypot(*np.diff(path, axis=0).T).sum() < 1.03 * exact + 0.05
 
 
 def test_in_an_empty_room_the_path_is_straight() -> None:

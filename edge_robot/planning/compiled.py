@@ -1,0 +1,28 @@
+"""Loops compiled by Numba where it is installed (extra `fast`), plain Python where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import numba
+except ImportError:
+    COMPILED = False
+else:
+    # NUMBA_DISABLE_JIT=1 is Numba's own way to say that nothing is to be compiled.
+    COMPILED = not numba.config.DISABLE_JIT
+
+
+def compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile a function for one signature when it is defined, kept on disk between processes.
+
+    With the signature known the work is done on import, not in the first call, which may be one
+    that has a deadline.
+
+    Args:
+        signature: In Numba's notation.
+    """
+    if COMPILED:
+        return numba.njit(signature, cache=True)
+    return lambda function: function
