@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, hypot, sin
+from functools import cached_property
+from math import cos, sin
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.planning import polygon
 from edge_robot.settings import setting
 
 
@@ -15,60 +17,80 @@ from edge_robot.settings import setting
 class Limits:
     """What the base may be asked for."""
 
+    drive: str = setting("differential", "differential, omnidirectional or ackermann")
     max_speed: float = setting(1.4, "forward speed, m/s")
     max_reverse: float = setting(0.7, "backward speed, m/s, positive")
     max_yaw_rate: float = setting(2.0, "turning rate either way, rad/s")
     max_accel: float = setting(2.0, "change of speed either way, m/s²")
-    max_yaw_accel: float = setting(5.0, "change of turning rate either way, rad/s²")
+    max_yaw_accel: float = setting(5.0, "change of turning rate either way, rad/s²; not ackermann")
+    max_lateral_speed: float = setting(0.5, "sideways speed, omnidirectional only, m/s")
+    max_lateral_accel: float = setting(1.5, "change of it either way, m/s²")
+    wheelbase: float = setting(0.3, "between the axles, ackermann only, m")
+    max_steering: float = setting(0.5, "steering angle either way, ackermann only, rad")
+    max_steering_rate: float = setting(1.5, "change of it either way, ackermann only, rad/s")
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """A rectangle centred on base_link."""
+    """The robot's outline in base_link: a rectangle around its origin, or any simple polygon.
+
+    Raises:
+        UserError: it is no simple polygon.
+    """
 
     length: float = setting(0.42, "of the robot, along x of base_link, m")
     width: float = setting(0.31, "of the robot, along y of base_link, m")
+    polygon: str = setting("", "its corners instead, in base_link: [[x, y], [x, y], …], m")
 
-    @property
+    def __post_init__(self) -> None:
+        self.corners  # noqa: B018  (refuses what is no polygon)
+
+    @cached_property
+    def corners(self) -> NDArray[np.float64]:
+        """Corners counterclockwise, (n, 2), m."""
+        if self.polygon:
+            return polygon.parse(self.polygon)
+        x, y = self.length / 2, self.width / 2
+        return polygon.simple(np.array(((x, y), (-x, y), (-x, -y), (x, -y))))
+
+    @cached_property
     def inscribed_radius(self) -> float:
-        """Radius of the largest disc inside, m."""
-        return min(self.length, self.width) / 2
+        """Radius of the largest disc around base_link's origin inside, m; 0 if that is outside."""
+        origin = np.zeros((1, 2))
+        if not polygon.contains(origin, self.corners)[0]:
+            return 0.0
+        return float(polygon.edge_distance(origin, self.corners)[0])
 
-    @property
+    @cached_property
     def circumscribed_radius(self) -> float:
-        """Radius of the smallest disc around, m."""
-        return hypot(self.length, self.width) / 2
-
-    def discs(self, count: int) -> tuple[NDArray[np.float32], float]:
-        """Return discs in a row that cover the rectangle.
-
-        Returns:
-            Their centres along x of base_link, (count,) float32, m, and their common radius, m.
-        """
-        part = self.length / count
-        centres = (np.arange(count, dtype=np.float32) + 0.5) * part - self.length / 2
-        return centres.astype(np.float32), hypot(part, self.width) / 2
+        """Radius of the smallest disc around base_link's origin that holds all of it, m."""
+        return float(np.hypot(*self.corners.T).max())
 
 
 @dataclass(frozen=True)
 class State:
-    """Pose in a fixed frame and velocity in base_link: m, rad, m/s, rad/s."""
+    """Pose in a fixed frame and velocity in base_link: m, rad, m/s, rad/s.
+
+    `vy` is the velocity to the left: none but an omnidirectional base has any.
+    """
 
     x: float
     y: float
     yaw: float
     v: float = 0.0
     w: float = 0.0
+    vy: float = 0.0
 
     def after(self, seconds: float) -> State:
         """Return the state after moving on at the present velocity."""
         yaw = self.yaw + 0.5 * self.w * seconds
         return State(
-            self.x + self.v * seconds * cos(yaw),
-            self.y + self.v * seconds * sin(yaw),
+            self.x + seconds * (self.v * cos(yaw) - self.vy * sin(yaw)),
+            self.y + seconds * (self.v * sin(yaw) + self.vy * cos(yaw)),
             self.yaw + self.w * seconds,
             self.v,
             self.w,
+            self.vy,
         )
 
 
@@ -100,6 +122,28 @@ class MovingObjects:
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def check(self) -> None:
+        """Raise ValueError, naming the object, if one is not finite or its covariance is none."""
+        for what, values in (
+            ("position", self.position),
+            ("velocity", self.velocity),
+            ("half_size", self.half_size),
+            ("yaw", self.yaw[:, None]),
+            ("covariance", self.covariance.reshape(len(self), 16)),
+        ):
+            if not np.isfinite(values).all():
+                index = int(np.argmin(np.isfinite(values).all(1)))
+                raise ValueError(f"{what} of object {self.id[index]} is not finite")
+        scale = np.abs(self.covariance).max((1, 2), initial=1.0)
+        skew = np.abs(self.covariance - self.covariance.transpose(0, 2, 1)).max((1, 2), initial=0.0)
+        negative = np.linalg.eigvalsh(self.covariance)[:, 0] < -1e-6 * scale
+        wrong = (skew > 1e-6 * scale) | negative
+        if wrong.any():
+            raise ValueError(
+                f"covariance of object {self.id[int(np.argmax(wrong))]} is not symmetric and "
+                "positive semidefinite"
+            )
 
     def select(self, index: NDArray[np.bool_]) -> MovingObjects:
         """Return the objects for which `index`, (n,), is true."""

@@ -21,6 +21,7 @@ class Trajectory:
         yaw: Not wrapped, so that it can be interpolated, (n,), rad.
         v: Forward velocity, (n,), m/s.
         w: Yaw rate, (n,), rad/s.
+        vy: Velocity to the left, (n,), m/s; None but for an omnidirectional base.
     """
 
     time: NDArray[np.floating]
@@ -29,6 +30,7 @@ class Trajectory:
     yaw: NDArray[np.floating]
     v: NDArray[np.floating]
     w: NDArray[np.floating]
+    vy: NDArray[np.floating] | None = None
 
     def at(self, time: float) -> State:
         """Return the state at `time`, s; before the start and after the end, the nearest one."""
@@ -37,12 +39,19 @@ class Trajectory:
         left = right - 1
         span = self.time[right] - self.time[left]
         share = (time - self.time[left]) / span
-        values = (self.x, self.y, self.yaw, self.v, self.w)
+        values = [self.x, self.y, self.yaw, self.v, self.w]
+        if self.vy is not None:
+            values.append(self.vy)
         return State(*(float(a[left] + share * (a[right] - a[left])) for a in values))
 
     @classmethod
     def from_velocities(
-        cls, start: State, v: NDArray[np.floating], w: NDArray[np.floating], dt: float
+        cls,
+        start: State,
+        v: NDArray[np.floating],
+        w: NDArray[np.floating],
+        dt: float,
+        vy: NDArray[np.floating] | None = None,
     ) -> Trajectory:
         """Integrate velocities.
 
@@ -51,15 +60,23 @@ class Trajectory:
             v: Forward velocities at the points after the first, (n,), m/s.
             w: Yaw rates at the points after the first, (n,), rad/s.
             dt: Time between points, s.
+            vy: Velocities to the left likewise; None for a base that has none.
         """
-        all_v = np.concatenate(([start.v], v))
-        all_w = np.concatenate(([start.w], w))
         # The velocity reached at the end of a step is held during the step, as in the rollouts.
-        yaw = start.yaw + np.concatenate(([0.0], np.cumsum(all_w[1:]) * dt))
+        yaw = start.yaw + np.concatenate(([0.0], np.cumsum(w) * dt))
         middle = 0.5 * (yaw[1:] + yaw[:-1])
-        x = start.x + np.concatenate(([0.0], np.cumsum(all_v[1:] * np.cos(middle)) * dt))
-        y = start.y + np.concatenate(([0.0], np.cumsum(all_v[1:] * np.sin(middle)) * dt))
-        return cls(np.arange(len(all_v)) * dt, x, y, yaw, all_v, all_w)
+        aside = 0.0 if vy is None else vy
+        x_rate = v * np.cos(middle) - aside * np.sin(middle)
+        y_rate = v * np.sin(middle) + aside * np.cos(middle)
+        return cls(
+            np.arange(len(v) + 1) * dt,
+            start.x + np.concatenate(([0.0], np.cumsum(x_rate) * dt)),
+            start.y + np.concatenate(([0.0], np.cumsum(y_rate) * dt)),
+            yaw,
+            np.concatenate(([start.v], v)),
+            np.concatenate(([start.w], w)),
+            None if vy is None else np.concatenate(([start.vy], vy)),
+        )
 
     @classmethod
     def stop(cls, start: State, limits: Limits, dt: float, steps: int) -> Trajectory:
@@ -70,5 +87,12 @@ class Trajectory:
             return np.sign(value) * np.maximum(abs(value) - rate * dt * count, 0.0)
 
         v = ramp(start.v, limits.max_accel)
+        if limits.drive == "ackermann":
+            # The wheels stay as they are steered.
+            w = v * (start.w / start.v) if start.v else np.zeros(steps)
+            return cls.from_velocities(start, v, w, dt)
         w = ramp(start.w, limits.max_yaw_accel)
+        if limits.drive == "omnidirectional":
+            vy = ramp(start.vy, limits.max_lateral_accel)
+            return cls.from_velocities(start, v, w, dt, vy)
         return cls.from_velocities(start, v, w, dt)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_robot.planning.pose_history import PoseHistory
-from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
+from edge_robot.planning.robot import Limits, MovingObjects, State
 from edge_robot.planning.trajectory import Trajectory
 
 LIMITS = Limits()
@@ -42,15 +42,6 @@ def test_a_state_moves_on_like_a_trajectory(yaw, v, w, seconds) -> None:
     assert (end.x, end.y, end.yaw) == pytest.approx(
         (fine.x[-1], fine.y[-1], fine.yaw[-1]), abs=0.05
     )
-
-
-def test_discs_cover_the_footprint() -> None:
-    footprint = Footprint()
-    x, y = np.meshgrid(np.linspace(-0.21, 0.21, 43), np.linspace(-0.155, 0.155, 32))
-    for count in (1, 2, 3):
-        centres, radius = footprint.discs(count)
-        away = np.hypot(x[..., None] - centres, y[..., None]).min(-1)
-        assert away.max() <= radius + 1e-6
 
 
 def test_objects_move_on_and_grow_less_certain() -> None:
