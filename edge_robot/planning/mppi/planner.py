@@ -16,6 +16,7 @@ longer than every one before it in the call.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from math import hypot
 from types import ModuleType
@@ -71,6 +72,7 @@ class Mppi:
         config: Sampling and weights.
         seed: Of the noise; calls without a budget repeat exactly.
         compiled: Roll out with Numba, where it is installed.
+        clock: What budgets are measured by, s, steady.
 
     Raises:
         UserError: there is no such drive, or margins leave no room above contact.
@@ -83,9 +85,11 @@ class Mppi:
         config: MppiConfig | None = None,
         seed: int = 0,
         compiled: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.limits = limits
         self.config = c = config or MppiConfig()
+        self._clock = clock
         self._footprint = footprint
         self._bodies: dict[float, Body] = {}
         self._motion = Motion.of(limits, c.dt)
@@ -134,7 +138,7 @@ class Mppi:
         Raises:
             ValueError: `now`, the state or an object is not finite, or a grid is empty.
         """
-        until = np.inf if budget is None else time.perf_counter() + budget
+        until = np.inf if budget is None else self._clock() + budget
         top = min(self.limits.max_speed, self.limits.max_speed if max_speed is None else max_speed)
         _check(now, state, objects)
         self._shift(now)
@@ -249,7 +253,7 @@ class Mppi:
         self._turn += 1
         begin, end, slowest = 0, fixed if first else 1, 0.0
         while True:
-            started = time.perf_counter()
+            started = self._clock()
             if end > fixed:
                 if started + slowest + self._closing_time > until:
                     return begin
@@ -260,14 +264,14 @@ class Mppi:
             self._rollouts.judge(
                 commands, begin, end, scene, self._reached, self._cost, self._meets
             )
-            slowest = max(slowest, time.perf_counter() - started)
+            slowest = max(slowest, self._clock() - started)
             begin, end = max(end, fixed), min(max(end, fixed) + _CHUNK, len(self._cost))
             if begin == end:
                 return end
 
     def _choose(self, scene: Scene, count: int) -> _Answer | None:
         """Return the best velocities of the first `count` sequences; None if all touch."""
-        started = time.perf_counter()
+        started = self._clock()
         cost, reached = self._cost[:count], self._reached[:, :, :count]
         best = int(np.argmin(cost))
         if not np.isfinite(cost[best]):
@@ -288,7 +292,7 @@ class Mppi:
             )
         else:
             answer = _Answer(mean, float(of_mean[0][0]), bool(of_mean[1][0]))
-        self._closing_time = time.perf_counter() - started
+        self._closing_time = self._clock() - started
         return answer
 
     def _timed(self, state: State, reached: NDArray[F32]) -> Trajectory:
