@@ -15,7 +15,7 @@ class Stage:
 
     Attributes:
         name: Stage name, as in `edge_robot/msg/DeadlineStatus`.
-        node: The node that runs it.
+        node: The node that runs it, or that measures it.
         budget: Wall-clock time for one run, s.
         about: From which input to which output.
     """
@@ -37,5 +37,16 @@ STAGES: tuple[Stage, ...] = (CAMERA_PERCEPTION, LIDAR_PERCEPTION, FUSION, PLANNI
 TRANSPORT_BUDGET = 0.010
 """Wall-clock time all hops together may take, s."""
 
-CAMERA_TO_COMMAND_BUDGET = 0.100
-"""Wall-clock time from capture to the command that used it, s; camera and lidar run in parallel."""
+CAMERA_TO_COMMAND = Stage("camera_to_command", "mode_manager", 0.100, "capture → `/cmd_vel`")
+"""The promise over all stages; camera and lidar run in parallel."""
+
+CAMERA_TO_COMMAND_BUDGET = CAMERA_TO_COMMAND.budget
+"""Wall-clock time from capture to the command that used it, s."""
+
+
+def reserve_after(stage: Stage) -> float:
+    """Return what the stages behind `stage`, and half of the transport, may still need, s."""
+    behind = STAGES[STAGES.index(stage) + 1 :]
+    # Camera and lidar run side by side: neither waits for the other.
+    chain = [s for s in behind if s not in (CAMERA_PERCEPTION, LIDAR_PERCEPTION)]
+    return sum(s.budget for s in chain) + 0.5 * TRANSPORT_BUDGET

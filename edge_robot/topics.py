@@ -62,6 +62,8 @@ class Topic:
         about: What it carries: meaning, frame, units.
         sensor: The part of the name that is a sensor's, or a peer's, if it has several.
         derived: Whether it only says once more, in another form, what another topic says.
+        foreign: Whether it comes from drivers, which promise neither deadline nor liveliness: our
+            simulator promises them, and only who watches the contract asks for them.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Topic:
     about: str
     sensor: str = ""
     derived: bool = False
+    foreign: bool = False
 
     def of(self, sensor: str) -> Topic:
         """Return the same topic of another sensor: `CAMERA_DETECTIONS.of("left")`."""
@@ -82,6 +85,7 @@ _BEST = Reliability.BEST_EFFORT
 _LATCHED = Qos(depth=1, durability=Durability.TRANSIENT_LOCAL)
 _VIEW = Qos(depth=2, lifespan=0.300)
 _COMMAND = Qos(depth=1, deadline=0.060, lifespan=0.100, liveliness_lease=0.200)
+_DETECTIONS = Qos(depth=5, deadline=0.200, lifespan=0.300, liveliness_lease=0.600)
 
 FRONT_CAMERA = "front"
 LIDAR = "lidar"
@@ -97,7 +101,14 @@ TF_STATIC = Topic(
     Qos(depth=100, durability=Durability.TRANSIENT_LOCAL),
     "map → odom, base_link → sensors",
 )
-ODOM = Topic("/odom", "nav_msgs/Odometry", "50", Qos(depth=10), "pose in odom, twist in base_link")
+ODOM = Topic(
+    "/odom",
+    "nav_msgs/Odometry",
+    "50",
+    Qos(depth=10, deadline=0.100, lifespan=0.500, liveliness_lease=0.300),
+    "pose in odom, twist in base_link",
+    foreign=True,
+)
 CAMERA_IMAGE = Topic(
     "/camera/front/image_raw",
     "sensor_msgs/Image",
@@ -126,22 +137,24 @@ LIDAR_POINTS = Topic(
     "/lidar/points",
     "sensor_msgs/PointCloud2",
     "10",
-    Qos(Reliability.SENSOR, 2, deadline=0.150),
+    Qos(Reliability.SENSOR, 2, deadline=0.150, lifespan=0.200),
     "one sweep, x y z intensity float32, m; frame lidar_link",
     sensor=LIDAR,
+    foreign=True,
 )
 SCAN = Topic(
     "/scan",
     "sensor_msgs/LaserScan",
     "20",
-    Qos(_BEST, 2, deadline=0.100),
+    Qos(_BEST, 2, deadline=0.150, lifespan=0.200, liveliness_lease=0.300),
     "horizontal ranges near the floor, m; frame scan_link",
+    foreign=True,
 )
 CAMERA_DETECTIONS = Topic(
     "/perception/camera/front/detections",
     "vision_msgs/Detection2DArray",
     "10",
-    Qos(depth=5, deadline=0.200, lifespan=0.300),
+    _DETECTIONS,
     "onboard detections, boxes in pixels of the raw image, class name as class_id; where depth "
     "was measured, the pose's z, m, with its variance",
     sensor=FRONT_CAMERA,
@@ -150,7 +163,7 @@ LIDAR_DETECTIONS = Topic(
     "/perception/lidar/detections",
     "vision_msgs/Detection3DArray",
     "10",
-    Qos(depth=5, deadline=0.200, lifespan=0.300),
+    _DETECTIONS,
     "oriented boxes, m, with the covariance of their pose; frame lidar_link; a second hypothesis "
     '"moving" has the probability of that as its score, and is absent where it is not known; boxes '
     'of another class than "object" are a 3D detector\'s, around whole objects',
@@ -167,7 +180,7 @@ TRACKS = Topic(
     "/fusion/tracks",
     "edge_robot/TrackedObjectArray",
     "20",
-    Qos(depth=2, deadline=0.150, lifespan=0.300),
+    Qos(depth=2, deadline=0.150, lifespan=0.300, liveliness_lease=0.300),
     "fused tracks; frame odom",
 )
 PEER_TRACKS = Topic(
@@ -222,11 +235,14 @@ LOCAL_COSTMAP = Topic(
     derived=True,
 )
 PATH = Topic("/plan", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
+TRAJECTORY_VALIDITY = 0.8
+"""Time from the start of a trajectory for which it may be followed, s."""
+
 TRAJECTORY = Topic(
     "/planning/trajectory",
     "edge_robot/Trajectory",
     "20",
-    Qos(depth=1, deadline=0.200, lifespan=0.500),
+    Qos(depth=1, deadline=0.200, lifespan=TRAJECTORY_VALIDITY, liveliness_lease=0.300),
     "timed local trajectory; frame odom",
 )
 CMD_VEL_NAV = Topic(
@@ -246,9 +262,19 @@ CMD_VEL = Topic(
     "/cmd_vel", "geometry_msgs/TwistStamped", "50", _COMMAND, "what the wheels do; base_link"
 )
 MODE = Topic(
-    "/robot/mode", "edge_robot/RobotMode", "on change, 1", _LATCHED, "mode, cause, speed limit"
+    "/robot/mode",
+    "edge_robot/RobotMode",
+    "on change, 5",
+    replace(_LATCHED, deadline=0.400, liveliness_lease=0.200),
+    "mode, cause, and what planner and controller may do",
 )
-ESTOP = Topic("/estop", "std_msgs/Bool", "on change, 1", _LATCHED, "latched emergency stop")
+ESTOP = Topic(
+    "/estop",
+    "std_msgs/Bool",
+    "on change, 1",
+    replace(_LATCHED, deadline=1.5, liveliness_lease=0.200),
+    "latched emergency stop",
+)
 DEADLINES = Topic(
     "/deadlines",
     "edge_robot/DeadlineStatus",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,16 @@ from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 
 from edge_robot import stages, topics
+from edge_robot.control.inputs import Input, Severity
+from edge_robot.control.modes import AUTONOMOUS
+from edge_robot.control.pace import Pace
 from edge_robot.control.smoothing import SmoothingLimits, VelocitySmoother
 from edge_robot.control.tracking import TrackingGains, track
 from edge_robot.msg import RobotMode, Trajectory
+from edge_robot.nodes.contract_watch import ContractWatch
 from edge_robot.nodes.conversions import nanoseconds, seconds, stamp_from_nanoseconds, yaw_of
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.parameters import declare_settings
@@ -27,33 +31,44 @@ from edge_robot.planning.robot import Limits, State
 from edge_robot.planning.trajectory import Trajectory as PlannedTrajectory
 
 _PERIOD = 0.02  # s
-_AUTONOMOUS = (RobotMode.NOMINAL, RobotMode.REDUCED)
+_LONGEST_ODOMETRY_AGE = 0.3  # s; from there on the mode is a controlled stop anyway
 
 
 class Controller(Node):
-    """Commands what the trajectory asks for now; without one it comes to rest."""
+    """Commands what trajectory and mode ask for now; explicit zeros without either."""
 
     def __init__(self) -> None:
         super().__init__("controller")
-        about = "age of a trajectory, and of odometry, above which the robot comes to rest, s"
-        descriptor = ParameterDescriptor(description=about)
-        self._timeout = self.declare_parameter("trajectory_timeout", 0.5, descriptor).value
+        descriptor = ParameterDescriptor(
+            description="time from the start of a trajectory for which it is followed, s"
+        )
+        self._validity = self.declare_parameter(
+            "trajectory_validity", topics.TRAJECTORY_VALIDITY, descriptor
+        ).value
         self._limits = declare_settings(self, Limits())
         self._gains = declare_settings(self, TrackingGains())
         self._smoother = VelocitySmoother(declare_settings(self, SmoothingLimits()))
         self._trajectory: PlannedTrajectory | None = None
+        self._pace = Pace()
         self._start = 0  # ns, time of the trajectory's first point
         self._capture_stamp = TimeMsg()
         self._heard = -np.inf
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
+        assert topics.MODE.qos.deadline is not None
+        # A mode that nobody upholds any more is none.
+        self._mode_life = Input(
+            topics.MODE.name, Severity.LOST, Severity.LOST, topics.MODE.qos.deadline
+        )
+        self._mode_watch = ContractWatch(
+            self, topics.MODE, self._mode_life, self._on_mode, lambda: None
+        )
         self._last_stamp = 0
         self._last_tick = steady_seconds()
         self._reporter = DeadlineReporter(self, stages.CONTROL)
         for kind, topic, callback in (
             (Trajectory, topics.TRAJECTORY, self._on_trajectory),
             (Odometry, topics.ODOM, self._on_odometry),
-            (RobotMode, topics.MODE, self._on_mode),
         ):
             newest = qos_profile(topic)
             newest.depth = 1
@@ -69,8 +84,9 @@ class Controller(Node):
         state = State(pose.position.x, pose.position.y, yaw, twist.linear.x, twist.angular.z)
         self._odometry = (seconds(message.header.stamp), state)
 
-    def _on_mode(self, message: RobotMode) -> None:
-        self._mode = message
+    def _on_mode(self, data: bytes) -> None:
+        self._mode = deserialize_message(data, RobotMode)
+        self._mode_life.heard(steady_seconds())
 
     def _on_trajectory(self, message: Trajectory) -> None:
         self._heard = steady_seconds()
@@ -78,6 +94,7 @@ class Controller(Node):
         self._capture_stamp = message.capture_stamp
         rows = [(p.time_from_start, p.x, p.y, p.yaw, p.v, p.w) for p in message.points]
         self._trajectory = PlannedTrajectory(*np.array(rows, float).T)
+        self._pace = Pace()
 
     def _tick(self) -> None:
         tick = steady_seconds()
@@ -87,30 +104,43 @@ class Controller(Node):
         capture_stamp = TimeMsg() if trajectory is None else self._capture_stamp
         with self._reporter.measure(capture_stamp) as stage_run:
             now = self.get_clock().now().nanoseconds
-            if self._mode is None or self._mode.mode not in _AUTONOMOUS:
+            limit = self._permitted(tick)
+            if limit is None:
                 v, w = self._smoother.stop()
             elif trajectory is None:
                 v, w = self._smoother.towards(0.0, 0.0, elapsed)
             else:
-                v, w = self._smoother.towards(*self._follow(trajectory, now), elapsed)
+                wanted = self._follow(trajectory, now, limit, elapsed)
+                v, w = self._smoother.towards(*wanted, elapsed)
             stage_run.output_stamp = self._publish(v, w, now)
 
-    def _current(self, tick: float) -> PlannedTrajectory | None:
-        """Return the trajectory if it and odometry are fresh, else None."""
-        now = self.get_clock().now().nanoseconds
-        fresh = tick - self._heard < self._timeout and now - self._start < self._timeout * 1e9
-        if not fresh or self._odometry is None:
+    def _permitted(self, tick: float) -> float | None:
+        """Return the speed that the mode permits, m/s; None where autonomy may not move."""
+        if self._mode is None or self._mode_life.verdict(tick) is not None:
             return None
-        return self._trajectory if now * 1e-9 - self._odometry[0] < self._timeout else None
+        return float(self._mode.max_speed) if self._mode.mode in AUTONOMOUS else None
 
-    def _follow(self, trajectory: PlannedTrajectory, now: int) -> tuple[float, float]:
-        assert self._odometry is not None and self._mode is not None
+    def _current(self, tick: float) -> PlannedTrajectory | None:
+        """Return the trajectory if it is still valid and odometry is fresh, else None."""
+        now = self.get_clock().now().nanoseconds
+        valid = tick - self._heard < self._validity and now - self._start < self._validity * 1e9
+        if not valid or self._odometry is None:
+            return None
+        age = now * 1e-9 - self._odometry[0]
+        return self._trajectory if age < _LONGEST_ODOMETRY_AGE else None
+
+    def _follow(
+        self, trajectory: PlannedTrajectory, now: int, limit: float, elapsed: float
+    ) -> tuple[float, float]:
+        assert self._odometry is not None
         stamp, state = self._odometry
         state = state.after(max(0.0, now * 1e-9 - stamp))
-        limits = replace(
-            self._limits, max_speed=min(self._limits.max_speed, float(self._mode.max_speed))
-        )
-        return track(trajectory, (now - self._start) * 1e-9, state, self._gains, limits)
+        time = (now - self._start) * 1e-9 - self._pace.lag
+        factor = self._pace.step(trajectory.at(time + self._gains.latency).v, limit, elapsed)
+        v, w = track(trajectory, time, state, self._gains, self._limits)
+        if abs(factor * v) > limit:  # what feedback adds is bounded, too
+            factor = limit / abs(v)
+        return factor * v, factor * w
 
     def _publish(self, v: float, w: float, now: int) -> Any:
         # The stamp is a command's identity all the way to the wheels: no two may be equal.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
@@ -27,6 +28,17 @@ def stamp_from_nanoseconds(value: int) -> TimeMsg:
     """Return `value` ns as a `builtin_interfaces/Time`."""
     sec, nanosec = divmod(value, 1_000_000_000)
     return TimeMsg(sec=sec, nanosec=nanosec)
+
+
+def stamp_of(data: bytes) -> int:
+    """Return the header stamp of a sample whose type begins with a header, ns.
+
+    Args:
+        data: CDR with its 4-byte header.
+    """
+    order: Literal["little", "big"] = "little" if data[1] & 1 else "big"
+    sec = int.from_bytes(data[4:8], order, signed=True)
+    return sec * 1_000_000_000 + int.from_bytes(data[8:12], order)
 
 
 def yaw_of(q: Quaternion) -> float:

@@ -19,8 +19,9 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
 from edge_robot import topics
+from edge_robot.control import modes
 from edge_robot.introspection.interfaces import interface_class
-from edge_robot.msg import LinkState, RobotMode
+from edge_robot.msg import LinkState
 from edge_robot.nodes.conversions import image_to_bgr, seconds, yaw_of
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
@@ -31,17 +32,6 @@ from edge_robot.topics import Topic
 
 STOP_TIMEOUT = 1.0
 JPEG_QUALITY = 70
-MODES = {
-    getattr(RobotMode, name): name.replace("_", " ").lower()
-    for name in (
-        "INITIALIZING",
-        "NOMINAL",
-        "REDUCED",
-        "CONTROLLED_STOP",
-        "EMERGENCY_STOP",
-        "TELEOPERATION",
-    )
-}
 BREAKER = {
     LinkState.BREAKER_CLOSED: "closed",
     LinkState.BREAKER_HALF_OPEN: "probing",
@@ -73,7 +63,11 @@ def boxes(array: Any) -> list[dict[str, Any]]:
 
 def view_mode(m: Any) -> Any:
     """Mode, its cause and the speed it allows."""
-    return {"name": MODES.get(m.mode, str(m.mode)), "cause": m.cause, "max_speed": m.max_speed}
+    return {
+        "name": modes.NAMES.get(m.mode, str(m.mode)),
+        "cause": m.cause,
+        "max_speed": m.max_speed,
+    }
 
 
 def view_link(m: Any) -> Any:

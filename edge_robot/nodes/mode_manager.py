@@ -1,101 +1,188 @@
-"""Decides what the robot permits itself: the life of inputs, `DEADLINES`, `ESTOP` → `MODE`."""
+"""Decides what the robot permits itself: contracts of its inputs, `DEADLINES`, `ESTOP` → `MODE`."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import deque
+from collections.abc import Callable
 
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Bool
 
-from edge_robot import topics
-from edge_robot.control.modes import Conditions, Mode, ModeMachine
+from edge_robot import stages, topics
+from edge_robot.control.inputs import Input, Severity
+from edge_robot.control.modes import AUTONOMOUS, Conditions, Mode, ModeMachine, ModeTimes
+from edge_robot.control.safe_speed import Sight, safe_speed
+from edge_robot.deadlines import CommandLatency
 from edge_robot.introspection.interfaces import interface_class
-from edge_robot.msg import DeadlineStatus, LinkState, RobotMode
+from edge_robot.msg import DeadlineStatus, LinkState, RobotMode, StageRun
+from edge_robot.nodes.contract_watch import ContractWatch
+from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds, stamp_of
+from edge_robot.nodes.deadline_reporter import DeadlineReporter
+from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.topics import Topic
 
 _PERIOD = 0.02  # s
+_HEARTBEAT = 0.2  # s
+_SPEED_STEP = 0.05  # m/s; less is no news
+_PERCEIVED = (topics.SCAN, topics.CAMERA_DETECTIONS, topics.LIDAR_DETECTIONS)
+"""What the robot sees with, stamped with the time of capture."""
 
 
 class ModeManager(Node):
-    """Listens for signs of life and publishes the mode on every change and once a second."""
+    """Watches contracts, and publishes the mode on every change and five times a second."""
 
     def __init__(self) -> None:
         super().__init__("mode_manager")
-        self._vital = {
-            topics.TRACKS: self._silence("tracks_timeout", 0.5),
-            topics.SCAN: self._silence("scan_timeout", 0.3),
-            topics.ODOM: self._silence("odom_timeout", 0.3),
-            topics.ESTOP: self._silence("estop_timeout", 2.5),
-        }
-        self._helpful = {
-            topics.CAMERA_DETECTIONS: self._silence("camera_timeout", 0.6),
-            topics.LIDAR_DETECTIONS: self._silence("lidar_timeout", 0.6),
-        }
+        self._inputs: dict[str, Input] = {}
+        self._watches: list[ContractWatch] = []
+        late, slow, lost = Severity.LATE, Severity.DEGRADED, Severity.LOST
+        self._needs("scan_timeout", topics.SCAN, 0.3, slow, lost)
+        self._needs("odom_timeout", topics.ODOM, 0.3, slow, lost)
+        self._needs("tracks_timeout", topics.TRACKS, 0.5, late, late)
+        self._needs("estop_timeout", topics.ESTOP, 2.5, None, lost)
+        self._needs("camera_timeout", topics.CAMERA_DETECTIONS, 0.6, None, slow)
+        self._needs("lidar_timeout", topics.LIDAR_DETECTIONS, 0.6, None, slow)
+        for topic in (topics.CMD_VEL_NAV, topics.CMD_VEL_MUX, topics.CMD_VEL):
+            assert topic.qos.liveliness_lease is not None
+            lease = topic.qos.liveliness_lease
+            self._watch(topic, Input(topic.name, slow, lost, lease, needed=False))
+        trajectory, validity = topics.TRAJECTORY, topics.TRAJECTORY_VALIDITY
+        self._watch(
+            trajectory, Input(trajectory.name, late, late, validity, needed=False, pauses=True)
+        )
         nominal = self._parameter("nominal_speed", 1.4, "speed permitted when all is well, m/s")
         reduced = self._parameter("reduced_speed", 0.6, "speed permitted when degraded, m/s")
         self._speed = {Mode.NOMINAL: nominal, Mode.REDUCED: reduced}
+        self._reduced_share = self._parameter(
+            "reduced_planning_share", 0.5, "share of its time the planner gets when degraded, 0..1"
+        )
+        self._reduced_period = self._parameter(
+            "reduced_planning_period", 0.09, "least time between plans when degraded, s"
+        )
+        self._visible = self._parameter(
+            "visible_range", 6.0, "how far sensors and planner surely see, m"
+        )
+        self._sight = declare_settings(self, Sight())
         self._operator_lease = self._parameter(
             "operator_lease", 0.25, "how long a command of an operator shows that one drives, s"
         )
         self._late_share = self._parameter(
             "late_share", 0.5, "share of a stage's runs over budget from which it counts, 0..1"
         )
-        self._machine = ModeMachine(
-            self._parameter("recovery", 1.0, "how long all must be well before going faster, s")
-        )
-        self._heard: dict[str, float] = {}
+        self._machine = ModeMachine(declare_settings(self, ModeTimes()))
         self._late: dict[str, float] = {}
+        self._slow: set[str] = set()
         self._link: LinkState | None = None
+        self._operator_heard: float | None = None
         self._stopped = False
         self._goals = 0
         self._since = self.get_clock().now().to_msg()
+        self._allowed = self._speed_at_entry = 0.0
+        self._latency = CommandLatency()
+        self._latencies = DeadlineReporter(self, stages.CAMERA_TO_COMMAND)
+        self._clock_offsets: deque[float] = deque(maxlen=round(1.0 / _PERIOD))
 
-        for topic in (*self._vital, *self._helpful, topics.CMD_VEL_TELEOP):
-            if topic is not topics.ESTOP:
-                self._listen(topic, self._on_sign_of_life(topic), raw=True)
-        self._listen(topics.ESTOP, self._on_estop)
-        self._listen(topics.DEADLINES, self._on_deadlines)
-        self._listen(topics.LINK, self._on_link)
-        self._listen(topics.GOAL, self._on_goal)
+        for topic, callback, raw in (
+            (topics.CMD_VEL_TELEOP, self._on_operator, True),
+            (topics.DEADLINES, self._on_deadlines, False),
+            (topics.LINK, self._on_link, False),
+            (topics.GOAL, self._on_goal, False),
+        ):
+            kind = interface_class(topic.type)
+            self.create_subscription(kind, topic.name, callback, qos_profile(topic), raw=raw)
         self._publisher = self.create_publisher(
             RobotMode, topics.MODE.name, qos_profile(topics.MODE)
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(_PERIOD, self._update, clock=steady)
-        self.create_timer(1.0, self._publish, clock=steady)
+        self.create_timer(_PERIOD, self._tick, clock=steady)
+        self.create_timer(_HEARTBEAT, self._publish, clock=steady)
 
     def _parameter(self, name: str, default: float, about: str) -> float:
         descriptor = ParameterDescriptor(description=about)
         return float(self.declare_parameter(name, default, descriptor).value)
 
-    def _silence(self, name: str, default: float) -> float:
-        return self._parameter(name, default, "silence after which this input counts as lost, s")
+    def _needs(
+        self,
+        parameter: str,
+        topic: Topic,
+        timeout: float,
+        overdue: Severity | None,
+        gone: Severity,
+    ) -> None:
+        """Watch an input without which autonomy does not begin."""
+        about = "silence after which this input counts as lost, s"
+        timeout = self._parameter(parameter, timeout, about)
+        self._watch(topic, Input(topic.name, overdue, gone, timeout))
 
-    def _listen(self, topic: topics.Topic, callback: Any, raw: bool = False) -> None:
-        kind = interface_class(topic.type)
-        self.create_subscription(kind, topic.name, callback, qos_profile(topic), raw=raw)
+    def _watch(self, topic: Topic, state: Input) -> None:
+        self._inputs[topic.name] = state
+        watch = ContractWatch(self, topic, state, self._listener(topic, state), self._update)
+        self._watches.append(watch)
 
-    def _on_sign_of_life(self, topic: topics.Topic) -> Any:
-        def note(_message: bytes) -> None:
-            self._heard[topic.name] = steady_seconds()
+    def _listener(self, topic: Topic, state: Input) -> Callable[[bytes], None]:
+        if topic is topics.ESTOP:
+            return self._on_estop
+        if topic is topics.CMD_VEL:
+            return self._on_command
+        if topic not in _PERCEIVED:
+            return lambda _data: state.heard(steady_seconds())
+
+        def note(data: bytes) -> None:
+            age = (self.get_clock().now().nanoseconds - stamp_of(data)) * 1e-9
+            state.heard(steady_seconds(), age)
 
         return note
 
-    def _on_estop(self, message: Bool) -> None:
-        self._heard[topics.ESTOP.name] = steady_seconds()
-        self._stopped = message.data
+    # --- what comes in ----------------------------------------------------------------------
+
+    def _on_estop(self, data: bytes) -> None:
+        self._inputs[topics.ESTOP.name].heard(steady_seconds())
+        self._stopped = deserialize_message(data, Bool).data
         self._update()
+
+    def _on_command(self, data: bytes) -> None:
+        now = steady_seconds()
+        self._inputs[topics.CMD_VEL.name].heard(now)
+        self._latency.heard(stamp_of(data), now)
+
+    def _on_operator(self, _data: bytes) -> None:
+        self._operator_heard = steady_seconds()
 
     def _on_deadlines(self, status: DeadlineStatus) -> None:
         missed = sum(run.elapsed > status.budget for run in status.runs)
         share = missed / len(status.runs) if status.runs else 0.0
         # Two reports: one slow second in a loaded machine is no degradation.
-        self._late[status.stage] = 0.5 * (self._late.get(status.stage, 0.0) + share)
+        late = self._late[status.stage] = 0.5 * (self._late.get(status.stage, 0.0) + share)
+        # A stage that is given less to do in the reduced mode must not flicker between the two.
+        if late > self._late_share:
+            self._slow.add(status.stage)
+        elif late < 0.5 * self._late_share:
+            self._slow.discard(status.stage)
+        if status.stage == stages.CONTROL.name:
+            self._note_latencies(status.runs)
+
+    def _note_latencies(self, runs: list[StageRun]) -> None:
+        """Measure from capture to `/cmd_vel`, by the steady clock."""
+        if not self._clock_offsets:
+            return
+        # Simulated time stands still between two ticks of /clock: the smallest offset is right.
+        offset = min(self._clock_offsets)
+        joined = self._latency.join(
+            (nanoseconds(run.capture_stamp), nanoseconds(run.output_stamp)) for run in runs
+        )
+        for capture, stamp, heard in joined:
+            run = StageRun(elapsed=heard - offset - capture * 1e-9)
+            run.capture_stamp = stamp_from_nanoseconds(capture)
+            run.output_stamp = stamp_from_nanoseconds(stamp)
+            if run.elapsed > 0.0:  # else time has jumped
+                self._latencies.add(run)
 
     def _on_link(self, link: LinkState) -> None:
         self._link = link
@@ -104,40 +191,82 @@ class ModeManager(Node):
         self._goals += 1
         self._update()
 
+    # --- what goes out ----------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._clock_offsets.append(steady_seconds() - self.get_clock().now().nanoseconds * 1e-9)
+        self._update()
+
     def _update(self) -> None:
         now, before = steady_seconds(), self._machine.mode
-        if self._machine.update(self._conditions(now), now):
-            if self._machine.mode is not before:
-                self._since = self.get_clock().now().to_msg()
-            self.get_logger().info(f"{self._machine.mode.name}: {self._machine.cause}")
+        changed = self._machine.update(self._conditions(now), now)
+        if self._machine.mode is not before:
+            self._since = self.get_clock().now().to_msg()
+            self._speed_at_entry = self._allowed
+        allowed = self._max_speed(now)
+        if changed:
+            self.get_logger().info(f"{self._machine.mode.text}: {self._machine.cause}")
+        stops = allowed == 0.0 < self._allowed
+        if changed or stops or abs(allowed - self._allowed) > _SPEED_STEP:
+            self._allowed = allowed
             self._publish()
 
     def _conditions(self, now: float) -> Conditions:
-        inputs = {**self._vital, **self._helpful}
-        missing = tuple(topic.name for topic in inputs if topic.name not in self._heard)
-        silent = [t for t, limit in inputs.items() if now - self._heard.get(t.name, 0.0) > limit]
-        slow = [stage for stage, share in self._late.items() if share > self._late_share]
-        operator = self._heard.get(topics.CMD_VEL_TELEOP.name)
-        link_down = self._link is not None and not self._link.up
+        found: dict[Severity, list[str]] = {severity: [] for severity in Severity}
+        for state in self._inputs.values():
+            verdict = state.verdict(now)
+            if verdict is not None:
+                found[verdict[0]].append(verdict[1])
+        found[Severity.DEGRADED] += [f"{stage} misses its budget" for stage in sorted(self._slow)]
+        if self._link is not None and not self._link.up:
+            found[Severity.NOTE].append("no fleet link: onboard perception alone")
+        oldest = self._oldest(now)
+        if oldest is not None and self._in_sight(oldest, now) < self._speed[Mode.NOMINAL]:
+            found[Severity.NOTE].append(f"speed bounded by the age of {oldest.name}")
+        heard = self._operator_heard
         return Conditions(
-            missing=missing,
-            lost=tuple(topic.name for topic in silent if topic in self._vital),
-            degraded=(
-                *(f"lost {topic.name}" for topic in silent if topic in self._helpful),
-                *(f"{stage} misses its budget" for stage in slow),
-            ),
-            notes=("no fleet link: onboard perception alone",) if link_down else (),
+            missing=tuple(s.name for s in self._inputs.values() if s.needed and s.missing),
+            lost=tuple(found[Severity.LOST]),
+            late=tuple(found[Severity.LATE]),
+            degraded=tuple(found[Severity.DEGRADED]),
+            notes=tuple(found[Severity.NOTE]),
             stopped=self._stopped,
-            operated=operator is not None and now - operator < self._operator_lease,
+            operated=heard is not None and now - heard < self._operator_lease,
             goals=self._goals,
         )
 
+    def _oldest(self, now: float) -> Input | None:
+        """Return the oldest of what the robot sees with and still trusts."""
+        seen = [self._inputs[topic.name] for topic in (*_PERCEIVED, topics.TRACKS)]
+        trusted = [s for s in seen if not s.missing and not s.is_gone(now)]
+        return max(trusted, key=lambda state: state.age(now), default=None)
+
+    def _in_sight(self, oldest: Input, now: float) -> float:
+        """Return the speed from which the robot stops within what it has seen, m/s."""
+        return safe_speed(oldest.age(now), self._visible, self._sight)
+
+    def _max_speed(self, now: float) -> float:
+        """Return the speed that mode and age of perception permit, m/s."""
+        mode, oldest = self._machine.mode, self._oldest(now)
+        if mode not in AUTONOMOUS or oldest is None:
+            return 0.0
+        if mode is Mode.LAST_SAFE_PLAN:
+            spent = (now - self._machine.since) / self._machine.times.last_plan_time
+            limit = self._speed_at_entry * max(0.0, 1.0 - spent)
+        else:
+            limit = self._speed[mode]
+        return min(limit, self._in_sight(oldest, now))
+
     def _publish(self) -> None:
+        mode = self._machine.mode
+        reduced = mode is Mode.REDUCED
         message = RobotMode(
-            mode=int(self._machine.mode),
+            mode=int(mode),
             cause=self._machine.cause,
             since=self._since,
-            max_speed=self._speed.get(self._machine.mode, 0.0),
+            max_speed=self._allowed,
+            planning_share=self._reduced_share if reduced else 1.0,
+            planning_period=self._reduced_period if reduced else 0.0,
         )
         message.header.stamp = self.get_clock().now().to_msg()
         self._publisher.publish(message)

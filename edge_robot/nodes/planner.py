@@ -18,6 +18,8 @@ from std_msgs.msg import Header
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from edge_robot import stages, topics
+from edge_robot.control.modes import AUTONOMOUS
+from edge_robot.deadlines import Budget
 from edge_robot.msg import RobotMode, TrackedObjectArray, Trajectory, TrajectoryPoint
 from edge_robot.nodes.conversions import seconds, stamp_from_nanoseconds, yaw_of
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
@@ -38,7 +40,6 @@ from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 _LIDAR_BEAMS = 720
 _SEARCH_SLICE = 0.004  # s; what a new set of tracks may have to wait for
 _SEARCH_PERIOD = 0.010  # s
-_AUTONOMOUS = (RobotMode.NOMINAL, RobotMode.REDUCED)
 
 
 class Planner(Node):
@@ -53,9 +54,6 @@ class Planner(Node):
         self._lidar_heights = (
             self._parameter("lidar_min_height", 0.08, "lowest lidar point to avoid, m"),
             self._parameter("lidar_max_height", 0.60, "highest lidar point to avoid, m"),
-        )
-        self._tracks_timeout = self._parameter(
-            "tracks_timeout", 0.15, "silence of the tracks after which the plan is a stop, s"
         )
         self._odometry_timeout = self._parameter(
             "odometry_timeout", 0.3, "age of odometry above which nothing is planned, s"
@@ -74,7 +72,7 @@ class Planner(Node):
         self._poses = PoseHistory()
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
-        self._tracks_heard = -np.inf
+        self._due = -np.inf  # steady time of the next plan, s
         self._refusal = self._why = ""
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
@@ -97,7 +95,6 @@ class Planner(Node):
             self.create_subscription(kind, topic.name, callback, newest)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_SEARCH_PERIOD, self._think, clock=steady)
-        self.create_timer(0.05, self._watch_tracks, clock=steady)
         self.create_timer(1.0, self._publish_costmap, clock=steady)
 
     def _parameter(self, name: str, default: Any, about: str) -> Any:
@@ -180,23 +177,31 @@ class Planner(Node):
         return mount, (x + cos * dx - sin * dy, y + sin * dx + cos * dy, yaw + _heading(mount))
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
-        self._tracks_heard = steady_seconds()
         now = self._now()
         state = self._state(now)
-        if state is None:
+        if state is None or steady_seconds() < self._due:
             return
+        self._due = steady_seconds() + (self._mode.planning_period if self._mode else 0.0)
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
             objects = to_moving_objects(tracks).after(now - seconds(tracks.header.stamp))
             persons = np.array([o.class_name in self._persons for o in tracks.objects], bool)
             decision = self._navigator.decide(
-                now, state, objects, persons, self._max_speed(), self._budget
+                now, state, objects, persons, self._max_speed(), self._time_for(tracks, now)
             )
             if decision is not None:
                 stage_run.output_stamp = self._publish(decision, now, tracks.capture_stamp)
 
+    def _time_for(self, tracks: TrackedObjectArray, now: float) -> float:
+        """Return how long a plan on these tracks may be refined, s."""
+        budget = self._budget
+        if (capture := seconds(tracks.capture_stamp)) > 0.0:
+            left = Budget.of(capture).for_stage(stages.PLANNING, now, least=0.5 * budget)
+            budget = min(budget, left)
+        return budget * float(self._mode.planning_share) if self._mode else budget
+
     def _max_speed(self) -> float:
         """Return the speed that the mode permits, m/s; zero before it is known."""
-        if self._mode is None or self._mode.mode not in _AUTONOMOUS:
+        if self._mode is None or self._mode.mode not in AUTONOMOUS:
             return 0.0
         return float(self._mode.max_speed)
 
@@ -219,15 +224,6 @@ class Planner(Node):
         self._report_refusal()
         if self._navigator.path is not None:
             self._publish_path(self._navigator.path.path)
-
-    def _watch_tracks(self) -> None:
-        """Publish a stop while the tracks are silent: an unseen person may be anywhere."""
-        if steady_seconds() - self._tracks_heard < self._tracks_timeout:
-            return
-        now = self._now()
-        state = self._state(now) if self._navigator.path is not None else None
-        if state is not None:
-            self._publish(self._navigator.hold(state, "no tracks"), now, TimeMsg())
 
     def _report_refusal(self) -> None:
         if self._navigator.refusal and self._navigator.refusal != self._refusal:

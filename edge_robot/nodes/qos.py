@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from rclpy.duration import Duration
 from rclpy.qos import (
@@ -26,10 +27,25 @@ _POLICIES = {
 
 
 def qos_profile(topic: Topic) -> QoSProfile:
-    """Return the rclpy QoS profile of a row of the topic table.
+    """Return the rclpy QoS profile of a row of the topic table, to publish or to subscribe with.
+
+    Of a foreign topic nothing is asked that a driver does not promise: a subscription that asks
+    for more than is offered hears nothing.
 
     Raises:
         UserError: EDGE_ROBOT_SENSOR_RELIABILITY is neither best_effort nor reliable.
+    """
+    if topic.foreign:
+        qos = replace(topic.qos, deadline=None, liveliness_lease=None)
+        topic = replace(topic, qos=qos)
+    return contract_profile(topic)
+
+
+def contract_profile(topic: Topic) -> QoSProfile:
+    """Return the profile with the whole contract, for who promises it or watches it.
+
+    Raises:
+        UserError: As `qos_profile`.
     """
     qos = topic.qos
     profile = QoSProfile(

@@ -15,10 +15,11 @@ from rclpy.qos import QoSProfile
 from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
+from edge_robot.nodes.conversions import stamp_of
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.recording.images import compress_image, compressed_image_definition, stamp_of
+from edge_robot.recording.images import compress_image, compressed_image_definition
 from edge_robot.recording.writer import RecordingWriter
 from edge_robot.topics import Topic
 

@@ -25,7 +25,7 @@ from edge_robot.errors import UserError
 from edge_robot.msg import SimulationTruth, TrackedObject
 from edge_robot.nodes.conversions import quaternion_from_yaw, stamp_from_nanoseconds
 from edge_robot.nodes.parameters import declare_settings
-from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.settings import setting
 from edge_robot.sim import crowd
@@ -126,7 +126,7 @@ class Simulator(Node):
         super().destroy_node()
 
     def _publisher(self, message_type: Any, topic: Topic) -> Any:
-        return self.create_publisher(message_type, topic.name, qos_profile(topic))
+        return self.create_publisher(message_type, topic.name, contract_profile(topic))
 
     def _on_command(self, command: TwistStamped) -> None:
         twist = command.twist

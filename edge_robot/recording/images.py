@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import cv2
 import numpy as np
 from rosbags.typesys import Stores, get_typestore
@@ -54,14 +52,3 @@ def compress_image(data: bytes, quality: int) -> bytes:
 def compressed_image_definition() -> str:
     """Return the message definition of `sensor_msgs/CompressedImage`, dependencies included."""
     return _TYPES.generate_msgdef(_COMPRESSED, ros_version=2)[0]
-
-
-def stamp_of(data: bytes) -> int:
-    """Return the header stamp of a sample whose type begins with a header, ns.
-
-    Args:
-        data: CDR with its 4-byte header.
-    """
-    order: Literal["little", "big"] = "little" if data[1] & 1 else "big"
-    sec = int.from_bytes(data[4:8], order, signed=True)
-    return sec * 1_000_000_000 + int.from_bytes(data[8:12], order)

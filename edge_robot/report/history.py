@@ -10,17 +10,8 @@ from typing import Any
 import numpy as np
 
 from edge_robot import topics
+from edge_robot.control import modes
 from edge_robot.recording.reader import Recording, nanoseconds
-
-MODES = (
-    "initializing",
-    "nominal",
-    "reduced",
-    "controlled stop",
-    "emergency stop",
-    "teleoperation",
-)
-"""Names of `edge_robot/msg/RobotMode`'s constants, by value."""
 
 SOURCES = {1: "camera", 2: "lidar", 4: "fleet", 8: "peer", 16: "radar"}
 """Names of `edge_robot/msg/TrackedObject`'s SOURCE bits."""
@@ -341,7 +332,10 @@ class History:
     def modes(self) -> list[Span]:
         """/robot/mode as spans until the end of the recording."""
         return self._spans(
-            [(s.wall, MODES[s.message.mode], s.message.cause) for s in self._samples(topics.MODE)]
+            [
+                (s.wall, modes.NAMES[s.message.mode], s.message.cause)
+                for s in self._samples(topics.MODE)
+            ]
         )
 
     @cached_property

@@ -45,7 +45,9 @@ class Listener(Node):
         self.create_subscription(
             DiagnosticArray,
             topics.DIAGNOSTICS.name,
-            lambda message: self.said.extend(message.status),
+            lambda message: self.said.extend(
+                status for status in message.status if ": deadline " not in status.name
+            ),
             qos_profile(topics.DIAGNOSTICS),
         )
         for topic, kind in ((topics.LIDAR_POINTS, PointCloud2), (topics.SCAN, LaserScan)):
