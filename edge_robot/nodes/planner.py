@@ -68,6 +68,7 @@ class Planner(Node):
             declare_settings(self, GlobalPlannerConfig()),
             declare_settings(self, MppiConfig()),
             seed,
+            steady_seconds,
         )
         self._poses = PoseHistory()
         self._odometry: tuple[float, State] | None = None

@@ -7,7 +7,7 @@ global path by a slice, `decide` answers with a trajectory at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from math import copysign, hypot, pi, remainder, tau
 
@@ -100,6 +100,7 @@ class Navigator:
         global_config: Weights of the global planner.
         local_config: Weights of the local planner.
         seed: Of the local planner's noise.
+        clock: What budgets are measured by, s, steady.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Navigator:
         global_config: GlobalPlannerConfig | None = None,
         local_config: MppiConfig | None = None,
         seed: int = 0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.config = config or NavigatorConfig()
         self.costmap = costmap
@@ -119,7 +121,8 @@ class Navigator:
         self.recoveries = 0
         self._limits = limits
         self._global_config = global_config or GlobalPlannerConfig()
-        self._mppi = Mppi(limits, footprint, local_config, seed)
+        self._mppi = Mppi(limits, footprint, local_config, seed, clock=clock)
+        self._clock = clock
         self._search = _Search()
         self._progress = _Progress()
         self._reached = False
@@ -166,6 +169,7 @@ class Navigator:
         self.recoveries = 0
         self._reached = False
         self._nearest = np.inf
+        self._clock = clock
         self._search = _Search()
         self._progress = _Progress(since=now)
 
@@ -173,6 +177,7 @@ class Navigator:
         """Drive nowhere."""
         self.goal = self.goal_yaw = None
         self._reached = False
+        self._clock = clock
         self._search = _Search()
         self._last = None
 
@@ -197,9 +202,9 @@ class Navigator:
             start = (state.x, state.y)
             search_.steps = search(self.costmap.grid, start, self.goal, self._global_config)
             search_.begun, search_.due = now, now + self.config.replan_period
-        stop_at = time.perf_counter() + budget
+        stop_at = self._clock() + budget
         try:
-            while time.perf_counter() < stop_at:
+            while self._clock() < stop_at:
                 next(search_.steps)
             return False
         except StopIteration as end:

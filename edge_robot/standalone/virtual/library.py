@@ -229,6 +229,8 @@ class VirtualLibrary:
         endpoint = self._entities[entity]
         occurred._obj.value = endpoint.occurred & mask
         endpoint.occurred &= ~mask
+        if endpoint.triggered and endpoint.process is not None:
+            endpoint.process.wake()
         return 0
 
     def __getattr__(self, name: str) -> Any:

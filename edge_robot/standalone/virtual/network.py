@@ -192,6 +192,8 @@ class Reader(Endpoint):
         while self.cache:
             sample = self.cache.popleft()
             if sample.expires > now:
+                if self.cache and self.process is not None:
+                    self.process.wake()
                 return sample
         return None
 
@@ -352,9 +354,9 @@ class Network:
 
     def write(self, writer: Writer, data: bytes) -> None:
         """Send a sample, at the time its process has come to."""
-        process = writer.process
-        if process is not None and process.now() > self.schedule.now:
-            self.schedule.at(process.now(), partial(self._emit, writer, data))
+        time = self.schedule.now if writer.process is None else writer.process.work()
+        if time > self.schedule.now:
+            self.schedule.at(time, partial(self._emit, writer, data))
         else:
             self._emit(writer, data)
 

@@ -21,9 +21,9 @@ _LOOK = 10_000
 class Process:
     """A node and its single-threaded executor.
 
-    Callbacks run in full at the time they begin. For the node, meanwhile, time goes on: each time
-    it asks a clock it is a bit later, what it publishes leaves it then, and the next callback waits
-    until the run time of this one is over.
+    Callbacks run in full at the time they begin. For the node, meanwhile, time goes on: its run time
+    is spread over the times at which it asks a clock or publishes, and what it publishes leaves it
+    then. The next callback waits until the run time of this one is over.
 
     Args:
         world: Where it lives.
@@ -53,6 +53,7 @@ class Process:
         self._random = random.Random(f"run times of {name}, seed {world.seed}")
         self._executor = _Executor(self, world.context)
         self._planned = -1  # time of the next look for work
+        self._called = False  # whether there may be work that no timer tells of
         self._busy_until = 0
         self._stopped_at = 0
         # The run that is going on.
@@ -72,6 +73,13 @@ class Process:
         if self._looks > 1:
             self._passed += max(self._step, _LOOK)
         return self._begun + self._passed
+
+    def work(self) -> int:
+        """Return the time at which the running callback has made what it publishes now."""
+        if self._running:
+            self._looks += 1
+            self._passed += self._step
+        return self.now()
 
     # Its life.
 
@@ -123,6 +131,7 @@ class Process:
 
     def wake(self) -> None:
         """Look for work as soon as it is free."""
+        self._called = True
         self._plan(max(self._world.schedule.now, self._busy_until))
 
     def _plan(self, time: int) -> None:
@@ -139,6 +148,12 @@ class Process:
         if schedule.now < self._busy_until:
             self._plan(self._busy_until)
             return
+        due = self._executor.next_timer()
+        if not (self._called or self._executor.has_collected or due == 0):
+            if due is not None:
+                self._plan(schedule.now + due)
+            return
+        self._called = False
         with self._world.running(self):
             try:
                 self._executor.spin_once(0.0)
@@ -146,10 +161,7 @@ class Process:
                 self.error = error
                 self.kill()
                 return
-        if self._busy_until > schedule.now:
-            self._plan(self._busy_until)
-        elif (due := self._executor.next_timer()) is not None:
-            self._plan(schedule.now + due)
+        self._plan(max(self._busy_until, schedule.now))
 
     def execute(self, executable: Executable, run: Callable[[], None]) -> None:
         """Run a callback, and be busy for its run time."""
@@ -180,9 +192,15 @@ class _Executor(SingleThreadedExecutor):
         super().wake()
         self._process.wake()
 
+    @property
+    def has_collected(self) -> bool:
+        """Whether something waits that an earlier look found."""
+        return bool(self._ready)
+
     def next_timer(self) -> int | None:
         """Return the time until a timer is due, ns; None if there is none."""
-        waits = [wait for timer in self._timers if (wait := timer.wait_time()) is not None]
+        timers = [timer for timer in self._timers if timer not in self._postponed]
+        waits = [wait for timer in timers if (wait := timer.wait_time()) is not None]
         return min(waits, default=None)
 
     def _execute(self, work: _Work) -> None:
