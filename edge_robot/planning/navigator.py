@@ -169,7 +169,6 @@ class Navigator:
         self.recoveries = 0
         self._reached = False
         self._nearest = np.inf
-        self._clock = clock
         self._search = _Search()
         self._progress = _Progress(since=now)
 
@@ -177,7 +176,6 @@ class Navigator:
         """Drive nowhere."""
         self.goal = self.goal_yaw = None
         self._reached = False
-        self._clock = clock
         self._search = _Search()
         self._last = None
 
