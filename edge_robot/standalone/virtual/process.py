@@ -21,9 +21,9 @@ _LOOK = 10_000
 class Process:
     """A node and its single-threaded executor.
 
-    Callbacks run in full at the time they begin. For the node, meanwhile, time goes on: its run time
-    is spread over the times at which it asks a clock or publishes, and what it publishes leaves it
-    then. The next callback waits until the run time of this one is over.
+    Callbacks run in full at the time they begin. For the node, meanwhile, time goes on: the run
+    time is spread over its looks at clocks and what it publishes, which leaves it then. The next
+    callback waits until the run time of this one is over.
 
     Args:
         world: Where it lives.
