@@ -209,7 +209,11 @@ TRACK_MARKERS = Topic(
     derived=True,
 )
 GOAL = Topic(
-    "/goal_pose", "geometry_msgs/PoseStamped", "on demand", Qos(depth=1), "goal; map or odom"
+    "/goal_pose",
+    "geometry_msgs/PoseStamped",
+    "on demand",
+    Qos(depth=10),
+    "goal, from anybody or, by the planner, from one of its actions; any frame that TF knows",
 )
 MAP = Topic(
     "/map",

@@ -41,6 +41,14 @@ def stamp_of(data: bytes) -> int:
     return sec * 1_000_000_000 + int.from_bytes(data[8:12], order)
 
 
+_UNIT_TOLERANCE = 0.1  # as nav2 has it
+
+
+def is_rotation(q: Quaternion) -> bool:
+    """Return whether a quaternion's length is 1, near enough: all zeros, or NaN, turn nothing."""
+    return abs(math.hypot(q.x, q.y, q.z, q.w) - 1.0) < _UNIT_TOLERANCE
+
+
 def yaw_of(q: Quaternion) -> float:
     """Return the heading of a quaternion about +z, rad."""
     return math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))

@@ -1,36 +1,39 @@
-"""Plans at once on every new set of tracks: `TRACKS`, `SCAN`, `ODOM`, `GOAL` → `TRAJECTORY`."""
+"""Plans at once on every new set of tracks: `TRACKS`, `SCAN`, `ODOM`, goals → `TRAJECTORY`."""
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import PoseStamped
-from nav_msgs.msg import OccupancyGrid, Odometry, Path
+from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import LaserScan, PointCloud2
 from std_msgs.msg import Header
-from tf2_ros import Buffer, TransformException, TransformListener
+from tf2_ros import Buffer, TransformListener
 
 from edge_robot import stages, topics
 from edge_robot.control.modes import AUTONOMOUS
 from edge_robot.deadlines import Budget
 from edge_robot.msg import RobotMode, TrackedObjectArray, Trajectory, TrajectoryPoint
-from edge_robot.nodes.conversions import seconds, stamp_from_nanoseconds, yaw_of
+from edge_robot.nodes.conversions import is_rotation, seconds, stamp_from_nanoseconds, yaw_of
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
+from edge_robot.nodes.goal_messages import GoalError, read_goal
+from edge_robot.nodes.navigation_actions import NavigationActions
+from edge_robot.nodes.navigation_views import NavigationViews
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import Mounts, cloud_points, scan_angles, scan_ranges
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.nodes.track_messages import pose_matrix
 from edge_robot.perception.lidar.points import CloudError
-from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan, occupancy
+from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan
+from edge_robot.planning.drive import Failure, Goal
 from edge_robot.planning.global_planner import GlobalPlannerConfig
 from edge_robot.planning.mppi import MppiConfig
 from edge_robot.planning.navigator import Decision, Navigator, NavigatorConfig
@@ -40,10 +43,15 @@ from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 _LIDAR_BEAMS = 720
 _SEARCH_SLICE = 0.004  # s; what a new set of tracks may have to wait for
 _SEARCH_PERIOD = 0.010  # s
+_FARTHEST_TRACKS = 0.5  # s from now, either way; beyond, their clock is another
+_RESUMING = 0.5  # s; how long the emergency stop's mode may outlast the goal that ends it
 
 
 class Planner(Node):
-    """Feeds the navigator and publishes its decisions; silent while it has no goal or no path."""
+    """Feeds the navigator and publishes its decisions.
+
+    Silent while it has no goal or no path, once a drive that was given up has come to rest.
+    """
 
     def __init__(self) -> None:
         super().__init__("planner")
@@ -60,9 +68,11 @@ class Planner(Node):
         )
         self._budget = self._parameter("budget", 0.012, "no refinement begins after this, s")
         seed = self._parameter("seed", 0, "of the local planner's noise")
+        footprint = declare_settings(self, Footprint())
+        self._inscribed_radius = footprint.inscribed_radius
         self._navigator = Navigator(
             declare_settings(self, Limits()),
-            declare_settings(self, Footprint()),
+            footprint,
             Costmap(declare_settings(self, CostmapConfig())),
             declare_settings(self, NavigatorConfig()),
             declare_settings(self, GlobalPlannerConfig()),
@@ -71,22 +81,28 @@ class Planner(Node):
             steady_seconds,
         )
         self._poses = PoseHistory()
+        self._odometry_refused = 0
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
         self._due = -np.inf  # steady time of the next plan, s
         self._refusal = self._why = ""
+        self._rolling = False  # under a plan of ours
+        self._goal_heard = -np.inf
+        self._announced: PoseStamped | None = None
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
         self._mounts = Mounts(self._buffer)
 
         self._reporter = DeadlineReporter(self, stages.PLANNING)
-        self._costmaps = self._publisher(OccupancyGrid, topics.COSTMAP)
-        self._paths = self._publisher(Path, topics.PATH)
+        self._views = NavigationViews(self, self._frame)
         self._trajectories = self._publisher(Trajectory, topics.TRAJECTORY)
+        self._goals = self._publisher(PoseStamped, topics.GOAL)
+        self._actions = NavigationActions(
+            self, self._navigator, self._read_goal, self._frame, self._on_new_drive
+        )
         for kind, topic, callback in (
             (Odometry, topics.ODOM, self._on_odometry),
             (RobotMode, topics.MODE, self._on_mode),
-            (PoseStamped, topics.GOAL, self._on_goal),
             (TrackedObjectArray, topics.TRACKS, self._on_tracks),
             (LaserScan, topics.SCAN, self._on_scan),
             (PointCloud2, topics.LIDAR_POINTS, self._on_lidar),
@@ -94,9 +110,14 @@ class Planner(Node):
             newest = qos_profile(topic)
             newest.depth = 1  # what waited while a plan was made is superseded
             self.create_subscription(kind, topic.name, callback, newest)
+        self.create_subscription(
+            PoseStamped, topics.GOAL.name, self._on_goal, qos_profile(topics.GOAL)
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_SEARCH_PERIOD, self._think, clock=steady)
-        self.create_timer(1.0, self._publish_costmap, clock=steady)
+        self.create_timer(0.1, self._update_actions, clock=steady)
+        self.create_timer(0.5, self._show_local_costmap, clock=steady)
+        self.create_timer(1.0, lambda: self._views.show_costmap(self._navigator), clock=steady)
 
     def _parameter(self, name: str, default: Any, about: str) -> Any:
         return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
@@ -112,30 +133,66 @@ class Planner(Node):
     def _on_odometry(self, message: Odometry) -> None:
         stamp, pose, twist = seconds(message.header.stamp), message.pose.pose, message.twist.twist
         yaw = yaw_of(pose.orientation)
-        self._poses.add(stamp, pose.position.x, pose.position.y, yaw)
         state = State(pose.position.x, pose.position.y, yaw, twist.linear.x, twist.angular.z)
+        finite = all(map(isfinite, (state.x, state.y, state.v, state.w)))
+        if not finite or not is_rotation(pose.orientation):
+            self._odometry_refused += 1
+            self.get_logger().error(
+                "odometry left out that is not finite or whose orientation is no rotation: "
+                f"{self._odometry_refused} so far",
+                throttle_duration_sec=5.0,
+            )
+            return
+        if self._odometry is not None and stamp < self._odometry[0]:
+            self._restart(self._odometry[0] - stamp, state)
+        self._poses.add(stamp, state.x, state.y, yaw)
         self._odometry = (stamp, state)
 
+    def _restart(self, jump: float, state: State) -> None:
+        """Forget what was planned in a time that is over: a simulation or a bag began anew."""
+        self.get_logger().warning(f"time went back by {jump:.3f} s: poses and plan are forgotten")
+        now = self._now()
+        goal, yaw = self._navigator.goal, self._navigator.goal_yaw
+        arrived = self._navigator.arrived
+        self._navigator.clear_goal()
+        if goal is not None and not arrived:
+            self._navigator.set_goal(*goal, now, yaw)
+        if self._rolling:
+            self._publish(self._navigator.hold(state, "time went back"), now, TimeMsg())
+
     def _on_mode(self, message: RobotMode) -> None:
-        self._mode = message
-        if message.mode == RobotMode.EMERGENCY_STOP:
+        before, self._mode = self._mode, message
+        if message.mode != RobotMode.EMERGENCY_STOP:
+            return
+        fresh = steady_seconds() - self._goal_heard < _RESUMING
+        if before is None or before.mode != message.mode or not fresh:
             # Driving on is somebody's deliberate decision: a new goal.
             self._navigator.clear_goal()
+            self._actions.end(Failure.EMERGENCY_STOP, "emergency stop")
+
+    def _read_goal(self, message: PoseStamped) -> Goal:
+        return read_goal(message, self._frame, self._buffer)
 
     def _on_goal(self, message: PoseStamped) -> None:
-        frame = message.header.frame_id
-        goal = np.array((message.pose.position.x, message.pose.position.y, 0.0, 1.0))
-        if frame not in ("", self._frame):
-            try:
-                found = self._buffer.lookup_transform(self._frame, frame, Time())
-            except TransformException as error:
-                self.get_logger().error(f"goal refused: {error}")
-                return
-            goal = pose_matrix(found.transform) @ goal
-        if not np.isfinite(goal).all():
-            self.get_logger().error("goal refused: its position is not a number")
+        if message == self._announced:
+            return  # what an action was asked for
+        try:
+            goal = self._read_goal(message)
+        except GoalError as error:
+            self.get_logger().error(f"goal refused: {error}")
             return
-        self._navigator.set_goal(float(goal[0]), float(goal[1]), self._now())
+        self._goal_heard = steady_seconds()
+        self._actions.end(Failure.SUPERSEDED, f"superseded by a goal on {topics.GOAL.name}")
+        self._navigator.set_goal(goal.x, goal.y, self._now(), goal.yaw)
+
+    def _on_new_drive(self, pose: PoseStamped) -> None:
+        """Tell of an action's goal where goals are told of: it may end an emergency stop."""
+        self._goal_heard = steady_seconds()
+        header = Header(
+            stamp=self.get_clock().now().to_msg(), frame_id=pose.header.frame_id or self._frame
+        )
+        self._announced = PoseStamped(header=header, pose=pose.pose)
+        self._goals.publish(self._announced)
 
     def _on_scan(self, scan: LaserScan) -> None:
         placed = self._place(scan.header)
@@ -179,16 +236,27 @@ class Planner(Node):
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
         now = self._now()
+        age = now - seconds(tracks.header.stamp)
+        if abs(age) > _FARTHEST_TRACKS:
+            self.get_logger().error(
+                f"tracks of {age:.3f} s ago left out", throttle_duration_sec=5.0
+            )
+            return
         state = self._state(now)
         if state is None or steady_seconds() < self._due:
             return
         self._due = steady_seconds() + (self._mode.planning_period if self._mode else 0.0)
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
-            objects = to_moving_objects(tracks).after(now - seconds(tracks.header.stamp))
+            objects = to_moving_objects(tracks).after(age)
             persons = np.array([o.class_name in self._persons for o in tracks.objects], bool)
             decision = self._navigator.decide(
                 now, state, objects, persons, self._max_speed(), self._time_for(tracks, now)
             )
+            if decision is None and self._rolling and self._navigator.goal is None:
+                decision = self._navigator.hold(state, "no goal")
+                self._rolling = abs(state.v) > 0.02 or abs(state.w) > 0.05
+            elif decision is not None:
+                self._rolling = True
             if decision is not None:
                 stage_run.output_stamp = self._publish(decision, now, tracks.capture_stamp)
 
@@ -208,7 +276,7 @@ class Planner(Node):
 
     def _state(self, now: float) -> State | None:
         """Return the state of the robot, moved on to `now`; None if odometry is too old."""
-        if self._odometry is None or now - self._odometry[0] > self._odometry_timeout:
+        if self._odometry is None or abs(now - self._odometry[0]) > self._odometry_timeout:
             if self._navigator.goal is not None:
                 self.get_logger().error("not planning: no odometry", throttle_duration_sec=5.0)
             return None
@@ -224,7 +292,17 @@ class Planner(Node):
             return
         self._report_refusal()
         if self._navigator.path is not None:
-            self._publish_path(self._navigator.path.path)
+            self._views.show_path(self._navigator.path.path, self._navigator.goal_yaw)
+
+    def _update_actions(self) -> None:
+        now = self._now()
+        self._actions.update(now, self._state(now), self._max_speed())
+
+    def _show_local_costmap(self) -> None:
+        if self._odometry is not None:
+            self._views.show_local_costmap(
+                self._navigator, self._odometry[1], self._inscribed_radius
+            )
 
     def _report_refusal(self) -> None:
         if self._navigator.refusal and self._navigator.refusal != self._refusal:
@@ -250,31 +328,6 @@ class Planner(Node):
         ]
         self._trajectories.publish(message)
         return message.header.stamp
-
-    def _publish_path(self, points: NDArray[np.float64]) -> None:
-        message = Path(header=self._header())
-        for x, y in points[::2].tolist():
-            pose = PoseStamped(header=message.header)
-            pose.pose.position.x, pose.pose.position.y = x, y
-            pose.pose.orientation.w = 1.0
-            message.poses.append(pose)
-        self._paths.publish(message)
-
-    def _publish_costmap(self) -> None:
-        grid = occupancy(self._navigator.costmap.grid, factor=2)
-        if grid.values.size == 0:
-            return
-        message = OccupancyGrid(header=self._header())
-        message.info.map_load_time = message.header.stamp
-        message.info.resolution = grid.resolution
-        message.info.height, message.info.width = grid.values.shape
-        message.info.origin.position.x, message.info.origin.position.y = grid.origin
-        message.info.origin.orientation.w = 1.0
-        message.data = grid.values.ravel()
-        self._costmaps.publish(message)
-
-    def _header(self) -> Header:
-        return Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame)
 
 
 def _heading(mount: NDArray[np.float64]) -> float:

@@ -274,16 +274,3 @@ def test_the_stack_drives_stops_and_stays_stopped(robot: Robot) -> None:
         processes["controller"].kill()
         robot.until(lambda: at_rest(robot), "zero when the controller is dead", PROMPT)
         assert all(c.twist == Twist() for c in robot.commands_after(0.5))
-
-
-def test_a_goal_that_cannot_be_reached_is_refused_and_said(robot: Robot, capfd) -> None:
-    with nodes("planner"):
-        seen: list[str] = []
-
-        def refused() -> bool:
-            robot.send_goal(3000.0, 0.0)
-            robot.spin(0.3)
-            seen.append("".join(capfd.readouterr()))
-            return "no plan: (3000.00, 0.00) would need a map longer than 200 m" in "".join(seen)
-
-        robot.until(refused, "the refusal")

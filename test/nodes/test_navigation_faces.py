@@ -1,0 +1,310 @@
+"""What a ROS user expects of a navigation stack, of the planner as a process of its own.
+
+The world is a base that does exactly what the newest trajectory says, on a floor with one wall:
+behind where it starts, and it drives on and on from there.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from action_msgs.msg import GoalStatus
+from edge_robot.msg import RobotMode, TrackedObjectArray, Trajectory
+from geometry_msgs.msg import PoseStamped, Quaternion, TransformStamped
+from nav2_msgs.action import FollowWaypoints, NavigateThroughPoses, NavigateToPose
+from nav_msgs.msg import OccupancyGrid, Odometry, Path
+from rcl_interfaces.msg import Log
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import LaserScan
+from tf2_ros import StaticTransformBroadcaster
+
+from edge_robot import topics
+from edge_robot.nodes.conversions import quaternion_from_yaw, seconds, stamp_from_nanoseconds
+from edge_robot.nodes.qos import qos_profile
+from edge_robot.planning.drive import Failure
+from edge_robot.planning.robot import State
+from edge_robot.planning.trajectory import Trajectory as Planned
+
+LIMIT = 20.0
+WALL = -1.5  # m; x of a wall along y
+ACTIONS = {
+    "navigate_to_pose": NavigateToPose,
+    "navigate_through_poses": NavigateThroughPoses,
+    "follow_waypoints": FollowWaypoints,
+}
+
+
+class World(Node):
+    """The base, its sensors, a mode, and the clients of the actions."""
+
+    def __init__(self) -> None:
+        super().__init__("world")
+        self.state = State(0.0, 0.0, 0.0)
+        self.mode = RobotMode.NOMINAL
+        self.behind = 0.0  # s; by which odometry's clock is
+        self.noise = 0.0  # m; NaN for odometry that is none
+        self.plan: tuple[float, Planned] | None = None
+        self.plans: list[Planned] = []
+        self._out = {
+            topic: self.create_publisher(kind, topic.name, qos_profile(topic))
+            for kind, topic in (
+                (LaserScan, topics.SCAN),
+                (Odometry, topics.ODOM),
+                (TrackedObjectArray, topics.TRACKS),
+                (RobotMode, topics.MODE),
+                (PoseStamped, topics.GOAL),
+            )
+        }
+        self.listen(Trajectory, topics.TRAJECTORY, self._on_trajectory)
+        self.log: list[str] = []
+        self.create_subscription(Log, "/rosout", lambda m: self.log.append(m.msg), 100)
+        mounts = [TransformStamped(child_frame_id="scan_link"), TransformStamped()]
+        mounts[0].header.frame_id = "base_link"
+        mounts[1].header.frame_id, mounts[1].child_frame_id = "map", "odom"
+        mounts[1].transform.translation.x = 1.0  # so that a goal in the one is none in the other
+        self._mounts = StaticTransformBroadcaster(self)
+        self._mounts.sendTransform(mounts)
+        self._clients = {name: ActionClient(self, kind, name) for name, kind in ACTIONS.items()}
+        self.create_timer(0.02, self._fast)
+        self.create_timer(0.05, self._slow)
+        self._spinner = SingleThreadedExecutor()
+        self._spinner.add_node(self)
+
+    def listen(self, kind: Any, topic: topics.Topic, callback: Callable[[Any], Any]) -> Any:
+        return self.create_subscription(kind, topic.name, callback, qos_profile(topic))
+
+    def _on_trajectory(self, message: Trajectory) -> None:
+        rows = [(p.time_from_start, p.x, p.y, p.yaw, p.v, p.w) for p in message.points]
+        self.plan = seconds(message.header.stamp), Planned(*np.array(rows, float).T)
+        self.plans.append(self.plan[1])
+
+    def _stamped(self, message: Any, frame: str = "odom", shift: float = 0.0) -> Any:
+        now = self.get_clock().now().nanoseconds - round(shift * 1e9)
+        message.header.stamp = stamp_from_nanoseconds(now)
+        message.header.frame_id = frame
+        return message
+
+    def _fast(self) -> None:
+        now = self.get_clock().now().nanoseconds * 1e-9
+        v = w = 0.0
+        if self.plan is not None and now - self.plan[0] < 0.5:
+            wanted = self.plan[1].at(now - self.plan[0])
+            v, w = wanted.v, wanted.w
+        self.state = State(self.state.x, self.state.y, self.state.yaw, v, w).after(0.02)
+        odometry = self._stamped(Odometry(child_frame_id="base_link"), shift=self.behind)
+        odometry.pose.pose.position.x = self.state.x + self.noise
+        odometry.pose.pose.position.y = self.state.y
+        odometry.pose.pose.orientation = quaternion_from_yaw(self.state.yaw)
+        odometry.twist.twist.linear.x, odometry.twist.twist.angular.z = v, w
+        self._out[topics.ODOM].publish(odometry)
+
+    def _slow(self) -> None:
+        mode = RobotMode(mode=self.mode, max_speed=1.4, planning_share=1.0)
+        self._out[topics.MODE].publish(self._stamped(mode))
+        self._out[topics.TRACKS].publish(self._stamped(TrackedObjectArray()))
+        scan = LaserScan(angle_min=-math.pi, angle_max=math.pi, angle_increment=math.pi / 180)
+        scan.range_min, scan.range_max = 0.05, 10.0
+        ahead = np.cos(np.arange(360) * math.pi / 180 - math.pi + self.state.yaw)
+        ranges = (WALL - self.state.x) / np.minimum(ahead, -1e-3)
+        scan.ranges = np.where(ranges < 10.0, ranges, np.inf).tolist()
+        self._out[topics.SCAN].publish(self._stamped(scan, "scan_link"))
+
+    def ahead(self, x: float, y: float = 0.0, yaw: float = 0.0) -> PoseStamped:
+        """Return a pose relative to where the robot is, but not to its heading."""
+        return self.pose(self.state.x + x, self.state.y + y, yaw)
+
+    def pose(self, x: float, y: float, yaw: float = 0.0, frame: str = "odom") -> PoseStamped:
+        pose = self._stamped(PoseStamped(), frame)
+        pose.pose.position.x, pose.pose.position.y = x, y
+        pose.pose.orientation = quaternion_from_yaw(yaw)
+        return pose
+
+    def publish_goal(self, goal: PoseStamped) -> None:
+        self._out[topics.GOAL].publish(goal)
+
+    def send(self, action: str, feedback: Callable[[Any], Any] | None = None, **goal: Any) -> Any:
+        """Send a goal and return its handle."""
+        client = self._clients[action]
+        self.until(client.server_is_ready, action)
+        future = client.send_goal_async(ACTIONS[action].Goal(**goal), feedback)
+        self.until(future.done, "an answer to a goal")
+        assert future.result().accepted
+        return future.result()
+
+    def outcome(self, handle: Any) -> tuple[int, Any]:
+        """Return a goal's status and result, when there is one."""
+        future = handle.get_result_async()
+        self.until(future.done, "a result")
+        return future.result().status, future.result().result
+
+    def until(self, condition: Callable[[], Any], what: str) -> None:
+        end = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < end, f"waited {LIMIT} s in vain for {what}"
+            self._spinner.spin_once(timeout_sec=0.02)
+
+    def away_from(self, pose: PoseStamped) -> float:
+        here = pose.pose.position
+        return math.hypot(self.state.x - here.x, self.state.y - here.y)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        rclpy.init()
+        node = World()
+        command = [sys.executable, "-m", "edge_robot.nodes.planner", "--ros-args"]
+        command += ["-p", "patience:=0.6", "-p", "goal_tolerance:=0.8"]
+        process = subprocess.Popen(command, env=dict(os.environ))
+        yield node
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10.0) == 0
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def test_a_goal_is_reached_and_everybody_can_see_how(world: World) -> None:
+    feedback, plans, costs, goals = [], [], [], []
+    world.listen(Path, topics.PATH, plans.append)
+    local_costmap = world.listen(OccupancyGrid, topics.LOCAL_COSTMAP, costs.append)
+    world.listen(PoseStamped, topics.GOAL, goals.append)
+    # The frame map begins 1 m behind that of odometry.
+    goal = world.pose(2.0, 0.0, 0.5, "map")
+    status, result = world.outcome(world.send("navigate_to_pose", feedback.append, pose=goal))
+    assert (status, result.error_code) == (GoalStatus.STATUS_SUCCEEDED, 0)
+    assert world.away_from(world.pose(1.0, 0.0)) < 0.4
+    assert abs(world.state.yaw - 0.5) < 0.25
+    told = [message.feedback for message in feedback]
+    assert told[0].distance_remaining == pytest.approx(1.0, abs=0.3)
+    assert told[-1].distance_remaining < 0.4
+    assert told[-1].current_pose.header.frame_id == "odom"
+    taken = [seconds(t.navigation_time) for t in told]
+    assert taken == sorted(taken)
+    assert told[0].estimated_time_remaining.nanosec > 0
+    end = plans[0].poses[-1].pose
+    assert (end.position.x, end.position.y) == pytest.approx((1.0, 0.0))
+    assert end.orientation.z == pytest.approx(math.sin(0.25))
+    assert goals[0].pose == goal.pose, "who watches /goal_pose must know of it"
+    grid = costs[-1]
+    cells = np.asarray(grid.data).reshape(grid.info.height, grid.info.width)
+    row = int(-grid.info.origin.position.y / grid.info.resolution)
+    column = int((WALL - grid.info.origin.position.x) / grid.info.resolution)
+    assert cells[row, column - 1 : column + 2].max() == 100
+    assert 0 < cells[row, column + 10] < 99
+    world.destroy_subscription(local_costmap)
+
+
+def test_drives_are_superseded_cancelled_and_stopped(world: World) -> None:
+    first = world.send("navigate_to_pose", pose=world.ahead(8.0))
+    second = world.send("navigate_to_pose", pose=world.ahead(9.0))
+    status, result = world.outcome(first)
+    assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Failure.SUPERSEDED)
+    world.until(lambda: world.state.v > 0.3, "the drive")
+    world.until(second.cancel_goal_async().done, "an answer to the wish to cancel")
+    status, result = world.outcome(second)
+    assert (status, result.error_msg) == (GoalStatus.STATUS_CANCELED, "cancelled")
+    assert (world.state.v, world.state.w) == pytest.approx((0.0, 0.0), abs=0.1)
+    assert world.plans[-1].v[-1] == 0.0
+
+    begun: list[Any] = []
+    third = world.send("navigate_to_pose", begun.append, pose=world.ahead(8.0))
+    world.until(lambda: begun, "the drive")
+    world.publish_goal(world.ahead(9.0))
+    status, result = world.outcome(third)
+    assert "/goal_pose" in result.error_msg
+
+    fourth = world.send("navigate_to_pose", pose=world.ahead(8.0))
+    world.until(lambda: world.state.v > 0.3, "the drive")
+    world.mode = RobotMode.EMERGENCY_STOP
+    status, result = world.outcome(fourth)
+    assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Failure.EMERGENCY_STOP)
+    world.until(lambda: world.state.v == 0.0, "rest")
+    world.mode = RobotMode.NOMINAL
+
+
+def test_what_cannot_be_is_refused_with_the_reason(world: World) -> None:
+    zero = world.ahead(1.0)
+    zero.pose.orientation = Quaternion(w=0.0)
+    before = world.state
+    for pose, failure, reason in (
+        (world.pose(math.nan, 0.0), Failure.INVALID_GOAL, "not finite"),
+        (zero, Failure.INVALID_GOAL, "no rotation"),
+        (world.pose(1.0, 0.0, 0.0, "moon"), Failure.UNKNOWN_FRAME, "moon"),
+        (world.pose(3000.0, 0.0), Failure.GOAL_OUTSIDE_MAP, "longer than 200 m"),
+        (world.pose(WALL, 0.0), Failure.GOAL_OCCUPIED, "obstacle"),
+    ):
+        status, result = world.outcome(world.send("navigate_to_pose", pose=pose))
+        assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, failure)
+        assert reason in result.error_msg
+    world.log.clear()
+    world.publish_goal(world.pose(3000.0, 0.0))
+    world.publish_goal(zero)
+    world.until(lambda: any("no plan: (3000" in text for text in world.log), "the refusal")
+    world.until(lambda: any("goal refused: its or" in text for text in world.log), "the other")
+    _, result = world.outcome(world.send("navigate_through_poses", poses=[]))
+    assert result.error_code == Failure.INVALID_GOAL
+    assert world.state == before
+
+
+def test_waypoints_are_visited_and_one_that_cannot_be_is_left_out(world: World) -> None:
+    poses = [world.ahead(0.4), world.pose(WALL, 0.0), world.ahead(0.8)]
+    heard: list[int] = []
+    handle = world.send(
+        "follow_waypoints",
+        lambda message: heard.append(message.feedback.current_waypoint),
+        poses=poses,
+    )
+    status, result = world.outcome(handle)
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    missed = [(m.index, m.goal, m.error_code) for m in result.missed_waypoints]
+    assert missed == [(1, poses[1], Failure.GOAL_OCCUPIED)]
+    assert heard == sorted(heard)
+    assert set(heard) == {0, 1, 2}
+    assert world.away_from(poses[2]) < 0.4
+
+
+def test_it_drives_through_poses_without_a_halt(world: World) -> None:
+    poses = [world.ahead(0.9), world.ahead(1.7)]
+    left: list[tuple[int, float]] = []
+    handle = world.send(
+        "navigate_through_poses",
+        lambda m: left.append((m.feedback.number_of_poses_remaining, world.state.v)),
+        poses=poses,
+    )
+    status, _ = world.outcome(handle)
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    assert world.away_from(poses[1]) < 0.4
+    assert next(v for number, v in left if number == 1) > 0.3
+
+
+def test_odometry_that_is_none_and_time_that_goes_back_stop_it_and_no_more(world: World) -> None:
+    world.plans.clear()
+    handle = world.send("navigate_to_pose", pose=world.ahead(1.0))
+    world.until(lambda: world.state.v > 0.3, "the drive")
+    world.noise = math.nan
+    _, result = world.outcome(handle)
+    assert result.error_code == Failure.NO_ODOMETRY
+    world.until(lambda: world.state.v == 0.0, "a stop without odometry")
+    world.noise = 0.0
+    handle = world.send("navigate_to_pose", pose=world.ahead(1.0))
+    world.until(lambda: world.state.v > 0.3, "the drive with odometry")
+    world.behind = 0.2
+    status, _ = world.outcome(handle)
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    assert max(np.abs(plan.v).max() for plan in world.plans) < 1.5
+    assert any("not finite" in text for text in world.log)
+    assert any("time went back" in text for text in world.log)
