@@ -47,6 +47,11 @@ class Input:
         """Whether it has not been heard yet."""
         return self._heard == -inf
 
+    @property
+    def waited_for(self) -> str:
+        """Its topic, and why it is not heard where that is known."""
+        return f"{self.name} (incompatible QoS: {self._refused})" if self._refused else self.name
+
     def heard(self, now: float, age: float = 0.0) -> None:
         """Note a message that came at `now` with data `age` old, s."""
         self._heard, self._age_when_heard = now, max(age, 0.0)
@@ -79,8 +84,7 @@ class Input:
             now: Time, s on a steady clock.
         """
         if self.missing:
-            why = f"incompatible QoS: {self._refused}" if self._refused else "never heard"
-            return (self.gone, f"{self.name} ({why})") if self.needed else None
+            return (self.gone, f"{self.waited_for}: never heard") if self.needed else None
         if self._alive == 0:
             return self.gone, f"{self.name} (liveliness lost: nobody alive sends it)"
         if self.is_gone(now):

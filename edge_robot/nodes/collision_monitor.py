@@ -120,7 +120,7 @@ class CollisionMonitor(Node):
 
 def main() -> None:
     """Run the node."""
-    run(CollisionMonitor)
+    run(CollisionMonitor, urgent=True)
 
 
 if __name__ == "__main__":

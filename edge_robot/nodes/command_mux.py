@@ -108,7 +108,7 @@ class CommandMux(Node):
 
 def main() -> None:
     """Run the node."""
-    run(CommandMux)
+    run(CommandMux, urgent=True)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ class Controller(Node):
 
 def main() -> None:
     """Run the node."""
-    run(Controller)
+    run(Controller, urgent=True)
 
 
 if __name__ == "__main__":

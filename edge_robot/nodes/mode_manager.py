@@ -225,7 +225,7 @@ class ModeManager(Node):
             found[Severity.NOTE].append(f"speed bounded by the age of {oldest.name}")
         heard = self._operator_heard
         return Conditions(
-            missing=tuple(s.name for s in self._inputs.values() if s.needed and s.missing),
+            missing=tuple(s.waited_for for s in self._inputs.values() if s.needed and s.missing),
             lost=tuple(found[Severity.LOST]),
             late=tuple(found[Severity.LATE]),
             degraded=tuple(found[Severity.DEGRADED]),
@@ -274,7 +274,7 @@ class ModeManager(Node):
 
 def main() -> None:
     """Run the node."""
-    run(ModeManager)
+    run(ModeManager, urgent=True)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ SLOW, LOST = Severity.DEGRADED, Severity.LOST
 
 def test_each_event_of_a_contract_is_named_with_its_topic() -> None:
     scan = Input("/scan", SLOW, LOST, timeout=0.3)
-    assert scan.verdict(0.0) == (LOST, "/scan (never heard)")
+    assert scan.verdict(0.0) == (LOST, "/scan: never heard")
     scan.refused("DEADLINE")
-    assert scan.verdict(0.0) == (LOST, "/scan (incompatible QoS: DEADLINE)")
+    assert scan.verdict(0.0) == (LOST, "/scan (incompatible QoS: DEADLINE): never heard")
     scan.heard(1.0)
     assert scan.verdict(1.0) is None
     scan.missed(1.15, deadline=0.15)
