@@ -265,6 +265,13 @@ CMD_VEL_MUX = Topic(
 CMD_VEL = Topic(
     "/cmd_vel", "geometry_msgs/TwistStamped", "50", _COMMAND, "what the wheels do; base_link"
 )
+HOLDER = Topic(
+    "/cmd_vel/holder",
+    "std_msgs/String",
+    "on change, 1",
+    _LATCHED,
+    "who drives: a source of command_mux, emergency_stop or nobody",
+)
 MODE = Topic(
     "/robot/mode",
     "edge_robot/RobotMode",
@@ -343,6 +350,7 @@ TOPICS: tuple[Topic, ...] = (
     CMD_VEL_TELEOP,
     CMD_VEL_MUX,
     CMD_VEL,
+    HOLDER,
     MODE,
     ESTOP,
     DEADLINES,

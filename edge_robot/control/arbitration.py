@@ -1,67 +1,138 @@
-"""Who drives: the emergency stop over the operator over autonomy.
+"""Who drives: the emergency stop over everybody, and of the others the one of highest priority.
 
-Every source holds the wheel by a lease that each command renews; a source that falls silent loses
-it. The emergency stop is latched: releasing it gives the wheel to nobody until somebody asks anew.
-Times are seconds on a steady clock.
+Every source holds the wheel by a lease that each of its commands renews; a source that falls silent
+loses it. The emergency stop is latched: releasing it gives the wheel to nobody until somebody asks
+anew. Stamps are judged on arrival: a command that is late, of the future, or not newer than the one
+before it renews nothing and is never forwarded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from math import inf
 
+from edge_robot.control.commands import CLOCK_TOLERANCE, Refusal, refusal
+from edge_robot.errors import UserError
+from edge_robot.settings import setting
 
-class Source(IntEnum):
-    """Sources of commands; the greater wins."""
-
-    NONE = 0
-    AUTONOMY = 1
-    TELEOPERATION = 2
-    EMERGENCY_STOP = 3
+EMERGENCY_STOP = "emergency_stop"
+NOBODY = "nobody"
+"""Who holds the wheel where no source does."""
 
 
-@dataclass
+class Outcome(Enum):
+    """What becomes of a command."""
+
+    FORWARD = "forward"
+    ZERO = "zero"  # its source holds the wheel, and it is no velocity
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """One source of commands."""
+
+    topic: str = setting("/cmd_vel/joystick", "where its commands come from (TwistStamped)")
+    priority: int = setting(50, "the greater wins")
+    lease: float = setting(0.2, "how long a command holds the wheel, s")
+    autonomous: bool = setting(
+        False, "after an emergency stop it needs a new goal; false: its user must let go first"
+    )
+
+
+DEFAULT_SOURCES = {
+    "autonomy": SourceSettings("/cmd_vel/nav", priority=10, lease=0.1, autonomous=True),
+    "teleoperation": SourceSettings("/cmd_vel/teleop", priority=100, lease=0.2),
+}
+
+
 class Arbiter:
-    """Decides whose command counts.
+    """Decides whose command counts. Times are s on a steady clock, stamps ns on the commands' own.
+
+    Args:
+        sources: By name.
+        lifespan: How old a command may be on arrival, s.
 
     Attributes:
-        leases: How long each source's last command holds the wheel, s.
         stopped: Whether the emergency stop is latched.
+        refused: Commands not obeyed, by source and reason.
+
+    Raises:
+        UserError: two sources have one priority, or a lease is none.
     """
 
-    leases: dict[Source, float] = field(
-        default_factory=lambda: {Source.AUTONOMY: 0.1, Source.TELEOPERATION: 0.2}
-    )
-    stopped: bool = False
-    _last: dict[Source, float] = field(default_factory=dict)
-    _locked: set[Source] = field(default_factory=set)
+    def __init__(
+        self, sources: Mapping[str, SourceSettings] | None = None, lifespan: float = 0.1
+    ) -> None:
+        self._sources = dict(DEFAULT_SOURCES if sources is None else sources)
+        self._lifespan = lifespan
+        self._order = sorted(self._sources, key=lambda name: -self._sources[name].priority)
+        for first, second in zip(self._order, self._order[1:], strict=False):
+            if self._sources[first].priority == self._sources[second].priority:
+                raise UserError(
+                    f"sources {first!r} and {second!r} have the same priority: nobody could say "
+                    "which of them drives"
+                )
+        for name, source in self._sources.items():
+            if not 0.0 < source.lease < inf:
+                raise UserError(f"source {name!r}: lease is {source.lease:g}; give a time above 0")
+        self.stopped = False
+        self.refused: Counter[tuple[str, Refusal]] = Counter()
+        self._heard: dict[str, float] = {}
+        self._stamps: dict[str, int] = {}
+        self._locked: set[str] = set()
 
-    def heard(self, source: Source, now: float) -> bool:
-        """Note a command and return whether it is to be forwarded."""
-        if (
-            source is Source.TELEOPERATION
-            and now - self._last.get(source, -inf) > self.leases[source]
-        ):
-            # An operator who let go and takes hold again does so deliberately.
-            self._locked.discard(source)
-        self._last[source] = now
-        return self.winner(now) is source
+    def command(
+        self, name: str, values: Iterable[float], stamp: int, now: int, steady: float
+    ) -> Outcome:
+        """Take a source's command and return what to do with it.
 
-    def winner(self, now: float) -> Source:
-        """Return the source that holds the wheel."""
+        Args:
+            name: Of the source.
+            values: All numbers of the commanded velocity.
+            stamp: When it was made, ns.
+            now: The time, ns on the same clock.
+            steady: The time, s on a steady clock.
+        """
+        last = self._stamps.get(name)
+        if last is not None and last > now + CLOCK_TOLERANCE * 1e9:
+            last = None  # the clock was set back: a recording begins anew
+        why = refusal(stamp, now, values, self._lifespan)
+        if last is not None and stamp <= last and why is not Refusal.LATE:
+            why = Refusal.REPEATED
+        if why is not None:
+            self.refused[name, why] += 1
+            if why is not Refusal.NOT_FINITE:
+                return Outcome.IGNORE
+        self._stamps[name] = stamp
+        deliberate = not (self._sources[name].autonomous or self._holds(name, steady))
+        if deliberate and not self.stopped:
+            # Who let go and takes hold again means it.
+            self._locked.discard(name)
+        self._heard[name] = steady
+        if self.holder(steady) != name:
+            return Outcome.IGNORE
+        return Outcome.FORWARD if why is None else Outcome.ZERO
+
+    def holder(self, steady: float) -> str:
+        """Return who holds the wheel: a source, EMERGENCY_STOP or NOBODY."""
         if self.stopped:
-            return Source.EMERGENCY_STOP
-        for source in (Source.TELEOPERATION, Source.AUTONOMY):
-            silent = now - self._last.get(source, -inf) > self.leases[source]
-            if not silent and source not in self._locked:
-                return source
-        return Source.NONE
+            return EMERGENCY_STOP
+        for name in self._order:
+            if self._holds(name, steady) and name not in self._locked:
+                return name
+        return NOBODY
+
+    def _holds(self, name: str, steady: float) -> bool:
+        return steady - self._heard.get(name, -inf) <= self._sources[name].lease
 
     def stop(self) -> None:
         """Latch the emergency stop, and take the wheel from everybody until they ask anew."""
         self.stopped = True
-        self._locked = {Source.AUTONOMY, Source.TELEOPERATION}
+        self._locked = set(self._sources)
 
     def reset(self) -> None:
         """Release the emergency stop; nobody holds the wheel yet."""
@@ -70,4 +141,4 @@ class Arbiter:
     def new_goal(self) -> None:
         """Let autonomy ask for the wheel again; a goal given during a stop does not count."""
         if not self.stopped:
-            self._locked.discard(Source.AUTONOMY)
+            self._locked -= {name for name, source in self._sources.items() if source.autonomous}

@@ -1,19 +1,36 @@
-"""The last word before the wheels: never drive into what the scan sees.
+"""The last word before the wheels: never drive into what the sensors see.
 
-It knows the scan, the command and the robot's exact footprint, and nothing of maps, tracks or
-plans, so none of their errors can pass it.
+It knows raw points, the command and the robot's exact outline, and nothing of maps, tracks or
+plans, so none of their errors can pass it. Zones say what it does, as in Nav2's collision monitor:
+
+- *stop*: while points are in the zone, no motion may bring them nearer to the robot. Backing and
+  turning out stay possible, so that a robot that stands too close is not stuck.
+- *slow*: the nearer the zone, led along the commanded arc, comes to a point, the lower the speed.
+- *approach*: the command is scaled down until the base can come to rest before the zone, led along
+  the commanded arc, meets a point. How old the points are counts as time already driven.
+
+Commands are scaled as a whole, so that the robot keeps its arc.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil, hypot, inf, isfinite, pi
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.planning.robot import Footprint
+from edge_robot.control.commands import Velocity
+from edge_robot.errors import UserError
+from edge_robot.planning import polygon
 from edge_robot.settings import setting
+
+_NEARING = 1e-3
+"""A millimetre tells nearing from noise in the arithmetic, m."""
+_CREEP = 0.02
+"""Slower than this an approach ends: a millimetre at a time helps nobody, m/s."""
 
 
 class Action(Enum):
@@ -27,17 +44,110 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class MonitorConfig:
-    """When to slow down and when to stop."""
+    """What the base can do, and how finely its motion is followed."""
 
-    margin: float = setting(0.05, "clearance around the footprint that counts as contact, m")
     decel: float = setting(2.5, "deceleration the base surely reaches, m/s²")
-    latency: float = setting(0.12, "from scan to the wheels' answer, s")
-    horizon: float = setting(1.6, "how far ahead the commanded motion is followed, s")
-    dt: float = setting(0.05, "step of that, s")
-    slow_margin: float = setting(0.15, "clearance at which speed is limited to slow_speed, m")
-    slow_speed: float = setting(0.5, "at slow_margin and below, m/s")
-    slow_slope: float = setting(4.0, "growth of the limit with clearance, 1/s")
-    slow_time: float = setting(0.5, "how far ahead clearance is looked at for this, s")
+    yaw_decel: float = setting(6.0, "deceleration of turning the base surely reaches, rad/s²")
+    latency: float = setting(0.09, "from a command to the wheels' answer, a period included, s")
+    dt: float = setting(0.05, "step in which the commanded motion is followed, s")
+
+
+@dataclass(frozen=True)
+class ZoneSettings:
+    """One zone as a user gives it."""
+
+    action: str = setting("approach", "stop, slow or approach")
+    points: str = setting(
+        "", "corners in base_link, m: [[0.4, 0.3], …]; empty: the robot's footprint"
+    )
+    margin: float = setting(0.05, "by which the zone is larger than its corners say, m")
+    min_points: int = setting(1, "points in the zone from which it acts")
+    ahead: float = setting(0.5, "slow: how far along the commanded arc the zone is led, s")
+    speed: float = setting(0.5, "slow: highest speed while a point is in the zone, m/s")
+    slope: float = setting(4.0, "slow: growth of that with the distance of the next point, 1/s")
+
+
+@dataclass(frozen=True, eq=False)
+class Zone:
+    """What happens when points come near a shape that moves with the robot.
+
+    Attributes:
+        name: As users call it.
+        action: STOP, SLOW or APPROACH.
+        outline: Corners of a simple polygon in base_link, (k, 2), m.
+        settings: The rest.
+    """
+
+    name: str
+    action: Action
+    outline: NDArray[np.float64]
+    settings: ZoneSettings
+
+    @classmethod
+    def of(cls, name: str, settings: ZoneSettings, footprint: NDArray[np.float64]) -> Zone:
+        """Return the zone that a user means.
+
+        Args:
+            name: Its name.
+            settings: As given.
+            footprint: The robot's outline, (k, 2), m; the zone's where it has no corners.
+
+        Raises:
+            UserError: the settings make no zone; the text says which is wrong, and how.
+        """
+        actions = {a.value: a for a in (Action.STOP, Action.SLOW, Action.APPROACH)}
+        if settings.action not in actions:
+            raise UserError(
+                f"zone {name!r}: no action {settings.action!r}; give {', '.join(actions)}"
+            )
+        for field, least in (("margin", 0.0), ("ahead", 0.0), ("speed", 0.0), ("slope", 0.1)):
+            value = getattr(settings, field)
+            if not (isfinite(value) and value >= least):
+                raise UserError(f"zone {name!r}: {field} is {value:g}; give {least:g} or more")
+        if settings.min_points < 1:
+            raise UserError(f"zone {name!r}: min_points is {settings.min_points}; give 1 or more")
+        try:
+            outline = polygon.parse(settings.points) if settings.points else footprint
+        except UserError as error:
+            raise UserError(f"zone {name!r}: {error}") from None
+        return cls(name, actions[settings.action], outline, settings)
+
+    def horizon(self, braking: float, config: MonitorConfig) -> float:
+        """Return how long a command must be followed that takes `braking` s to come to rest, s."""
+        if self.action is Action.SLOW:
+            return self.settings.ahead
+        if self.action is Action.STOP:
+            return config.dt
+        # Along its arc braking takes half the time; one step more finds who is just not met.
+        return config.latency + braking / 2 + config.dt
+
+    def reach(self, speed: float) -> float:
+        """Return how far from the outline a point may be and still matter at a speed, m."""
+        excess = max(speed - self.settings.speed, 0.0) if self.action is Action.SLOW else 0.0
+        return self.settings.margin + excess / self.settings.slope
+
+
+DEFAULT_ZONES = {
+    "stop": ZoneSettings(action="stop"),
+    "slow": ZoneSettings(action="slow", margin=0.15),
+    "approach": ZoneSettings(action="approach"),
+}
+"""For a robot nobody has said more of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What one sensor sees.
+
+    Attributes:
+        source: Its name.
+        points: In base_link, (n, 2), m.
+        age: Since they were measured, s.
+    """
+
+    source: str
+    points: NDArray[np.float64]
+    age: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -45,94 +155,262 @@ class Verdict:
     """A command made safe.
 
     Attributes:
-        v: Forward velocity, m/s.
-        w: Yaw rate, rad/s.
-        action: What was done.
-        time_to_collision: Along the motion first commanded, s; infinite if beyond the horizon.
+        velocity: What may be done.
+        action: What was done to the command.
+        zone: Name of the zone that did it; empty for PASS.
+        source: Name of the sensor whose points did it; empty for PASS.
+        time_to_contact: Until a zone of APPROACH would meet a point along the motion first
+            commanded, s; infinite where it would not before the base could have stopped.
     """
 
-    v: float
-    w: float
+    velocity: Velocity
     action: Action
-    time_to_collision: float
+    zone: str = ""
+    source: str = ""
+    time_to_contact: float = inf
 
 
-def check(
-    v: float, w: float, points: NDArray[np.float64], footprint: Footprint, config: MonitorConfig
-) -> Verdict:
-    """Make a command safe.
-
-    The command's arc is followed with the exact footprint. The command is scaled down, keeping the
-    arc, until the base can stop before the footprint, grown by the margin, meets a point. A point
-    already inside the margin forbids only motion that brings it nearer, so that the robot can
-    always back or turn out.
+class CollisionMonitor:
+    """Makes commands safe.
 
     Args:
-        v: Commanded forward velocity, m/s.
-        w: Commanded yaw rate, rad/s.
-        points: Scan points in base_link, (n, 2), m.
-        footprint: Of the robot.
-        config: Limits.
+        footprint: The robot's outline in base_link, (k, 2), m.
+        zones: What to do when.
+        config: What the base can do.
     """
-    if (v == 0.0 and w == 0.0) or not len(points):
-        return Verdict(v, w, Action.PASS, np.inf)
-    times = np.arange(1, round(config.horizon / config.dt) + 1) * config.dt
-    gaps, gap_now = _gaps(v, w, times, points, footprint)
-    # A millimetre tells nearing from noise in the arithmetic.
-    nearing = gaps < gap_now - 1e-3
-    contact = np.flatnonzero(((gaps < config.margin) & nearing).any(1))
-    collision = float(times[contact[0]]) if len(contact) else np.inf
 
-    scale, action = 1.0, Action.PASS
-    speed = max(abs(v), abs(w) * footprint.circumscribed_radius)
-    if np.isfinite(collision):
-        # Distance to contact along the motion, less one step of uncertainty about when.
-        room = speed * max(collision - config.dt, 0.0)
-        allowed = _stoppable_speed(room, config)
-        if allowed < speed:
-            scale = allowed / speed
-            # Creeping forward a millimetre at a time helps nobody.
-            action = Action.APPROACH if allowed > 0.02 else Action.STOP
-    if action is Action.STOP:
-        return Verdict(0.0, 0.0, action, collision)
-    soon = times <= config.slow_time
-    clearance = gaps[soon].min(where=nearing[soon], initial=np.inf)
-    limit = config.slow_speed + config.slow_slope * max(clearance - config.slow_margin, 0.0)
-    if scale * abs(v) > limit:
-        scale, action = limit / abs(v), Action.SLOW
-    return Verdict(scale * v, scale * w, action, collision)
+    def __init__(
+        self,
+        footprint: NDArray[np.float64],
+        zones: Sequence[Zone],
+        config: MonitorConfig | None = None,
+    ) -> None:
+        self._config = config or MonitorConfig()
+        self._zones = zones
+        self._footprint = Outline(footprint)
+        self._outlines = [
+            # One answer serves all the zones that have the footprint's shape.
+            self._footprint if np.array_equal(z.outline, footprint) else Outline(z.outline)
+            for z in zones
+        ]
+
+    def check(self, velocity: Velocity, sights: Sequence[Sight]) -> Verdict:
+        """Make a command safe.
+
+        Args:
+            velocity: Commanded.
+            sights: What is seen, a sensor each.
+        """
+        sights = [sight for sight in sights if len(sight.points)]
+        if not any(velocity) or not sights or not self._zones:
+            return Verdict(velocity, Action.PASS)
+        points = np.concatenate([sight.points for sight in sights])
+        ages = np.repeat([sight.age for sight in sights], [len(s.points) for s in sights])
+        speed = hypot(*velocity[:2])
+        config = self._config
+        braking = max(speed / config.decel, abs(velocity[2]) / config.yaw_decel)
+        horizon = max(z.horizon(braking, config) for z in self._zones) + float(ages.max())
+        reach = max(
+            zone.reach(speed) + outline.radius
+            for zone, outline in zip(self._zones, self._outlines, strict=True)
+        )
+        motion = _Motion(velocity, points, ages, horizon, reach, config.dt)
+        if not len(motion.index):
+            return Verdict(velocity, Action.PASS)
+
+        gaps = motion.gaps(self._footprint)
+        nearing = gaps[1:] < gaps[0] - _NEARING
+        fastest = max(speed, abs(velocity[2]) * self._footprint.radius)
+        scale, worst, cause, contact = 1.0, None, 0, inf
+        for zone, outline in zip(self._zones, self._outlines, strict=True):
+            met = gaps if outline is self._footprint else motion.gaps(outline)
+            limits, time = _limits(zone, motion, met, nearing, speed, braking, config)
+            contact = min(contact, time)
+            count = zone.settings.min_points
+            if len(limits) < count:
+                continue
+            which = int(np.argpartition(limits, count - 1)[count - 1])
+            allowed = float(limits[which])
+            if zone.action is Action.APPROACH and allowed * fastest < _CREEP:
+                allowed = 0.0
+            if allowed < scale:
+                scale, worst, cause = allowed, zone, int(motion.index[which])
+        if worst is None:
+            return Verdict(velocity, Action.PASS, time_to_contact=contact)
+        ends = np.cumsum([len(sight.points) for sight in sights])
+        return Verdict(
+            (scale * velocity[0], scale * velocity[1], scale * velocity[2]),
+            worst.action if scale > 0.0 else Action.STOP,
+            worst.name,
+            sights[int(np.searchsorted(ends, cause, side="right"))].source,
+            contact,
+        )
 
 
-def _stoppable_speed(room: float, config: MonitorConfig) -> float:
-    """Return the speed from which the base stops within `room` metres, latency included."""
-    lag = config.decel * config.latency
-    return float(np.sqrt(lag * lag + 2 * config.decel * room) - lag)
+def _limits(
+    zone: Zone,
+    motion: _Motion,
+    gaps: NDArray[np.float64],
+    nearing: NDArray[np.bool_],
+    speed: float,
+    braking: float,
+    config: MonitorConfig,
+) -> tuple[NDArray[np.float64], float]:
+    """Return how much of a command a zone allows for each point, and when it meets the first.
 
-
-def _gaps(
-    v: float,
-    w: float,
-    times: NDArray[np.floating],
-    points: NDArray[np.float64],
-    footprint: Footprint,
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return signed distances of points from the footprint along an arc.
+    Args:
+        zone: The zone.
+        motion: What is commanded.
+        gaps: Of the zone's outline from each point, now and at the motion's times, (t + 1, n), m.
+        nearing: Which points are then nearer to the robot than they are now, (t, n).
+        speed: Commanded, m/s.
+        braking: Time to come to rest from that, s.
+        config: Of the monitor.
 
     Returns:
-        At each of `times`, (times, n), and now, (n,), m; negative inside.
+        Scales, (n,), 1 or more where all is allowed, and the time to contact, s.
     """
-    half = np.array((footprint.length, footprint.width)) / 2
-    reach = abs(v) * times[-1] + footprint.circumscribed_radius + 0.5
-    points = points[np.abs(points).max(1) < reach]
+    wanted = zone.settings
+    if zone.action is Action.STOP:
+        return np.where((gaps[0] < wanted.margin) & nearing[0], 0.0, 1.0), inf
+    if zone.action is Action.SLOW:
+        soon = motion.times <= wanted.ahead + 1e-9
+        least = gaps[1:][soon].min(0, where=nearing[soon], initial=np.inf)
+        speeds = wanted.speed + wanted.slope * np.maximum(least - wanted.margin, 0.0)
+        return speeds / max(speed, 1e-9), inf
+    meets = (gaps[1:] < wanted.margin) & nearing
+    times = np.where(meets.any(0), motion.times[meets.argmax(0)], np.inf)
+    # One step less, for contact comes between two; and what has been driven unseen.
+    room = np.maximum(times - config.dt - motion.ages, 0.0)
+    return _stoppable_share(room, braking, config.latency), float(times.min())
+
+
+class _Motion:
+    """A command followed along its arc, and the points that come near on the way.
+
+    Args:
+        velocity: Commanded.
+        points: All that is seen, in base_link, (m, 2), m.
+        ages: Of each point, (m,), s.
+        horizon: How long to follow the command, s.
+        reach: How far from base_link's path a point may be and still matter, m.
+        dt: Step, s.
+
+    Attributes:
+        index: Which of the points matter, (n,).
+        ages: Of those, (n,), s.
+        times: Ends of the steps, (t,), s.
+    """
+
+    def __init__(
+        self,
+        velocity: Velocity,
+        points: NDArray[np.float64],
+        ages: NDArray[np.float64],
+        horizon: float,
+        reach: float,
+        dt: float,
+    ) -> None:
+        vx, vy, w = velocity
+        self.times: NDArray[np.float64] = dt * np.arange(1.0, max(ceil(horizon / dt), 1) + 1.0)
+        x, y, yaw = _arc(velocity, self.times)
+        # Whoever is farther from the arc's chord than the robot reaches is of no matter.
+        length, turn = hypot(vx, vy) * self.times[-1], abs(w) * self.times[-1]
+        reach += length * turn / 8 if turn < pi else length
+        away = _from_segment(points[:, 0], points[:, 1], float(x[-1]), float(y[-1]))
+        self.index = np.flatnonzero(away < reach * reach)
+        self.ages = ages[self.index]
+        # The robot stays, the points move the other way.
+        px, py = points[self.index].T
+        c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+        dx, dy = px - x[:, None], py - y[:, None]
+        self._x = np.concatenate((px[None], c * dx + s * dy))
+        self._y = np.concatenate((py[None], c * dy - s * dx))
+
+    def gaps(self, outline: Outline) -> NDArray[np.float64]:
+        """Return how far the points are from an outline now and at all times, (t + 1, n), m."""
+        return outline.distance(self._x, self._y)
+
+
+def _stoppable_share(
+    room: NDArray[np.float64], braking: float, latency: float
+) -> NDArray[np.float64]:
+    """Return the share of a command from which the base comes to rest in time.
+
+    At share s the base drives for the latency and then brakes for s·braking, along s·latency +
+    s²·braking/2 of the commanded motion; that must not be more than the room.
+
+    Args:
+        room: Until contact at the full command, (n,), s.
+        braking: Time to come to rest from the full command, s.
+        latency: Until it begins to brake, s.
+    """
+    share: NDArray[np.float64] = np.ones_like(room)
+    finite = np.isfinite(room)
+    square = latency * latency + 2.0 * braking * room[finite]
+    share[finite] = 2.0 * room[finite] / (latency + np.sqrt(square))
+    return share
+
+
+def _arc(
+    velocity: Velocity, times: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return x, y, m, and yaw, rad, along a constant velocity, each (n,)."""
+    vx, vy, w = velocity
     yaw = w * times
-    if abs(w) > 1e-6:
-        x, y = v / w * np.sin(yaw), v / w * (1 - np.cos(yaw))
-    else:
-        x, y = v * times, np.zeros_like(times)
-    yaw, x, y = (np.append(a, 0.0)[:, None] for a in (yaw, x, y))
-    dx, dy = points[:, 0] - x, points[:, 1] - y
-    out_x = np.abs(dx * np.cos(yaw) + dy * np.sin(yaw)) - half[0]
-    out_y = np.abs(dy * np.cos(yaw) - dx * np.sin(yaw)) - half[1]
-    outside = np.hypot(np.maximum(out_x, 0), np.maximum(out_y, 0))
-    gaps = outside + np.minimum(np.maximum(out_x, out_y), 0)
-    return gaps[:-1], gaps[-1]
+    if abs(w) < 1e-6:
+        return vx * times, vy * times, yaw
+    ahead, aside = np.sin(yaw) / w, (1.0 - np.cos(yaw)) / w
+    return vx * ahead - vy * aside, vx * aside + vy * ahead, yaw
+
+
+def _from_segment(
+    x: NDArray[np.float64], y: NDArray[np.float64], to_x: float, to_y: float
+) -> NDArray[np.float64]:
+    """Return squared distances of points from the segment between the origin and (to_x, to_y)."""
+    square = to_x * to_x + to_y * to_y
+    if square > 0.0:
+        along = np.clip((x * to_x + y * to_y) / square, 0.0, 1.0)
+        x, y = x - along * to_x, y - along * to_y
+    squared: NDArray[np.float64] = x * x + y * y
+    return squared
+
+
+class Outline:
+    """A simple polygon, for distances.
+
+    Args:
+        corners: In order, either way around, (k, 2), m.
+
+    Attributes:
+        radius: Distance of the farthest corner from the origin, m.
+    """
+
+    def __init__(self, corners: NDArray[np.float64]) -> None:
+        ends = np.roll(corners, -1, axis=0)
+        self._edges = [(*a, *b) for a, b in zip(corners.tolist(), ends.tolist(), strict=True)]
+        self.radius = float(np.hypot(corners[:, 0], corners[:, 1]).max())
+
+    def distance(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far points are from the polygon, m; negative inside.
+
+        Args:
+            x: Of the points, any shape, m.
+            y: The same.
+        """
+        nearest = np.full(x.shape, np.inf)
+        inside = np.zeros(x.shape, bool)
+        for ax, ay, bx, by in self._edges:
+            ex, ey = bx - ax, by - ay
+            px, py = x - ax, y - ay
+            along = (px * ex + py * ey) / (ex * ex + ey * ey)
+            np.clip(along, 0.0, 1.0, out=along)
+            if ey != 0.0:
+                # From inside, a ray in +x crosses an odd number of edges.
+                right = px * ey < py * ex if ey > 0.0 else px * ey > py * ex
+                inside ^= ((y < ay) != (y < by)) & right
+            px -= along * ex
+            py -= along * ey
+            np.minimum(nearest, px * px + py * py, out=nearest)
+        distance = np.sqrt(nearest)
+        return np.where(inside, -distance, distance)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 
+from edge_robot.control.commands import Velocity
 from edge_robot.settings import setting
 
 
@@ -19,28 +21,37 @@ class SmoothingLimits:
 class VelocitySmoother:
     """Limits the change of velocity from command to command.
 
+    Jerk is left free: the limits are such that wheels keep their grip, and a limit on jerk would
+    only make every stop later.
+
     Args:
         limits: How fast commands may change.
 
     Attributes:
-        v: Last forward velocity given out, m/s.
-        w: Last yaw rate given out, rad/s.
+        velocity: Last given out.
     """
 
     def __init__(self, limits: SmoothingLimits | None = None) -> None:
         self.limits = limits or SmoothingLimits()
-        self.v = self.w = 0.0
+        self.velocity: Velocity = (0.0, 0.0, 0.0)
 
-    def towards(self, v: float, w: float, dt: float) -> tuple[float, float]:
-        """Return the velocities nearest to (v, w) that can be reached within `dt` seconds."""
-        slowing = abs(v) < abs(self.v) or v * self.v < 0
-        most = (self.limits.command_decel if slowing else self.limits.command_accel) * dt
-        self.v += min(max(v - self.v, -most), most)
-        most = self.limits.command_yaw_accel * dt
-        self.w += min(max(w - self.w, -most), most)
-        return self.v, self.w
+    def towards(self, wanted: Velocity, dt: float) -> Velocity:
+        """Return the velocity nearest to `wanted` that can be reached within `dt` seconds."""
+        (vx, vy, w), (to_x, to_y, to_w) = self.velocity, wanted
+        change = hypot(to_x - vx, to_y - vy)
+        # Braking is what leaves less speed along the present motion; turning back begins with it.
+        braking = vx * (to_x - vx) + vy * (to_y - vy) < 0.0
+        most = (self.limits.command_decel if braking else self.limits.command_accel) * dt
+        share = most / change if change > most else 1.0
+        turn = self.limits.command_yaw_accel * dt
+        self.velocity = (
+            vx + share * (to_x - vx),
+            vy + share * (to_y - vy),
+            w + min(max(to_w - w, -turn), turn),
+        )
+        return self.velocity
 
-    def stop(self) -> tuple[float, float]:
+    def stop(self) -> Velocity:
         """Return zero at once, and start the next motion from there."""
-        self.v = self.w = 0.0
-        return 0.0, 0.0
+        self.velocity = (0.0, 0.0, 0.0)
+        return self.velocity

@@ -1,60 +1,87 @@
-"""The last stage before the wheels: `CMD_VEL_MUX` and raw `SCAN` → `CMD_VEL`."""
+"""The last stage before the wheels: `CMD_VEL_MUX` and raw `SCAN`, `LIDAR_POINTS` → `CMD_VEL`."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from math import hypot
+from typing import Any
+
 import numpy as np
-from geometry_msgs.msg import Twist, TwistStamped
+from geometry_msgs.msg import Point32, PolygonStamped, Twist, TwistStamped
 from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import LaserScan
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import LaserScan, PointCloud2
 from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer
 
 from edge_robot import topics
-from edge_robot.control.collision_monitor import Action, MonitorConfig, check
-from edge_robot.nodes.conversions import nanoseconds
+from edge_robot.control.collision_monitor import (
+    DEFAULT_ZONES,
+    Action,
+    CollisionMonitor,
+    MonitorConfig,
+    Verdict,
+    Zone,
+    ZoneSettings,
+)
+from edge_robot.control.commands import Refusal, Velocity, refusal
+from edge_robot.control.observation import DEFAULT_SOURCES, Observation, SourceSettings, thinned
+from edge_robot.nodes.conversions import nanoseconds, twist_values
+from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.sensing import Mounts, scan_points
+from edge_robot.nodes.sensing import BASE_FRAME, Mounts, cloud_points, scan_points
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.perception.lidar.points import CloudError
 from edge_robot.planning.robot import Footprint
 
 _LONGEST_SILENCE = 0.045  # s; leaves some delay until the deadline
 assert topics.CMD_VEL.qos.lifespan is not None
-_LIFESPAN = round(topics.CMD_VEL.qos.lifespan * 1e9)  # ns
+_LIFESPAN = topics.CMD_VEL.qos.lifespan
+_ZERO: Velocity = (0.0, 0.0, 0.0)
+_KINDS = {"scan": (LaserScan, topics.SCAN), "pointcloud": (PointCloud2, topics.LIDAR_POINTS)}
 
 
-class CollisionMonitor(Node):
-    """Passes, slows or stops each command on arrival; zero without commands or without eyes."""
+class CollisionMonitorNode(Node):
+    """Passes, slows or stops each command on arrival; zero without commands or without eyes.
+
+    Publishes the zones once, latched, as `~/ZONE` (`geometry_msgs/PolygonStamped`), and what it
+    does to commands and why in `DIAGNOSTICS`.
+    """
 
     def __init__(self) -> None:
         super().__init__("collision_monitor")
-        self._scan_timeout = self.declare_parameter(
-            "scan_timeout",
-            0.25,
-            ParameterDescriptor(description="silence of the scan above which the robot stops, s"),
-        ).value
-        self._stamped = self.declare_parameter(
-            "stamped", True, ParameterDescriptor(description="TwistStamped; false: Twist")
-        ).value
-        self._footprint = declare_settings(self, Footprint())
-        self._config = declare_settings(self, MonitorConfig())
-        self._points: NDArray[np.float64] = np.empty((0, 2))
-        self._scan_heard = -np.inf
-        self._scan_stamp = 0
+        self._stamped = self._parameter("stamped", True, "TwistStamped; false: Twist")
+        self._blind_speed = self._parameter(
+            "blind_speed", 0.5, "highest speed without a source that is not required, m/s"
+        )
+        footprint = declare_settings(self, Footprint()).corners
+        zones = [
+            Zone.of(name, self._settings(name, DEFAULT_ZONES, ZoneSettings()), footprint)
+            for name in self._names("zones", DEFAULT_ZONES, "what it does when; see ZONE.action")
+        ]
+        self._monitor = CollisionMonitor(footprint, zones, declare_settings(self, MonitorConfig()))
+        self._refused: Counter[Refusal] = Counter()
         self._action = Action.PASS
+        self._actions: Counter[Action] = Counter()
+        self._reason = ""
         self._buffer = Buffer()
         self._mounts = Mounts(self._buffer)
-        # Where the scanner is mounted never changes: the moving transforms are not needed.
+        # Where sensors are mounted never changes: the moving transforms are not needed.
         self.create_subscription(
             TFMessage, topics.TF_STATIC.name, self._on_mounts, qos_profile(topics.TF_STATIC)
         )
-        newest = qos_profile(topics.SCAN)
-        newest.depth = 1
-        self.create_subscription(LaserScan, topics.SCAN.name, self._on_scan, newest)
+        self._sources = [
+            self._listen(name, self._settings(name, DEFAULT_SOURCES, SourceSettings()))
+            for name in self._names("sources", DEFAULT_SOURCES, "its eyes; see SOURCE.topic")
+        ]
         self.create_subscription(
             TwistStamped,
             topics.CMD_VEL_MUX.name,
@@ -62,65 +89,161 @@ class CollisionMonitor(Node):
             qos_profile(topics.CMD_VEL_MUX),
         )
         self._silence = self.create_timer(
-            _LONGEST_SILENCE, self._publish_zero, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            _LONGEST_SILENCE, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._publisher = self.create_publisher(
             TwistStamped if self._stamped else Twist,
             topics.CMD_VEL.name,
             qos_profile(topics.CMD_VEL),
         )
-        self._publish_zero()
+        self._shapes = [self._show(zone) for zone in zones]
+        DiagnosticsReporter(self, self._diagnostics)
+        self._on_silence()
+
+    # --- parameters ---------------------------------------------------------------------------
+
+    def _parameter(self, name: str, default: Any, about: str) -> Any:
+        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
+
+    def _names(self, parameter: str, defaults: dict[str, Any], about: str) -> list[str]:
+        return [name for name in self._parameter(parameter, list(defaults), about) if name]
+
+    def _settings(self, name: str, known: dict[str, Any], otherwise: Any) -> Any:
+        return declare_settings(self, known.get(name, otherwise), prefix=f"{name}.")
+
+    # --- eyes ---------------------------------------------------------------------------------
+
+    def _listen(self, name: str, settings: SourceSettings) -> Observation:
+        settings.check(name)
+        observation = Observation(name, settings)
+        kind, topic = _KINDS[settings.type]
+        newest = qos_profile(topic)
+        newest.depth = 1
+        on_message = partial(self._on_measurement, observation)
+        self.create_subscription(kind, settings.topic, on_message, newest)
+        return observation
 
     def _on_mounts(self, message: TFMessage) -> None:
         for transform in message.transforms:
             self._buffer.set_transform_static(transform, self.get_name())
 
-    def _on_scan(self, scan: LaserScan) -> None:
-        mount = self._mounts.base_from(scan.header.frame_id)
-        stamp = nanoseconds(scan.header.stamp)
-        # A driver that repeats its last scan is as blind as a silent one.
-        if mount is None or stamp == self._scan_stamp:
-            return
-        self._points, self._scan_stamp = scan_points(scan, mount), stamp
-        self._scan_heard = steady_seconds()
+    def _on_measurement(self, observation: Observation, message: LaserScan | PointCloud2) -> None:
+        mount = self._mounts.base_from(message.header.frame_id)
+        stamp, now = nanoseconds(message.header.stamp), self.get_clock().now().nanoseconds
+        if mount is None:
+            observation.refused[f"no transform from {message.header.frame_id} yet"] += 1
+        elif not observation.reason_against(stamp, now):
+            try:
+                points = self._points(message, mount, observation.settings)
+            except CloudError as error:
+                observation.refused[str(error)] += 1
+            else:
+                observation.take(points, stamp, now, steady_seconds())
+
+    def _points(
+        self,
+        message: LaserScan | PointCloud2,
+        mount: NDArray[np.float64],
+        settings: SourceSettings,
+    ) -> NDArray[np.float64]:
+        """Return what a sensor met at heights that matter, in base_link, (n, 2), m."""
+        if settings.type == "scan":
+            return scan_points(message, mount)
+        points = cloud_points(message, mount)
+        height = points[:, 2]
+        counts = (height > settings.min_height) & (height < settings.max_height)
+        return thinned(points[counts, :2])
+
+    # --- commands -----------------------------------------------------------------------------
 
     def _on_command(self, command: TwistStamped) -> None:
-        if self.get_clock().now().nanoseconds - nanoseconds(command.header.stamp) > _LIFESPAN:
-            return  # as good as none: if nothing better comes, the silence is filled
-        v, w = command.twist.linear.x, command.twist.angular.z
-        if (
-            steady_seconds() - self._scan_heard > self._scan_timeout
-            or not np.isfinite((v, w)).all()
-        ):
-            command.twist = Twist()
-            self._note(Action.STOP, "no scan" if np.isfinite((v, w)).all() else "not a number")
+        stamp, now = nanoseconds(command.header.stamp), self.get_clock().now().nanoseconds
+        values = twist_values(command.twist)
+        why = refusal(stamp, now, values, _LIFESPAN)
+        if why is not None:
+            self._refused[why] += 1
+            if why is not Refusal.NOT_FINITE:
+                return  # as good as none: if nothing better comes, the silence is filled
+        if why is not None:
+            verdict, text = Verdict(_ZERO, Action.STOP), why.value
         else:
-            verdict = check(v, w, self._points, self._footprint, self._config)
-            command.twist = Twist()
-            command.twist.linear.x, command.twist.angular.z = verdict.v, verdict.w
-            self._note(verdict.action, f"collision in {verdict.time_to_collision:.2f} s")
+            verdict, text = self._judge((values[0], values[1], values[5]))
+        self._note(verdict.action, text)
+        command.twist = Twist()
+        command.twist.linear.x, command.twist.linear.y, command.twist.angular.z = verdict.velocity
         self._publish(command)
 
-    def _note(self, action: Action, why: str) -> None:
-        if action is not self._action:
-            self._action = action
-            reason = "" if action is Action.PASS else f": {why}"
-            self.get_logger().info(f"{action.value}{reason}", throttle_duration_sec=1.0)
+    def _judge(self, velocity: Velocity) -> tuple[Verdict, str]:
+        """Return a verdict and why it is that."""
+        now, sights, blind = steady_seconds(), [], ""
+        for source in self._sources:
+            if not source.is_stale(now):
+                sights.append(source.sight(now))
+            elif source.settings.required:
+                return Verdict(_ZERO, Action.STOP, source=source.name), f"{source.name} is silent"
+            elif source.was_heard:
+                blind = source.name
+        verdict = self._monitor.check(velocity, sights)
+        speed = hypot(*verdict.velocity[:2])
+        if blind and speed > self._blind_speed:
+            share = self._blind_speed / speed
+            slower = tuple(share * value for value in verdict.velocity)
+            return replace(verdict, velocity=slower, action=Action.SLOW), f"{blind} is silent"
+        return verdict, f"{verdict.source} sees something in zone {verdict.zone}"
 
-    def _publish_zero(self) -> None:
+    def _on_silence(self) -> None:
+        self._note(Action.STOP, f"no command on {topics.CMD_VEL_MUX.name}")
         command = TwistStamped()
         command.header.stamp = self.get_clock().now().to_msg()
-        command.header.frame_id = "base_link"
+        command.header.frame_id = BASE_FRAME
         self._publish(command)
 
     def _publish(self, command: TwistStamped) -> None:
         self._publisher.publish(command if self._stamped else command.twist)
         self._silence.reset()
 
+    # --- what it says of itself ---------------------------------------------------------------
+
+    def _note(self, action: Action, why: str) -> None:
+        """Count what is done to commands, and tell of changes."""
+        self._actions[action] += 1
+        if action is not Action.PASS:
+            self._reason = f"{action.value}: {why}"
+        if action is not self._action:
+            self._action = action
+            text = action.value if action is Action.PASS else self._reason
+            self.get_logger().info(text, throttle_duration_sec=1.0)
+
+    def _diagnostics(self) -> Iterator[Status]:
+        restrained = sum(n for action, n in self._actions.items() if action is not Action.PASS)
+        yield Status(
+            "commands",
+            WARN if restrained else OK,
+            self._reason if restrained else "all pass",
+            {action.value: self._actions[action] for action in Action}
+            | {why.value: count for why, count in self._refused.items()},
+        )
+        self._actions.clear()
+        now = steady_seconds()
+        for source in self._sources:
+            stale = source.is_stale(now)
+            level = (ERROR if source.settings.required else STALE) if stale else OK
+            yield Status(source.name, level, "silent" if stale else "heard", source.refused)
+
+    def _show(self, zone: Zone) -> Any:
+        """Publish a zone's outline, for viewers that come whenever they do."""
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        publisher = self.create_publisher(PolygonStamped, f"~/{zone.name}", latched)
+        shape = PolygonStamped()
+        shape.header.frame_id = BASE_FRAME
+        shape.polygon.points = [Point32(x=float(x), y=float(y), z=0.0) for x, y in zone.outline]
+        publisher.publish(shape)
+        return publisher
+
 
 def main() -> None:
     """Run the node."""
-    run(CollisionMonitor, urgent=True)
+    run(CollisionMonitorNode, urgent=True)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool
 
 from edge_robot import topics
-from edge_robot.control.arbitration import Arbiter, Source
+from edge_robot.control.arbitration import (
+    DEFAULT_SOURCES,
+    NOBODY,
+    Arbiter,
+    Outcome,
+    SourceSettings,
+)
+from edge_robot.nodes.conversions import nanoseconds, twist_values
+from edge_robot.nodes.diagnostics import OK, WARN, DiagnosticsReporter, Status
+from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
 
 _LONGEST_SILENCE = 0.040  # s; leaves some delay until the deadline
+assert topics.CMD_VEL.qos.lifespan is not None
+_LIFESPAN = topics.CMD_VEL.qos.lifespan
 
 
 class CommandMux(Node):
-    """Forwards the winner's commands on arrival, and zero when it is silent or nobody drives.
+    """Forwards the holder's commands on arrival, and zero when it is silent or nobody drives.
 
     Home of the emergency stop, which is latched: service `/estop/set`, true to stop and false to
     release.
@@ -29,26 +42,22 @@ class CommandMux(Node):
 
     def __init__(self) -> None:
         super().__init__("command_mux")
-        self._arbiter = Arbiter(
-            {
-                Source.AUTONOMY: self._lease("autonomy_lease", 0.1),
-                Source.TELEOPERATION: self._lease("teleoperation_lease", 0.2),
-            }
-        )
-        self._winner = Source.NONE
+        sources = self._sources()
+        self._arbiter = Arbiter(sources, _LIFESPAN)
+        self._holder = NOBODY
+        self._refused = 0
         self._estop = self.create_publisher(Bool, topics.ESTOP.name, qos_profile(topics.ESTOP))
+        self._holders = self.create_publisher(
+            String, topics.HOLDER.name, qos_profile(topics.HOLDER)
+        )
         self.create_service(SetBool, "/estop/set", self._on_estop)
         newest_goal = qos_profile(topics.GOAL)
         self.create_subscription(PoseStamped, topics.GOAL.name, self._on_goal, newest_goal)
-        for topic, source in (
-            (topics.CMD_VEL_NAV, Source.AUTONOMY),
-            (topics.CMD_VEL_TELEOP, Source.TELEOPERATION),
-        ):
+        for name, source in sources.items():
+            # Autonomy promises a rate; an operator only speaks while holding on.
+            contract = topics.CMD_VEL_NAV if source.autonomous else topics.CMD_VEL_TELEOP
             self.create_subscription(
-                TwistStamped,
-                topic.name,
-                lambda command, source=source: self._on_command(source, command),
-                qos_profile(topic),
+                TwistStamped, source.topic, partial(self._on_command, name), qos_profile(contract)
             )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._silence = self.create_timer(_LONGEST_SILENCE, self._on_silence, clock=steady)
@@ -56,18 +65,33 @@ class CommandMux(Node):
         self._publisher = self.create_publisher(
             TwistStamped, topics.CMD_VEL_MUX.name, qos_profile(topics.CMD_VEL_MUX)
         )
+        DiagnosticsReporter(self, self._diagnostics)
         self._announce()
-        self._publish(None)
+        self._publish_zero()
 
-    def _lease(self, name: str, default: float) -> float:
-        about = "how long a command of this source holds the wheel, s"
+    def _sources(self) -> dict[str, SourceSettings]:
+        about = "who may drive; see SOURCE.topic, SOURCE.priority and SOURCE.lease"
         descriptor = ParameterDescriptor(description=about)
-        return float(self.declare_parameter(name, default, descriptor).value)
+        names = self.declare_parameter("sources", list(DEFAULT_SOURCES), descriptor).value
+        return {
+            name: declare_settings(
+                self, DEFAULT_SOURCES.get(name, SourceSettings()), prefix=f"{name}."
+            )
+            for name in names
+            if name
+        }
 
-    def _on_command(self, source: Source, command: TwistStamped) -> None:
-        if self._arbiter.heard(source, steady_seconds()):
-            self._note(source)
+    def _on_command(self, source: str, command: TwistStamped) -> None:
+        stamp, now = nanoseconds(command.header.stamp), self.get_clock().now().nanoseconds
+        values = twist_values(command.twist)
+        outcome = self._arbiter.command(source, values, stamp, now, steady_seconds())
+        if outcome is Outcome.IGNORE:
+            return
+        self._note(source)
+        if outcome is Outcome.FORWARD:
             self._publish(command)
+        else:
+            self._publish_zero()
 
     def _on_goal(self, _goal: PoseStamped) -> None:
         self._arbiter.new_goal()
@@ -75,7 +99,7 @@ class CommandMux(Node):
     def _on_estop(self, request: Any, response: Any) -> Any:
         if request.data:
             self._arbiter.stop()
-            self._publish(None)
+            self._publish_zero()
         else:
             self._arbiter.reset()
         self._announce()
@@ -86,24 +110,36 @@ class CommandMux(Node):
 
     def _announce(self) -> None:
         self._estop.publish(Bool(data=self._arbiter.stopped))
+        self._holders.publish(String(data=self._arbiter.holder(steady_seconds())))
 
     def _on_silence(self) -> None:
-        self._note(self._arbiter.winner(steady_seconds()))
-        self._publish(None)
+        self._note(self._arbiter.holder(steady_seconds()))
+        self._publish_zero()
 
-    def _note(self, winner: Source) -> None:
-        if winner is not self._winner:
-            self._winner = winner
-            self.get_logger().info(f"{winner.name.lower().replace('_', ' ')} holds the wheel")
+    def _note(self, holder: str) -> None:
+        if holder != self._holder:
+            self._holder = holder
+            self._holders.publish(String(data=holder))
+            self.get_logger().info(f"{holder.replace('_', ' ')} holds the wheel")
 
-    def _publish(self, command: TwistStamped | None) -> None:
-        """Publish a command as it is; zero for None."""
-        if command is None:
-            command = TwistStamped()
-            command.header.stamp = self.get_clock().now().to_msg()
-            command.header.frame_id = "base_link"
+    def _publish_zero(self) -> None:
+        command = TwistStamped()
+        command.header.stamp = self.get_clock().now().to_msg()
+        command.header.frame_id = "base_link"
+        self._publish(command)
+
+    def _publish(self, command: TwistStamped) -> None:
         self._publisher.publish(command)
         self._silence.reset()
+
+    def _diagnostics(self) -> Iterator[Status]:
+        refused = self._arbiter.refused
+        fresh, self._refused = refused.total() - self._refused, refused.total()
+        text = self._holder.replace("_", " ")
+        if fresh:
+            text += f"; {fresh} commands refused"
+        counts = {f"{source}: {why.value}": count for (source, why), count in refused.items()}
+        yield Status("wheel", WARN if fresh else OK, text, counts)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
 from edge_robot import stages, topics
+from edge_robot.control.commands import Velocity
 from edge_robot.control.inputs import Input, Severity
 from edge_robot.control.modes import AUTONOMOUS
 from edge_robot.control.pace import Pace
@@ -106,13 +107,13 @@ class Controller(Node):
             now = self.get_clock().now().nanoseconds
             limit = self._permitted(tick)
             if limit is None:
-                v, w = self._smoother.stop()
+                velocity = self._smoother.stop()
             elif trajectory is None:
-                v, w = self._smoother.towards(0.0, 0.0, elapsed)
+                velocity = self._smoother.towards((0.0, 0.0, 0.0), elapsed)
             else:
-                wanted = self._follow(trajectory, now, limit, elapsed)
-                v, w = self._smoother.towards(*wanted, elapsed)
-            stage_run.output_stamp = self._publish(v, w, now)
+                v, w = self._follow(trajectory, now, limit, elapsed)
+                velocity = self._smoother.towards((v, 0.0, w), elapsed)
+            stage_run.output_stamp = self._publish(velocity, now)
 
     def _permitted(self, tick: float) -> float | None:
         """Return the speed that the mode permits, m/s; None where autonomy may not move."""
@@ -142,13 +143,13 @@ class Controller(Node):
             factor = limit / abs(v)
         return factor * v, factor * w
 
-    def _publish(self, v: float, w: float, now: int) -> Any:
+    def _publish(self, velocity: Velocity, now: int) -> Any:
         # The stamp is a command's identity all the way to the wheels: no two may be equal.
         self._last_stamp = max(now, self._last_stamp + 1)
         command = TwistStamped()
         command.header.stamp = stamp_from_nanoseconds(self._last_stamp)
         command.header.frame_id = "base_link"
-        command.twist.linear.x, command.twist.angular.z = v, w
+        command.twist.linear.x, command.twist.linear.y, command.twist.angular.z = velocity
         self._publisher.publish(command)
         return command.header.stamp
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
-from geometry_msgs.msg import Quaternion
+from geometry_msgs.msg import Quaternion, Twist
 from sensor_msgs.msg import CompressedImage, Image
 
 from edge_robot.perception.images import decode_bgr
@@ -47,6 +47,12 @@ _UNIT_TOLERANCE = 0.1  # as nav2 has it
 def is_rotation(q: Quaternion) -> bool:
     """Return whether a quaternion's length is 1, near enough: all zeros, or NaN, turn nothing."""
     return abs(math.hypot(q.x, q.y, q.z, q.w) - 1.0) < _UNIT_TOLERANCE
+
+
+def twist_values(twist: Twist) -> tuple[float, float, float, float, float, float]:
+    """Return all numbers of a twist: linear x, y, z, m/s, and angular x, y, z, rad/s."""
+    linear, angular = twist.linear, twist.angular
+    return linear.x, linear.y, linear.z, angular.x, angular.y, angular.z
 
 
 def yaw_of(q: Quaternion) -> float:

@@ -1,108 +1,170 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from itertools import product
+from math import inf, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_robot.control.arbitration import Arbiter, Source
+from edge_robot.control.arbitration import (
+    DEFAULT_SOURCES,
+    EMERGENCY_STOP,
+    NOBODY,
+    Arbiter,
+    Outcome,
+    SourceSettings,
+)
+from edge_robot.control.commands import Refusal
+from edge_robot.errors import UserError
 
-AUTONOMY, TELEOPERATION = Source.AUTONOMY, Source.TELEOPERATION
+AUTONOMY, TELEOPERATION = "autonomy", "teleoperation"
+FORWARD, ZERO, IGNORE = Outcome.FORWARD, Outcome.ZERO, Outcome.IGNORE
+LIFESPAN = 0.1
+
+
+@dataclass
+class Wheel:
+    """An arbiter whose clocks agree, and commands that are made when they are heard."""
+
+    arbiter: Arbiter = field(default_factory=lambda: Arbiter(lifespan=LIFESPAN))
+
+    def heard(self, source: str, now: float, age: float = 0.0, speed: float = 0.5) -> Outcome:
+        stamp = round((now - age) * 1e9)
+        return self.arbiter.command(source, (speed, 0.0, 0.1), stamp, round(now * 1e9), now)
+
+    def refused(self, source: str) -> dict[Refusal, int]:
+        return {why: n for (name, why), n in self.arbiter.refused.items() if name == source}
 
 
 @pytest.mark.parametrize(
     ("stopped", "operator", "autonomy"), list(product((False, True), repeat=3))
 )
 def test_truth_table(stopped, operator, autonomy) -> None:
-    arbiter = Arbiter()
-    now = 10.0
+    wheel = Wheel()
     if autonomy:
-        arbiter.heard(AUTONOMY, now - 0.05)
+        wheel.heard(AUTONOMY, 9.95)
     if operator:
-        arbiter.heard(TELEOPERATION, now - 0.05)
+        wheel.heard(TELEOPERATION, 9.95)
     if stopped:
-        arbiter.stop()
-    expected = (
-        Source.EMERGENCY_STOP
-        if stopped
-        else TELEOPERATION
-        if operator
-        else AUTONOMY
-        if autonomy
-        else Source.NONE
-    )
-    assert arbiter.winner(now) is expected
+        wheel.arbiter.stop()
+    claims = ((stopped, EMERGENCY_STOP), (operator, TELEOPERATION), (autonomy, AUTONOMY))
+    assert wheel.arbiter.holder(10.0) == next((who for there, who in claims if there), NOBODY)
 
 
-def test_a_command_is_forwarded_only_for_the_winner() -> None:
-    arbiter = Arbiter()
-    assert arbiter.heard(AUTONOMY, 0.0)
-    assert arbiter.heard(TELEOPERATION, 0.01)
-    assert not arbiter.heard(AUTONOMY, 0.02)
+def test_a_command_is_forwarded_only_for_the_holder_while_its_lease_lasts() -> None:
+    wheel = Wheel()
+    assert wheel.heard(AUTONOMY, 1.0) is FORWARD
+    assert wheel.heard(TELEOPERATION, 1.01) is FORWARD
+    assert wheel.heard(AUTONOMY, 1.02) is IGNORE
     # Autonomy goes on by itself 0.2 s after the operator's last command.
-    assert not arbiter.heard(AUTONOMY, 0.20)
-    assert arbiter.heard(AUTONOMY, 0.22)
-
-
-def test_leases_end() -> None:
-    arbiter = Arbiter()
-    arbiter.heard(AUTONOMY, 0.0)
-    assert arbiter.winner(0.1) is AUTONOMY
-    assert arbiter.winner(0.11) is Source.NONE
-    arbiter.heard(TELEOPERATION, 1.0)
-    assert arbiter.winner(1.2) is TELEOPERATION
-    assert arbiter.winner(1.21) is Source.NONE
+    assert wheel.heard(AUTONOMY, 1.20) is IGNORE
+    assert wheel.heard(AUTONOMY, 1.22) is FORWARD
+    assert wheel.arbiter.holder(1.31) == AUTONOMY
+    assert wheel.arbiter.holder(1.33) == NOBODY
 
 
 def test_after_a_stop_autonomy_needs_a_new_goal() -> None:
-    arbiter = Arbiter()
-    arbiter.heard(AUTONOMY, 0.0)
-    arbiter.stop()
-    arbiter.new_goal()  # given while stopped: nobody has looked yet
-    arbiter.reset()
-    assert not arbiter.heard(AUTONOMY, 1.0)
-    assert arbiter.winner(1.0) is Source.NONE
-    arbiter.new_goal()
-    assert arbiter.heard(AUTONOMY, 1.1)
+    wheel = Wheel()
+    wheel.heard(AUTONOMY, 0.0)
+    wheel.arbiter.stop()
+    wheel.arbiter.new_goal()  # given while stopped: nobody has looked yet
+    wheel.arbiter.reset()
+    assert wheel.heard(AUTONOMY, 1.0) is IGNORE
+    assert wheel.arbiter.holder(1.0) == NOBODY
+    wheel.arbiter.new_goal()
+    assert wheel.heard(AUTONOMY, 1.1) is FORWARD
 
 
-def test_after_a_stop_the_operator_must_let_go_first() -> None:
-    arbiter = Arbiter()
-    arbiter.heard(TELEOPERATION, 0.0)
-    arbiter.stop()
-    arbiter.heard(TELEOPERATION, 0.1)
-    arbiter.reset()
+@pytest.mark.parametrize("first", [0.0, 0.1], ids=["held before", "taken during the stop"])
+def test_after_a_stop_the_operator_must_let_go_first(first) -> None:
+    wheel = Wheel()
+    if first == 0.0:
+        wheel.heard(TELEOPERATION, 0.0)
+    wheel.arbiter.stop()
+    wheel.heard(TELEOPERATION, 0.1)
+    wheel.arbiter.reset()
     for tick in range(10):
-        assert not arbiter.heard(TELEOPERATION, 0.2 + 0.05 * tick)
-    assert arbiter.heard(TELEOPERATION, 1.0)
+        assert wheel.heard(TELEOPERATION, 0.2 + 0.05 * tick) is IGNORE
+    assert wheel.heard(TELEOPERATION, 1.0) is FORWARD
+
+
+def test_what_is_late_repeated_or_of_the_future_is_never_forwarded_and_holds_nothing() -> None:
+    wheel = Wheel()
+    assert wheel.heard(TELEOPERATION, 1.0, age=0.101) is IGNORE
+    assert wheel.heard(TELEOPERATION, 1.0, age=-0.2) is IGNORE
+    assert wheel.arbiter.holder(1.0) == NOBODY
+    assert wheel.heard(AUTONOMY, 1.0, age=0.02) is FORWARD
+    assert wheel.heard(AUTONOMY, 1.01, age=0.03) is IGNORE
+    assert wheel.heard(AUTONOMY, 1.02, age=0.05) is IGNORE  # overtaken on the way
+    assert wheel.refused(TELEOPERATION) == {Refusal.LATE: 1, Refusal.FUTURE: 1}
+    assert wheel.refused(AUTONOMY) == {Refusal.REPEATED: 2}
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_no_number_from_the_holder_is_a_zero_and_from_another_nothing(value) -> None:
+    wheel = Wheel()
+    assert wheel.heard(TELEOPERATION, 1.0) is FORWARD
+    assert wheel.heard(AUTONOMY, 1.01, speed=value) is IGNORE
+    assert wheel.heard(TELEOPERATION, 1.02, speed=value) is ZERO
+    assert wheel.heard(AUTONOMY, 1.03) is IGNORE, "the operator still holds on"
+    assert wheel.refused(TELEOPERATION) == {Refusal.NOT_FINITE: 1}
+
+
+def test_a_clock_that_is_set_back_does_not_lock_anybody_out() -> None:
+    arbiter = Arbiter(lifespan=LIFESPAN)
+    second = 1_000_000_000
+    assert arbiter.command(AUTONOMY, (1.0,), 100 * second, 100 * second, 1.0) is FORWARD
+    # In flight across the jump: of the future now.
+    assert arbiter.command(AUTONOMY, (1.0,), 100 * second + 1, 10 * second, 1.02) is IGNORE
+    assert arbiter.command(AUTONOMY, (1.0,), 10 * second, 10 * second, 1.04) is FORWARD
+
+
+def test_more_sources_are_ordered_by_priority_alone() -> None:
+    joystick = SourceSettings("/joystick", priority=200, lease=0.5)
+    wheel = Wheel(Arbiter({"joystick": joystick, **DEFAULT_SOURCES}, LIFESPAN))
+    assert wheel.heard(TELEOPERATION, 1.0) is FORWARD
+    assert wheel.heard("joystick", 1.01) is FORWARD
+    assert wheel.heard(TELEOPERATION, 1.02) is IGNORE
+    with pytest.raises(UserError, match="same priority"):
+        Arbiter({"a": joystick, "b": joystick})
+    with pytest.raises(UserError, match="lease"):
+        Arbiter({"a": SourceSettings(lease=nan)})
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["autonomy", "teleoperation", "stop", "reset", "goal"]),
+            st.sampled_from([AUTONOMY, TELEOPERATION, "stop", "reset", "goal"]),
             st.floats(0.0, 0.5),
+            st.floats(-0.3, 0.3),
+            st.sampled_from([0.5, nan]),
         ),
         max_size=60,
     )
 )
-def test_no_sequence_of_events_moves_a_stopped_robot(events) -> None:
-    arbiter, now, latched, goal_since_reset = Arbiter(), 0.0, False, True
-    for event, pause in events:
+def test_no_order_of_events_moves_a_stopped_robot_or_forwards_what_is_late(events) -> None:
+    wheel, now, latched, goal_since_reset = Wheel(), 1.0, False, True
+    newest = dict.fromkeys((AUTONOMY, TELEOPERATION), -inf)
+    for event, pause, age, speed in events:
         now += pause
         if event == "stop":
-            arbiter.stop()
+            wheel.arbiter.stop()
             latched, goal_since_reset = True, False
         elif event == "reset":
-            arbiter.reset()
+            wheel.arbiter.reset()
             latched = False
         elif event == "goal":
-            arbiter.new_goal()
+            wheel.arbiter.new_goal()
             goal_since_reset |= not latched
         else:
-            source = AUTONOMY if event == "autonomy" else TELEOPERATION
-            forwarded = arbiter.heard(source, now)
-            assert not (forwarded and latched)
-            assert not (forwarded and source is AUTONOMY and not goal_since_reset)
-        assert (arbiter.winner(now) is Source.EMERGENCY_STOP) == latched
+            outcome = wheel.heard(event, now, age, speed)
+            if outcome is FORWARD:
+                assert not latched
+                assert event != AUTONOMY or goal_since_reset
+                assert age <= LIFESPAN + 1e-9
+                assert now - age > newest[event], "an older command after a newer one"
+                assert speed == speed
+                newest[event] = now - age
+        assert (wheel.arbiter.holder(now) == EMERGENCY_STOP) == latched

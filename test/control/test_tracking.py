@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_robot.control.smoothing import SmoothingLimits, VelocitySmoother
 from edge_robot.control.tracking import TrackingGains, track
 from edge_robot.planning.robot import Limits, State
 from edge_robot.planning.trajectory import Trajectory
@@ -54,32 +53,3 @@ def test_commands_stay_within_limits(x, y, yaw, time) -> None:
     v, w = track(curve(), time, State(x, y, yaw), GAINS, LIMITS)
     assert -LIMITS.max_reverse <= v <= LIMITS.max_speed
     assert abs(w) <= LIMITS.max_yaw_rate
-
-
-@given(st.lists(st.tuples(st.floats(-2, 2), st.floats(-3, 3)), min_size=1, max_size=40))
-def test_the_smoother_limits_every_change(wanted) -> None:
-    limits = SmoothingLimits()
-    smoother = VelocitySmoother(limits)
-    last = (0.0, 0.0)
-    for v, w in wanted:
-        now = smoother.towards(v, w, 0.02)
-        assert (
-            abs(now[0] - last[0]) <= max(limits.command_accel, limits.command_decel) * 0.02 + 1e-9
-        )
-        assert abs(now[1] - last[1]) <= limits.command_yaw_accel * 0.02 + 1e-9
-        last = now
-
-
-def test_the_smoother_brakes_harder_than_it_accelerates_and_stops_at_zero() -> None:
-    smoother = VelocitySmoother()
-    up = 0
-    while smoother.towards(1.0, 0.0, 0.02)[0] < 1.0:
-        up += 1
-    down = 0
-    while smoother.towards(0.0, 0.0, 0.02)[0] > 0.0:
-        down += 1
-    assert down < up
-    assert smoother.v == 0.0
-    smoother.towards(1.0, 1.0, 0.02)
-    assert smoother.stop() == (0.0, 0.0)
-    assert smoother.v == smoother.w == 0.0

@@ -11,7 +11,7 @@ from math import cos, hypot, sin
 
 import numpy as np
 
-from edge_robot.control.collision_monitor import MonitorConfig, check
+from edge_robot.control.collision_monitor import DEFAULT_ZONES, CollisionMonitor, Sight, Zone
 from edge_robot.control.smoothing import VelocitySmoother
 from edge_robot.control.tracking import TrackingGains, track
 from edge_robot.planning.costmap import Costmap, RangeScan
@@ -167,7 +167,9 @@ def drive(
     limits, footprint = limits or Limits(), Footprint()
     random = np.random.default_rng(seed)
     navigator = Navigator(limits, footprint, Costmap(), seed=seed)
-    smoother, monitor, gains = VelocitySmoother(), MonitorConfig(), TrackingGains()
+    smoother, gains, corners = VelocitySmoother(), TrackingGains(), footprint.corners
+    zones = [Zone.of(name, settings, corners) for name, settings in DEFAULT_ZONES.items()]
+    monitor = CollisionMonitor(corners, zones)
     navigator.set_goal(*world.goal, 0.0)
     trajectory = Trajectory.stop(world.robot, limits, 0.1, 30)
     planned_at, points, why = 0.0, np.empty((0, 2)), ""
@@ -193,9 +195,10 @@ def drive(
                 reached = answer.goal_reached
             # The answer arrives 20 ms after it was asked for.
         if n % 2 == 0 and n % 5 >= 2:
-            wanted = track(trajectory, now - planned_at, robot, gains, limits)
-            verdict = check(*smoother.towards(*wanted, 0.02), points, footprint, monitor)
-            command = (verdict.v, verdict.w)
+            v, w = track(trajectory, now - planned_at, robot, gains, limits)
+            sight = Sight("scan", points, n % 5 * tick)
+            verdict = monitor.check(smoother.towards((v, 0.0, w), 0.02), [sight])
+            command = (verdict.velocity[0], verdict.velocity[2])
             if verdict.action.value == "stop":
                 smoother.stop()
         v = robot.v + min(max(command[0] - robot.v, -3.0 * tick), 3.0 * tick)
