@@ -170,7 +170,7 @@ class Verdict:
     time_to_contact: float = inf
 
 
-class CollisionMonitor:
+class ZoneMonitor:
     """Makes commands safe.
 
     Args:

@@ -24,10 +24,10 @@ from edge_robot import topics
 from edge_robot.control.collision_monitor import (
     DEFAULT_ZONES,
     Action,
-    CollisionMonitor,
     MonitorConfig,
     Verdict,
     Zone,
+    ZoneMonitor,
     ZoneSettings,
 )
 from edge_robot.control.commands import Refusal, Velocity, refusal
@@ -49,7 +49,7 @@ _ZERO: Velocity = (0.0, 0.0, 0.0)
 _KINDS = {"scan": (LaserScan, topics.SCAN), "pointcloud": (PointCloud2, topics.LIDAR_POINTS)}
 
 
-class CollisionMonitorNode(Node):
+class CollisionMonitor(Node):
     """Passes, slows or stops each command on arrival; zero without commands or without eyes.
 
     Publishes the zones once, latched, as `~/ZONE` (`geometry_msgs/PolygonStamped`), and what it
@@ -67,7 +67,7 @@ class CollisionMonitorNode(Node):
             Zone.of(name, self._settings(name, DEFAULT_ZONES, ZoneSettings()), footprint)
             for name in self._names("zones", DEFAULT_ZONES, "what it does when; see ZONE.action")
         ]
-        self._monitor = CollisionMonitor(footprint, zones, declare_settings(self, MonitorConfig()))
+        self._monitor = ZoneMonitor(footprint, zones, declare_settings(self, MonitorConfig()))
         self._refused: Counter[Refusal] = Counter()
         self._action = Action.PASS
         self._actions: Counter[Action] = Counter()
@@ -243,7 +243,7 @@ class CollisionMonitorNode(Node):
 
 def main() -> None:
     """Run the node."""
-    run(CollisionMonitorNode, urgent=True)
+    run(CollisionMonitor, urgent=True)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from edge_robot.control.collision_monitor import (
     DEFAULT_ZONES,
     Action,
-    CollisionMonitor,
     MonitorConfig,
     Outline,
     Sight,
     Verdict,
     Zone,
+    ZoneMonitor,
     ZoneSettings,
 )
 from edge_robot.errors import UserError
@@ -27,9 +27,9 @@ ARROW = np.array([[0.35, 0.0], [-0.25, 0.3], [-0.1, 0.0], [-0.25, -0.3]])
 CONFIG = MonitorConfig()
 
 
-def monitor_of(outline: np.ndarray = RECTANGLE, **zones: ZoneSettings) -> CollisionMonitor:
+def monitor_of(outline: np.ndarray = RECTANGLE, **zones: ZoneSettings) -> ZoneMonitor:
     wanted = zones or DEFAULT_ZONES
-    return CollisionMonitor(outline, [Zone.of(n, s, outline) for n, s in wanted.items()])
+    return ZoneMonitor(outline, [Zone.of(n, s, outline) for n, s in wanted.items()])
 
 
 MONITOR = monitor_of()

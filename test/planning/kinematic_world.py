@@ -11,7 +11,7 @@ from math import cos, hypot, sin
 
 import numpy as np
 
-from edge_robot.control.collision_monitor import DEFAULT_ZONES, CollisionMonitor, Sight, Zone
+from edge_robot.control.collision_monitor import DEFAULT_ZONES, Sight, Zone, ZoneMonitor
 from edge_robot.control.smoothing import VelocitySmoother
 from edge_robot.control.tracking import TrackingGains, track
 from edge_robot.planning.costmap import Costmap, RangeScan
@@ -169,7 +169,7 @@ def drive(
     navigator = Navigator(limits, footprint, Costmap(), seed=seed)
     smoother, gains, corners = VelocitySmoother(), TrackingGains(), footprint.corners
     zones = [Zone.of(name, settings, corners) for name, settings in DEFAULT_ZONES.items()]
-    monitor = CollisionMonitor(corners, zones)
+    monitor = ZoneMonitor(corners, zones)
     navigator.set_goal(*world.goal, 0.0)
     trajectory = Trajectory.stop(world.robot, limits, 0.1, 30)
     planned_at, points, why = 0.0, np.empty((0, 2)), ""
