@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,8 @@ from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 _LIDAR_BEAMS = 720
 _SEARCH_SLICE = 0.004  # s; what a new set of tracks may have to wait for
 _SEARCH_PERIOD = 0.010  # s
-_FARTHEST_TRACKS = 0.5  # s from now, either way; beyond, their clock is another
+_OLDEST_TRACKS = 0.5  # s from now, either way; beyond, their clock is another
+_FARTHEST = 1e6  # m; beyond, single precision no longer tells cells apart
 _RESUMING = 0.5  # s; how long the emergency stop's mode may outlast the goal that ends it
 
 
@@ -81,7 +81,7 @@ class Planner(Node):
             steady_seconds,
         )
         self._poses = PoseHistory()
-        self._odometry_refused = 0
+        self._refused = {"odometry": 0, "tracks": 0}
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
         self._due = -np.inf  # steady time of the next plan, s
@@ -134,12 +134,12 @@ class Planner(Node):
         stamp, pose, twist = seconds(message.header.stamp), message.pose.pose, message.twist.twist
         yaw = yaw_of(pose.orientation)
         state = State(pose.position.x, pose.position.y, yaw, twist.linear.x, twist.angular.z)
-        finite = all(map(isfinite, (state.x, state.y, state.v, state.w)))
+        finite = all(abs(value) < _FARTHEST for value in (state.x, state.y, state.v, state.w))
         if not finite or not is_rotation(pose.orientation):
-            self._odometry_refused += 1
+            self._refused["odometry"] += 1
             self.get_logger().error(
-                "odometry left out that is not finite or whose orientation is no rotation: "
-                f"{self._odometry_refused} so far",
+                "odometry left out that is not finite or whose orientation is no rotation; "
+                f"{self._refused['odometry']} so far",
                 throttle_duration_sec=5.0,
             )
             return
@@ -237,9 +237,17 @@ class Planner(Node):
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
         now = self._now()
         age = now - seconds(tracks.header.stamp)
-        if abs(age) > _FARTHEST_TRACKS:
+        objects = to_moving_objects(tracks)
+        try:
+            if abs(age) > _OLDEST_TRACKS:
+                raise ValueError(f"they are of {age:.3f} s ago")
+            objects.check()
+        except ValueError as error:
+            # One is wrong, and nobody knows what else: what follows is what follows no tracks.
+            self._refused["tracks"] += 1
             self.get_logger().error(
-                f"tracks of {age:.3f} s ago left out", throttle_duration_sec=5.0
+                f"tracks left out: {error}; {self._refused['tracks']} so far",
+                throttle_duration_sec=5.0,
             )
             return
         state = self._state(now)
@@ -247,10 +255,14 @@ class Planner(Node):
             return
         self._due = steady_seconds() + (self._mode.planning_period if self._mode else 0.0)
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
-            objects = to_moving_objects(tracks).after(age)
             persons = np.array([o.class_name in self._persons for o in tracks.objects], bool)
             decision = self._navigator.decide(
-                now, state, objects, persons, self._max_speed(), self._time_for(tracks, now)
+                now,
+                state,
+                objects.after(age),
+                persons,
+                self._max_speed(),
+                self._time_for(tracks, now),
             )
             if decision is None and self._rolling and self._navigator.goal is None:
                 decision = self._navigator.hold(state, "no goal")

@@ -158,9 +158,10 @@ class Navigator:
             x: m.
             y: m.
             now: s.
-            yaw: Heading to turn to once there, rad; None for any.
+            yaw: Heading to turn to once there, rad; None for any. A steered base, which cannot turn
+                on the spot, stays as it arrives.
         """
-        if self.config.goal_yaw_tolerance >= pi:
+        if self.config.goal_yaw_tolerance >= pi or self._limits.drive == "ackermann":
             yaw = None
         if self.goal is not None and not self.arrived and np.allclose(self.goal, (x, y)):
             self.goal_yaw = yaw
