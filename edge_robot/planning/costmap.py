@@ -1,19 +1,22 @@
 """What the robot has seen of the world around it, as a grid in the odometry frame.
 
-There is no prior map. A `LaserScan` clears the polygon it sees through and marks where its rays
-end; lidar points add what the scan plane passes under or over. Moving objects are left out:
-the local planner knows them as tracks, and here they would leave trails.
+A `LaserScan` clears the polygon it sees through and marks where its rays end; lidar points add what
+the scan plane passes under or over. Moving objects are left out: the local planner knows them as
+tracks, and here they would leave trails. A map made beforehand may lie under it all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, cos, floor, sin
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.errors import UserError
 from edge_robot.planning.robot import MovingObjects
+from edge_robot.planning.static_map import COARSEST, FINEST, StaticMap
 from edge_robot.settings import setting
 
 _HIT = 3
@@ -21,7 +24,12 @@ _MISS = 1
 _CERTAIN_OCCUPIED = 6
 _CERTAIN_FREE = -4
 _SUBPIXEL_BITS = 4
-_GROWTH = 10.0
+_GROWTH = 10.0  # m
+_BEYOND_MARKS = 1.0  # m
+_BESIDE_MOVING = 0.15  # m; as near to a moving object's disc a hit is the object's
+_MAX_CELLS = 64_000_000
+_STATIC = "static"
+_STATIC_OCCUPIED, _STATIC_FREE = 65, 25  # %; as nav2's map server has it
 
 
 @dataclass(frozen=True)
@@ -119,15 +127,35 @@ class RangeScan:
 
 @dataclass(frozen=True)
 class CostmapConfig:
-    """Size and reach of the map."""
+    """Size and reach of the map.
+
+    Raises:
+        UserError: a value is out of bounds.
+    """
 
     resolution: float = setting(0.05, "side of a cell, m")
     mark_range: float = setting(8.0, "longest range at which the map changes, m")
-    max_map_side: float = setting(200.0, "longest side the map may grow to, m")
+    max_map_side: float = setting(200.0, "longest side the map may grow to, m; then it rolls on")
+
+    def __post_init__(self) -> None:
+        least = 2 * (self.mark_range + _BEYOND_MARKS + _GROWTH)
+        for name, low, high in (
+            ("resolution", FINEST, COARSEST),
+            ("mark_range", 0.5, 100.0),
+            ("max_map_side", least, _MAX_CELLS**0.5 * self.resolution),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(
+                    f"{name} is {value:g} m; with resolution {self.resolution:g} m and mark_range "
+                    f"{self.mark_range:g} m give it a value from {low:g} to {high:g}"
+                )
 
 
 class Costmap:
     """Evidence for and against obstacles, one layer per sensor, growing as the robot sees more.
+
+    At `max_map_side` it becomes a window that rolls on with the robot.
 
     Args:
         config: Size and reach.
@@ -144,12 +172,48 @@ class Costmap:
         self._evidence: dict[str, NDArray[np.int8]] = {
             name: np.zeros((0, 0), np.int8) for name in layers
         }
+        self._static: tuple[StaticMap, NDArray[np.float64]] | None = None
 
     @property
     def grid(self) -> Grid:
         """Strongest evidence of all layers, int8: positive occupied, negative free, 0 unknown."""
         layers = list(self._evidence.values())
         return Grid(_combine(layers), self._origin, self.resolution)
+
+    def set_static(
+        self, static: StaticMap, x: float = 0.0, y: float = 0.0, yaw: float = 0.0
+    ) -> None:
+        """Lay a map made beforehand under what the sensors see; they do not clear it.
+
+        Called again, it takes the place of the last: with a new map, or one better located.
+
+        Args:
+            static: The map; below 25 % free, from 65 % on occupied, else unknown.
+            x: Of the origin of its frame in the planning frame, m.
+            y: The same, m.
+            yaw: By which its frame is turned against the planning frame, rad.
+        """
+        at_x, at_y, turn = static.origin
+        turn += yaw
+        corner = (x + cos(yaw) * at_x - sin(yaw) * at_y, y + sin(yaw) * at_x + cos(yaw) * at_y)
+        pose = np.array(((cos(turn), -sin(turn), corner[0]), (sin(turn), cos(turn), corner[1])))
+        self._static = static, pose
+        rows, columns = np.array(static.occupancy.shape) * static.resolution
+        corners = pose @ ((0, columns, 0, columns), (0, 0, rows, rows), (1, 1, 1, 1))
+        low = np.floor(corners.min(1) / _GROWTH) * _GROWTH
+        high = np.ceil(corners.max(1) / _GROWTH) * _GROWTH
+        if self._evidence[next(iter(self._evidence))].size:
+            low = np.minimum(low, self._origin)
+            high = np.maximum(high, self._end)
+        if np.any(high - low > self.config.max_map_side):
+            low, high = np.array(self._origin), self._end
+        self._move(low, high)
+
+    @property
+    def _end(self) -> NDArray[np.float64]:
+        """Corner opposite to the origin, m."""
+        shape = next(iter(self._evidence.values())).shape
+        return np.array(self._origin) + np.array(shape[::-1]) * self.resolution
 
     def include(self, x: float, y: float, margin: float, forget: bool = False) -> bool:
         """Grow the grid to hold everything within `margin` of a point, m.
@@ -162,25 +226,42 @@ class Costmap:
 
         Returns:
             False, leaving the grid as it is, if it would grow beyond `max_map_side`.
+
+        Raises:
+            UserError: not even the margin would fit, with `forget`.
         """
-        shape = next(iter(self._evidence.values())).shape
-        wanted = np.array((x, y)) + np.array([[-margin], [margin]])
-        wanted = np.stack((np.floor(wanted[0] / _GROWTH), np.ceil(wanted[1] / _GROWTH))) * _GROWTH
-        if shape == (0, 0):
-            low, high = wanted
-        else:
-            old_low = np.array(self._origin)
-            old_high = old_low + np.array(shape[::-1]) * self.resolution
-            low, high = np.minimum(old_low, wanted[0]), np.maximum(old_high, wanted[1])
-            if np.allclose((low, high), (old_low, old_high)):
-                return True
+        rows, columns = next(iter(self._evidence.values())).shape
+        # A thousandth of a cell is what adding up sides may be wrong by.
+        slack = 1e-3 * self.resolution
+        if rows and all(
+            first - slack <= place - margin and place + margin <= first + side + slack
+            for place, first, side in zip(
+                (x, y),
+                self._origin,
+                (columns * self.resolution, rows * self.resolution),
+                strict=True,
+            )
+        ):
+            return True
+        low = np.array([floor((place - margin) / _GROWTH) * _GROWTH for place in (x, y)])
+        high = np.array([ceil((place + margin) / _GROWTH) * _GROWTH for place in (x, y)])
         longest = self.config.max_map_side
-        if np.any(high - low > longest):
-            if not forget:
-                return False
-            upwards = wanted[1] >= high
-            low = np.where(upwards, np.maximum(low, high - longest), low)
-            high = np.minimum(high, low + longest)
+        if forget and np.any(high - low > longest):
+            raise UserError(
+                f"the planner needs {margin:g} m of map on each side of the robot; "
+                f"give max_map_side at least {2 * (margin + _GROWTH):g} m, not {longest:g}"
+            )
+        if rows:
+            wanted = high
+            low, high = np.minimum(low, self._origin), np.maximum(high, self._end)
+            if np.any(high - low > longest):
+                if not forget:
+                    return False
+                upwards = wanted >= high
+                low = np.where(upwards, np.maximum(low, high - longest), low)
+                high = np.minimum(high, low + longest)
+        elif np.any(high - low > longest):
+            return False
         self._move(low, high)
         return True
 
@@ -188,6 +269,7 @@ class Costmap:
         """Let the grid reach from `low` to `high`, keeping what lies within."""
         columns, rows = np.rint((high - low) / self.resolution).astype(int)
         shift = np.rint((np.array(self._origin) - low) / self.resolution).astype(int)
+        self._evidence.pop(_STATIC, None)
         for name, old in self._evidence.items():
             new = np.zeros((rows, columns), np.int8)
             first = np.maximum(shift, 0)
@@ -197,6 +279,8 @@ class Costmap:
                 new[first[1] : last[1], first[0] : last[0]] = old[a[1] : b[1], a[0] : b[0]]
             self._evidence[name] = new
         self._origin = (float(low[0]), float(low[1]))
+        if self._static is not None:
+            self._evidence[_STATIC] = _laid(*self._static, low, (rows, columns), self.resolution)
 
     def integrate(
         self, layer: str, scan: RangeScan, moving: MovingObjects, blind_range: float = 0.0
@@ -209,37 +293,37 @@ class Costmap:
             moving: Objects whose surface is not to be marked.
             blind_range: Nearer than this the sensor misses obstacles, so nothing is cleared, m.
         """
-        self.include(scan.x, scan.y, self.config.mark_range + 1.0, forget=True)
-        evidence = self._evidence[layer]
-        half = int(np.ceil(self.config.mark_range / self.resolution)) + 2
-        row0 = int((scan.y - self._origin[1]) / self.resolution) - half
-        column0 = int((scan.x - self._origin[0]) / self.resolution) - half
-        window = evidence[row0 : row0 + 2 * half, column0 : column0 + 2 * half]
-        origin = np.array(self._origin) + np.array((column0, row0)) * self.resolution
+        longest, side = self.config.mark_range, self.resolution
+        self.include(scan.x, scan.y, longest + _BEYOND_MARKS, forget=True)
+        part, origin = self._around(scan.x, scan.y, ceil(longest / side) + 2)
+        window = self._evidence[layer][part]
 
         direction = scan.yaw + scan.angles
-        unit = np.stack((np.cos(direction), np.sin(direction)), 1)
-        sensor = np.array((scan.x, scan.y))
+        cosine, sine = np.cos(direction), np.sin(direction)
         # Seen through: up to one cell short of the end, so that no obstacle clears itself.
-        reach = np.nan_to_num(scan.ranges, nan=0.0, posinf=self.config.mark_range)
-        through = np.clip(reach, 0.0, self.config.mark_range) - self.resolution
-        centre = (sensor - origin) / self.resolution
-        ends = centre + np.maximum(through, 0.0)[:, None] * unit / self.resolution
+        reach = np.nan_to_num(scan.ranges, nan=0.0, posinf=longest)
+        through = np.maximum(np.clip(reach, 0.0, longest) / side - 1.0, 0.0)
+        centre = ((scan.x - origin[0]) / side, (scan.y - origin[1]) / side)
+        ends = np.stack((centre[0] + through * cosine, centre[1] + through * sine), 1)
         seen = _polygon(window.shape, ends, centre, scan.angles)
         if blind_range > 0:
             middle = (int(centre[0]), int(centre[1]))
-            cv2.circle(seen, middle, int(blind_range / self.resolution), 0, -1)
+            cv2.circle(seen, middle, int(blind_range / side), 0, -1)
 
-        hit = np.isfinite(scan.ranges) & (scan.ranges < self.config.mark_range) & (scan.ranges > 0)
-        surface = sensor + scan.ranges[hit, None] * unit[hit]
+        hit = np.isfinite(scan.ranges) & (scan.ranges < longest) & (scan.ranges > 0)
+        x = scan.x + scan.ranges[hit] * cosine[hit]
+        y = scan.y + scan.ranges[hit] * sine[hit]
         if len(moving):
-            apart = np.linalg.norm(surface[:, None] - moving.position[None], axis=2)
-            surface = surface[np.all(apart > moving.radius + 0.15, axis=1)]
-        cell = ((surface - origin) / self.resolution).astype(np.int32)
-        marked = np.zeros_like(seen)
-        marked[cell[:, 1], cell[:, 0]] = 1
-        change = np.where(marked, np.int8(_HIT), -_MISS * seen.view(np.int8))
-        np.clip(window + change, _CERTAIN_FREE, _CERTAIN_OCCUPIED, out=window)
+            dx, dy = x[:, None] - moving.position[:, 0], y[:, None] - moving.position[:, 1]
+            still = np.all(dx * dx + dy * dy > (moving.radius + _BESIDE_MOVING) ** 2, axis=1)
+            x, y = x[still], y[still]
+        rows = ((y - origin[1]) / side).astype(np.int32)
+        columns = ((x - origin[0]) / side).astype(np.int32)
+        seen[rows, columns] = 0
+        cv2.subtract(window, _MISS * seen.view(np.int8), dst=window)
+        cv2.max(window, _CERTAIN_FREE, dst=window)
+        # Several rays may end in a cell; it is marked once.
+        window[rows, columns] = np.minimum(window[rows, columns] + _HIT, _CERTAIN_OCCUPIED)
 
     def distance_field(self, x: float, y: float, half_side: float) -> Grid:
         """Return the distance to the nearest obstacle in a square around a point.
@@ -254,16 +338,21 @@ class Costmap:
             obstacles, and never more than `half_side`.
         """
         self.include(x, y, half_side + self.resolution, forget=True)
-        half = int(half_side / self.resolution)
-        row0 = int((y - self._origin[1]) / self.resolution) - half
-        column0 = int((x - self._origin[0]) / self.resolution) - half
-        part = np.s_[row0 : row0 + 2 * half, column0 : column0 + 2 * half]
-        window = _combine([layer[part] for layer in self._evidence.values()])
-        origin = (
-            self._origin[0] + column0 * self.resolution,
-            self._origin[1] + row0 * self.resolution,
+        part, origin = self._around(x, y, int(half_side / self.resolution))
+        occupied = np.logical_or.reduce([layer[part] > 0 for layer in self._evidence.values()])
+        return Grid(distance_to(occupied, self.resolution, half_side), origin, self.resolution)
+
+    def _around(
+        self, x: float, y: float, half: int
+    ) -> tuple[tuple[slice, slice], tuple[float, float]]:
+        """Return the cells of a square around a point, 2 `half` a side, and its corner, m."""
+        row = int((y - self._origin[1]) / self.resolution) - half
+        column = int((x - self._origin[0]) / self.resolution) - half
+        corner = (
+            self._origin[0] + column * self.resolution,
+            self._origin[1] + row * self.resolution,
         )
-        return Grid(distance_to(window > 0, self.resolution, half_side), origin, self.resolution)
+        return np.s_[row : row + 2 * half, column : column + 2 * half], corner
 
 
 def distance_to(
@@ -273,6 +362,19 @@ def distance_to(
     cells = cv2.distanceTransform((~occupied).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     metres = cells * np.float32(resolution) - np.float32(resolution / 2)
     return np.clip(metres, 0.0, np.float32(longest))
+
+
+def pooled(values: NDArray[np.int8], factor: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Return the largest and the smallest value of every `factor` × `factor` cells."""
+    rest = tuple((0, -side % factor) for side in values.shape)
+    if any(after for _, after in rest):
+        values = np.pad(values, rest, mode="edge")
+    largest = smallest = values
+    for axis in (0, 1):
+        parts = [np.s_[k::factor] if axis == 0 else np.s_[:, k::factor] for k in range(factor)]
+        largest = np.maximum.reduce([largest[part] for part in parts])
+        smallest = np.minimum.reduce([smallest[part] for part in parts])
+    return largest, smallest
 
 
 def occupancy(grid: Grid, factor: int) -> Grid:
@@ -290,11 +392,8 @@ def occupancy(grid: Grid, factor: int) -> Grid:
     if not len(rows):
         return Grid(np.zeros((0, 0), np.int8), grid.origin, grid.resolution * factor)
     row0, column0 = rows[0] // factor * factor, columns[0] // factor * factor
-    height, width = (rows[-1] - row0) // factor + 1, (columns[-1] - column0) // factor + 1
-    part = grid.values[row0 : row0 + height * factor, column0 : column0 + width * factor]
-    blocks = part.reshape(height, factor, width, factor)
-    strongest = blocks.max((1, 3))
-    values = np.where(strongest > 0, np.int8(100), np.where(blocks.min((1, 3)) < 0, 0, -1))
+    strongest, weakest = pooled(grid.values[row0 : rows[-1] + 1, column0 : columns[-1] + 1], factor)
+    values = np.where(strongest > 0, np.int8(100), np.where(weakest < 0, 0, -1))
     origin = (
         grid.origin[0] + float(column0) * grid.resolution,
         grid.origin[1] + float(row0) * grid.resolution,
@@ -304,15 +403,40 @@ def occupancy(grid: Grid, factor: int) -> Grid:
 
 def _combine(layers: list[NDArray[np.int8]]) -> NDArray[np.int8]:
     """Merge layers cell by cell: an obstacle in any counts; else free in any."""
-    merged = layers[0].copy()
+    strongest, merged = layers[0].copy(), layers[0].copy()
     for layer in layers[1:]:
-        np.copyto(merged, np.maximum(merged, layer), where=layer > 0)
-        np.copyto(merged, layer, where=(merged == 0) & (layer < 0))
+        np.maximum(strongest, layer, out=strongest)
+        np.minimum(merged, layer, out=merged)
+    np.copyto(merged, strongest, where=strongest > 0)
     return merged
 
 
+def _laid(
+    static: StaticMap,
+    pose: NDArray[np.float64],
+    low: NDArray[np.floating],
+    shape: tuple[int, int],
+    resolution: float,
+) -> NDArray[np.int8]:
+    """Return the evidence a map gives for cells from `low` on, its corner at `pose`, (2, 3)."""
+    occupied = (static.occupancy >= _STATIC_OCCUPIED).view(np.uint8)
+    finer = ceil(resolution / static.resolution - 1e-6)
+    if finer > 1:  # or the one cell looked up would miss thin walls
+        occupied = cv2.dilate(occupied, np.ones((finer, finer), np.uint8))
+    free = (static.occupancy >= 0) & (static.occupancy < _STATIC_FREE)
+    evidence = np.where(occupied > 0, 2, free.view(np.uint8)).astype(np.uint8)
+    # From the centre of a cell here to the number of the cell there.
+    inverse = pose[:, :2].T
+    first = inverse @ (low + 0.5 * resolution - pose[:, 2]) / static.resolution - 0.5
+    mapping = np.column_stack((inverse * (resolution / static.resolution), first))
+    laid = cv2.warpAffine(
+        evidence, mapping, shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    )
+    return np.array((0, _CERTAIN_FREE, _CERTAIN_OCCUPIED), np.int8)[laid]
+
+
 def _polygon(
-    shape: tuple[int, int], ends: NDArray, centre: NDArray, angles: NDArray
+    shape: tuple[int, int], ends: NDArray, centre: tuple[float, float], angles: NDArray
 ) -> NDArray[np.uint8]:
     """Return 1 where a cell lies in the star-shaped polygon of ray ends, all in cells, else 0."""
     seen = np.zeros(shape, np.uint8)

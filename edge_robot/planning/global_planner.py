@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_robot.errors import UserError
 from edge_robot.planning.compiled import compiled
-from edge_robot.planning.costmap import Grid, distance_to
+from edge_robot.planning.costmap import Grid, distance_to, pooled
 from edge_robot.planning.eikonal import cost_to_go
 from edge_robot.settings import setting
 
@@ -191,7 +191,7 @@ def _traversal_cost(
     begin = np.floor((low - config.path_beyond - origin) / side).astype(int) * factor
     end = np.ceil((high + config.path_beyond - origin) / side).astype(int) * factor
     begin, end = np.maximum(begin, 0), np.minimum(end, whole)
-    strongest, weakest = _pooled(costmap.values[begin[1] : end[1], begin[0] : end[0]], factor)
+    strongest, weakest = pooled(costmap.values[begin[1] : end[1], begin[0] : end[0]], factor)
     yield
     occupied = strongest > 0
     cost = np.empty(occupied.shape, np.float32)
@@ -216,19 +216,6 @@ def _traversal_cost(
     _let_out(grid, occupied, start)
     yield
     return grid
-
-
-def _pooled(values: NDArray[np.int8], factor: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return the largest and the smallest value of every `factor` × `factor` cells."""
-    rest = tuple((0, -side % factor) for side in values.shape)
-    if any(after for _, after in rest):
-        values = np.pad(values, rest, mode="edge")
-    largest = smallest = values
-    for axis in (0, 1):
-        parts = [np.s_[k::factor] if axis == 0 else np.s_[:, k::factor] for k in range(factor)]
-        largest = np.maximum.reduce([largest[part] for part in parts])
-        smallest = np.minimum.reduce([smallest[part] for part in parts])
-    return largest, smallest
 
 
 def _let_out(cost: Grid, occupied: NDArray[np.bool_], start: tuple[float, float]) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
+from edge_robot.errors import UserError
 from edge_robot.planning.costmap import (
     Costmap,
     CostmapConfig,
@@ -13,6 +16,7 @@ from edge_robot.planning.costmap import (
     occupancy,
 )
 from edge_robot.planning.robot import MovingObjects
+from edge_robot.planning.static_map import StaticMap
 
 NOTHING = MovingObjects.none()
 
@@ -199,3 +203,82 @@ def test_occupancy_for_people_shows_what_was_seen() -> None:
     assert shown.at(np.array([2.3]), np.array([0.2]))[0] == 100
     assert shown.at(np.array([1.0]), np.array([0.2]))[0] == 0
     assert shown.at(np.array([2.2]), np.array([2.1]))[0] == -1
+
+
+def walled(rows: int, columns: int) -> np.ndarray:
+    """Occupancy with a wall all around and one pillar."""
+    values = np.zeros((rows, columns), np.int8)
+    values[[0, -1]] = values[:, [0, -1]] = 100
+    values[10:14, 20:24] = 100
+    values[30:, 40:] = -1
+    return values
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.tuples(st.floats(-20, 20), st.floats(-20, 20), st.floats(-3, 3)),
+    st.tuples(st.floats(-20, 20), st.floats(-20, 20), st.floats(-3, 3)),
+    st.sampled_from([0.025, 0.05, 0.1]),
+)
+def test_a_static_map_lies_where_its_frame_and_origin_say(frame, origin, side) -> None:
+    occupancy_ = walled(40, 60)
+    costmap = Costmap()
+    costmap.set_static(StaticMap(occupancy_, side, origin), *frame)
+    grid = costmap.grid
+    i, j = np.indices(occupancy_.shape)
+    places = np.stack(((j + 0.5) * side, (i + 0.5) * side))
+    for x, y, yaw in (origin, frame):
+        turn = np.array(((np.cos(yaw), -np.sin(yaw)), (np.sin(yaw), np.cos(yaw))))
+        places = np.tensordot(turn, places, 1) + np.array((x, y))[:, None, None]
+    there = grid.at(*places)
+    # Between cells that differ either may be found, so only what has its like around counts.
+    like = ndimage.minimum_filter(
+        occupancy_, 5, mode="constant", cval=-2
+    ) == ndimage.maximum_filter(occupancy_, 5, mode="constant", cval=-2)
+    assert np.all(there[like & (occupancy_ == 0)] < 0)
+    assert np.all(there[like & (occupancy_ == -1)] == 0)
+    middle = places[:, 11:13, 21:23]
+    assert np.all(grid.at(*middle) > 0)
+
+
+def test_sensors_add_to_a_static_map_and_do_not_clear_it() -> None:
+    costmap = Costmap()
+    costmap.integrate("scan", scan(1.5, 1.5, 0, np.full(360, 1.0)), NOTHING)
+    costmap.set_static(StaticMap(walled(40, 60), 0.05, (0.0, 0.0, 0.0)))
+    for _ in range(20):
+        costmap.integrate("scan", scan(1.5, 1.5, 0, np.full(360, 1.2)), NOTHING)
+    seen = costmap.distance_field(1.5, 1.5, 3.0)
+    np.testing.assert_array_equal(seen.at(np.array([1.1, 2.68]), np.array([0.6, 1.52])), 0)
+    assert seen.at(np.array([0.52]), np.array([1.52]))[0] > 0  # what the first scan marked
+
+
+def test_a_static_map_larger_than_the_window_rolls_in_and_out() -> None:
+    occupancy_ = np.zeros((1000, 2000), np.int8)
+    occupancy_[480:490, ::100] = 100
+    costmap = Costmap(CostmapConfig(max_map_side=40.0))
+    costmap.set_static(StaticMap(occupancy_, 0.05, (0.0, 0.0, 0.0)))
+    for x in (*range(10, 90, 5), *range(90, 10, -5)):
+        field = costmap.distance_field(x, 24.0, 6.0)
+        assert field.at(np.array([x + 0.02]), np.array([24.2]))[0] == 0
+        assert max(costmap.grid.values.shape) <= 800
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"resolution": 0.0},
+        {"resolution": np.nan},
+        {"resolution": 1e-4},
+        {"mark_range": np.inf},
+        {"max_map_side": 20.0},
+        {"max_map_side": 1e9},
+    ],
+)
+def test_an_absurd_size_is_refused(values) -> None:
+    with pytest.raises(UserError, match=next(iter(values))):
+        CostmapConfig(**values)
+
+
+def test_a_view_that_no_map_can_hold_is_refused() -> None:
+    with pytest.raises(UserError, match="max_map_side at least"):
+        Costmap(CostmapConfig(max_map_side=40.0)).distance_field(9.0, 0.0, 30.0)
