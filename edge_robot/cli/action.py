@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_robot.cli.interrupts import cancel_goal, noted_interrupts, result_of, wait_for
 from edge_robot.cli.options import DEFAULT_SPIN_TIME, SpinTime, Stdin, group
 
 if TYPE_CHECKING:
@@ -125,66 +123,26 @@ def _send(node: Node, kind: Any, name: str, goal: Any, feedback: bool) -> None:
         print(f"Feedback:\n    {yaml_text(message.feedback)}")
 
     client = ActionClient(node, kind, name)
-    with _noted_interrupts() as interrupts:
+    with noted_interrupts() as interrupts:
         print("Waiting for an action server to become available...")
-        _wait(node, client.server_is_ready, interrupts)
+        wait_for(node, client.server_is_ready, interrupts)
         print(f"Sending goal:\n     {yaml_text(goal)}")
         sent = client.send_goal_async(goal, on_feedback if feedback else None)
-        handle = _result(node, sent, "sending goal", interrupts)
+        handle = result_of(node, sent, "sending goal", interrupts)
         if not handle.accepted:
             print("Goal was rejected.")
             return
         print(f"Goal accepted with ID: {bytes(handle.goal_id.uuid).hex()}\n")
         try:
-            result = _result(node, handle.get_result_async(), "getting result", interrupts)
+            result = result_of(node, handle.get_result_async(), "getting result", interrupts)
         except KeyboardInterrupt:
-            interrupts.clear()  # another one ends the wait for the server's word on this
-            _cancel(node, handle, interrupts)
+            print("Canceling goal...")
+            cancel_goal(node, handle, interrupts)
+            print("Goal canceled.")
             raise
         print(f"Result:\n    {yaml_text(result.result)}")
         status = STATUS_NAMES[result.status] if result.status < len(STATUS_NAMES) else "UNKNOWN"
         print(f"Goal finished with status: {status}")
-
-
-@contextmanager
-def _noted_interrupts() -> Iterator[list[int]]:
-    """Note Ctrl-C in a list, instead of breaking into a message that is being taken."""
-    interrupts: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _cancel(node: Node, handle: Any, interrupts: list[int]) -> None:
-    print("Canceling goal...")
-    response = _result(node, handle.cancel_goal_async(), "canceling goal", interrupts)
-    if [item.goal_id for item in response.goals_canceling] != [handle.goal_id]:
-        raise RuntimeError("Failed to cancel goal")
-    print("Goal canceled.")
-
-
-def _wait(node: Node, condition: Callable[[], bool], interrupts: list[int]) -> None:
-    """Wait until a condition holds.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C came first.
-    """
-    from edge_robot.cli.direct_node import spin_until
-
-    spin_until(node, lambda: condition() or bool(interrupts), None)
-    if not condition():
-        raise KeyboardInterrupt
-
-
-def _result(node: Node, future: Any, doing: str, interrupts: list[int]) -> Any:
-    """Wait for a future as `_wait` does, and return its result."""
-    _wait(node, future.done, interrupts)
-    result = future.result()
-    if result is None:
-        raise RuntimeError(f"Exception while {doing}: {future.exception()!r}")
-    return result
 
 
 def _actions(spin_time: float) -> list[tuple[str, list[str]]]:

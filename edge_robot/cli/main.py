@@ -21,6 +21,7 @@ COMMANDS = (
     "demo",
     "launch",
     "run",
+    "goto",
     "replay",
     "perceive",
     "model",

@@ -37,7 +37,7 @@ from edge_robot.planning.drive import Failure
 from edge_robot.planning.robot import State
 from edge_robot.planning.trajectory import Trajectory as Planned
 
-LIMIT = 20.0
+LIMIT = 60.0
 WALL = -1.5  # m; x of a wall along y
 ACTIONS = {
     "navigate_to_pose": NavigateToPose,
@@ -170,6 +170,8 @@ def world() -> Iterator[World]:
         node = World()
         command = [sys.executable, "-m", "edge_robot.nodes.planner", "--ros-args"]
         command += ["-p", "patience:=0.6", "-p", "goal_tolerance:=0.8"]
+        # The machine may be busy with others.
+        command += ["-p", "odometry_timeout:=1.0"]
         process = subprocess.Popen(command, env=dict(os.environ))
         yield node
         process.send_signal(signal.SIGINT)
@@ -190,8 +192,7 @@ def test_a_goal_is_reached_and_everybody_can_see_how(world: World) -> None:
     assert world.away_from(world.pose(1.0, 0.0)) < 0.4
     assert abs(world.state.yaw - 0.5) < 0.25
     told = [message.feedback for message in feedback]
-    assert told[0].distance_remaining == pytest.approx(1.0, abs=0.3)
-    assert told[-1].distance_remaining < 0.4
+    assert told[-1].distance_remaining < 0.4 < told[0].distance_remaining < 1.2
     assert told[-1].current_pose.header.frame_id == "odom"
     taken = [seconds(t.navigation_time) for t in told]
     assert taken == sorted(taken)
@@ -318,6 +319,32 @@ def test_odometry_that_is_none_and_time_that_goes_back_stop_it_and_no_more(world
     world.behind = 0.2
     status, _ = world.outcome(handle)
     assert status == GoalStatus.STATUS_SUCCEEDED
+    world.behind = 0.0
     assert max(np.abs(plan.v).max() for plan in world.plans) < 1.5
     assert any("not finite" in text for text in world.log)
     assert any("time went back" in text for text in world.log)
+
+
+def test_goto_drives_says_why_not_and_stops_on_ctrl_c(world: World) -> None:
+    def goto(x: float) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "edge_robot", "goto", f"{x}", "0", "-0.1"]
+        return subprocess.Popen(
+            [*command, "--frame", "odom"],
+            env=dict(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    nowhere = goto(-3000.0)
+    world.until(lambda: nowhere.poll() is not None, "an end")
+    assert nowhere.returncode == 1
+    assert "not reached: (-3000.00, 0.00) would need" in nowhere.communicate()[0]
+    there = goto(world.state.x + 8.0)
+    world.until(lambda: world.state.v > 0.3, "the drive")
+    there.send_signal(signal.SIGINT)
+    world.until(lambda: there.poll() is not None, "an end")
+    said = there.communicate()[0]
+    assert "m left" in said
+    assert said.endswith("stopped\n")
+    assert world.state.v == pytest.approx(0.0, abs=0.1)
