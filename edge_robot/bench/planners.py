@@ -7,6 +7,7 @@ from math import cos, sin
 
 import numpy as np
 
+from edge_robot.bench.dwa import Dwa
 from edge_robot.control.tracking import TrackingGains, track
 from edge_robot.planning.costmap import Costmap, RangeScan
 from edge_robot.planning.navigator import Navigator
@@ -26,6 +27,12 @@ class Ours:
         self._gains = TrackingGains()
         self._trajectory: Trajectory | None = None
         self._planned = -np.inf
+        self._objects = MovingObjects.none()
+        self._seen = 0.0
+
+    def see_objects(self, time: float, objects: MovingObjects) -> None:
+        """Take in tracks, predicted to `time`, s, in the odometry frame."""
+        self._objects, self._seen = objects, time
 
     def step(
         self, time: float, scan: Scan, odometry: Odometry, goal: tuple[float, float]
@@ -40,8 +47,9 @@ class Ours:
             navigator.see_scan(RangeScan(x, y, odometry.yaw, scan.angles, scan.ranges))
             navigator.set_goal(*goal, time)
             navigator.think(time, state, 0.015)
-            nobody = np.empty(0, bool)
-            decision = navigator.decide(time, state, MovingObjects.none(), nobody, 2.0)
+            objects = self._objects.after(time - self._seen)
+            persons = np.zeros(len(objects), bool)
+            decision = navigator.decide(time, state, objects, persons, 2.0)
             self._trajectory = decision.trajectory if decision else None
             self._planned = time
         if self._trajectory is None:
@@ -49,5 +57,5 @@ class Ours:
         return track(self._trajectory, time - self._planned, state, self._gains, self._limits)
 
 
-PLANNERS: dict[str, Callable[[int], Planner]] = {"ours": Ours}
+PLANNERS: dict[str, Callable[[int], Planner]] = {"ours": Ours, "dwa": Dwa}
 """Makers of planners, each from a seed."""

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-BENCHES = ("runtimes", "perception", "fusion", "endurance", "barn")
+BENCHES = ("runtimes", "perception", "fusion", "endurance", "barn", "crowds")
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 
 

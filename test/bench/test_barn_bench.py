@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_robot.bench.barn import measure, metric, read_worlds, run, select
@@ -71,5 +72,7 @@ def test_the_benchmark_drives_and_says_what_it_is() -> None:
 
 def test_a_collision_counts_for_nothing() -> None:
     world = generate(0)
-    figures = run(world, Outcome(False, True, 3.0, -0.001, 9, 0, 0.1, None), 5)
+    figures = run(
+        world, Outcome(False, True, False, 3.0, -0.001, 9, 0, 0.1, *2 * (np.empty((0, 3)),)), 5
+    )
     assert (figures["metric"], figures["uncapped"], figures["timeout"]) == (0.0, 0.0, False)

@@ -48,7 +48,8 @@ CONTACT = 0.0005
 
 In a step no point of the body moves more than 2 m/s × 5 ms + 4 rad/s × 0.31 m × 5 ms = 16 mm.
 A corner that cuts across a cylinder of radius 75 mm between two clear steps is at most
-(8 mm)² / (2 × 75 mm) = 0.43 mm inside it, less than this: no contact goes unseen.
+(8 mm)² / (2 × 75 mm) = 0.43 mm inside it, less than this: no contact goes unseen. Walkers, which
+add up to 2.6 m/s, have radii of 0.2 m and more: (15 mm)² / (2 × 200 mm) = 0.56 mm may.
 """
 
 
