@@ -29,6 +29,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import Mounts, cloud_points, scan_angles, scan_ranges
+from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.perception.lidar.points import CloudError
 from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan
@@ -92,6 +93,7 @@ class Planner(Node):
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
         self._mounts = Mounts(self._buffer)
+        self._static_map = StaticMapLayer(self, self._buffer, self._frame, self._navigator.costmap)
 
         self._reporter = DeadlineReporter(self, stages.PLANNING)
         self._views = NavigationViews(self, self._frame)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,25 @@ from action_msgs.msg import GoalStatus
 from edge_robot.msg import RobotMode, TrackedObject, TrackedObjectArray, Trajectory
 from geometry_msgs.msg import PoseStamped, Quaternion, TransformStamped
 from nav2_msgs.action import FollowWaypoints, NavigateThroughPoses, NavigateToPose
-from nav_msgs.msg import OccupancyGrid, Odometry, Path
+from nav_msgs.msg import OccupancyGrid, Odometry
+from nav_msgs.msg import Path as PathMsg
 from rcl_interfaces.msg import Log
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import LaserScan
-from tf2_ros import StaticTransformBroadcaster
+from tf2_ros import Buffer, StaticTransformBroadcaster
 
 from edge_robot import topics
 from edge_robot.nodes.conversions import quaternion_from_yaw, seconds, stamp_from_nanoseconds
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.static_map import StaticMapLayer
+from edge_robot.planning.costmap import Costmap
 from edge_robot.planning.drive import Failure
+from edge_robot.planning.map_file import write_map
 from edge_robot.planning.robot import State
+from edge_robot.planning.static_map import StaticMap
 from edge_robot.planning.trajectory import Trajectory as Planned
 
 LIMIT = 60.0
@@ -182,7 +189,7 @@ def world() -> Iterator[World]:
 
 def test_a_goal_is_reached_and_everybody_can_see_how(world: World) -> None:
     feedback, plans, costs, goals = [], [], [], []
-    world.listen(Path, topics.PATH, plans.append)
+    world.listen(PathMsg, topics.PATH, plans.append)
     local_costmap = world.listen(OccupancyGrid, topics.LOCAL_COSTMAP, costs.append)
     world.listen(PoseStamped, topics.GOAL, goals.append)
     # The frame map begins 1 m behind that of odometry.
@@ -291,6 +298,34 @@ def test_it_drives_through_poses_without_a_halt(world: World) -> None:
     assert status == GoalStatus.STATUS_SUCCEEDED
     assert world.away_from(poses[1]) < 0.4
     assert next(v for number, v in left if number == 1) > 0.3
+
+
+def test_a_map_of_a_file_is_published_and_planned_on(world: World, tmp_path: Path) -> None:
+    odd = OccupancyGrid(data=[0] * 6)
+    odd.info.width, odd.info.height, odd.info.resolution = 2, 2, 0.05
+    endless = OccupancyGrid(data=[0] * 4)
+    endless.info.width = endless.info.height = 2
+    endless.info.resolution = math.nan
+    publisher = world.create_publisher(OccupancyGrid, topics.MAP.name, qos_profile(topics.MAP))
+    for wrong, reason in ((odd, "2 x 2 cells cannot have 6 values"), (endless, "cells of nan m")):
+        publisher.publish(wrong)
+        world.until(lambda reason=reason: any(reason in t for t in world.log), "the refusal")
+    world.destroy_publisher(publisher)
+
+    # A shelf of 1 m where no sensor sees it, 20 m ahead in odom: 21 m in map, which begins behind.
+    shelf = StaticMap(np.full((20, 20), 100, np.int8), 0.05, (world.state.x + 21.0, -0.5, 0.0))
+    write_map(tmp_path / "map.yaml", shelf)
+    server = Node("server", parameter_overrides=[Parameter("map", value=f"{tmp_path}/map.yaml")])
+    StaticMapLayer(server, Buffer(), "map", Costmap())
+    goal = world.ahead(20.5, -world.state.y)
+
+    def refused() -> bool:
+        # The map is on its way, and nobody says when it arrives.
+        _, result = world.outcome(world.send("navigate_to_pose", pose=goal))
+        return result.error_code == Failure.GOAL_OCCUPIED
+
+    world.until(refused, "a goal on the shelf to be refused")
+    server.destroy_node()
 
 
 def test_tracks_that_are_none_stop_it(world: World) -> None:
