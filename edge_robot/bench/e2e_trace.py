@@ -1,0 +1,186 @@
+"""What an observer of the whole stack writes down, and the figures that follow from it.
+
+Times are those at which the writers wrote, by the wall clock (DDS source timestamps): how late the
+observer hears of it does not matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot import topics
+from edge_robot.topics import Topic
+
+PERIOD = 0.02
+"""Of control, s."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A velocity command: when it was written and stamped, ns, and whether it is zero."""
+
+    wall: int
+    stamp: int
+    is_zero: bool
+
+
+@dataclass(frozen=True)
+class ModeNote:
+    """A mode, when it was written, ns, and why it is that."""
+
+    wall: int
+    mode: str
+    cause: str
+
+
+@dataclass
+class Trace:
+    """All that was seen.
+
+    Attributes:
+        heard: When samples of a topic were written, by its name, ns.
+        commands: On the topics of commands, by name.
+        speeds: Wall time, ns, and speed of the base, m/s, from odometry.
+        clock: Wall and simulated time, ns.
+        modes: Each that was published.
+        runs: Of the control stage: capture stamp and stamp of the command, ns.
+        stages: Run times of each stage, s, by name, each with the wall time of its report, ns.
+        collisions: The referee's last count.
+    """
+
+    heard: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    commands: dict[str, list[Command]] = field(default_factory=lambda: defaultdict(list))
+    speeds: list[tuple[int, float]] = field(default_factory=list)
+    clock: list[tuple[int, int]] = field(default_factory=list)
+    modes: list[ModeNote] = field(default_factory=list)
+    runs: list[tuple[int, int]] = field(default_factory=list)
+    stages: dict[str, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    collisions: int = 0
+
+    def last(self, topic: Topic, before: int) -> int | None:
+        """Return when the last sample of a topic before a wall time was written, ns."""
+        return max((wall for wall in self.heard[topic.name] if wall <= before), default=None)
+
+    def zero_since(self, start: int, end: int) -> int | None:
+        """Return since when the wheels were told to stand at the end of a span, ns.
+
+        Returns:
+            The first of the zeros on /cmd_vel that nothing but zeros followed until the end; the
+            start if there was no other command in the span; None if the last was no zero.
+        """
+        since = None
+        for command in self.commands[topics.CMD_VEL.name]:
+            if start <= command.wall <= end:
+                since = (since or command.wall) if command.is_zero else None
+        return since
+
+    def braking_since(self, start: int, end: int, drop: float = 0.04) -> int | None:
+        """Return when the base was first seen to slow down in a span, ns.
+
+        Args:
+            start: Wall time, ns.
+            end: The same.
+            drop: Speed it must lose to be seen, m/s; a base brakes by more in a period.
+        """
+        inside = [(wall, speed) for wall, speed in self.speeds if start <= wall <= end]
+        for (_, before), (wall, now) in pairwise(inside):
+            if before - now > drop and all(s < before - drop for w, s in inside if w >= wall):
+                return wall
+        return None
+
+    def expired(self, start: int, end: int) -> int:
+        """Return how many commands in a span reached the wheels after their lifespan."""
+        made: dict[int, int] = {}
+        for topic in (topics.CMD_VEL_NAV, topics.CMD_VEL_TELEOP):
+            for command in self.commands[topic.name]:
+                made.setdefault(command.stamp, command.wall)
+        assert topics.CMD_VEL.qos.lifespan is not None
+        limit = topics.CMD_VEL.qos.lifespan * 1e9
+        return sum(
+            command.wall - made.get(command.stamp, command.wall) > limit
+            for command in self.commands[topics.CMD_VEL.name]
+            if start <= command.wall <= end and not command.is_zero
+        )
+
+
+def figures(trace: Trace, start: int, end: int) -> dict[str, Any]:
+    """Return how the stack kept its times in a span.
+
+    Args:
+        trace: What was seen.
+        start: Wall time, ns.
+        end: The same.
+    """
+    latencies = camera_to_command(trace, start, end) * 1e3
+    assert topics.CMD_VEL.qos.deadline is not None
+    wheels = _gaps(trace, topics.CMD_VEL, start, end)
+    clock = np.array([row for row in trace.clock if start <= row[0] <= end])
+    walls, simulated = (clock[-1] - clock[0]).tolist() if len(clock) > 1 else (0, 0)
+    return {
+        "seconds": round((end - start) * 1e-9, 1),
+        "real_time_factor": round(simulated / walls, 3) if walls else None,
+        "camera_to_cmd_ms": {
+            "p50": _percentile(latencies, 50),
+            "p99": _percentile(latencies, 99),
+            "samples": len(latencies),
+        },
+        "controller_period": _period(_gaps(trace, topics.CMD_VEL_NAV, start, end)),
+        "wheels_period": _period(wheels),
+        "deadline_misses": int((wheels > topics.CMD_VEL.qos.deadline).sum()),
+        "expired_commands": trace.expired(start, end),
+        "stages_ms": {
+            name: {"p50": _percentile(runs, 50), "p99": _percentile(runs, 99)}
+            for name, rows in trace.stages.items()
+            if len(runs := np.array([run for wall, run in rows if start <= wall <= end]) * 1e3)
+        },
+    }
+
+
+def camera_to_command(trace: Trace, start: int, end: int) -> NDArray[np.float64]:
+    """Return the times from captures to the first commands at the wheels that used them, (n,), s.
+
+    As `edge_robot.report.metrics.camera_to_command` has it: the controller says which capture each
+    command rests on, and commands keep their stamp to the wheels.
+    """
+    written: dict[int, int] = {}
+    for command in trace.commands[topics.CMD_VEL.name]:
+        written.setdefault(command.stamp, command.wall)
+    if len(trace.clock) < 2:
+        return np.zeros(0)
+    walls, simulated = np.array(sorted(trace.clock), np.float64).T
+    newest, found = 0, []
+    for capture, stamp in sorted(trace.runs, key=lambda run: run[1]):
+        if capture <= newest:
+            continue
+        newest = capture
+        wall = written.get(stamp)
+        if wall is not None and start <= wall <= end:
+            found.append(wall - float(np.interp(capture, simulated, walls)))
+    return np.array(found) * 1e-9
+
+
+def _gaps(trace: Trace, topic: Topic, start: int, end: int) -> NDArray[np.float64]:
+    walls = [c.wall for c in trace.commands[topic.name] if start <= c.wall <= end]
+    gaps: NDArray[np.float64] = np.diff(np.array(walls, np.int64)).astype(np.float64) * 1e-9
+    return gaps
+
+
+def _period(gaps: NDArray[np.float64]) -> dict[str, float | None]:
+    """Return mean, ms, and jitter in periods: standard deviation and the longest gap."""
+    if not len(gaps):
+        return {"mean_ms": None, "std_periods": None, "worst_periods": None}
+    return {
+        "mean_ms": round(float(gaps.mean()) * 1e3, 2),
+        "std_periods": round(float(gaps.std()) / PERIOD, 3),
+        "worst_periods": round(float(gaps.max()) / PERIOD, 2),
+    }
+
+
+def _percentile(values: NDArray[np.float64], share: float) -> float | None:
+    return round(float(np.percentile(values, share)), 2) if len(values) else None

@@ -1,0 +1,42 @@
+"""Runs the demo's processes without its conductor, and says which pid each has.
+
+Arguments, as JSON: `arguments` for demo.launch.xml, and `remappings`: node name to rules that are
+added to its command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+
+from edge_robot.standalone.launch import LaunchService, find_launch_file, load
+from edge_robot.standalone.launch.description import Process
+from edge_robot.standalone.launch.output import Console
+
+CONDUCTOR = "/mission"
+
+
+class _Lines(Console):
+    """Prints what the launch says by itself as JSON, so that pids can be read."""
+
+    def notice(self, text: str, error: bool = False) -> None:
+        print(json.dumps({"notice": text}), flush=True)
+
+
+def _prepared(process: Process, remappings: dict[str, list[str]]) -> Process:
+    rules = [part for rule in remappings.get(process.node or "", []) for part in ("-r", rule)]
+    return replace(process, command=(*process.command, *rules), respawn=True, respawn_delay=0.5)
+
+
+def main() -> int:
+    """Run until told to stop."""
+    wanted = json.loads(sys.argv[1])
+    found = load(find_launch_file("demo"), wanted["arguments"], dict(os.environ)).processes
+    processes = [_prepared(p, wanted["remappings"]) for p in found if p.node != CONDUCTOR]
+    return LaunchService(processes, _Lines()).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
