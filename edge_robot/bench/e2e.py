@@ -373,7 +373,7 @@ def _suffer(run: _Run, fault: Fault, random: Random) -> dict[str, Any]:
         finally:
             run.stack.signal(fault.contract.node, signal.SIGCONT)
     run.watch(2.0)
-    verdict = _judge(run.trace, fault, start, end)
+    verdict = judged(run.trace, fault, start, end)
     verdict["expired_commands"] = run.trace.expired(start, time.time_ns())
     verdict["collisions"] = run.trace.collisions - before
     verdict["ok"] = verdict["ok"] and not verdict["expired_commands"]
@@ -384,7 +384,7 @@ _RESPAWNED = 1.5
 """A killed node is back after about so long, s; what it says then is not of the fault."""
 
 
-def _judge(trace: Trace, fault: Fault, start: int, end: int) -> dict[str, Any]:
+def judged(trace: Trace, fault: Fault, start: int, end: int) -> dict[str, Any]:
     """Hold what was seen of a fault against its contract.
 
     Args:

@@ -102,7 +102,7 @@ class Robot(Node):
             if wanted is not None:
                 command = self._stamped(TwistStamped(), "base_link")
                 command.twist.linear.x, command.twist.angular.z = wanted
-                self.sent[nanoseconds(command.header.stamp)] = wanted[0]
+                self.sent[nanoseconds(command.header.stamp)] = now
                 self._out[topic].publish(command)
 
     def _slow(self) -> None:
@@ -186,7 +186,7 @@ def at_rest(robot: Robot) -> bool:
 
 
 def test_commands_pass_the_arbiter_and_the_monitor_or_become_zero(robot: Robot) -> None:
-    with nodes("command_mux", "collision_monitor"):
+    with nodes("command_mux", "collision_monitor") as processes:
         robot.until(lambda: len(robot.commands) > 5, "zeros without any input")
         assert all(c.twist == Twist() for _, c in robot.commands)
 
@@ -225,6 +225,35 @@ def test_commands_pass_the_arbiter_and_the_monitor_or_become_zero(robot: Robot) 
         robot.until(lambda: at_rest(robot), "zero when autonomy is silent", PROMPT)
         silence = len(robot.commands)
         robot.until(lambda: len(robot.commands) > silence + 20, "explicit zeros", 3.0)
+
+        robot.nav = (0.3, 0.0)
+        robot.until(lambda: robot.velocity == (0.3, 0.0), "driving on", PROMPT)
+        robot.nav = (np.nan, 0.0)
+        robot.until(lambda: at_rest(robot), "zero for what is no number", PROMPT)
+        robot.nav = (0.3, 0.0)
+        robot.until(lambda: robot.velocity == (0.3, 0.0), "driving on", PROMPT)
+
+        # A stage that was frozen must not let out what it had in hand.
+        for frozen in ("command_mux", "collision_monitor"):
+            processes[frozen].send_signal(signal.SIGSTOP)
+            robot.spin(0.5)
+            if frozen == "command_mux":
+                assert at_rest(robot)
+            thawed = time.monotonic()
+            processes[frozen].send_signal(signal.SIGCONT)
+            robot.until(
+                lambda since=thawed: robot.velocity[0] > 0 and robot.commands[-1][0] > since,
+                f"driving on after {frozen} was frozen",
+                PROMPT,
+            )
+            ages = [
+                heard - robot.sent[nanoseconds(c.header.stamp)]
+                for heard, c in robot.commands
+                if c.twist.linear.x and heard > thawed
+            ]
+            assert max(ages) < 0.2, "a command outlived its lifespan"
+        processes["command_mux"].kill()
+        robot.until(lambda: at_rest(robot), "zero when the arbiter is dead", PROMPT)
 
 
 def test_a_plain_twist_can_be_had(robot: Robot) -> None:
