@@ -180,7 +180,7 @@ TRACKS = Topic(
     "/fusion/tracks",
     "edge_robot/TrackedObjectArray",
     "20",
-    Qos(depth=2, deadline=0.150, lifespan=0.300, liveliness_lease=0.300),
+    Qos(depth=2, deadline=0.300, lifespan=0.300, liveliness_lease=0.300),
     "fused tracks; frame odom",
 )
 PEER_TRACKS = Topic(
@@ -239,14 +239,14 @@ LOCAL_COSTMAP = Topic(
     derived=True,
 )
 PATH = Topic("/plan", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
-TRAJECTORY_VALIDITY = 0.8
+TRAJECTORY_VALIDITY = 1.0
 """Time from the start of a trajectory for which it may be followed, s."""
 
 TRAJECTORY = Topic(
     "/planning/trajectory",
     "edge_robot/Trajectory",
     "20",
-    Qos(depth=1, deadline=0.200, lifespan=TRAJECTORY_VALIDITY, liveliness_lease=0.300),
+    Qos(depth=1, deadline=0.400, lifespan=TRAJECTORY_VALIDITY, liveliness_lease=0.300),
     "timed local trajectory; frame odom",
 )
 CMD_VEL_NAV = Topic(

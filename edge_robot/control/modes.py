@@ -71,7 +71,7 @@ class ModeTimes:
     plan_recovery: float = setting(
         0.3, "how long plans must be in time again before following them, s"
     )
-    last_plan_time: float = setting(0.6, "how long the last safe plan is followed, ever slower, s")
+    last_plan_time: float = setting(0.5, "how long the last safe plan is followed, ever slower, s")
 
 
 @dataclass(frozen=True)

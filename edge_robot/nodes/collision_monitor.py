@@ -39,6 +39,7 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import BASE_FRAME, Mounts, cloud_points, scan_points
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.points import CloudError
 from edge_robot.planning.robot import Footprint
 
@@ -243,7 +244,7 @@ class CollisionMonitor(Node):
 
 def main() -> None:
     """Run the node."""
-    run(CollisionMonitor, urgent=True)
+    run(CollisionMonitor, Urgency.CONTROL)
 
 
 if __name__ == "__main__":

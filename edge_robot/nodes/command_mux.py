@@ -27,6 +27,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.urgency import Urgency
 
 _LONGEST_SILENCE = 0.040  # s; leaves some delay until the deadline
 assert topics.CMD_VEL.qos.lifespan is not None
@@ -144,7 +145,7 @@ class CommandMux(Node):
 
 def main() -> None:
     """Run the node."""
-    run(CommandMux, urgent=True)
+    run(CommandMux, Urgency.CONTROL)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.planning.robot import Limits, State
 from edge_robot.planning.trajectory import Trajectory as PlannedTrajectory
 
@@ -156,7 +157,7 @@ class Controller(Node):
 
 def main() -> None:
     """Run the node."""
-    run(Controller, urgent=True)
+    run(Controller, Urgency.CONTROL)
 
 
 if __name__ == "__main__":

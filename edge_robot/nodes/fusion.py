@@ -52,6 +52,7 @@ from edge_robot.nodes.track_messages import (
     pose_matrix,
     to_tracked_object_array,
 )
+from edge_robot.nodes.urgency import Urgency
 
 _RETRY_PERIOD = 0.005  # s; how often a waiting measurement looks for its transform
 _MAX_WAITING = 16  # messages of one sensor
@@ -319,7 +320,7 @@ class Fusion(Node):
 
 def main() -> None:
     """Run the node."""
-    run(Fusion)
+    run(Fusion, Urgency.PLANNING)
 
 
 if __name__ == "__main__":

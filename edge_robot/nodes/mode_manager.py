@@ -26,6 +26,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.topics import Topic
 
 _PERIOD = 0.02  # s
@@ -203,9 +204,8 @@ class ModeManager(Node):
         if self._machine.mode is not before:
             self._since = self.get_clock().now().to_msg()
             self._speed_at_entry = self._allowed
-        allowed = self._max_speed(now)
-        if changed:
             self.get_logger().info(f"{self._machine.mode.text}: {self._machine.cause}")
+        allowed = self._max_speed(now)
         stops = allowed == 0.0 < self._allowed
         if changed or stops or abs(allowed - self._allowed) > _SPEED_STEP:
             self._allowed = allowed
@@ -274,7 +274,7 @@ class ModeManager(Node):
 
 def main() -> None:
     """Run the node."""
-    run(ModeManager, urgent=True)
+    run(ModeManager, Urgency.CONTROL)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import Mounts, cloud_points, scan_angles, scan_ranges
 from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.points import CloudError
 from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan
 from edge_robot.planning.drive import Failure, Goal
@@ -365,7 +366,7 @@ def to_moving_objects(tracks: TrackedObjectArray) -> MovingObjects:
 
 def main() -> None:
     """Run the node."""
-    run(Planner)
+    run(Planner, Urgency.PLANNING)
 
 
 if __name__ == "__main__":

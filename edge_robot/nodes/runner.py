@@ -11,15 +11,15 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from edge_robot.errors import UserError
-from edge_robot.nodes.urgency import claim_priority, settle_memory
+from edge_robot.nodes.urgency import Urgency, claim_priority, settle_memory
 
 
-def run(make_node: Callable[[], Node], *, urgent: bool = False) -> None:
+def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> None:
     """Create one node, spin it until shutdown, and leave cleanly.
 
     Args:
         make_node: Creates it, after `rclpy.init`.
-        urgent: Whether it keeps the control period and goes before other work of the machine.
+        urgency: Whether it goes before other work of the machine.
 
     A `UserError` (in the constructor, a callback or `destroy_node`), a parameter of the wrong
     type or out of range, and an unknown parameter are printed as one line and end the process
@@ -28,11 +28,11 @@ def run(make_node: Callable[[], Node], *, urgent: bool = False) -> None:
     status = 0
     try:
         # Before anything starts a thread: threads inherit it.
-        priority = claim_priority() if urgent else ""
+        priority = claim_priority(urgency) if urgency else ""
         rclpy.init()
         node = make_node()
         try:
-            if urgent:
+            if urgency:
                 settle_memory()
                 node.get_logger().info(f"scheduled with {priority}")
             _report_unknown_parameters(node)
