@@ -81,6 +81,8 @@ def way_through(
         UserError: If there is none.
     """
     low = np.minimum(np.minimum(start, goal), cylinders[:, :2].min(0)) - 1.0
+    # Cells of the cylinders' own grid, where they stand on one: no gap is lost between two cells.
+    low = cylinders[0, :2] + np.floor((low - cylinders[0, :2]) / CELL) * CELL
     high = np.maximum(np.maximum(start, goal), cylinders[:, :2].max(0)) + 1.0
     columns, rows = (ceil(side) for side in ((high - low) / CELL).tolist())
     if columns * rows > 1_000_000:
