@@ -31,8 +31,8 @@ def read_world(file: Path) -> World:
     """Read a world.
 
     The reference path is taken from `path_files/path_N.npy` beside a file `…N.world`, as the
-    challenge lays them out. Where that is absent the shortest way is searched for, which is 6 % shorter
-    on average than the data set's (fifty worlds): times are judged more severely by it.
+    challenge lays them out. Where that is absent the shortest way is searched for, which is on
+    average 6 % shorter than the data set's (fifty worlds): times are judged more severely by it.
 
     Raises:
         UserError: If the file is no such world.
