@@ -84,6 +84,9 @@ def drive(
         setting: Disturbances.
         seed: Of noise, slip and drift; together with the world's number it fixes all of them.
         walkers: What moves about.
+
+    Raises:
+        ValueError: If the planner asks for what is no number.
     """
     return _Drive(world, planner, setting, seed, walkers).run()
 
@@ -167,6 +170,8 @@ class _Drive:
         begun = wall.process_time()
         command = self._planner.step(now, scan, odometry, self._world.goal_from_start)
         took = wall.process_time() - begun
+        if not np.isfinite(command).all():
+            raise ValueError(f"at {now:.3f} s the planner asks for {command}: no velocities")
         self._calls += 1
         self._overruns += took > PERIOD
         self._planner_seconds += took

@@ -51,6 +51,11 @@ def test_contact_ends_a_drive_where_the_bodies_meet(passage: World) -> None:
     assert -0.011 < outcome.closest < 0.0005
 
 
+def test_a_planner_that_asks_for_no_number_is_named(passage: World) -> None:
+    with pytest.raises(ValueError, match="planner asks"):
+        drive(passage, Constant(float("nan")), NOMINAL, 0)
+
+
 def test_who_does_not_move_is_timed_out(passage: World) -> None:
     outcome = drive(replace(passage, timeout=1.0), Constant(0.0), NOMINAL, 0)
     assert not outcome.success and not outcome.collided
