@@ -42,11 +42,14 @@ def goto(
 def _drive(node: Node, x: float, y: float, yaw: float | None, frame: str) -> None:
     from action_msgs.msg import GoalStatus
     from geometry_msgs.msg import PoseStamped
-    from nav2_msgs.action import NavigateToPose
     from rclpy.action import ActionClient
 
     from edge_robot.cli.interrupts import cancel_goal, noted_interrupts, result_of, wait_for
 
+    try:
+        from nav2_msgs.action import NavigateToPose
+    except ImportError:
+        raise SystemExit("there is no nav2_msgs; install ROS 2's package of that name") from None
     client = ActionClient(node, NavigateToPose, "navigate_to_pose")
     with noted_interrupts() as interrupts:
         if not wait_for(node, client.server_is_ready, interrupts, _DISCOVERY_TIME):

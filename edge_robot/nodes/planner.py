@@ -8,7 +8,6 @@ import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
-from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -23,17 +22,16 @@ from edge_robot.msg import RobotMode, TrackedObjectArray, Trajectory, Trajectory
 from edge_robot.nodes.conversions import is_rotation, seconds, stamp_from_nanoseconds, yaw_of
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.goal_messages import GoalError, read_goal
+from edge_robot.nodes.located_scans import LocatedScans
 from edge_robot.nodes.navigation_actions import NavigationActions
 from edge_robot.nodes.navigation_views import NavigationViews
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.sensing import Mounts, cloud_points, scan_angles, scan_ranges
 from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.urgency import Urgency
-from edge_robot.perception.lidar.points import CloudError
-from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan
+from edge_robot.planning.costmap import Costmap, CostmapConfig
 from edge_robot.planning.drive import Failure, Goal
 from edge_robot.planning.global_planner import GlobalPlannerConfig
 from edge_robot.planning.mppi import MppiConfig
@@ -41,7 +39,6 @@ from edge_robot.planning.navigator import Decision, Navigator, NavigatorConfig
 from edge_robot.planning.pose_history import PoseHistory
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 
-_LIDAR_BEAMS = 720
 _SEARCH_SLICE = 0.004  # s; what a new set of tracks may have to wait for
 _SEARCH_PERIOD = 0.010  # s
 _OLDEST_TRACKS = 0.5  # s from now, either way; beyond, their clock is another
@@ -61,7 +58,7 @@ class Planner(Node):
         self._persons = self._parameter(
             "person_classes", ["person"], "classes kept away from even while they stand"
         )
-        self._lidar_heights = (
+        lidar_heights = (
             self._parameter("lidar_min_height", 0.08, "lowest lidar point to avoid, m"),
             self._parameter("lidar_max_height", 0.60, "highest lidar point to avoid, m"),
         )
@@ -93,7 +90,7 @@ class Planner(Node):
         self._announced: PoseStamped | None = None
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
-        self._mounts = Mounts(self._buffer)
+        self._scans = LocatedScans(self, self._buffer, self._poses, lidar_heights)
         self._static_map = StaticMapLayer(self, self._buffer, self._frame, self._navigator.costmap)
 
         self._reporter = DeadlineReporter(self, stages.PLANNING)
@@ -197,45 +194,13 @@ class Planner(Node):
         self._announced = PoseStamped(header=header, pose=pose.pose)
         self._goals.publish(self._announced)
 
-    def _on_scan(self, scan: LaserScan) -> None:
-        placed = self._place(scan.header)
-        if placed is None:
-            return
-        _, (x, y, yaw) = placed
-        self._navigator.see_scan(RangeScan(x, y, yaw, scan_angles(scan), scan_ranges(scan)))
+    def _on_scan(self, message: LaserScan) -> None:
+        if scan := self._scans.scan(message):
+            self._navigator.see_scan(scan)
 
-    def _on_lidar(self, cloud: PointCloud2) -> None:
-        placed = self._place(cloud.header)
-        if placed is None:
-            return
-        mount, (x, y, yaw) = placed
-        try:
-            points = cloud_points(cloud, mount)
-        except CloudError as error:
-            self.get_logger().error(f"{error}; sweep dropped", throttle_duration_sec=5.0)
-            return
-        low, high = self._lidar_heights
-        obstacles = points[(points[:, 2] > low) & (points[:, 2] < high), :2] - mount[:2, 3]
-        turn = yaw - _heading(mount)
-        # The points are already turned into base_link: only the place is the sensor's.
-        self._navigator.see_lidar(RangeScan.from_points(x, y, turn, obstacles, _LIDAR_BEAMS))
-
-    def _place(
-        self, header: Header
-    ) -> tuple[NDArray[np.float64], tuple[float, float, float]] | None:
-        """Return a sensor's mount and its x, y, yaw in the fixed frame; None if not known."""
-        mount = self._mounts.base_from(header.frame_id)
-        pose = self._poses.at(seconds(header.stamp))
-        if mount is None or pose is None:
-            lacking = f"mount of {header.frame_id}" if mount is None else "odometry at its stamp"
-            self.get_logger().warning(
-                f"data in {header.frame_id} left out: no {lacking}", throttle_duration_sec=5.0
-            )
-            return None
-        x, y, yaw = pose
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        dx, dy = mount[:2, 3]
-        return mount, (x + cos * dx - sin * dy, y + sin * dx + cos * dy, yaw + _heading(mount))
+    def _on_lidar(self, message: PointCloud2) -> None:
+        if sweep := self._scans.sweep(message):
+            self._navigator.see_lidar(sweep)
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
         now = self._now()
@@ -343,10 +308,6 @@ class Planner(Node):
         ]
         self._trajectories.publish(message)
         return message.header.stamp
-
-
-def _heading(mount: NDArray[np.float64]) -> float:
-    return float(np.arctan2(mount[1, 0], mount[0, 0]))
 
 
 def to_moving_objects(tracks: TrackedObjectArray) -> MovingObjects:

@@ -139,8 +139,8 @@ class World(Node):
         pose.pose.orientation = quaternion_from_yaw(yaw)
         return pose
 
-    def publish_goal(self, goal: PoseStamped) -> None:
-        self._out[topics.GOAL].publish(goal)
+    def say(self, topic: topics.Topic, message: Any) -> None:
+        self._out[topic].publish(message)
 
     def send(self, action: str, feedback: Callable[[Any], Any] | None = None, **goal: Any) -> Any:
         """Send a goal and return its handle."""
@@ -232,7 +232,7 @@ def test_drives_are_superseded_cancelled_and_stopped(world: World) -> None:
     begun: list[Any] = []
     third = world.send("navigate_to_pose", begun.append, pose=world.ahead(8.0))
     world.until(lambda: begun, "the drive")
-    world.publish_goal(world.ahead(9.0))
+    world.say(topics.GOAL, world.ahead(9.0))
     status, result = world.outcome(third)
     assert "/goal_pose" in result.error_msg
 
@@ -260,8 +260,8 @@ def test_what_cannot_be_is_refused_with_the_reason(world: World) -> None:
         assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, failure)
         assert reason in result.error_msg
     world.log.clear()
-    world.publish_goal(world.pose(3000.0, 0.0))
-    world.publish_goal(zero)
+    world.say(topics.GOAL, world.pose(3000.0, 0.0))
+    world.say(topics.GOAL, zero)
     world.until(lambda: any("no plan: (3000" in text for text in world.log), "the refusal")
     world.until(lambda: any("goal refused: its or" in text for text in world.log), "the other")
     _, result = world.outcome(world.send("navigate_through_poses", poses=[]))
@@ -328,7 +328,12 @@ def test_a_map_of_a_file_is_published_and_planned_on(world: World, tmp_path: Pat
     server.destroy_node()
 
 
-def test_tracks_that_are_none_stop_it(world: World) -> None:
+def test_tracks_that_are_none_stop_it_and_a_scan_that_is_none_does_nothing(world: World) -> None:
+    def dropped() -> bool:
+        world.say(topics.SCAN, LaserScan())
+        return any("scan without ranges; scan dropped" in text for text in world.log)
+
+    world.until(dropped, "the refusal of a scan")
     handle = world.send("navigate_to_pose", pose=world.ahead(1.5))
     world.until(lambda: world.state.v > 0.3, "the drive")
     world.tracks.objects = [TrackedObject(id=7)]
