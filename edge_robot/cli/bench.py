@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-BENCHES = ("runtimes", "perception", "fusion", "endurance", "barn", "crowds", "e2e")
+BENCHES = ("runtimes", "perception", "fusion", "endurance", "barn", "crowds", "e2e", "global_plan")
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 
 

@@ -23,6 +23,16 @@ def compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     Args:
         signature: In Numba's notation.
     """
-    if COMPILED:
-        return numba.njit(signature, cache=True)
-    return lambda function: function
+
+    def compile_(function: Callable[..., Any]) -> Callable[..., Any]:
+        if not COMPILED:
+            return function
+        try:
+            return numba.njit(signature, cache=True)(function)
+        except RuntimeError as error:
+            # Neither the package's folder nor the user's can be written: compile every time.
+            if "cannot cache" not in str(error):
+                raise
+            return numba.njit(signature)(function)
+
+    return compile_

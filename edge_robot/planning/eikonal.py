@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from math import sqrt
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +21,20 @@ from edge_robot.planning.compiled import COMPILED, compiled
 F32 = np.float32
 BLOCK = 16  # cells along the side of a block: its costs and values stay in the first cache
 _AHEAD = 40.0  # blocks this much costlier than the cheapest are swept with it, cell sides
-_AT_ONCE = 128  # blocks between two pauses: 1 to 4 ms
+_AT_ONCE = 128 if COMPILED else 32  # blocks between two pauses: 1 to 4 ms
 _STANDSTILL = 1e-3  # share of a cell's cost below which a change is none
 
-_SIDE = np.arange(1, BLOCK + 1)
-_ROWS, _COLUMNS = (axis.ravel() for axis in np.meshgrid(_SIDE, _SIDE, indexing="ij"))
-# A sweep over rows and columns does the same as one over diagonals, whose cells are independent.
-_DIAGONALS = [
-    [(_ROWS[key == value], _COLUMNS[key == value]) for value in np.unique(key)[::step]]
-    for key, step in ((_ROWS + _COLUMNS, 1), (_ROWS - _COLUMNS, 1))
-    for step in (1, -1)
-]
+_Result = TypeVar("_Result")
+
+
+def at_once(steps: Generator[None, None, _Result]) -> _Result:
+    """Return the result of work that pauses now and then, without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
 
 
 def cost_to_go(
@@ -144,32 +148,32 @@ def sweep_blocks_compiled(
 def sweep_blocks_numpy(
     value: NDArray[F32], cost: NDArray[F32], pending: NDArray[F32], blocks: NDArray[np.int64]
 ) -> None:
-    """Do what `sweep_blocks_compiled` does, all blocks at once and diagonal by diagonal."""
+    """Do what `sweep_blocks_compiled` does, with all cells of all blocks at once, again and again.
+
+    That takes as many turns as a way through a block has cells, each of them quick.
+    """
     block_row, block_column = np.unravel_index(blocks, pending.shape)
     pending[block_row, block_column] = np.inf
     side = np.arange(BLOCK + 2)
     rows = block_row[:, None, None] * BLOCK + side[:, None]
     columns = block_column[:, None, None] * BLOCK + side
-    u, f = value[rows, columns], cost[rows, columns]
-    first = u.copy()
-    moved = True
+    u, metre = value[rows, columns], cost[rows, columns][:, 1:-1, 1:-1]
+    inner = u[:, 1:-1, 1:-1]
+    first, least = inner.copy(), F32(_STANDSTILL) * metre
+    twice = 2 * metre * metre
     with np.errstate(invalid="ignore"):  # infinite minus infinite, where there is no way
-        while moved:
-            moved = False
-            for diagonals in _DIAGONALS:
-                for i, j in diagonals:
-                    a = np.minimum(u[:, i - 1, j], u[:, i + 1, j])
-                    b = np.minimum(u[:, i, j - 1], u[:, i, j + 1])
-                    metre, old, apart = f[:, i, j], u[:, i, j], np.abs(a - b)
-                    both = F32(0.5) * (a + b + np.sqrt(2 * metre * metre - apart * apart))
-                    new = np.where(apart < metre, both, np.minimum(a, b) + metre)
-                    better = new < old - F32(_STANDSTILL) * metre
-                    if better.any():
-                        moved = True
-                        u[:, i, j] = np.where(better, new, old)
-    inner = np.s_[:, 1:-1, 1:-1]
-    value[rows[:, 1:-1], columns[:, :, 1:-1]] = u[inner]
-    news = np.where(u[inner] < first[inner], u[inner], F32(np.inf))
+        while True:
+            a = np.minimum(u[:, :-2, 1:-1], u[:, 2:, 1:-1])
+            b = np.minimum(u[:, 1:-1, :-2], u[:, 1:-1, 2:])
+            apart = np.abs(a - b)
+            both = F32(0.5) * (a + b + np.sqrt(twice - apart * apart))
+            new = np.where(apart < metre, both, np.minimum(a, b) + metre)
+            better = new < inner - least
+            if not better.any():
+                break
+            np.copyto(inner, new, where=better)
+    value[rows[:, 1:-1], columns[:, :, 1:-1]] = inner
+    news = np.where(inner < first, inner, F32(np.inf))
     for down, across, edge in (
         (-1, 0, np.s_[:, 0]),
         (1, 0, np.s_[:, -1]),

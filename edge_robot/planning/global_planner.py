@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_robot.errors import UserError
 from edge_robot.planning.compiled import compiled
 from edge_robot.planning.costmap import Grid, distance_to, pooled
-from edge_robot.planning.eikonal import cost_to_go
+from edge_robot.planning.eikonal import at_once, cost_to_go
 from edge_robot.settings import setting
 
 _LETHAL = 1000.0
@@ -27,6 +27,7 @@ _ESCAPE_RADIUS = 0.4  # m; how far a robot that stands too near an obstacle may 
 _BODY_RADIUS = 0.15  # m; an obstacle this near is a mistake: the robot is there
 _FAR = 3.0  # m; clearance beyond which more makes no difference
 _BAND = 256  # rows of distances worked out between two pauses
+_CELLS_AT_ONCE = 100  # of a path, the same
 _AROUND = 20.0  # m; how far around the robot the cost to go is kept
 _ROUNDING = 0.4  # m; how far from a corner its rounding may begin
 _COARSEST, _FINEST = 1.0, 0.005  # m
@@ -95,12 +96,7 @@ def plan(
     config: GlobalPlannerConfig,
 ) -> Plan:
     """Find the way at once; see `search`."""
-    steps = search(costmap, start, goal, config)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return at_once(search(costmap, start, goal, config))
 
 
 def search(
@@ -148,7 +144,7 @@ def _search(
     config: GlobalPlannerConfig,
 ) -> Generator[None, None, Plan]:
     """Find the way on cells `factor` times as long as the map's."""
-    cost = yield from _traversal_cost(costmap, factor, start, goal, config)
+    cost = yield from traversal_cost(costmap, factor, start, goal, config)
     first, last = cost.cell(*start), cost.cell(*goal)
     place = f"({goal[0]:.2f}, {goal[1]:.2f})"
     if not isfinite(cost.values[last]):
@@ -157,8 +153,7 @@ def _search(
     values = yield from cost_to_go(cost.values, last, first, margin)
     if not isfinite(values[first]):
         raise NoPath(f"every way to the goal {place} is blocked")
-    cells = _straighten(cost.values, _descend(values, *first))
-    yield
+    cells = yield from _straightened(cost.values, (yield from _descent(values, first)))
     points = np.array(cost.origin) + (cells[:, ::-1] + 0.5) * cost.resolution
     points = np.vstack((start, points[1:-1], goal))
     path = _rounded(_resample(points, cost.resolution), cost)
@@ -166,7 +161,7 @@ def _search(
     return Plan(path, _guiding(values, cost, start))
 
 
-def _traversal_cost(
+def traversal_cost(
     costmap: Grid,
     factor: int,
     start: tuple[float, float],
@@ -234,22 +229,27 @@ def _let_out(cost: Grid, occupied: NDArray[np.bool_], start: tuple[float, float]
     )
 
 
-@compiled("i8[:,::1](f4[:,:], i8, i8)")
-def _descend(value: NDArray[np.float32], row: int, column: int) -> NDArray[np.int64]:
-    """Return the cells of the steepest way down from a cell to where the value is zero, (n, 2).
+def _descent(
+    value: NDArray[np.float32], start: tuple[int, int]
+) -> Generator[None, None, NDArray[np.int64]]:
+    """Return the cells of the steepest way down from a cell to where the value is zero, (n, 2)."""
+    parts = [np.array([start], np.int64)]
+    while value[tuple(parts[-1][-1])] > 0.0:
+        parts.append(_descend(value, parts[-1][-1], _CELLS_AT_ONCE))
+        yield
+    return np.concatenate(parts)
+
+
+@compiled("i8[:,::1](f4[:,:], i8[:], i8)")
+def _descend(value: NDArray[np.float32], start: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return the next cells, `most` of them at the most, of the steepest way down from one.
 
     Never between two cells that touch at a corner and have no way.
     """
     rows, columns = value.shape
-    cells = np.empty((rows + columns, 2), np.int64)
-    count = 0
-    while True:
-        if count == len(cells):
-            longer = np.empty((2 * count, 2), np.int64)
-            longer[:count] = cells
-            cells = longer
-        cells[count, 0], cells[count, 1] = row, column
-        count += 1
+    row, column = start
+    cells = np.empty((most, 2), np.int64)
+    for count in range(most):
         here = value[row, column]
         if here == 0.0:
             return cells[:count].copy()
@@ -267,13 +267,23 @@ def _descend(value: NDArray[np.float32], row: int, column: int) -> NDArray[np.in
                 if slope > steepest:
                     steepest, down, across = slope, i, j
         row, column = row + down, column + across
+        cells[count, 0], cells[count, 1] = row, column
+    return cells
 
 
 @compiled("f8(f4[:,::1], i8, i8, i8, i8)")
-def _line_cost(
+def line_cost(
     cost: NDArray[np.float32], row: int, column: int, to_row: int, to_column: int
 ) -> float:
-    """Return the cost of the straight line between the centres of two cells, cell sides."""
+    """Return the cost of the straight line between the centres of two cells, cell sides.
+
+    Args:
+        cost: Of a cell side's way in each cell, (rows, columns); infinite: no way.
+        row: Of the first cell.
+        column: The same.
+        to_row: Of the second.
+        to_column: The same.
+    """
     down, across = to_row - row, to_column - column
     length = sqrt(float(down * down + across * across))
     count = int(2 * length) + 1
@@ -287,32 +297,35 @@ def _line_cost(
     return total * length / count
 
 
-@compiled("i8[:,::1](f4[:,::1], i8[:,::1])")
-def _straighten(cost: NDArray[np.float32], cells: NDArray[np.int64]) -> NDArray[np.int64]:
+def _straightened(
+    cost: NDArray[np.float32], cells: NDArray[np.int64]
+) -> Generator[None, None, NDArray[np.int64]]:
     """Pull a path straight wherever the straight line costs no more; return its corners, (m, 2)."""
-    count = len(cells)
-    spent = np.zeros(count)
-    for k in range(1, count):
-        spent[k] = spent[k - 1] + _line_cost(
-            cost, cells[k - 1, 0], cells[k - 1, 1], cells[k, 0], cells[k, 1]
-        )
-    corners = np.empty((count, 2), np.int64)
-    corners[0] = cells[0]
-    found, anchor = 1, 0
-    while anchor < count - 1:
-        reach, stride = anchor + 1, 1
-        while stride > 0:
-            ahead = min(reach + stride, count - 1)
-            if ahead > reach and _line_cost(
-                cost, cells[anchor, 0], cells[anchor, 1], cells[ahead, 0], cells[ahead, 1]
-            ) <= 1.02 * (spent[ahead] - spent[anchor]):
-                reach, stride = ahead, stride * 2
-            else:
-                stride //= 2
-        corners[found] = cells[reach]
-        found += 1
-        anchor = reach
-    return corners[:found].copy()
+    metre = cost[cells[:, 0], cells[:, 1]]
+    steps = 0.5 * (metre[1:] + metre[:-1]) * np.hypot(*np.diff(cells, axis=0).T)
+    spent = np.concatenate(([0.0], np.cumsum(steps, dtype=np.float64)))
+    corners = [0]
+    while corners[-1] < len(cells) - 1:
+        corners.append(_farthest(cost, cells, spent, corners[-1]))
+        yield
+    return cells[corners]
+
+
+@compiled("i8(f4[:,::1], i8[:,::1], f8[::1], i8)")
+def _farthest(
+    cost: NDArray[np.float32], cells: NDArray[np.int64], spent: NDArray[np.float64], anchor: int
+) -> int:
+    """Return the number of the last cell to which the straight line from `anchor` costs no more."""
+    reach, stride = anchor + 1, 1
+    while stride > 0:
+        ahead = min(reach + stride, len(cells) - 1)
+        if ahead > reach and line_cost(
+            cost, cells[anchor, 0], cells[anchor, 1], cells[ahead, 0], cells[ahead, 1]
+        ) <= 1.02 * (spent[ahead] - spent[anchor]):
+            reach, stride = ahead, stride * 2
+        else:
+            stride //= 2
+    return reach
 
 
 def _resample(corners: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:

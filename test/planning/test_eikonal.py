@@ -10,12 +10,7 @@ from edge_robot.planning.compiled import COMPILED
 
 
 def solved(cost: np.ndarray, seed: tuple[int, int], start: tuple[int, int], margin: float = np.inf):
-    steps = eikonal.cost_to_go(cost.astype(np.float32), seed, start, margin)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return eikonal.at_once(eikonal.cost_to_go(cost.astype(np.float32), seed, start, margin))
 
 
 def random_cost(seed: int, shape: tuple[int, int]) -> np.ndarray:

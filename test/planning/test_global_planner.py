@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from scipy.sparse.csgraph import dijkstra
 
+from edge_robot.bench.global_plan import shortest
 from edge_robot.planning.costmap import Grid, distance_to
 from edge_robot.planning.global_planner import GlobalPlannerConfig, NoPath, plan
 
@@ -47,24 +47,6 @@ def test_paths_keep_clear_of_obstacles_and_join_start_and_goal(seed) -> None:
     field = Grid(distance_to(grid.values > 0, 0.05, 3.0), grid.origin, 0.05)
     assert field.at(path[:, 0], path[:, 1]).min() > CONFIG.path_clearance - 0.11
     assert steps.sum() < 40
-
-
-def shortest(free: np.ndarray, start: tuple[int, int], goal: tuple[int, int]) -> float:
-    """Length of the shortest way between cell centres, in cells: by the visibility graph."""
-    padded = np.pad(free, 1)
-    corner = np.zeros_like(free)
-    for i, j in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-        rows, columns = slice(1 + i, len(padded) - 1 + i), slice(1 + j, padded.shape[1] - 1 + j)
-        beside = padded[rows, 1:-1] & padded[1:-1, columns]
-        corner |= free & beside & ~padded[rows, columns]
-    nodes = np.array([start, goal, *np.argwhere(corner)])
-    share = np.linspace(0, 1, 400)[:, None]
-    edges = np.full((len(nodes), len(nodes)), np.inf)
-    for k, node in enumerate(nodes):
-        at = np.rint(node + share[..., None] * (nodes - node)).astype(int)
-        seen = free[at[..., 0], at[..., 1]].all(0)
-        edges[k, seen] = np.hypot(*(nodes[seen] - node).T)
-    return dijkstra(np.where(np.isfinite(edges), edges, 0))[0, 1]
 
 
 @settings(max_examples=15, deadline=None)
