@@ -61,13 +61,13 @@ class Motion(NamedTuple):
             )
         return cls(
             _DRIVES[limits.drive],
-            dt,
-            limits.max_accel * dt,
-            limits.max_yaw_accel * dt,
-            limits.max_lateral_accel * dt,
-            limits.wheelbase,
-            limits.max_steering,
-            limits.max_steering_rate * dt,
+            float(dt),
+            float(limits.max_accel * dt),
+            float(limits.max_yaw_accel * dt),
+            float(limits.max_lateral_accel * dt),
+            float(limits.wheelbase),
+            float(limits.max_steering),
+            float(limits.max_steering_rate * dt),
         )
 
 

@@ -1,7 +1,6 @@
 """Rolling out and judging in NumPy. `kernels` does the same, compiled.
 
-Arrays over rollouts have time first, (steps, samples), so that every step of a rollout is
-contiguous.
+Arrays over rollouts have time first, (steps, samples), so that one step of all is contiguous.
 """
 
 from __future__ import annotations
@@ -59,28 +58,29 @@ def roll_out(commands: Values, start: tuple[float, ...], motion: Motion) -> tupl
     """Return poses and velocities after every step.
 
     Args:
-        commands: Wanted velocities, (channels, steps, samples).
+        commands: Wanted velocities, (channels, samples, steps).
         start: As in `Scene`.
         motion: Of the base.
 
     Returns:
-        Poses, and the velocities reached, of the shape of `commands`.
+        Poses, and the velocities reached, (channels, steps, samples).
     """
     x, y, yaw, *velocities = (F32(value) for value in start)
-    v, w, vy, steering = (np.full(commands.shape[2], value) for value in velocities)
-    reached = np.empty_like(commands)
-    sideways = np.zeros(commands.shape[1:], F32)
-    wanted_vy = commands[2] if len(commands) == 3 else sideways
-    for step in range(commands.shape[1]):
+    wanted = np.ascontiguousarray(commands.transpose(0, 2, 1))
+    v, w, vy, steering = (np.full(wanted.shape[2], value) for value in velocities)
+    reached = np.empty_like(wanted)
+    sideways = np.zeros(wanted.shape[1:], F32)
+    wanted_vy = wanted[2] if len(wanted) == 3 else sideways
+    for step in range(wanted.shape[1]):
         v, w, vy, steering = advance(
-            motion, v, w, vy, steering, commands[0, step], commands[1, step], wanted_vy[step]
+            motion, v, w, vy, steering, wanted[0, step], wanted[1, step], wanted_vy[step]
         )
-        reached[:, step] = (v, w, vy)[: len(commands)]
+        reached[:, step] = (v, w, vy)[: len(wanted)]
     dt = F32(motion.dt)
     turned = np.cumsum(reached[1], axis=0) * dt + yaw
     middle = turned - reached[1] * (dt / 2)
     cos, sin = np.cos(middle), np.sin(middle)
-    aside = reached[2] if len(commands) == 3 else sideways
+    aside = reached[2] if len(wanted) == 3 else sideways
     xs = np.cumsum(reached[0] * cos - aside * sin, axis=0) * dt + x
     ys = np.cumsum(reached[0] * sin + aside * cos, axis=0) * dt + y
     return Poses(xs, ys, np.cos(turned), np.sin(turned)), reached
@@ -162,7 +162,7 @@ def judge(
     """Roll samples `begin` to `end` out and judge them.
 
     Args:
-        commands: Wanted velocities, (channels, steps, samples).
+        commands: Wanted velocities, (channels, samples, steps).
         begin: First sample.
         end: Sample after the last.
         scene: What they are judged against.
@@ -174,10 +174,8 @@ def judge(
     """
     c = scene.weights
     part = np.s_[begin:end]
-    poses, velocities = roll_out(
-        np.ascontiguousarray(commands[:, :, part]), scene.start, scene.motion
-    )
-    reached[:, :, part] = velocities
+    poses, velocities = roll_out(commands[:, part], scene.start, scene.motion)
+    reached[:, part] = velocities.transpose(0, 2, 1)
     v, w = velocities[:2]
     speed = np.abs(v) if len(velocities) == 2 else np.hypot(v, velocities[2])
 

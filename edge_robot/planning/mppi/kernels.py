@@ -1,8 +1,5 @@
 """Rolling out and judging, compiled: one pass per sample. `arrays` does the same in NumPy.
 
-The helpers take arrays one by one, not the tuples that hold them: Numba counts references whenever
-it takes an array out of a tuple, which in the innermost loop costs more than the arithmetic.
-
 Numba looks at the time of this file alone to see whether what it has cached is stale: touch it
 after a change of `kinematics.advance`.
 """
@@ -21,10 +18,13 @@ from edge_robot.planning.mppi.scene import Scene, Weights
 F32 = np.float32
 Floats = NDArray[np.float64]
 _compiled = njit(cache=True, error_model="numpy")
-_advance = _compiled(kinematics.advance)
+# Nothing is allocated inside, so no references need be counted: to count them at every call of the
+# innermost loop takes longer than the arithmetic.
+_inner = njit(cache=True, error_model="numpy", _nrt=False)
+_advance = _inner(kinematics.advance)
 
 
-@_compiled
+@_inner
 def _interpolated(
     values: NDArray[F32], frame: tuple[float, float, float], x: float, y: float
 ) -> float:
@@ -39,7 +39,7 @@ def _interpolated(
     return low * (1.0 - fy) + high * fy
 
 
-@_compiled
+@_inner
 def _nearest(values: NDArray[F32], frame: tuple[float, float, float], x: float, y: float) -> float:
     rows, columns = values.shape
     x0, y0, scale = frame
@@ -48,7 +48,7 @@ def _nearest(values: NDArray[F32], frame: tuple[float, float, float], x: float, 
     return values[row, column]
 
 
-@_compiled
+@_inner
 def _clearance(
     values: NDArray[F32],
     frame: tuple[float, float, float],
@@ -85,7 +85,7 @@ def _clearance(
     return least
 
 
-@_compiled
+@_inner
 def _gap(
     discs: Floats,
     disc_radius: float,
@@ -109,7 +109,7 @@ def _gap(
     return math.sqrt(least) - disc_radius
 
 
-@_compiled
+@_inner
 def clearance_at_start(scene: Scene) -> float:
     """Return the distance from the footprint to the nearest obstacle where the robot is, m."""
     x, y, yaw = scene.start[:3]
@@ -142,7 +142,7 @@ def gaps_at_start(scene: Scene) -> Floats:
     return gaps
 
 
-@_compiled
+@_inner
 def _object_cost(
     c: Weights, gap: float, to_x: float, to_y: float, xx: float, xy: float, yy: float, speed: float
 ) -> float:
@@ -156,26 +156,25 @@ def _object_cost(
     return c.object * near * near + c.object_speed * max(speed - allowed, 0.0)
 
 
-@_compiled
-def judge(
+@_inner
+def _judge(
     commands: NDArray[F32],
     begin: int,
     end: int,
     scene: Scene,
+    nearest: Floats,
     reached: NDArray[F32],
     cost: NDArray[F32],
     meets: NDArray[np.bool_],
 ) -> None:
-    """Roll samples `begin` to `end` out and judge them; see `arrays.judge`."""
     motion, c = scene.motion, scene.weights
     outline, spacing, inner, around, discs, disc_radius, _ = scene.body
     distance, distance_frame = scene.obstacles
     to_goal, to_goal_frame = scene.to_go
     off_path, off_path_frame = scene.off_path
     centre, covariance, box, concern, contact = scene.crowd
-    steps, objects, sideways = commands.shape[1], len(box), len(commands) == 3
+    steps, objects, sideways = commands.shape[2], len(box), len(commands) == 3
     dt, per_step, per_look = motion.dt, 1.0 / steps, 1.0 / (steps // 3)
-    nearest = np.empty(objects)
     for sample in range(begin, end):
         x, y, yaw, v, w, vy, steering = scene.start
         cos, sin = math.cos(yaw), math.sin(yaw)
@@ -189,14 +188,14 @@ def judge(
                 w,
                 vy,
                 steering,
-                float(commands[0, step, sample]),
-                float(commands[1, step, sample]),
-                float(commands[2, step, sample]) if sideways else 0.0,
+                float(commands[0, sample, step]),
+                float(commands[1, sample, step]),
+                float(commands[2, sample, step]) if sideways else 0.0,
             )
-            reached[0, step, sample] = v
-            reached[1, step, sample] = w
+            reached[0, sample, step] = v
+            reached[1, sample, step] = w
             if sideways:
-                reached[2, step, sample] = vy
+                reached[2, sample, step] = vy
             # Half the turn, the way along the middle heading, and the other half.
             half_cos, half_sin = math.cos(0.5 * w * dt), math.sin(0.5 * w * dt)
             cos, sin = cos * half_cos - sin * half_sin, sin * half_cos + cos * half_sin
@@ -223,7 +222,7 @@ def judge(
             near = (c.obstacle_margin - clear) / (c.obstacle_margin - c.obstacle_contact)
             near = min(max(near, 0.0), 1.0)
             here = c.obstacle * near * near + c.reverse * max(-v, 0.0) + c.turn * w * w
-            speed = math.hypot(v, vy)
+            speed = math.hypot(v, vy) if sideways else abs(v)
             for i in range(objects):
                 to_x, to_y = centre[step + 1, i, 0] - x, centre[step + 1, i, 1] - y
                 if to_x * to_x + to_y * to_y > concern[step + 1, i]:
@@ -250,3 +249,18 @@ def judge(
                 total += c.meeting * (1.0 + depth)
                 meets[sample] = True
         cost[sample] = math.inf if touches else total
+
+
+@_compiled
+def judge(
+    commands: NDArray[F32],
+    begin: int,
+    end: int,
+    scene: Scene,
+    reached: NDArray[F32],
+    cost: NDArray[F32],
+    meets: NDArray[np.bool_],
+) -> None:
+    """Roll samples `begin` to `end` out and judge them; see `arrays.judge`."""
+    nearest = np.empty(len(scene.crowd.box))
+    _judge(commands, begin, end, scene, nearest, reached, cost, meets)

@@ -102,13 +102,21 @@ class Mppi:
         self._mean = np.zeros((channels, c.steps), F32)
         self._mean_time = 0.0
         # What is judged in a call: the last answer, the fan, and noise around the last answer.
-        self._fixed = 1 + self._fan.shape[2]
+        self._fixed = 1 + self._fan.shape[1]
         count = self._fixed + c.samples
-        self._commands = np.zeros((channels, c.steps, count), F32)
-        self._reached = np.zeros((channels, c.steps, count), F32)
+        self._commands = np.zeros((channels, count, c.steps), F32)
+        self._reached = np.zeros((channels, count, c.steps), F32)
         self._cost = np.zeros(count, F32)
         self._meets = np.zeros(count, bool)
         self._closing_time = 0.0
+
+    def warm_up(self) -> None:
+        """Compile, or load what an earlier process compiled: seconds that no cycle has to spare."""
+        nowhere = Grid(np.ones((2, 2), F32), (0.0, 0.0), 1.0)
+        guidance = Guidance(nowhere, nowhere)
+        scene = self._scene(State(0.0, 0.0, 0.0), guidance, MovingObjects.none(), nowhere)
+        self._judge(scene, self.limits.max_speed, np.inf, first=True)
+        self._choose(scene, len(self._cost))
 
     def reset(self) -> None:
         """Forget the last answer."""
@@ -160,9 +168,7 @@ class Mppi:
             self._mean[:] = 0.0
             stop = Trajectory.stop(state, self.limits, self.config.dt, self.config.steps)
             return LocalPlan(stop, False, judged)
-        commands = best.velocities[:, :, None]
-        _, reached = arrays.roll_out(commands, self._start(state), self._motion)
-        return LocalPlan(self._timed(state, reached), not best.meets, judged)
+        return LocalPlan(self._timed(state, best.velocities), not best.meets, judged)
 
     def constant(
         self,
@@ -176,8 +182,8 @@ class Mppi:
         """Return constant velocity for a time and then a stop; None if it touches anything."""
         c = self.config
         _check(0.0, state, objects)
-        commands = np.zeros((*self._mean.shape, 1), F32)
-        commands[:2, : round(seconds / c.dt)] = np.array((v, w), F32)[:, None, None]
+        commands = np.zeros((len(self._mean), 1, c.steps), F32)
+        commands[:2, :, : round(seconds / c.dt)] = np.array((v, w), F32)[:, None, None]
         poses, reached = arrays.roll_out(commands, self._start(state), self._motion)
         body, field = self._body(obstacles), Field.of(obstacles, "the distance to obstacles")
         if arrays.clearance(poses, body, field, c.obstacle_margin).min() <= c.obstacle_contact:
@@ -186,7 +192,7 @@ class Mppi:
         for index, box in enumerate(crowd.box):
             if arrays.gap(poses, body, box, crowd.centre[1:, index]).min() < c.object_contact:
                 return None
-        return self._timed(state, reached)
+        return self._timed(state, reached[:, :, 0])
 
     def _shift(self, now: float) -> None:
         """Move the last answer on to `now`."""
@@ -197,8 +203,9 @@ class Mppi:
         self._mean_time = now
 
     def _start(self, state: State) -> tuple[float, float, float, float, float, float, float]:
-        steering = steering_angle(self.limits, state)
-        return (state.x, state.y, state.yaw, state.v, state.w, state.vy, steering)
+        # An integer among them would have all compiled once more.
+        x, y, yaw, v, w, vy = (float(value) for value in astuple(state))
+        return (x, y, yaw, v, w, vy, steering_angle(self.limits, state))
 
     def _body(self, obstacles: Grid) -> Body:
         resolution = obstacles.resolution
@@ -244,10 +251,10 @@ class Mppi:
         Those of the fan are judged in the first iteration of a call and stay as they are.
         """
         commands, fixed = self._commands, self._fixed
-        commands[:, :, 0] = self._mean
+        commands[:, 0] = self._mean
         if first:
-            commands[:, :, 1:fixed] = self._fan
-            speeds = commands[0, :, 1:fixed]
+            commands[:, 1:fixed] = self._fan
+            speeds = commands[0, 1:fixed]
             np.multiply(speeds, F32(top), out=speeds, where=speeds > 0)
         noise = self._noise[self._turn % len(self._noise)]
         self._turn += 1
@@ -257,10 +264,9 @@ class Mppi:
             if end > fixed:
                 if started + slowest + self._closing_time > until:
                     return begin
-                some = np.s_[begin - fixed : end - fixed]
-                np.add(self._mean[:, :, None], noise[:, :, some], out=commands[:, :, begin:end])
-            part = commands[:, :, begin:end]
-            _bound(part, self.limits, top)
+                part = noise[:, begin - fixed : end - fixed]
+                np.add(self._mean[:, None], part, out=commands[:, begin:end])
+            _bound(commands[:, begin:end], self.limits, top)
             self._rollouts.judge(
                 commands, begin, end, scene, self._reached, self._cost, self._meets
             )
@@ -272,31 +278,34 @@ class Mppi:
     def _choose(self, scene: Scene, count: int) -> _Answer | None:
         """Return the best velocities of the first `count` sequences; None if all touch."""
         started = self._clock()
-        cost, reached = self._cost[:count], self._reached[:, :, :count]
+        cost, reached = self._cost[:count], self._reached[:, :count]
         best = int(np.argmin(cost))
         if not np.isfinite(cost[best]):
             return None
         temperature = F32(self.config.temperature)
         weight = np.exp((cost[best] - cost) / temperature)
         # The weighted mean of what the base did, not of what was asked beyond its limits.
-        mean = reached @ (weight / weight.sum())
-        of_mean = np.empty(1, F32), np.empty(1, bool)
-        one = np.empty((*mean.shape, 1), F32)
-        self._rollouts.judge(mean[:, :, None], 0, 1, scene, one, *of_mean)
+        mean = (weight / weight.sum()) @ reached
+        of_mean, its_cost, its_meets = (
+            np.zeros_like(mean)[:, None],
+            np.empty(1, F32),
+            np.empty(1, bool),
+        )
+        self._rollouts.judge(mean[:, None], 0, 1, scene, of_mean, its_cost, its_meets)
         # Left and right of an obstacle average to straight into it: then take the better one.
-        if of_mean[0][0] > cost[best] + temperature:
+        if its_cost[0] > cost[best] + temperature:
             answer = _Answer(
-                np.ascontiguousarray(reached[:, :, best]),
+                reached[:, best].copy(),
                 float(cost[best]),
                 bool(self._meets[best]),
             )
         else:
-            answer = _Answer(mean, float(of_mean[0][0]), bool(of_mean[1][0]))
+            answer = _Answer(of_mean[:, 0], float(its_cost[0]), bool(its_meets[0]))
         self._closing_time = self._clock() - started
         return answer
 
-    def _timed(self, state: State, reached: NDArray[F32]) -> Trajectory:
-        v, w, *vy = reached[:, :, 0].astype(np.float64)
+    def _timed(self, state: State, velocities: NDArray[F32]) -> Trajectory:
+        v, w, *vy = velocities.astype(np.float64)
         return Trajectory.from_velocities(state, v, w, self.config.dt, *vy)
 
 

@@ -1,6 +1,6 @@
 """The command sequences that are tried: smooth noise and a fixed fan.
 
-Sequences have the shape (channels, steps, n), float32. Channels are forward velocity, m/s, yaw
+Sequences have the shape (channels, n, steps), float32. Channels are forward velocity, m/s, yaw
 rate, rad/s, and, for an omnidirectional base, sideways velocity, m/s.
 """
 
@@ -16,7 +16,7 @@ F32 = np.float32
 
 
 def smooth_noise(config: MppiConfig, channels: int, seed: int) -> NDArray[F32]:
-    """Return noise for a few calls, (calls, channels, steps, samples), made once.
+    """Return noise for a few calls, (calls, channels, samples, steps), made once.
 
     Knots every few steps, joined by straight lines: white noise would cancel itself out within a
     trajectory and reach nowhere.
@@ -26,15 +26,16 @@ def smooth_noise(config: MppiConfig, channels: int, seed: int) -> NDArray[F32]:
     knots = config.steps // spacing + 2
     at = np.arange(config.steps) / spacing
     blend = np.maximum(1 - np.abs(at[:, None] - np.arange(knots)), 0)
-    white = random.standard_normal((8, channels, knots, config.samples))
+    white = random.standard_normal((8, channels, config.samples, knots))
     # A third of the samples explores widely, the others refine.
     scale = np.where(np.arange(config.samples) % 3 == 0, 2.0, 0.6)
     deviations = np.array((config.noise_v, config.noise_w, config.noise_lateral))[:channels]
-    return ((blend @ white) * deviations[:, None, None] * scale).astype(F32)
+    scales = deviations[:, None, None] * scale[:, None]
+    return ((white @ blend.T) * scales).astype(F32)
 
 
 def fan(steps: int, limits: Limits, channels: int) -> NDArray[F32]:
-    """Return fixed sequences, (channels, steps, n): arcs, turns on the spot, a stop and so on.
+    """Return fixed sequences, (channels, n, steps): arcs, turns on the spot, a stop and so on.
 
     Forward velocities are shares of the speed limit of the moment; all else is in SI units.
     """
@@ -63,4 +64,4 @@ def fan(steps: int, limits: Limits, channels: int) -> NDArray[F32]:
                 for moving in (steps // 3, steps):
                     add(v, 0.0, vy * limits.max_lateral_speed * (np.arange(steps) < moving))
     add(0.0, 0.0)
-    return np.array(columns, F32).transpose(1, 2, 0).copy()
+    return np.array(columns, F32).transpose(1, 0, 2).copy()
