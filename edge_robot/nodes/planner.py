@@ -79,6 +79,7 @@ class Planner(Node):
             seed,
             steady_seconds,
         )
+        self._navigator.warm_up()
         self._poses = PoseHistory()
         self._refused = {"odometry": 0, "tracks": 0}
         self._odometry: tuple[float, State] | None = None

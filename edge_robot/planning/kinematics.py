@@ -1,15 +1,12 @@
-"""How a base follows what it is asked for: differential, omnidirectional and Ackermann drives.
-
-`advance` is written so that one text serves scalars inside compiled code and whole arrays in
-NumPy: it branches on the drive alone.
-"""
+"""How a base follows what it is asked for: differential, omnidirectional and Ackermann drives."""
 
 from __future__ import annotations
 
 from math import atan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_robot.errors import UserError
 from edge_robot.planning.robot import Limits, State
@@ -20,9 +17,8 @@ _DRIVES = {
     "omnidirectional": OMNIDIRECTIONAL,
     "ackermann": ACKERMANN,
 }
-# Slower than this a steered base is steered as if it went at this speed, m/s: the angle for a
-# wanted yaw rate has no bound at standstill.
-_CREEP = 0.1
+CREEP = 0.1
+"""Slower than this a steered base is steered as if it went at this speed, m/s."""
 
 
 class Motion(NamedTuple):
@@ -73,31 +69,32 @@ class Motion(NamedTuple):
 
 def advance(
     motion: Motion,
-    v: Any,
-    w: Any,
-    vy: Any,
-    steering: Any,
-    wanted_v: Any,
-    wanted_w: Any,
-    wanted_vy: Any,
-) -> tuple[Any, Any, Any, Any]:
-    """Return v, w, vy and the steering angle one step later; all scalars or all (n,) arrays.
+    v: NDArray,
+    w: NDArray,
+    vy: NDArray,
+    steering: NDArray,
+    wanted_v: NDArray,
+    wanted_w: NDArray,
+    wanted_vy: NDArray,
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return v, w, vy and the steering angle one step later, all (n,): m/s, rad/s, m/s, rad.
 
-    The single-track model of a steered base: w = v tan(steering) / wheelbase (Rajamani, Vehicle
-    Dynamics and Control, section 2.2, no slip).
+    A steered base follows the single-track model without slip: w = v tan(steering) / wheelbase
+    (Rajamani, Vehicle Dynamics and Control, section 2.2).
     """
-    v = v + np.minimum(np.maximum(wanted_v - v, -motion.v), motion.v)
+    v = v + np.clip(wanted_v - v, -motion.v, motion.v)
     if motion.drive == ACKERMANN:
-        pace = np.maximum(np.abs(v), _CREEP)
-        angle = np.arctan(motion.wheelbase * wanted_w / np.copysign(pace, v))
-        angle = np.minimum(np.maximum(angle, -motion.steering), motion.steering)
-        most = motion.steering_change
-        steering = steering + np.minimum(np.maximum(angle - steering, -most), most)
+        # At rest the way it is about to go counts.
+        pace = np.copysign(np.maximum(np.abs(v), CREEP), v + 1e-3 * wanted_v)
+        angle = np.arctan(motion.wheelbase * wanted_w / pace)
+        angle = np.clip(angle, -motion.steering, motion.steering)
+        change = np.clip(angle - steering, -motion.steering_change, motion.steering_change)
+        steering = steering + change
         w = v * np.tan(steering) / motion.wheelbase
     else:
-        w = w + np.minimum(np.maximum(wanted_w - w, -motion.w), motion.w)
+        w = w + np.clip(wanted_w - w, -motion.w, motion.w)
     if motion.drive == OMNIDIRECTIONAL:
-        vy = vy + np.minimum(np.maximum(wanted_vy - vy, -motion.vy), motion.vy)
+        vy = vy + np.clip(wanted_vy - vy, -motion.vy, motion.vy)
     return v, w, vy, steering
 
 
@@ -106,7 +103,7 @@ def steering_angle(limits: Limits, state: State) -> float:
 
     It follows from how the base moves; one that stands is taken to be steered straight.
     """
-    if limits.drive != "ackermann" or abs(state.v) < _CREEP:
+    if limits.drive != "ackermann" or abs(state.v) < CREEP:
         return 0.0
     angle = atan(limits.wheelbase * state.w / state.v)
     return min(max(angle, -limits.max_steering), limits.max_steering)

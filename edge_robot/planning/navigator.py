@@ -173,6 +173,10 @@ class Navigator:
         self._search = _Search()
         self._progress = _Progress(since=now)
 
+    def warm_up(self) -> None:
+        """Compile what is compiled, before the first cycle needs it."""
+        self._mppi.warm_up()
+
     def clear_goal(self) -> None:
         """Drive nowhere."""
         self.goal = self.goal_yaw = None

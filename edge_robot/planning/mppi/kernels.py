@@ -1,7 +1,7 @@
 """Rolling out and judging, compiled: one pass per sample. `arrays` does the same in NumPy.
 
-Numba looks at the time of this file alone to see whether what it has cached is stale: touch it
-after a change of `kinematics.advance`.
+Numba takes what it has cached for stale only if the text of this file has changed: whatever is
+compiled has to be here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from edge_robot.planning import kinematics
+from edge_robot.planning.kinematics import ACKERMANN, CREEP, OMNIDIRECTIONAL, Motion
 from edge_robot.planning.mppi.scene import Scene, Weights
 
 F32 = np.float32
@@ -21,7 +21,32 @@ _compiled = njit(cache=True, error_model="numpy")
 # Nothing is allocated inside, so no references need be counted: to count them at every call of the
 # innermost loop takes longer than the arithmetic.
 _inner = njit(cache=True, error_model="numpy", _nrt=False)
-_advance = _inner(kinematics.advance)
+
+
+@_inner
+def _advance(
+    motion: Motion,
+    v: float,
+    w: float,
+    vy: float,
+    steering: float,
+    wanted_v: float,
+    wanted_w: float,
+    wanted_vy: float,
+) -> tuple[float, float, float, float]:
+    """Return what `kinematics.advance` does."""
+    v += min(max(wanted_v - v, -motion.v), motion.v)
+    if motion.drive == ACKERMANN:
+        pace = math.copysign(max(abs(v), CREEP), v + 1e-3 * wanted_v)
+        angle = math.atan(motion.wheelbase * wanted_w / pace)
+        angle = min(max(angle, -motion.steering), motion.steering)
+        steering += min(max(angle - steering, -motion.steering_change), motion.steering_change)
+        w = v * math.tan(steering) / motion.wheelbase
+    else:
+        w += min(max(wanted_w - w, -motion.w), motion.w)
+    if motion.drive == OMNIDIRECTIONAL:
+        vy += min(max(wanted_vy - vy, -motion.vy), motion.vy)
+    return v, w, vy, steering
 
 
 @_inner
