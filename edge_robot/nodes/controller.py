@@ -34,6 +34,7 @@ from edge_robot.planning.trajectory import Trajectory as PlannedTrajectory
 
 _PERIOD = 0.02  # s
 _LONGEST_ODOMETRY_AGE = 0.3  # s; from there on the mode is a controlled stop anyway
+_CLOCK_TOLERANCE = 0.1  # s; what is stamped later than that from now is of another time
 
 
 class Controller(Node):
@@ -63,7 +64,7 @@ class Controller(Node):
             topics.MODE.name, Severity.LOST, Severity.LOST, topics.MODE.qos.deadline
         )
         self._mode_watch = ContractWatch(
-            self, topics.MODE, self._mode_life, self._on_mode, lambda: None
+            self, topics.MODE, self._mode_life, self._on_mode, self._stop_if_forbidden
         )
         self._last_stamp = 0
         self._last_tick = steady_seconds()
@@ -84,18 +85,35 @@ class Controller(Node):
         pose, twist = message.pose.pose, message.twist.twist
         yaw = yaw_of(pose.orientation)
         state = State(pose.position.x, pose.position.y, yaw, twist.linear.x, twist.angular.z)
+        if not np.isfinite((state.x, state.y, state.yaw, state.v, state.w)).all():
+            self.get_logger().error(
+                "odometry that is not finite is left out", throttle_duration_sec=5.0
+            )
+            return
         self._odometry = (seconds(message.header.stamp), state)
 
     def _on_mode(self, data: bytes) -> None:
         self._mode = deserialize_message(data, RobotMode)
         self._mode_life.heard(steady_seconds())
+        self._stop_if_forbidden()
 
     def _on_trajectory(self, message: Trajectory) -> None:
+        rows = [(p.time_from_start, p.x, p.y, p.yaw, p.v, p.w) for p in message.points]
+        points = np.array(rows, float).reshape(-1, 6)
+        if (
+            len(points) < 2
+            or not np.isfinite(points).all()
+            or not (np.diff(points[:, 0]) > 0).all()
+        ):
+            self.get_logger().error(
+                "a trajectory that is not finite, or whose times do not increase, is left out",
+                throttle_duration_sec=5.0,
+            )
+            return
         self._heard = steady_seconds()
         self._start = nanoseconds(message.header.stamp)
         self._capture_stamp = message.capture_stamp
-        rows = [(p.time_from_start, p.x, p.y, p.yaw, p.v, p.w) for p in message.points]
-        self._trajectory = PlannedTrajectory(*np.array(rows, float).T)
+        self._trajectory = PlannedTrajectory(*points.T)
         self._pace = Pace()
 
     def _tick(self) -> None:
@@ -116,20 +134,28 @@ class Controller(Node):
                 velocity = self._smoother.towards((v, 0.0, w), elapsed)
             stage_run.output_stamp = self._publish(velocity, now)
 
+    def _stop_if_forbidden(self) -> None:
+        """Say zero without waiting for the next period."""
+        if any(self._smoother.velocity) and self._permitted(steady_seconds()) is None:
+            self._tick()
+
     def _permitted(self, tick: float) -> float | None:
         """Return the speed that the mode permits, m/s; None where autonomy may not move."""
-        if self._mode is None or self._mode_life.verdict(tick) is not None:
+        mode = self._mode
+        if mode is None or mode.mode not in AUTONOMOUS or not np.isfinite(mode.max_speed):
             return None
-        return float(self._mode.max_speed) if self._mode.mode in AUTONOMOUS else None
+        return float(mode.max_speed) if self._mode_life.verdict(tick) is None else None
 
     def _current(self, tick: float) -> PlannedTrajectory | None:
         """Return the trajectory if it is still valid and odometry is fresh, else None."""
         now = self.get_clock().now().nanoseconds
-        valid = tick - self._heard < self._validity and now - self._start < self._validity * 1e9
-        if not valid or self._odometry is None:
+        if self._odometry is None or tick - self._heard > self._validity:
             return None
-        age = now * 1e-9 - self._odometry[0]
-        return self._trajectory if age < _LONGEST_ODOMETRY_AGE else None
+        since_start = (now - self._start) * 1e-9
+        since_odometry = now * 1e-9 - self._odometry[0]
+        valid = -_CLOCK_TOLERANCE < since_start < self._validity
+        fresh = -_CLOCK_TOLERANCE < since_odometry < _LONGEST_ODOMETRY_AGE
+        return self._trajectory if valid and fresh else None
 
     def _follow(
         self, trajectory: PlannedTrajectory, now: int, limit: float, elapsed: float
