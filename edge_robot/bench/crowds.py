@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_robot.bench.planners import Ours
+from edge_robot.bench.planners import ours
 from edge_robot.fusion.measurements import LidarMeasurement
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.fusion.tracks import Track
@@ -45,7 +45,7 @@ class Watching:
     """Our planner, told of the tracks of what its scans show."""
 
     def __init__(self, seed: int) -> None:
-        self._planner = Ours(seed)
+        self._planner = ours(seed)
         self._detector = ScanDetector()
         self._tracker = Tracker()
         self._looked = -np.inf
@@ -191,7 +191,7 @@ def summary(drives: list[dict[str, Any]]) -> dict[str, Any]:
 def drives_of(number: int, setting: str, seeds: range) -> dict[str, list[dict[str, Any]]]:
     """Return the figures of the drives through one world, by variant."""
     moving = moving_world(number)
-    makers: dict[str, Callable[[int], Planner]] = dict(zip(VARIANTS, (Watching, Ours), strict=True))
+    makers: dict[str, Callable[[int], Planner]] = dict(zip(VARIANTS, (Watching, ours), strict=True))
     return {
         name: [
             run(

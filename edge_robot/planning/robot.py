@@ -169,6 +169,19 @@ class MovingObjects:
             step @ self.covariance @ step.T,
         )
 
+    def moved(self, x: float, y: float, yaw: float) -> MovingObjects:
+        """Return the objects in the frame in which that of theirs lies at x, y, m, yaw, rad."""
+        turn = np.array(((cos(yaw), -sin(yaw)), (sin(yaw), cos(yaw))))
+        both = np.kron(np.eye(2), turn)
+        return MovingObjects(
+            self.id,
+            self.position @ turn.T + (x, y),
+            self.velocity @ turn.T,
+            self.half_size,
+            self.yaw + yaw,
+            both @ self.covariance @ both.T,
+        )
+
     @property
     def radius(self) -> NDArray[np.float64]:
         """Radius of the disc around each object, (n,), m."""
