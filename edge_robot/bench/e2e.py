@@ -58,6 +58,8 @@ _DRIVING = 0.4
 """Speed from which a fault is worth something, m/s."""
 _NEAR = 2.0
 """Distance from a goal at which the next one is given, m."""
+_SETTLED = 3.0
+"""How long the load has been there before it is measured, s."""
 _AFTERMATH = 1.0
 """How long to look after the contract's end, s."""
 
@@ -341,18 +343,26 @@ _NETWORK = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "EDGE_ROBOT_SENSOR
 
 
 def _span(run: _Run, seconds: float) -> dict[str, Any]:
-    """Return the figures of the next seconds of driving."""
-    run.drive()
-    start = time.time_ns()
+    """Return the figures of the next seconds."""
+    used, start = run.stack.processor_seconds(), time.time_ns()
     run.watch(seconds)
     end = time.time_ns()
+    cores = {
+        node: round((now - used[node]) / seconds, 3)
+        for node, now in run.stack.processor_seconds().items()
+        if node in used
+    }
     run.watch(1.5)  # stages report once a second
-    return figures(run.trace, start, end)
+    return {**figures(run.trace, start, end), "cores": cores}
 
 
 def _suffer(run: _Run, fault: Fault, random: Random) -> dict[str, Any]:
     """Let a fault happen while the robot drives; return what it led to."""
-    run.drive()
+    try:
+        run.drive()
+    except UserError as error:
+        run.stack.check()
+        return {"ok": False, "not_tried": str(error)}
     run.watch(random.uniform(0.0, 0.2))
     hold = fault.contract.after + _AFTERMATH
     before, start = run.trace.collisions, time.time_ns()
@@ -455,6 +465,7 @@ def measure(
                 found["calm"] = _span(run, seconds)
                 progress(f"{cores} processes that only compute, {seconds:g} s")
                 with stress(cores):
+                    run.watch(_SETTLED)
                     found["stress"] = _span(run, seconds)
             for fault in direct:
                 progress(fault.name)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_robot.errors import UserError
+from edge_robot.standalone.launch.usage import usage_of
 
 _STARTED = re.compile(r"(.+)-\d+: started with pid (\d+)")
 _END_PATIENCE = 20.0
@@ -70,6 +71,11 @@ class Stack:
         if node not in self._pids:
             raise UserError(f"no node {node!r} runs; there are {', '.join(sorted(self._pids))}")
         return self._pids[node]
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Return what every node has computed since it started, s."""
+        used = usage_of(self._pids.values())
+        return {node: used[pid].cpu for node, pid in self._pids.items() if pid in used}
 
     def check(self) -> None:
         """Check that the stack runs.

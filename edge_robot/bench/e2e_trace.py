@@ -108,6 +108,16 @@ class Trace:
             if start <= command.wall <= end and not command.is_zero
         )
 
+    def mode_shares(self, start: int, end: int) -> dict[str, float]:
+        """Return the share of a span that each mode had, of those it had, 0..1."""
+        shares: dict[str, float] = {}
+        later = [note.wall for note in self.modes[1:]] + [end]
+        for note, until in zip(self.modes, later, strict=True):
+            inside = min(until, end) - max(note.wall, start)
+            if inside > 0:
+                shares[note.mode] = shares.get(note.mode, 0.0) + inside / (end - start)
+        return {mode: round(share, 3) for mode, share in shares.items()}
+
 
 def figures(trace: Trace, start: int, end: int) -> dict[str, Any]:
     """Return how the stack kept its times in a span.
@@ -134,6 +144,7 @@ def figures(trace: Trace, start: int, end: int) -> dict[str, Any]:
         "wheels_period": _period(wheels),
         "deadline_misses": int((wheels > topics.CMD_VEL.qos.deadline).sum()),
         "expired_commands": trace.expired(start, end),
+        "modes": trace.mode_shares(start, end),
         "stages_ms": {
             name: {"p50": _percentile(runs, 50), "p99": _percentile(runs, 99)}
             for name, rows in trace.stages.items()
