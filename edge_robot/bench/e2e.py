@@ -7,7 +7,7 @@ while the fault lasts, none.
 
 What a fault must lead to follows from the contracts: the deadline of the topic that falls silent,
 and how long the ladder of modes then lets the robot go on. Two control periods later zero must be
-commanded at the wheels; where the last stage itself is silent, the base must brake by its own
+commanded at the wheels; where the last stage itself is silent, the base must stop by its own
 time-out. Where the robot may go on, its mode must say so, and why.
 """
 
@@ -210,11 +210,10 @@ class _Observer(Node):
             Command(info["source_timestamp"], nanoseconds(command.header.stamp), zero)
         )
 
-    def _on_odometry(self, message: Odometry, info: MessageInfo) -> None:
+    def _on_odometry(self, message: Odometry, _info: MessageInfo) -> None:
         position = message.pose.pose.position
         self._position = (position.x, position.y)
         self.speed = abs(message.twist.twist.linear.x)
-        self.trace.speeds.append((info["source_timestamp"], self.speed))
 
     def _on_clock(self, message: Clock, info: MessageInfo) -> None:
         self.trace.clock.append((info["source_timestamp"], nanoseconds(message.clock)))
@@ -232,8 +231,9 @@ class _Observer(Node):
                 for run in status.runs
             ]
 
-    def _on_truth(self, message: SimulationTruth, _info: MessageInfo) -> None:
+    def _on_truth(self, message: SimulationTruth, info: MessageInfo) -> None:
         self.trace.collisions = message.collisions
+        self.trace.time_outs.append((info["source_timestamp"], message.base_timed_out))
 
     # --- hands --------------------------------------------------------------------------------
 
@@ -406,6 +406,7 @@ def judged(trace: Trace, fault: Fault, start: int, end: int) -> dict[str, Any]:
     contract = fault.contract
     # What was under way when it happened still came.
     last = trace.last(contract.topic, start + round(2 * PERIOD * 1e9)) or start
+    end = min([end, *(wall for wall in trace.heard[contract.topic.name] if wall > last)])
     broken = last + round(contract.after * 1e9)
     modes = [note for note in trace.modes if start < note.wall <= end]
     named = [note for note in modes if contract.topic.name in note.cause]
@@ -414,7 +415,7 @@ def judged(trace: Trace, fault: Fault, start: int, end: int) -> dict[str, Any]:
         expected = [note for note in named if note.mode in {mode.name for mode in contract.modes}]
         done, how = (expected[0].wall if expected else None), "mode"
     elif contract.topic is topics.CMD_VEL:
-        done, how = trace.braking_since(last, end), "braking by the base's own time-out"
+        done, how = trace.base_stopped_at(last, end), "stop by the base's own time-out"
     else:
         done, how = trace.zero_since(last, end), "zero commanded"
     after = None if done is None else (done - broken) * 1e-9

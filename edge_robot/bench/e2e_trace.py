@@ -46,7 +46,7 @@ class Trace:
     Attributes:
         heard: When samples of a topic were written, by its name, ns.
         commands: On the topics of commands, by name.
-        speeds: Wall time, ns, and speed of the base, m/s, from odometry.
+        time_outs: Wall time, ns, and whether the base has stopped for want of commands.
         clock: Wall and simulated time, ns.
         modes: Each that was published.
         runs: Of the control stage: capture stamp and stamp of the command, ns.
@@ -56,7 +56,7 @@ class Trace:
 
     heard: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     commands: dict[str, list[Command]] = field(default_factory=lambda: defaultdict(list))
-    speeds: list[tuple[int, float]] = field(default_factory=list)
+    time_outs: list[tuple[int, bool]] = field(default_factory=list)
     clock: list[tuple[int, int]] = field(default_factory=list)
     modes: list[ModeNote] = field(default_factory=list)
     runs: list[tuple[int, int]] = field(default_factory=list)
@@ -80,19 +80,10 @@ class Trace:
                 since = (since or command.wall) if command.is_zero else None
         return since
 
-    def braking_since(self, start: int, end: int, drop: float = 0.04) -> int | None:
-        """Return when the base was first seen to slow down in a span, ns.
-
-        Args:
-            start: Wall time, ns.
-            end: The same.
-            drop: Speed it must lose to be seen, m/s; a base brakes by more in a period.
-        """
-        inside = [(wall, speed) for wall, speed in self.speeds if start <= wall <= end]
-        for (_, before), (wall, now) in pairwise(inside):
-            if before - now > drop and all(s < before - drop for w, s in inside if w >= wall):
-                return wall
-        return None
+    def base_stopped_at(self, start: int, end: int) -> int | None:
+        """Return when the base stopped its wheels by itself in a span, ns; None if it did not."""
+        inside = (wall for wall, timed_out in self.time_outs if start <= wall <= end and timed_out)
+        return next(inside, None)
 
     def expired(self, start: int, end: int) -> int:
         """Return how many commands in a span reached the wheels after their lifespan."""
@@ -111,8 +102,8 @@ class Trace:
     def mode_shares(self, start: int, end: int) -> dict[str, float]:
         """Return the share of a span that each mode had, of those it had, 0..1."""
         shares: dict[str, float] = {}
-        later = [note.wall for note in self.modes[1:]] + [end]
-        for note, until in zip(self.modes, later, strict=True):
+        ends = [note.wall for note in self.modes[1:]] + [end]
+        for note, until in zip(self.modes, ends, strict=False):
             inside = min(until, end) - max(note.wall, start)
             if inside > 0:
                 shares[note.mode] = shares.get(note.mode, 0.0) + inside / (end - start)

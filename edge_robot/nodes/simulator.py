@@ -90,6 +90,7 @@ class Simulator(Node):
         self._settings = settings
         self._simulation = Simulation(scenario)
         self._truth_due = 0.0
+        self._timed_out = True
         self._reported_skips = 0
         self._clock_publisher = self._publisher(ClockMsg, topics.CLOCK)
         self._odometry = self._publisher(Odometry, topics.ODOM)
@@ -151,7 +152,9 @@ class Simulator(Node):
         stamp = _stamp(self._simulation.time)
         self._clock_publisher.publish(ClockMsg(clock=stamp))
         self._publish_odometry(stamp)
-        if self._simulation.time >= self._truth_due:
+        timed_out = self._simulation.base.timed_out
+        if self._simulation.time >= self._truth_due or timed_out != self._timed_out:
+            self._timed_out = timed_out
             self._truth_due = self._simulation.time + TRUTH_PERIOD - TICK / 2
             self._publish_truth(stamp)
 
@@ -182,6 +185,7 @@ class Simulator(Node):
             collisions=len(simulation.referee.collided_with),
             collided_with=list(simulation.referee.collided_with),
             real_time_factor=self._real_time.real_time_factor,
+            base_timed_out=self._timed_out,
         )
         truth.header = Header(stamp=stamp, frame_id="map")
         pose = simulation.robot_pose

@@ -14,8 +14,8 @@ from edge_robot.sim.robot import MAX_SPEED, MAX_YAW_RATE, TRACK, WHEEL_RADIUS
 MAX_ACCELERATION = 3.0
 """Change of speed the base allows, m/s²; wheels keep their grip up to about twice that."""
 MAX_YAW_ACCELERATION = 8.0
-COMMAND_TIMEOUT = 0.08
-"""Time after the last command at which the wheels are stopped, s: a control period after the
+COMMAND_TIMEOUT = 0.07
+"""Time after the last command at which the wheels are stopped, s: half a control period after the
 deadline of `topics.CMD_VEL`."""
 
 _ENCODER_TICKS = 8192  # per turn of a wheel
@@ -48,6 +48,9 @@ class Base:
         model: The world's model.
         start: Where the odometry begins.
         seed: Seed of the sensors' errors.
+
+    Attributes:
+        timed_out: Whether the wheels are stopped because commands fail to come.
     """
 
     def __init__(self, model: mujoco.MjModel, start: Pose2, seed: int) -> None:
@@ -58,6 +61,7 @@ class Base:
         self._gyro = int(model.sensor("gyro").adr[0]) + 2
         self._radius = WHEEL_RADIUS * (1 + _RADIUS_ERROR * self._rng.normal(size=2))
         self._bias = _GYRO_BIAS * self._rng.normal()
+        self.timed_out = True
         self._command = (0.0, 0.0, -math.inf)  # one tuple, so that threads see it whole
         self._speed = self._yaw_rate = 0.0
         self._ticks = np.zeros(2)
@@ -87,7 +91,8 @@ class Base:
     def drive(self, data: mujoco.MjData) -> None:
         """Set the wheel actuators for the next step."""
         speed, yaw_rate, given_at = self._command
-        if data.time - given_at >= COMMAND_TIMEOUT:
+        self.timed_out = data.time - given_at >= COMMAND_TIMEOUT
+        if self.timed_out:
             speed = yaw_rate = 0.0
         self._speed = _approach(self._speed, speed, MAX_ACCELERATION * self._dt)
         self._yaw_rate = _approach(self._yaw_rate, yaw_rate, MAX_YAW_ACCELERATION * self._dt)
