@@ -37,10 +37,11 @@ from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsRepo
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.sensing import BASE_FRAME, Mounts, cloud_points, scan_points
+from edge_robot.nodes.sensing import BASE_FRAME, Mounts, check_scan, read_cloud, scan_points
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.points import CloudError
+from edge_robot.perception.lidar.scan_geometry import ScanError
 from edge_robot.planning.robot import Footprint
 
 _LONGEST_SILENCE = 0.045  # s; leaves some delay until the deadline
@@ -136,7 +137,7 @@ class CollisionMonitor(Node):
         elif not observation.reason_against(stamp, now):
             try:
                 points = self._points(message, mount, observation.settings)
-            except CloudError as error:
+            except (CloudError, ScanError) as error:
                 observation.refused[str(error)] += 1
             else:
                 observation.take(points, stamp, now, steady_seconds())
@@ -147,13 +148,19 @@ class CollisionMonitor(Node):
         mount: NDArray[np.float64],
         settings: SourceSettings,
     ) -> NDArray[np.float64]:
-        """Return what a sensor met at heights that matter, in base_link, (n, 2), m."""
+        """Return what a sensor met at heights that matter, in base_link, (n, 2), m.
+
+        Raises:
+            CloudError: the message contradicts itself.
+            ScanError: the same.
+        """
         if settings.type == "scan":
+            check_scan(message)
             return scan_points(message, mount)
-        points = cloud_points(message, mount)
-        height = points[:, 2]
+        points = read_cloud(message)[:, :3]
+        height = points @ mount[2, :3] + mount[2, 3]
         counts = (height > settings.min_height) & (height < settings.max_height)
-        return thinned(points[counts, :2])
+        return thinned(points[counts] @ mount[:2, :3].T + mount[:2, 3])
 
     # --- commands -----------------------------------------------------------------------------
 
