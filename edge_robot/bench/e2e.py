@@ -42,7 +42,7 @@ from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import DeadlineStatus, RobotMode, SimulationTruth
 from edge_robot.nodes.conversions import nanoseconds
-from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.sim.scenario import Scenario
 from edge_robot.topics import Topic
 
@@ -189,7 +189,7 @@ class _Observer(Node):
 
     def _relay(self, topic: Topic) -> None:
         kind = interface_class(topic.type)
-        publisher = self.create_publisher(kind, topic.name, qos_profile(topic))
+        publisher = self.create_publisher(kind, topic.name, contract_profile(topic))
 
         def forward(data: bytes) -> None:
             if topic.name not in self.lost:

@@ -22,7 +22,7 @@ class SourceSettings:
     type: str = setting("scan", "scan (LaserScan) or pointcloud (PointCloud2)")
     topic: str = setting("/scan", "where it publishes")
     source_timeout: float = setting(
-        0.16, "silence above which the robot is blind, and age above which nothing is believed, s"
+        0.15, "silence above which the robot is blind, and age above which nothing is believed, s"
     )
     required: bool = setting(
         True, "blind: stop; false: go no faster than blind_speed, once it has been heard"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_robot import topics
 from edge_robot.control.collision_monitor import (
     DEFAULT_ZONES,
     Action,
@@ -18,6 +19,7 @@ from edge_robot.control.collision_monitor import (
     ZoneMonitor,
     ZoneSettings,
 )
+from edge_robot.control.observation import DEFAULT_SOURCES, Observation, thinned
 from edge_robot.errors import UserError
 from edge_robot.planning.robot import State
 
@@ -237,3 +239,35 @@ def _in_triangle(point: tuple[float, float], corners: np.ndarray) -> bool:
     (a, b), (x, y) = corners[1:] - corners[0], np.array(point) - corners[0]
     u, v = np.linalg.solve(np.stack((a, b), 1), (x, y))
     return bool(min(u, v, 1 - u - v) >= -1e-9)
+
+
+def test_a_blind_robot_stops_within_two_periods_of_the_scans_contract() -> None:
+    source, period = DEFAULT_SOURCES["scan"], 0.02
+    assert topics.SCAN.qos.deadline is not None
+    assert source.required
+    assert source.source_timeout + period < topics.SCAN.qos.deadline + 2 * period
+
+
+def test_only_measurements_of_now_are_believed() -> None:
+    second = 1_000_000_000
+    seen = Observation("scan", DEFAULT_SOURCES["scan"])
+    assert seen.is_stale(0.0)
+    assert not seen.reason_against(5 * second, 5 * second + 20_000_000)
+    seen.take(wall_ahead(1.0), 5 * second, 5 * second + 20_000_000, 7.0)
+    assert seen.sight(7.03).age == pytest.approx(0.05)
+    for stamp, why in ((5 * second, "again"), (4 * second, "old"), (6 * second, "future")):
+        assert why in seen.reason_against(stamp, 5 * second + 100_000_000)
+    assert sum(seen.refused.values()) == 3
+    assert not seen.is_stale(7.1)
+    assert seen.is_stale(7.2)
+    # A recording begins anew: the clock is back, and so are the stamps.
+    assert not seen.reason_against(second, second)
+
+
+def test_thinning_leaves_a_point_near_each() -> None:
+    random = np.random.default_rng(0)
+    points = random.normal(0, 0.05, (2000, 2))
+    kept = thinned(points)
+    assert len(kept) < len(points) / 2
+    gaps = np.hypot(*(points[:, None] - kept[None]).transpose(2, 0, 1)).min(1)
+    assert gaps.max() < 0.0142
