@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge_robot.planning.costmap import Grid, distance_to
 from edge_robot.planning.global_planner import GlobalPlannerConfig, plan
-from edge_robot.planning.mppi import Guidance, Mppi
+from edge_robot.planning.mppi import Guidance, Mppi, MppiConfig
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 
 LIMITS, FOOTPRINT = Limits(), Footprint()
@@ -42,30 +42,47 @@ def people(*rows: tuple[float, float, float, float]) -> MovingObjects:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("drive", ["differential", "omnidirectional", "ackermann"])
+@settings(max_examples=20, deadline=None)
 @given(
     st.tuples(st.floats(0.5, 15.5), st.floats(0.5, 9.5), st.floats(-3.2, 3.2)),
-    st.tuples(st.floats(-0.7, 1.4), st.floats(-2, 2)),
+    st.tuples(st.floats(-0.7, 1.4), st.floats(-1, 1), st.floats(-0.5, 0.5)),
     st.floats(0.1, 1.4),
     st.lists(
         st.tuples(st.floats(0, 16), st.floats(0, 10), st.floats(-2, 2), st.floats(-2, 2)),
         max_size=6,
     ),
 )
-def test_answers_are_finite_and_within_limits_whatever_happens(pose, velocity, top, crowd) -> None:
-    state = State(*pose, *velocity)
-    mppi = Mppi(LIMITS, FOOTPRINT)
+def test_answers_are_within_limits_whatever_happens(drive, pose, velocity, top, crowd) -> None:
+    v, bend, vy = velocity
+    limits = Limits(drive=drive)
+    w = bend * 2 if drive != "ackermann" else bend * v * np.tan(0.5) / limits.wheelbase
+    state = State(*pose, v, w, vy if drive == "omnidirectional" else 0.0)
+    mppi = Mppi(limits, FOOTPRINT, MppiConfig(samples=100))
     for call in range(2):
-        answer = mppi.plan(0.05 * call, state, OPEN[0], people(*crowd), OPEN[1], top).trajectory
-        values = np.stack((answer.time, answer.x, answer.y, answer.yaw, answer.v, answer.w))
+        answer = mppi.plan(0.05 * call, state, OPEN[0], people(*crowd), OPEN[1], top)
+        path = answer.trajectory
+        values = np.stack((path.time, path.x, path.y, path.yaw, path.v, path.w))
         assert np.isfinite(values).all()
-        assert np.abs(np.diff(answer.v)).max() <= LIMITS.max_accel * 0.1 + 1e-4
-        assert np.abs(np.diff(answer.w)).max() <= LIMITS.max_yaw_accel * 0.1 + 1e-4
+        assert np.abs(np.diff(path.v)).max() <= limits.max_accel * 0.1 + 1e-4
         # What is too fast already may only come down.
-        assert np.all(answer.v <= np.maximum(top, state.v - 0.2 * np.arange(31)) + 1e-4)
-        assert np.all(answer.v >= -LIMITS.max_reverse - 1e-4)
-        assert np.abs(answer.w).max() <= LIMITS.max_yaw_rate + 1e-4
-        assert (answer.x[0], answer.y[0]) == pytest.approx(pose[:2])
+        assert np.all(path.v <= np.maximum(top, state.v - 0.2 * np.arange(31)) + 1e-4)
+        assert np.all(path.v >= -limits.max_reverse - 1e-4)
+        if drive == "ackermann":
+            moving = np.abs(path.v) > 0.1
+            angle = np.arctan(limits.wheelbase * path.w[moving] / path.v[moving])
+            assert np.all(np.abs(angle) <= limits.max_steering + 1e-3)
+            together = moving[1:] & moving[:-1] & (np.sign(path.v[1:]) == np.sign(path.v[:-1]))
+            angle = np.arctan(limits.wheelbase * path.w / np.where(moving, path.v, 1.0))
+            change = np.abs(np.diff(angle))[together]
+            assert np.all(change <= limits.max_steering_rate * 0.1 + 1e-3)
+        else:
+            assert np.abs(np.diff(path.w)).max() <= limits.max_yaw_accel * 0.1 + 1e-4
+            assert np.abs(path.w).max() <= limits.max_yaw_rate + 1e-4
+        if drive == "omnidirectional":
+            assert np.abs(np.diff(path.vy)).max() <= limits.max_lateral_accel * 0.1 + 1e-4
+            assert np.abs(path.vy).max() <= limits.max_lateral_speed + 1e-4
+        assert (path.x[0], path.y[0]) == pytest.approx(pose[:2])
 
 
 def test_the_same_seed_gives_the_same_answers() -> None:
@@ -176,3 +193,73 @@ def test_constant_motion_is_offered_only_if_clear() -> None:
     assert mppi.constant(State(0.4, 5.0, 0.0), -0.3, 0.0, 1.5, nobody, OPEN[1]) is None
     behind = people((1.2, 5.0, 0.0, 0.0))
     assert mppi.constant(State(2.0, 5.0, 0.0), -0.3, 0.0, 1.5, behind, OPEN[1]) is None
+
+
+class SlowClock:
+    """Every look at it takes a millisecond."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_it_answers_within_its_budget_with_what_it_has(compiled: bool) -> None:
+    config = MppiConfig(samples=1000, iterations=4)
+    state, nobody = State(2.0, 5.0, 0.0, 1.0), MovingObjects.none()
+    judged = []
+    for budget in (0.0, 0.008, 0.02, None):
+        clock = SlowClock()
+        mppi = Mppi(LIMITS, FOOTPRINT, config, compiled=compiled, clock=clock)
+        mppi.warm_up()  # and know how long it takes to choose
+        clock.now = 0.0
+        answer = mppi.plan(0.0, state, *OPEN[:1], nobody, OPEN[1], budget=budget)
+        assert answer.feasible
+        assert answer.trajectory.v[1:].min() > 0.5
+        judged.append(answer.samples)
+        if budget:
+            assert clock.now <= budget + 0.0035
+    assert judged == sorted(judged)
+    assert judged[0] < 200
+    assert judged[1] < judged[2]
+    # 112 fixed ones and 1000 with noise; the last answer and 1000 in later iterations.
+    assert judged[3] > 4000
+
+
+def test_more_iterations_find_nothing_worse() -> None:
+    scene = hall([(6.0, 2.5, 6.5, 9.95)])
+    once, often = (
+        Mppi(LIMITS, FOOTPRINT, MppiConfig(iterations=n)).plan(
+            0.0, State(4.5, 4.0, 0.5, 0.8), scene[0], MovingObjects.none(), scene[1]
+        )
+        for n in (1, 5)
+    )
+    ends = [scene[0].cost_to_go.at(a.trajectory.x[-1], a.trajectory.y[-1]) for a in (once, often)]
+    assert ends[1] < ends[0] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("state", "crowd", "obstacles", "why"),
+    [
+        (State(np.nan, 5.0, 0.0), people(), OPEN[1], "must be finite"),
+        (State(2.0, 5.0, 0.0), people((np.inf, 0, 0, 0)), OPEN[1], "position of object 0"),
+        (
+            State(2.0, 5.0, 0.0),
+            replace(people((5, 5, 0, 0)), covariance=-np.eye(4)[None]),
+            OPEN[1],
+            "covariance of object 0",
+        ),
+        (
+            State(2.0, 5.0, 0.0),
+            people(),
+            Grid(np.zeros((0, 0)), (0.0, 0.0), 0.05),
+            r"distance to obstacles has the shape \(0, 0\)",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_with_is_refused(state, crowd, obstacles, why) -> None:
+    mppi = Mppi(LIMITS, FOOTPRINT)
+    with pytest.raises(ValueError, match=why):
+        mppi.plan(0.0, state, OPEN[0], crowd, obstacles)

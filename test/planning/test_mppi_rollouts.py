@@ -153,3 +153,25 @@ def crossing(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bool
 
     a, b = a[:, None], b[:, None]
     return bool(((side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)).any())
+
+
+def test_uncertainty_counts_along_the_line_between() -> None:
+    """A straight way past somebody who is badly located along the way, or across it."""
+    commands = np.zeros((2, 1, 30), np.float32)
+    commands[0] = 1.0
+    costs = []
+    for along, across in ((0.3, 0.02), (0.02, 0.3)):
+        one = scene(np.random.default_rng(0), "differential", Footprint(), people=1)
+        x, y, yaw = one.start[:3]
+        ahead, left = np.array((np.cos(yaw), np.sin(yaw))), np.array((-np.sin(yaw), np.cos(yaw)))
+        axes = np.stack((ahead, left), 1)
+        cov = axes @ np.diag((along**2, across**2)) @ axes.T
+        steps = one.crowd.centre.shape[0]
+        somebody = one.crowd._replace(
+            centre=np.tile((x, y) + 1.5 * ahead + 1.0 * left, (steps, 1, 1)),
+            covariance=np.tile((cov[0, 0], cov[0, 1], cov[1, 1]), (steps, 1, 1)),
+            box=np.array([[0.2, 0.2, 1.0, 0.0]]),
+        )
+        free = one.obstacles._replace(values=np.full((160, 160), 6.0, np.float32))
+        costs.append(judged(arrays, commands, one._replace(crowd=somebody, obstacles=free))[1][0])
+    assert costs[1] > costs[0] + 0.2

@@ -108,7 +108,8 @@ class Mppi:
         self._reached = np.zeros((channels, count, c.steps), F32)
         self._cost = np.zeros(count, F32)
         self._meets = np.zeros(count, bool)
-        self._closing_time = 0.0
+        # How long the slowest chunk of a call took, and to choose from what is judged, s.
+        self._slowest = self._closing_time = 0.0
 
     def warm_up(self) -> None:
         """Compile, or load what an earlier process compiled: seconds that no cycle has to spare."""
@@ -155,7 +156,7 @@ class Mppi:
         judged = 0
         for iteration in range(self.config.iterations):
             count = self._judge(scene, top, until, first=iteration == 0)
-            if iteration and count == self._fixed:
+            if iteration and count <= self._fixed:
                 break
             judged += count - (self._fixed if iteration else 0)
             answer = self._choose(scene, count)
@@ -256,21 +257,23 @@ class Mppi:
             commands[:, 1:fixed] = self._fan
             speeds = commands[0, 1:fixed]
             np.multiply(speeds, F32(top), out=speeds, where=speeds > 0)
+            self._slowest = 0.0
         noise = self._noise[self._turn % len(self._noise)]
         self._turn += 1
-        begin, end, slowest = 0, fixed if first else 1, 0.0
+        begin, end = 0, fixed if first else 1
         while True:
             started = self._clock()
+            in_time = started + self._slowest + self._closing_time <= until
+            if not in_time and not (first and begin == 0):
+                return begin
             if end > fixed:
-                if started + slowest + self._closing_time > until:
-                    return begin
                 part = noise[:, begin - fixed : end - fixed]
                 np.add(self._mean[:, None], part, out=commands[:, begin:end])
             _bound(commands[:, begin:end], self.limits, top)
             self._rollouts.judge(
                 commands, begin, end, scene, self._reached, self._cost, self._meets
             )
-            slowest = max(slowest, self._clock() - started)
+            self._slowest = max(self._slowest, self._clock() - started)
             begin, end = max(end, fixed), min(max(end, fixed) + _CHUNK, len(self._cost))
             if begin == end:
                 return end
