@@ -21,6 +21,7 @@ from edge_robot.control.arbitration import (
     Outcome,
     SourceSettings,
 )
+from edge_robot.msg import RobotMode
 from edge_robot.nodes.conversions import nanoseconds, twist_values
 from edge_robot.nodes.diagnostics import OK, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.parameters import declare_settings
@@ -38,7 +39,8 @@ class CommandMux(Node):
     """Forwards the holder's commands on arrival, and zero when it is silent or nobody drives.
 
     Home of the emergency stop, which is latched: service `/estop/set`, true to stop and false to
-    release.
+    release. It outlives this process: one that starts anew forwards nothing until `MODE` has told
+    whether the robot was stopped, or for a second where nobody tells.
     """
 
     def __init__(self) -> None:
@@ -47,6 +49,7 @@ class CommandMux(Node):
         self._arbiter = Arbiter(sources, _LIFESPAN)
         self._holder = NOBODY
         self._refused = 0
+        self._settled = False  # whether it is known if the robot was stopped before
         self._estop = self.create_publisher(Bool, topics.ESTOP.name, qos_profile(topics.ESTOP))
         self._holders = self.create_publisher(
             String, topics.HOLDER.name, qos_profile(topics.HOLDER)
@@ -54,6 +57,9 @@ class CommandMux(Node):
         self.create_service(SetBool, "/estop/set", self._on_estop)
         newest_goal = qos_profile(topics.GOAL)
         self.create_subscription(PoseStamped, topics.GOAL.name, self._on_goal, newest_goal)
+        self.create_subscription(
+            RobotMode, topics.MODE.name, self._on_mode, qos_profile(topics.MODE)
+        )
         for name, source in sources.items():
             # Autonomy promises a rate; an operator only speaks while holding on.
             contract = topics.CMD_VEL_NAV if source.autonomous else topics.CMD_VEL_TELEOP
@@ -67,7 +73,6 @@ class CommandMux(Node):
             TwistStamped, topics.CMD_VEL_MUX.name, qos_profile(topics.CMD_VEL_MUX)
         )
         DiagnosticsReporter(self, self._diagnostics)
-        self._announce()
         self._publish_zero()
 
     def _sources(self) -> dict[str, SourceSettings]:
@@ -82,7 +87,17 @@ class CommandMux(Node):
             if name
         }
 
+    def _on_mode(self, mode: RobotMode) -> None:
+        if self._settled:
+            return
+        if mode.mode == RobotMode.EMERGENCY_STOP:
+            self._arbiter.stop()
+            self.get_logger().warning("emergency stop: still pressed")
+        self._announce()
+
     def _on_command(self, source: str, command: TwistStamped) -> None:
+        if not self._settled:
+            return
         stamp, now = nanoseconds(command.header.stamp), self.get_clock().now().nanoseconds
         values = twist_values(command.twist)
         outcome = self._arbiter.command(source, values, stamp, now, steady_seconds())
@@ -110,6 +125,7 @@ class CommandMux(Node):
         return response
 
     def _announce(self) -> None:
+        self._settled = True
         self._estop.publish(Bool(data=self._arbiter.stopped))
         self._holders.publish(String(data=self._arbiter.holder(steady_seconds())))
 
