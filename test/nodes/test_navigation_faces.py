@@ -1,7 +1,8 @@
-"""What a ROS user expects of a navigation stack, of the planner as a process of its own.
+"""What a ROS user expects of a navigation stack: the planner node in virtual time, and once as a
+process among processes.
 
-The world is a base that does exactly what the newest trajectory says, on a floor with one wall:
-behind where it starts, and it drives on and on from there.
+The world is a base that does exactly what the newest trajectory says, on a floor with one wall
+behind where it starts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,6 @@ from nav_msgs.msg import OccupancyGrid, Odometry
 from nav_msgs.msg import Path as PathMsg
 from rcl_interfaces.msg import Log
 from rclpy.action import ActionClient
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import LaserScan
@@ -35,6 +36,7 @@ from tf2_ros import Buffer, StaticTransformBroadcaster
 
 from edge_robot import topics
 from edge_robot.nodes.conversions import quaternion_from_yaw, seconds, stamp_from_nanoseconds
+from edge_robot.nodes.planner import Planner
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.planning.costmap import Costmap
@@ -43,8 +45,10 @@ from edge_robot.planning.map_file import write_map
 from edge_robot.planning.robot import State
 from edge_robot.planning.static_map import StaticMap
 from edge_robot.planning.trajectory import Trajectory as Planned
+from edge_robot.standalone.virtual import VirtualWorld
 
-LIMIT = 60.0
+LIMIT = 60.0  # s
+PATIENCE = 0.6  # s
 WALL = -1.5  # m; x of a wall along y
 ACTIONS = {
     "navigate_to_pose": NavigateToPose,
@@ -60,6 +64,9 @@ class World(Node):
         super().__init__("world")
         self.state = State(0.0, 0.0, 0.0)
         self.mode = RobotMode.NOMINAL
+        self.seconds: Callable[[], float] = time.monotonic
+        self.go_on: Callable[[], None] = lambda: rclpy.spin_once(self, timeout_sec=0.02)
+        self.acting: Callable[[], Any] = nullcontext
         self.behind = 0.0  # s; by which odometry's clock is
         self.noise = 0.0  # m; NaN for odometry that is none
         self.tracks = TrackedObjectArray()
@@ -73,6 +80,7 @@ class World(Node):
                 (TrackedObjectArray, topics.TRACKS),
                 (RobotMode, topics.MODE),
                 (PoseStamped, topics.GOAL),
+                (OccupancyGrid, topics.MAP),
             )
         }
         self.listen(Trajectory, topics.TRAJECTORY, self._on_trajectory)
@@ -87,11 +95,10 @@ class World(Node):
         self._clients = {name: ActionClient(self, kind, name) for name, kind in ACTIONS.items()}
         self.create_timer(0.02, self._fast)
         self.create_timer(0.05, self._slow)
-        self._spinner = SingleThreadedExecutor()
-        self._spinner.add_node(self)
 
     def listen(self, kind: Any, topic: topics.Topic, callback: Callable[[Any], Any]) -> Any:
-        return self.create_subscription(kind, topic.name, callback, qos_profile(topic))
+        with self.acting():
+            return self.create_subscription(kind, topic.name, callback, qos_profile(topic))
 
     def _on_trajectory(self, message: Trajectory) -> None:
         rows = [(p.time_from_start, p.x, p.y, p.yaw, p.v, p.w) for p in message.points]
@@ -139,52 +146,77 @@ class World(Node):
         pose.pose.orientation = quaternion_from_yaw(yaw)
         return pose
 
+    def cancel(self, handle: Any) -> None:
+        with self.acting():
+            future = handle.cancel_goal_async()
+        self.until(future.done, "an answer to the wish to cancel")
+
     def say(self, topic: topics.Topic, message: Any) -> None:
-        self._out[topic].publish(message)
+        with self.acting():
+            self._out[topic].publish(message)
 
     def send(self, action: str, feedback: Callable[[Any], Any] | None = None, **goal: Any) -> Any:
         """Send a goal and return its handle."""
         client = self._clients[action]
-        self.until(client.server_is_ready, action)
-        future = client.send_goal_async(ACTIONS[action].Goal(**goal), feedback)
+
+        def is_ready() -> bool:
+            with self.acting():
+                return client.server_is_ready()
+
+        self.until(is_ready, action)
+        with self.acting():
+            future = client.send_goal_async(ACTIONS[action].Goal(**goal), feedback)
         self.until(future.done, "an answer to a goal")
         assert future.result().accepted
         return future.result()
 
     def outcome(self, handle: Any) -> tuple[int, Any]:
         """Return a goal's status and result, when there is one."""
-        future = handle.get_result_async()
+        with self.acting():
+            future = handle.get_result_async()
         self.until(future.done, "a result")
         return future.result().status, future.result().result
 
     def until(self, condition: Callable[[], Any], what: str) -> None:
-        end = time.monotonic() + LIMIT
+        end = self.seconds() + LIMIT
         while not condition():
-            assert time.monotonic() < end, f"waited {LIMIT} s in vain for {what}"
-            self._spinner.spin_once(timeout_sec=0.02)
+            assert self.seconds() < end, f"waited {LIMIT} s in vain for {what}"
+            self.go_on()
 
     def away_from(self, pose: PoseStamped) -> float:
         here = pose.pose.position
         return math.hypot(self.state.x - here.x, self.state.y - here.y)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def world() -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        rclpy.init()
-        node = World()
-        command = [sys.executable, "-m", "edge_robot.nodes.planner", "--ros-args"]
-        command += ["-p", "patience:=0.6", "-p", "goal_tolerance:=0.8"]
-        # The machine may be busy with others.
-        command += ["-p", "odometry_timeout:=1.0"]
-        process = subprocess.Popen(command, env=dict(os.environ))
-        yield node
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10.0) == 0
-        node.destroy_node()
-        rclpy.try_shutdown()
+    """Give the world with a planner in it, in virtual time."""
+    with VirtualWorld(1, ["--ros-args", "-p", f"patience:={PATIENCE}"]) as virtual:
+        process = virtual.start("world", World)
+        assert isinstance(process.node, World)
+        process.node.seconds = lambda: virtual.now
+        process.node.go_on = lambda: virtual.run_for(0.02)
+        process.node.acting = lambda: virtual.running(process)
+        planner = virtual.start("planner", Planner)
+        virtual.run_for(0.5)
+        yield process.node
+        assert planner.error is None
+
+
+@pytest.fixture
+def real_world(domain: int) -> Iterator[World]:
+    """Give the world with a planner as a process of its own."""
+    rclpy.init()
+    node = World()
+    command = [sys.executable, "-m", "edge_robot.nodes.planner", "--ros-args"]
+    # The machine may be busy with others.
+    command += ["-p", f"patience:={PATIENCE}", "-p", "odometry_timeout:=1.0"]
+    process = subprocess.Popen(command, env=dict(os.environ))
+    yield node
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30.0) == 0
+    node.destroy_node()
+    rclpy.try_shutdown()
 
 
 def test_a_goal_is_reached_and_everybody_can_see_how(world: World) -> None:
@@ -192,6 +224,7 @@ def test_a_goal_is_reached_and_everybody_can_see_how(world: World) -> None:
     world.listen(PathMsg, topics.PATH, plans.append)
     local_costmap = world.listen(OccupancyGrid, topics.LOCAL_COSTMAP, costs.append)
     world.listen(PoseStamped, topics.GOAL, goals.append)
+    world.until(lambda: costs, "the map around the robot")
     # The frame map begins 1 m behind that of odometry.
     goal = world.pose(2.0, 0.0, 0.5, "map")
     status, result = world.outcome(world.send("navigate_to_pose", feedback.append, pose=goal))
@@ -223,7 +256,7 @@ def test_drives_are_superseded_cancelled_and_stopped(world: World) -> None:
     status, result = world.outcome(first)
     assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Failure.SUPERSEDED)
     world.until(lambda: world.state.v > 0.3, "the drive")
-    world.until(second.cancel_goal_async().done, "an answer to the wish to cancel")
+    world.cancel(second)
     status, result = world.outcome(second)
     assert (status, result.error_msg) == (GoalStatus.STATUS_CANCELED, "cancelled")
     assert (world.state.v, world.state.w) == pytest.approx((0.0, 0.0), abs=0.1)
@@ -306,26 +339,23 @@ def test_a_map_of_a_file_is_published_and_planned_on(world: World, tmp_path: Pat
     endless = OccupancyGrid(data=[0] * 4)
     endless.info.width = endless.info.height = 2
     endless.info.resolution = math.nan
-    publisher = world.create_publisher(OccupancyGrid, topics.MAP.name, qos_profile(topics.MAP))
     for wrong, reason in ((odd, "2 x 2 cells cannot have 6 values"), (endless, "cells of nan m")):
-        publisher.publish(wrong)
+        world.say(topics.MAP, wrong)
         world.until(lambda reason=reason: any(reason in t for t in world.log), "the refusal")
-    world.destroy_publisher(publisher)
 
-    # A shelf of 1 m where no sensor sees it, 20 m ahead in odom: 21 m in map, which begins behind.
-    shelf = StaticMap(np.full((20, 20), 100, np.int8), 0.05, (world.state.x + 21.0, -0.5, 0.0))
+    # A shelf of 1 m that no sensor sees, 4 m ahead in odom, 5 m in map, which begins behind it.
+    shelf = StaticMap(np.full((20, 20), 100, np.int8), 0.05, (5.0, -0.5, 0.0))
     write_map(tmp_path / "map.yaml", shelf)
-    server = Node("server", parameter_overrides=[Parameter("map", value=f"{tmp_path}/map.yaml")])
-    StaticMapLayer(server, Buffer(), "map", Costmap())
-    goal = world.ahead(20.5, -world.state.y)
+    with world.acting():
+        file = Parameter("map", value=f"{tmp_path}/map.yaml")
+        server = Node("server", parameter_overrides=[file])
+        StaticMapLayer(server, Buffer(), "map", Costmap())
+    arrived = world.seconds() + 0.2
+    world.until(lambda: world.seconds() > arrived, "the map")
 
-    def refused() -> bool:
-        # The map is on its way, and nobody says when it arrives.
-        _, result = world.outcome(world.send("navigate_to_pose", pose=goal))
-        return result.error_code == Failure.GOAL_OCCUPIED
-
-    world.until(refused, "a goal on the shelf to be refused")
-    server.destroy_node()
+    for x, code in ((4.5, Failure.GOAL_OCCUPIED), (0.5, 0)):
+        _, result = world.outcome(world.send("navigate_to_pose", pose=world.pose(x, 0.0)))
+        assert result.error_code == code
 
 
 def test_tracks_that_are_none_stop_it_and_a_scan_that_is_none_does_nothing(world: World) -> None:
@@ -365,7 +395,7 @@ def test_odometry_that_is_none_and_time_that_goes_back_stop_it_and_no_more(world
     assert any("time went back" in text for text in world.log)
 
 
-def test_goto_drives_says_why_not_and_stops_on_ctrl_c(world: World) -> None:
+def test_goto_drives_says_why_not_and_stops_on_ctrl_c(real_world: World) -> None:
     def goto(x: float) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "edge_robot", "goto", f"{x}", "0", "-0.1"]
         return subprocess.Popen(
@@ -377,14 +407,14 @@ def test_goto_drives_says_why_not_and_stops_on_ctrl_c(world: World) -> None:
         )
 
     nowhere = goto(-3000.0)
-    world.until(lambda: nowhere.poll() is not None, "an end")
+    real_world.until(lambda: nowhere.poll() is not None, "an end")
     assert nowhere.returncode == 1
     assert "not reached: (-3000.00, 0.00) would need" in nowhere.communicate()[0]
-    there = goto(world.state.x + 8.0)
-    world.until(lambda: world.state.v > 0.3, "the drive")
+    there = goto(real_world.state.x + 8.0)
+    real_world.until(lambda: real_world.state.v > 0.3, "the drive")
     there.send_signal(signal.SIGINT)
-    world.until(lambda: there.poll() is not None, "an end")
+    real_world.until(lambda: there.poll() is not None, "an end")
     said = there.communicate()[0]
     assert "m left" in said
     assert said.endswith("stopped\n")
-    assert world.state.v == pytest.approx(0.0, abs=0.1)
+    assert real_world.state.v == pytest.approx(0.0, abs=0.1)
