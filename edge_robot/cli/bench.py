@@ -6,7 +6,17 @@ from importlib import import_module
 
 import typer
 
-BENCHES = ("runtimes", "perception", "fusion", "endurance", "barn", "crowds", "e2e", "global_plan")
+BENCHES = (
+    "runtimes",
+    "perception",
+    "fusion",
+    "endurance",
+    "barn",
+    "crowds",
+    "e2e",
+    "faults",
+    "global_plan",
+)
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 
 

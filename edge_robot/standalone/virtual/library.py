@@ -146,7 +146,10 @@ class VirtualLibrary:
 
     def create_readcondition(self, reader: int, _mask: int) -> int:
         found = self._entities[reader]
-        return self._add(_Condition(found.cache if isinstance(found, Reader) else deque()))
+        if not isinstance(found, Reader):
+            return self._add(_Condition(deque()))
+        found.condition = self._add(_Condition(found.cache))
+        return found.condition
 
     def create_guardcondition(self, _participant: int) -> int:
         return self._add(_Guard())
@@ -203,7 +206,11 @@ class VirtualLibrary:
         return self._add(_WaitSet())
 
     def waitset_attach(self, waits: int, entity: int, _given: int) -> int:
-        self._entities[waits].attached[entity] = self._entities[entity]
+        found = self._entities[entity]
+        self._entities[waits].attached[entity] = found
+        process = self._process()
+        if process is not None and found.triggered:
+            process.wake(entity)
         return 0
 
     def waitset_detach(self, waits: int, entity: int) -> int:
@@ -230,7 +237,7 @@ class VirtualLibrary:
         occurred._obj.value = endpoint.occurred & mask
         endpoint.occurred &= ~mask
         if endpoint.triggered and endpoint.process is not None:
-            endpoint.process.wake()
+            endpoint.process.wake(entity)
         return 0
 
     def __getattr__(self, name: str) -> Any:

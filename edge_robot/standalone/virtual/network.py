@@ -137,7 +137,7 @@ class Endpoint:
     def _occur(self, status: int) -> None:
         self.occurred |= status
         if self.mask & status and self.process is not None:
-            self.process.wake()
+            self.process.wake(self.handle)
 
     def read_status(self, status: int) -> list[int]:
         """Return a status's numbers, totals before changes where DDS has them so; changes end."""
@@ -184,6 +184,7 @@ class Reader(Endpoint):
     ) -> None:
         super().__init__(handle, process, topic, type_name, qos, user_data)
         self.matched: dict[Writer, None] = {}
+        self.condition = 0  # handle of what is triggered while samples wait
         self.cache: deque[Sample] = deque(maxlen=qos.depth or None)
         self.deadline: Watchdog | None = None
 
@@ -193,7 +194,7 @@ class Reader(Endpoint):
             sample = self.cache.popleft()
             if sample.expires > now:
                 if self.cache and self.process is not None:
-                    self.process.wake()
+                    self.process.wake(self.condition)
                 return sample
         return None
 
@@ -402,7 +403,7 @@ class Network:
             return
         reader.cache.append(sample)
         if reader.process is not None:
-            reader.process.wake()
+            reader.process.wake(reader.condition)
         if reader.qos.deadline != INFINITE and reader.mask & library.REQUESTED_DEADLINE_MISSED:
             if reader.deadline is None:
                 missed = partial(self._missed, reader, library.REQUESTED_DEADLINE_MISSED)

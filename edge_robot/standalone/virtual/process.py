@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ class Process:
         self._executor = _Executor(self, world.context)
         self._planned = -1  # time of the next look for work
         self._called = False  # whether there may be work that no timer tells of
+        self._triggered: dict[int, None] = {}  # entities it was called for, in their order
         self._busy_until = 0
         self._stopped_at = 0
         # The run that is going on.
@@ -129,8 +131,15 @@ class Process:
 
     # Its work.
 
-    def wake(self) -> None:
-        """Look for work as soon as it is free."""
+    def take_triggered(self) -> list[int]:
+        """Return what has triggered since the last call."""
+        handles, self._triggered = list(self._triggered), {}
+        return handles
+
+    def wake(self, entity: int = 0) -> None:
+        """Look for work as soon as it is free; `entity` is the handle of what has triggered."""
+        if entity:
+            self._triggered[entity] = None
         self._called = True
         self._plan(max(self._world.schedule.now, self._busy_until))
 
@@ -148,11 +157,6 @@ class Process:
         if schedule.now < self._busy_until:
             self._plan(self._busy_until)
             return
-        due = self._executor.next_timer()
-        if not (self._called or self._executor.has_collected or due == 0):
-            if due is not None:
-                self._plan(schedule.now + due)
-            return
         self._called = False
         with self._world.running(self):
             try:
@@ -161,7 +165,10 @@ class Process:
                 self.error = error
                 self.kill()
                 return
-        self._plan(max(self._busy_until, schedule.now))
+        if self._called or self._executor.has_collected:
+            self._plan(max(self._busy_until, schedule.now))
+        elif (due := self._executor.next_timer()) is not None:
+            self._plan(max(self._busy_until, schedule.now + due))
 
     def execute(self, executable: Executable, run: Callable[[], None]) -> None:
         """Run a callback, and be busy for its run time."""
@@ -189,8 +196,7 @@ class _Executor(SingleThreadedExecutor):
         self._process = process
 
     def wake(self) -> None:
-        super().wake()
-        self._process.wake()
+        self._process.wake()  # nobody waits in the wait set
 
     @property
     def has_collected(self) -> bool:
@@ -199,9 +205,23 @@ class _Executor(SingleThreadedExecutor):
 
     def next_timer(self) -> int | None:
         """Return the time until a timer is due, ns; None if there is none."""
-        timers = [timer for timer in self._timers if timer not in self._postponed]
-        waits = [wait for timer in timers if (wait := timer.wait_time()) is not None]
+        waits = [wait for timer in self._free_timers() if (wait := timer.wait_time()) is not None]
         return min(waits, default=None)
+
+    def _collect(self, deadline: int | None) -> None:
+        """Queue what is ready; a virtual process need not wait to know."""
+        del deadline
+        found: list[Executable] = [timer for timer in self._free_timers() if timer.is_ready()]
+        for handle in self._process.take_triggered():
+            executable = self._by_handle.get(handle)
+            if executable is not None and executable not in self._postponed:
+                found.append(executable)
+        self._ready.extend(found)
+        if len(self._ready) > 1:
+            self._ready = deque(sorted(self._ready, key=self._order))
+
+    def _free_timers(self) -> list[Timer]:
+        return [timer for timer in self._timers if timer not in self._postponed]
 
     def _execute(self, work: _Work) -> None:
         self._process.execute(work.executable, lambda: super(_Executor, self)._execute(work))

@@ -1,0 +1,1 @@
+"""Random faults in virtual time: the robot's real nodes in a corridor with people."""

@@ -1,0 +1,230 @@
+"""Who judges a schedule: what must never happen, and by when the robot must have been stopped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from geometry_msgs.msg import TwistStamped
+from rclpy.node import Node
+
+from edge_robot import topics
+from edge_robot.bench.campaign.arena import Arena
+from edge_robot.bench.campaign.drivers import LIFESPAN, Operator
+from edge_robot.bench.campaign.schedule import Fault
+from edge_robot.control.modes import NAMES
+from edge_robot.msg import RobotMode
+from edge_robot.nodes.conversions import seconds
+from edge_robot.nodes.qos import qos_profile
+from edge_robot.standalone.virtual import Process
+
+CONTROL_PERIOD = 0.02
+_GRACE = 2 * CONTROL_PERIOD
+_HOP = 0.010  # what a sample may take to the referee, s
+_STANDING = 1e-3  # m/s and rad/s
+
+_DEADLINE = topics.CMD_VEL.qos.deadline
+_TRACKS, _TRAJECTORY = topics.TRACKS.qos.deadline, topics.TRAJECTORY.qos.lifespan
+assert _DEADLINE is not None and _TRACKS is not None and _TRAJECTORY is not None
+CONTRACTS: Mapping[str, tuple[float, bool]] = {
+    "controller": (_DEADLINE, False),
+    "command_mux": (_DEADLINE, False),
+    "collision_monitor": (LIFESPAN, False),
+    "base": (LIFESPAN, False),
+    "scanner": (0.25, False),
+    "planner": (_TRAJECTORY, True),
+    "fusion": (_TRACKS, True),
+    topics.CMD_VEL_NAV.name: (_DEADLINE, False),
+    topics.CMD_VEL_MUX.name: (_DEADLINE, False),
+    topics.CMD_VEL.name: (LIFESPAN, False),
+    topics.SCAN.name: (0.25, False),
+    topics.TRAJECTORY.name: (_TRAJECTORY, True),
+    topics.TRACKS.name: (_TRACKS, True),
+}
+"""How long after a loss the robot must be told to stop, s, and whether it may do so gently."""
+
+_SEEN = {topics.LIDAR_DETECTIONS.name: {"lidar_perception"}} | {
+    topics.CAMERA_DETECTIONS.name: {"camera_perception"}
+}
+_TOLD = {topics.SCAN.name: {"scanner"}, topics.ODOM.name: {"base"}, topics.TF.name: {"base"}}
+
+
+def _made_of(*nodes: str, upstream: Iterable[Mapping[str, set[str]]] = ()) -> set[str]:
+    return set(nodes).union(*({topic, *of} for known in upstream for topic, of in known.items()))
+
+
+_FUSED = {topics.TRACKS.name: _made_of("fusion", upstream=(_SEEN, _TOLD))}
+_PLANNED = {topics.TRAJECTORY.name: _made_of("planner", upstream=(_FUSED, _TOLD))}
+_NAV = {topics.CMD_VEL_NAV.name: _made_of("controller", upstream=(_PLANNED,))}
+_MUX = {topics.CMD_VEL_MUX.name: _made_of("command_mux", upstream=(_NAV,))}
+_UPSTREAM: Mapping[str, set[str]] = {
+    **_SEEN,
+    **_TOLD,
+    **_FUSED,
+    **_PLANNED,
+    **_NAV,
+    **_MUX,
+    topics.CMD_VEL.name: _made_of("collision_monitor", upstream=(_MUX, _TOLD)),
+    topics.ESTOP.name: {"command_mux"},
+}
+"""What each topic is made of: nodes and topics, all the way up."""
+
+_AFTERMATH = 3.0
+"""How long after a fault its consequences may still be told, s."""
+
+_GENTLE = 1.0
+"""Least deceleration of a gentle stop, m/s²."""
+
+
+@dataclass
+class _Broken:
+    """A break of the chain, and what came of it."""
+
+    fault: Fault
+    speed: float = 0.0
+    begun: bool = False
+    zero_after: float | None = None
+
+
+@dataclass
+class Verdict:
+    """What was seen.
+
+    Attributes:
+        violations: What must never happen and did, each with its time; one of a kind is enough.
+        reactions: By what was lost, times until commanded zero, s.
+        modes: Modes seen, with their causes, in order.
+    """
+
+    violations: list[str] = field(default_factory=list)
+    reactions: dict[str, list[float]] = field(default_factory=dict)
+    modes: list[str] = field(default_factory=list)
+
+
+class Referee(Node):
+    """Hears what the stack says, sees what the robot does.
+
+    Args:
+        arena: The world.
+        faults: What goes wrong.
+        processes: The nodes, by name.
+        operator: Who pressed the emergency stop.
+        now: Time of the world, s.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        faults: Iterable[Fault],
+        processes: Mapping[str, Process],
+        operator: Operator,
+        now: Callable[[], float],
+    ) -> None:
+        super().__init__("referee")
+        self.verdict = Verdict()
+        self._arena, self._processes, self._operator, self._now = arena, processes, operator, now
+        self._faults = list(faults)
+        self._broken = [_Broken(fault) for fault in self._faults if _breaks(fault)]
+        self._seen: set[str] = set()
+        self._mode: RobotMode | None = None
+        self._mode_heard = 0.0
+        for topic in (topics.CMD_VEL_MUX, topics.CMD_VEL):
+            self.create_subscription(
+                TwistStamped,
+                topic.name,
+                lambda command, name=topic.name: self._on_command(name, command),
+                qos_profile(topic),
+            )
+        self.create_subscription(
+            RobotMode, topics.MODE.name, self._on_mode, qos_profile(topics.MODE)
+        )
+
+    def _fault(self, kind: str, text: str) -> None:
+        if kind not in self._seen:
+            self._seen.add(kind)
+            self.verdict.violations.append(f"{self._now():.3f} s: {kind}: {text}")
+
+    def _on_command(self, topic: str, command: TwistStamped) -> None:
+        v, w = command.twist.linear.x, command.twist.angular.z
+        age = self._now() - self._since_epoch(seconds(command.header.stamp))
+        if (v or w) and age > LIFESPAN + _HOP:
+            self._fault(f"old command on {topic}", f"{age:.3f} s old, {v:.2f} m/s {w:.2f} rad/s")
+
+    def _since_epoch(self, stamp: float) -> float:
+        return stamp - (self.get_clock().now().nanoseconds * 1e-9 - self._now())
+
+    def _on_mode(self, message: RobotMode) -> None:
+        before, self._mode, self._mode_heard = self._mode, message, self._now()
+        name = NAMES.get(message.mode, str(message.mode))
+        if before is None or (before.mode, before.cause) != (message.mode, message.cause):
+            self.verdict.modes.append(f"{self._now():.2f} {name}: {message.cause}")
+        if not message.cause.strip():
+            self._fault("mode without a cause", name)
+        if message.mode == RobotMode.INITIALIZING:
+            return  # everything is new
+        for topic in re.findall(r"/[a-z_]+(?:/[a-z_]+)*", message.cause):
+            if not self._troubled(topic):
+                self._fault("mode with a false cause", f"{name}: {message.cause}: {topic} is well")
+
+    def _troubled(self, topic: str) -> bool:
+        """Return whether something went wrong lately with a topic, or with what it is made of."""
+        made_of = {"mode_manager", topic, *_UPSTREAM.get(topic, ())}
+        now = self._now()
+        return any(
+            fault.target in made_of and fault.start <= now < fault.end + _AFTERMATH
+            for fault in self._faults
+        )
+
+    def look(self) -> None:
+        """Judge the present moment; to be called at every step of physics."""
+        now, arena = self._now(), self._arena
+        if arena.collision:
+            self._fault("collision", arena.collision)
+        speed = max(map(abs, arena.commanded))
+        confirmed = self._operator.confirmed
+        if confirmed is not None and now > confirmed + _GRACE + _HOP and speed > _STANDING:
+            self._fault("emergency stop not obeyed", f"{arena.commanded} commanded")
+        for name, process in self._processes.items():
+            if process.error is not None:
+                self._fault(f"{name} died", repr(process.error))
+        manager = self._processes["mode_manager"]
+        if manager.ended or manager.stopped or any(self._excuses_mode(f) for f in self._faults):
+            self._mode_heard = now
+        elif now - self._mode_heard > 1.0 + 0.3:
+            self._fault("mode not told", f"for {now - self._mode_heard:.2f} s")
+        for broken in self._broken:
+            self._follow(broken, now, speed)
+
+    def _excuses_mode(self, fault: Fault) -> bool:
+        active = fault.start <= self._now() < fault.end + 1.5
+        return active and fault.target == "mode_manager"
+
+    def _follow(self, broken: _Broken, now: float, speed: float) -> None:
+        fault = broken.fault
+        if broken.zero_after is not None or not fault.start <= now < fault.end:
+            return
+        if not broken.begun:
+            broken.begun, broken.speed = True, speed
+        limit, gentle = CONTRACTS[fault.target]
+        limit += _GRACE + (broken.speed / _GENTLE if gentle else 0.0)
+        if any(other.kind == "teleoperation" for other in self._faults) and gentle:
+            return
+        if speed <= _STANDING:
+            broken.zero_after = now - fault.start
+            if broken.speed > _STANDING:
+                reactions = self.verdict.reactions.setdefault(fault.target, [])
+                reactions.append(round(broken.zero_after, 3))
+        elif now - fault.start > limit + _HOP:
+            self._fault(
+                f"no stop after loss of {fault.target}",
+                f"{speed:.2f} commanded {now - fault.start:.3f} s after ({fault})",
+            )
+
+
+def _breaks(fault: Fault) -> bool:
+    """Return whether a fault takes a link of the chain away for good or for a while."""
+    lost = fault.kind in ("kill", "restart", "stop") or (
+        fault.kind == "drop" and fault.amount[0] == 1.0
+    )
+    return lost and fault.target in CONTRACTS
