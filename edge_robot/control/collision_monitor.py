@@ -201,30 +201,32 @@ class ZoneMonitor:
             velocity: Commanded.
             sights: What is seen, a sensor each.
         """
-        sights = [sight for sight in sights if len(sight.points)]
-        if not any(velocity) or not sights or not self._zones:
+        if not any(velocity) or not self._zones:
             return Verdict(velocity, Action.PASS)
-        points = np.concatenate([sight.points for sight in sights])
-        ages = np.repeat([sight.age for sight in sights], [len(s.points) for s in sights])
-        speed = hypot(*velocity[:2])
-        config = self._config
+        config, speed = self._config, hypot(*velocity[:2])
         braking = max(speed / config.decel, abs(velocity[2]) / config.yaw_decel)
-        horizon = max(z.horizon(braking, config) for z in self._zones) + float(ages.max())
+        horizon = max(zone.horizon(braking, config) for zone in self._zones)
+        horizon += max((sight.age for sight in sights), default=0.0)
         reach = max(
             zone.reach(speed) + outline.radius
             for zone, outline in zip(self._zones, self._outlines, strict=True)
         )
-        motion = _Motion(velocity, points, ages, horizon, reach, config.dt)
-        if not len(motion.index):
+        motion = _Motion(velocity, horizon, config.dt)
+        near = [sight for sight in (motion.near(s, reach) for s in sights) if len(sight.points)]
+        if not near:
             return Verdict(velocity, Action.PASS)
 
-        gaps = motion.gaps(self._footprint)
+        seen = motion.seen(np.concatenate([sight.points for sight in near]))
+        counts = [len(sight.points) for sight in near]
+        ages = np.repeat([sight.age for sight in near], counts)
+        gaps = self._footprint.distance(*seen)
         nearing = gaps[1:] < gaps[0] - _NEARING
         fastest = max(speed, abs(velocity[2]) * self._footprint.radius)
         scale, worst, cause, contact = 1.0, None, 0, inf
         for zone, outline in zip(self._zones, self._outlines, strict=True):
-            met = gaps if outline is self._footprint else motion.gaps(outline)
-            limits, time = _limits(zone, motion, met, nearing, speed, braking, config)
+            met = gaps if outline is self._footprint else outline.distance(*seen)
+            room = motion.times - config.dt  # contact comes between two of the times
+            limits, time = _limits(zone, room, met, nearing, ages, speed, braking, config)
             contact = min(contact, time)
             count = zone.settings.min_points
             if len(limits) < count:
@@ -234,24 +236,24 @@ class ZoneMonitor:
             if zone.action is Action.APPROACH and allowed * fastest < _CREEP:
                 allowed = 0.0
             if allowed < scale:
-                scale, worst, cause = allowed, zone, int(motion.index[which])
+                scale, worst, cause = allowed, zone, which
         if worst is None:
             return Verdict(velocity, Action.PASS, time_to_contact=contact)
-        ends = np.cumsum([len(sight.points) for sight in sights])
         return Verdict(
             (scale * velocity[0], scale * velocity[1], scale * velocity[2]),
             worst.action if scale > 0.0 else Action.STOP,
             worst.name,
-            sights[int(np.searchsorted(ends, cause, side="right"))].source,
+            near[int(np.searchsorted(np.cumsum(counts), cause, side="right"))].source,
             contact,
         )
 
 
 def _limits(
     zone: Zone,
-    motion: _Motion,
+    room: NDArray[np.float64],
     gaps: NDArray[np.float64],
     nearing: NDArray[np.bool_],
+    ages: NDArray[np.float64],
     speed: float,
     braking: float,
     config: MonitorConfig,
@@ -260,11 +262,12 @@ def _limits(
 
     Args:
         zone: The zone.
-        motion: What is commanded.
-        gaps: Of the zone's outline from each point, now and at the motion's times, (t + 1, n), m.
+        room: For how long the command can be followed before each of its times, (t,), s.
+        gaps: Of the zone's outline from each point, now and at those times, (t + 1, n), m.
         nearing: Which points are then nearer to the robot than they are now, (t, n).
+        ages: Of the points, (n,), s.
         speed: Commanded, m/s.
-        braking: Time to come to rest from that, s.
+        braking: Time to come to rest from the command, s.
         config: Of the monitor.
 
     Returns:
@@ -274,62 +277,55 @@ def _limits(
     if zone.action is Action.STOP:
         return np.where((gaps[0] < wanted.margin) & nearing[0], 0.0, 1.0), inf
     if zone.action is Action.SLOW:
-        soon = motion.times <= wanted.ahead + 1e-9
+        soon = room < wanted.ahead - 1e-9
         least = gaps[1:][soon].min(0, where=nearing[soon], initial=np.inf)
         speeds = wanted.speed + wanted.slope * np.maximum(least - wanted.margin, 0.0)
         return speeds / max(speed, 1e-9), inf
     meets = (gaps[1:] < wanted.margin) & nearing
-    times = np.where(meets.any(0), motion.times[meets.argmax(0)], np.inf)
-    # One step less, for contact comes between two; and what has been driven unseen.
-    room = np.maximum(times - config.dt - motion.ages, 0.0)
-    return _stoppable_share(room, braking, config.latency), float(times.min())
+    left = np.where(meets.any(0), room[meets.argmax(0)], np.inf)
+    # What has been driven since the points were seen is driven already.
+    share = _stoppable_share(np.maximum(left - ages, 0.0), braking, config.latency)
+    return share, float(left.min()) + config.dt
 
 
 class _Motion:
-    """A command followed along its arc, and the points that come near on the way.
+    """A command followed along its arc.
 
     Args:
         velocity: Commanded.
-        points: All that is seen, in base_link, (m, 2), m.
-        ages: Of each point, (m,), s.
-        horizon: How long to follow the command, s.
-        reach: How far from base_link's path a point may be and still matter, m.
+        horizon: For how long it is followed, s.
         dt: Step, s.
 
     Attributes:
-        index: Which of the points matter, (n,).
-        ages: Of those, (n,), s.
         times: Ends of the steps, (t,), s.
     """
 
-    def __init__(
-        self,
-        velocity: Velocity,
-        points: NDArray[np.float64],
-        ages: NDArray[np.float64],
-        horizon: float,
-        reach: float,
-        dt: float,
-    ) -> None:
+    def __init__(self, velocity: Velocity, horizon: float, dt: float) -> None:
         vx, vy, w = velocity
         self.times: NDArray[np.float64] = dt * np.arange(1.0, max(ceil(horizon / dt), 1) + 1.0)
-        x, y, yaw = _arc(velocity, self.times)
-        # Whoever is farther from the arc's chord than the robot reaches is of no matter.
-        length, turn = hypot(vx, vy) * self.times[-1], abs(w) * self.times[-1]
-        reach += length * turn / 8 if turn < pi else length
-        away = _from_segment(points[:, 0], points[:, 1], float(x[-1]), float(y[-1]))
-        self.index = np.flatnonzero(away < reach * reach)
-        self.ages = ages[self.index]
-        # The robot stays, the points move the other way.
-        px, py = points[self.index].T
-        c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
-        dx, dy = px - x[:, None], py - y[:, None]
-        self._x = np.concatenate((px[None], c * dx + s * dy))
-        self._y = np.concatenate((py[None], c * dy - s * dx))
+        self._x, self._y, self._yaw = _arc(velocity, self.times)
+        # How far the arc bulges out from its chord.
+        length, turn = hypot(vx, vy) * float(self.times[-1]), abs(w) * float(self.times[-1])
+        self._bulge = length * turn / 8 if turn < pi else length
 
-    def gaps(self, outline: Outline) -> NDArray[np.float64]:
-        """Return how far the points are from an outline now and at all times, (t + 1, n), m."""
-        return outline.distance(self._x, self._y)
+    def near(self, sight: Sight, reach: float) -> Sight:
+        """Return what of a sight base_link comes nearer to than `reach`, m, and perhaps more."""
+        end_x, end_y = float(self._x[-1]), float(self._y[-1])
+        away = _from_segment(sight.points[:, 0], sight.points[:, 1], end_x, end_y)
+        limit = reach + self._bulge
+        return Sight(sight.source, sight.points[away < limit * limit], sight.age)
+
+    def seen(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return x and y of points as the robot sees them, now and at all times, (t + 1, n), m.
+
+        Args:
+            points: Now, in base_link, (n, 2), m.
+        """
+        px, py = points.T
+        c, s = np.cos(self._yaw)[:, None], np.sin(self._yaw)[:, None]
+        dx, dy = px - self._x[:, None], py - self._y[:, None]
+        x, y = c * dx + s * dy, c * dy - s * dx
+        return np.concatenate((px[None], x)), np.concatenate((py[None], y))
 
 
 def _stoppable_share(
