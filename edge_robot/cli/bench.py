@@ -16,6 +16,7 @@ BENCHES = (
     "e2e",
     "faults",
     "global_plan",
+    "mppi",
 )
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 

@@ -115,7 +115,7 @@ class Mppi:
         """Compile, or load what an earlier process compiled: seconds that no cycle has to spare."""
         nowhere = Grid(np.ones((2, 2), F32), (0.0, 0.0), 1.0)
         guidance = Guidance(nowhere, nowhere)
-        scene = self._scene(State(0.0, 0.0, 0.0), guidance, MovingObjects.none(), nowhere)
+        scene = self.scene(State(0.0, 0.0, 0.0), guidance, MovingObjects.none(), nowhere)
         self._judge(scene, self.limits.max_speed, np.inf, first=True)
         self._choose(scene, len(self._cost))
 
@@ -151,7 +151,7 @@ class Mppi:
         top = min(self.limits.max_speed, self.limits.max_speed if max_speed is None else max_speed)
         _check(now, state, objects)
         self._shift(now)
-        scene = self._scene(state, guidance, objects, obstacles)
+        scene = self.scene(state, guidance, objects, obstacles)
         best: _Answer | None = None
         judged = 0
         for iteration in range(self.config.iterations):
@@ -195,6 +195,11 @@ class Mppi:
                 return None
         return self._timed(state, reached[:, :, 0])
 
+    @property
+    def compiled(self) -> bool:
+        """Whether rollouts are compiled."""
+        return self._rollouts is not arrays
+
     def _shift(self, now: float) -> None:
         """Move the last answer on to `now`."""
         index = np.arange(self.config.steps)
@@ -219,13 +224,14 @@ class Mppi:
         along = max(self.limits.max_speed, self.limits.max_reverse, abs(state.v))
         return hypot(along, max(self.limits.max_lateral_speed, abs(state.vy)))
 
-    def _scene(
+    def scene(
         self,
         state: State,
         guidance: Guidance,
         objects: MovingObjects,
         obstacles: Grid,
     ) -> Scene:
+        """Lay out what the rollouts of a call are judged against; arguments as of `plan`."""
         c = self.config
         body = self._body(obstacles)
         scene = Scene(
