@@ -33,6 +33,7 @@ from edge_robot.planning.trajectory import Trajectory
 from edge_robot.settings import setting
 
 _LONGEST_PERIOD = 0.1  # s; after a pause commands change no further than in this
+_ROUGH = 1e-3  # m and rad; what odometry misses from scan to scan without moving
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class DriverConfig:
     plan_budget: float = setting(0.015, "time for one, s")
     search_slice: float = setting(0.004, "time a step may spend on the global path, s")
     max_age: float = setting(0.3, "age of scan or odometry above which the robot stops, s")
-    slip: float = setting(0.15, "way and turn that odometry may miss, per way and turn (1σ)")
+    slip: float = setting(0.5, "way and turn that odometry may miss, per way and turn (1σ)")
     match_range: float = setting(5.0, "farthest points that are matched with the map, m")
     match_points: int = setting(180, "points of a scan that are matched")
 
@@ -89,6 +90,7 @@ class Driver:
         self.refused: Counter[str] = Counter()
         self.response = BaseResponse(response_config)
         self._gains = gains or TrackingGains()
+        self._length = 2 * footprint.circumscribed_radius
 
         def navigator() -> Navigator:
             return Navigator(
@@ -223,9 +225,11 @@ class Driver:
         points = scan.points(0.05, c.match_range)
         points = points[:: max(1, len(points) // c.match_points)]
         field = self.navigator.costmap.distance_field(pose[0], pose[1], c.match_range + 1.0)
-        turn = abs(moved[2])
-        sigma = 1e-3 + c.slip * hypot(moved[0], moved[1])
-        return match(field, points, pose, (sigma, sigma, 1e-3 + c.slip * turn + 0.1 * sigma))
+        way, turn = hypot(moved[0], moved[1]), abs(moved[2])
+        sigma = _ROUGH + c.slip * way
+        # Where one side slips, the robot turns about the other.
+        yaw_sigma = _ROUGH + c.slip * (turn + way / self._length)
+        return match(field, points, pose, (sigma, sigma, yaw_sigma))
 
     # --- what goes out ----------------------------------------------------------------------
 

@@ -25,8 +25,6 @@ _SIGMA = 0.05  # m; noise of a range and half a cell of the map
 _ROBUST = 0.1  # m; points farther off the map count ever less
 _REACH = 0.3  # m; points farther off are new
 _FEWEST = 30
-# Neighbouring beams err alike (one cell of the map, one surface): they count as so many in all.
-_INDEPENDENT = 20.0
 
 
 def match(field: Grid, points: NDArray[np.float64], guess: Pose, sigma: Pose) -> Pose:
@@ -39,7 +37,8 @@ def match(field: Grid, points: NDArray[np.float64], guess: Pose, sigma: Pose) ->
         sigma: Standard deviation of that: x, y, m, and yaw, rad.
 
     Returns:
-        The pose; the guess where less than 30 points lie near anything known.
+        The pose; the guess where less than 30 points, or less than half of them, lie near
+        anything known.
     """
     prior = np.diag(1.0 / np.square(sigma))
     pose = np.array(guess)
@@ -50,15 +49,14 @@ def match(field: Grid, points: NDArray[np.float64], guess: Pose, sigma: Pose) ->
         x, y = pose[0] + dx, pose[1] + dy
         distance = field.interpolated(x, y)
         near = distance < _REACH
-        if near.sum() < _FEWEST:
+        if near.sum() < max(_FEWEST, 0.5 * len(near)):
             return guess
         x, y, dx, dy, distance = x[near], y[near], dx[near], dy[near], distance[near]
         along_x = (field.interpolated(x + half, y) - field.interpolated(x - half, y)) / (2 * half)
         along_y = (field.interpolated(x, y + half) - field.interpolated(x, y - half)) / (2 * half)
         jacobian = np.stack((along_x, along_y, along_y * dx - along_x * dy), 1)
         weight = 1.0 / np.square(1.0 + np.square(distance / _ROBUST))
-        weight *= min(1.0, _INDEPENDENT / len(weight)) / _SIGMA**2
-        weighted = jacobian * weight[:, None]
+        weighted = jacobian * (weight / _SIGMA**2)[:, None]
         information = weighted.T @ jacobian + prior
         step = np.linalg.solve(information, weighted.T @ distance + prior @ (pose - guess))
         pose -= step
