@@ -271,3 +271,35 @@ def test_thinning_leaves_a_point_near_each() -> None:
     assert len(kept) < len(points) / 2
     gaps = np.hypot(*(points[:, None] - kept[None]).transpose(2, 0, 1)).min(1)
     assert gaps.max() < 0.0142
+
+
+class Thorough(Zone):
+    """A zone for which every point matters, and long."""
+
+    def horizon(self, braking: float, config: MonitorConfig) -> float:
+        return 3.0
+
+    def reach(self, speed: float) -> float:
+        return 100.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.tuples(st.floats(-2, 2), st.floats(-0.5, 0.5), st.floats(-4, 4)),
+    st.integers(0, 10_000),
+    st.floats(0.0, 0.3),
+    st.sampled_from([("approach",), ("slow",), ("stop",), tuple(DEFAULT_ZONES)]),
+)
+def test_what_is_left_out_would_change_no_verdict(velocity, seed, age, names) -> None:
+    random = np.random.default_rng(seed)
+    points = np.array([0.26, 0.0]) + random.uniform(-1.5, 1.5, (random.integers(1, 12), 2))
+    points = points[Outline(RECTANGLE).distance(*points.T) > 0.0]
+    sights = [Sight("scan", points, age)]
+    verdicts = [
+        ZoneMonitor(
+            RECTANGLE, [kind.of(name, DEFAULT_ZONES[name], RECTANGLE) for name in names]
+        ).check(velocity, sights)
+        for kind in (Zone, Thorough)
+    ]
+    assert verdicts[0].velocity == pytest.approx(verdicts[1].velocity)
+    assert verdicts[0].action is verdicts[1].action
