@@ -73,13 +73,14 @@ class Contract:
         topic: The topic.
         node: Who publishes it.
         after: How long after its last sample, s.
-        modes: The mode that must say so; empty where zero must be commanded.
+        goes_on: Whether the robot may go on, reduced, if its mode says so; else zero must be
+            commanded.
     """
 
     topic: Topic
     node: str
     after: float
-    modes: tuple[Mode, ...] = ()
+    goes_on: bool = False
 
 
 def _deadline(topic: Topic) -> float:
@@ -93,13 +94,11 @@ def _lease(topic: Topic) -> float:
 
 
 _LAST_PLAN = ModeTimes().last_plan_time
-_SLOWER = (Mode.REDUCED,)
+_STRICTER = {Mode.LAST_SAFE_PLAN.name, Mode.CONTROLLED_STOP.name, Mode.EMERGENCY_STOP.name}
 
 CONTRACTS = (
-    Contract(
-        topics.CAMERA_DETECTIONS, "camera_perception", _lease(topics.CAMERA_DETECTIONS), _SLOWER
-    ),
-    Contract(topics.LIDAR_DETECTIONS, "lidar_perception", _lease(topics.LIDAR_DETECTIONS), _SLOWER),
+    Contract(topics.CAMERA_DETECTIONS, "camera_perception", _lease(topics.CAMERA_DETECTIONS), True),
+    Contract(topics.LIDAR_DETECTIONS, "lidar_perception", _lease(topics.LIDAR_DETECTIONS), True),
     # Late tracks and plans: the last safe plan is followed, ever slower, to its end.
     Contract(topics.TRACKS, "fusion", _deadline(topics.TRACKS) + _LAST_PLAN),
     Contract(topics.TRAJECTORY, "planner", _deadline(topics.TRAJECTORY) + _LAST_PLAN),
@@ -422,9 +421,10 @@ def judged(trace: Trace, fault: Fault, start: int, end: int) -> dict[str, Any]:
     modes = [note for note in trace.modes if start < note.wall <= end]
     named = [note for note in modes if contract.topic.name in note.cause]
     told = next(iter(named or modes), None)
-    if contract.modes:
-        expected = [note for note in named if note.mode in {mode.name for mode in contract.modes}]
-        done, how = (expected[0].wall if expected else None), "mode"
+    if contract.goes_on:
+        # A mode that permits less still will do, whatever its reason.
+        said = [n for n in modes if n.mode in _STRICTER or (n in named and n.mode == "REDUCED")]
+        done, how = (said[0].wall if said else None), "reduced mode"
     elif contract.topic is topics.CMD_VEL:
         done, how = trace.base_stopped_at(last, end), "stop by the base's own time-out"
     else:

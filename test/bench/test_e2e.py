@@ -51,6 +51,8 @@ def test_where_the_robot_may_go_on_the_mode_must_say_so_and_why() -> None:
     assert verdict["ok"]
     assert verdict["after_contract_ms"] == 10.0
     assert topic in verdict["cause"]
+    trace.modes[0] = ModeNote(900 * MS, "CONTROLLED_STOP", "lost /scan")
+    assert judged(trace, fault, 500 * MS, 1990 * MS)["after_contract_ms"] == -150.0
 
 
 def test_a_base_that_is_told_nothing_must_stop_by_itself() -> None:
