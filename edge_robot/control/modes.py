@@ -246,7 +246,6 @@ class ModeMachine:
             self.cause = self._explanation(situation)
         else:
             self.mode, self.cause, self.since = due.target, due.cause(situation), now
-            self._held = {}
         return before != (self.mode, self.cause)
 
     def _due(self, situation: _Situation, now: float) -> Transition | None:

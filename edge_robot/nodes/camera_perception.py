@@ -33,6 +33,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.adaptation import Adaptation, AdaptationLimits
 from edge_robot.perception.camera_health import (
     CameraHealth,
@@ -311,7 +312,7 @@ def _drift_monitor(detector: Detector, limits: DriftLimits) -> DriftMonitor:
 
 def main() -> None:
     """Run the node."""
-    run(CameraPerception)
+    run(CameraPerception, Urgency.PERCEPTION)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import qos_policy_name_from_kind
 
@@ -14,6 +13,11 @@ from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.topics import Topic
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 
 class ContractWatch:

@@ -12,6 +12,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import read_cloud
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.detector import LidarConfig, LidarDetector
 from edge_robot.perception.lidar.points import CloudError
 
@@ -55,7 +56,7 @@ class LidarPerception(Node):
 
 def main() -> None:
     """Run the node."""
-    run(LidarPerception)
+    run(LidarPerception, Urgency.PERCEPTION)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
     status = 0
     try:
         # Before anything starts a thread: threads inherit it.
-        priority = claim_priority(urgency) if urgency else ""
+        priority = "" if urgency is Urgency.ORDINARY else claim_priority(urgency)
         rclpy.init()
         node = make_node()
         try:
-            if urgency:
+            if priority:
                 settle_memory()
                 node.get_logger().info(f"scheduled with {priority}")
             _report_unknown_parameters(node)

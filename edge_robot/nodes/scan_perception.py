@@ -15,6 +15,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import check_scan, scan_angles, scan_ranges
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.scan_geometry import ScanError
 from edge_robot.perception.lidar.scans import ScanConfig, ScanDetector
 
@@ -45,7 +46,7 @@ class ScanPerception(Node):
 
 def main() -> None:
     """Run the node."""
-    run(ScanPerception)
+    run(ScanPerception, Urgency.PERCEPTION)
 
 
 if __name__ == "__main__":

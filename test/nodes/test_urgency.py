@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from edge_robot.nodes.urgency import Urgency
+
+PROGRAM = """
+import os, sys, edge_robot
+from edge_robot.nodes.urgency import Urgency, claim_priority
+print(claim_priority(Urgency[sys.argv[1]]))
+print(os.sched_getscheduler(0) == os.SCHED_FIFO, os.sched_getparam(0).sched_priority)
+print(os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@pytest.mark.parametrize("urgency", [Urgency.PERCEPTION, Urgency.CONTROL])
+def test_what_it_says_was_granted_is_what_the_kernel_says(urgency: Urgency) -> None:
+    command = [sys.executable, "-c", PROGRAM, urgency.name]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said, scheduler, niceness = answer.splitlines()
+    granted = re.match(r"(real-time priority|niceness) (-?\d+)", said)
+    if granted is None:
+        pytest.skip(f"nothing is permitted here: {said}")
+    kind, number = granted.groups()
+    if kind == "niceness":
+        assert niceness == number == str(urgency.value[1])
+    else:
+        assert scheduler == f"True {number}"
+        assert number == str(urgency.value[0])
