@@ -27,14 +27,13 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
     """
     status = 0
     try:
-        # Before anything starts a thread: threads inherit it.
-        priority = "" if urgency is Urgency.ORDINARY else claim_priority(urgency)
         rclpy.init()
         node = make_node()
         try:
-            if priority:
+            if urgency is not Urgency.ORDINARY:
+                # Only now: what a node prepares, such as compiling, takes long and can wait.
                 settle_memory()
-                node.get_logger().info(f"scheduled with {priority}")
+                node.get_logger().info(f"scheduled with {claim_priority(urgency)}")
             _report_unknown_parameters(node)
             rclpy.spin(node)
         finally:

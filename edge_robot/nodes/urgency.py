@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 
 
 class Urgency(Enum):
-    """Who goes before whom: a real-time priority, 0 for none, and a niceness."""
+    """Who goes before whom: a real-time priority, 0 for none, and a niceness.
+
+    Only what needs a fraction of a millisecond per period is worth real time: at that priority a
+    long computation would keep a core from everybody else.
+    """
 
     ORDINARY = (0, 0)
     PERCEPTION = (0, -5)
-    PLANNING = (1, -10)
-    CONTROL = (2, -15)
+    PLANNING = (0, -10)
+    CONTROL = (1, -15)
 
 
 def claim_priority(urgency: Urgency) -> str:
-    """Schedule this process, and the threads it will start, before less urgent ones.
+    """Schedule all threads of this process, and those they will start, before less urgent ones.
 
-    Where real time (SCHED_FIFO) is wanted and permitted: to root, with CAP_SYS_NICE, or by a limit
-    (`ulimit -r`, systemd's LimitRTPRIO). Else by a niceness where that is.
+    In real time (SCHED_FIFO) where that is wanted and permitted: to root, with CAP_SYS_NICE, or by
+    a limit (`ulimit -r`, systemd's LimitRTPRIO). Else by a niceness where that is.
 
     Returns:
         What was granted, in words.
@@ -29,15 +36,22 @@ def claim_priority(urgency: Urgency) -> str:
     hint = ""
     if priority:
         try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+            parameter = os.sched_param(priority)
+            _for_every_thread(lambda t: os.sched_setscheduler(t, os.SCHED_FIFO, parameter))
             return f"real-time priority {priority}"
         except PermissionError:
             hint = f"; `ulimit -r {priority}` permits real-time priority"
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+        _for_every_thread(lambda t: os.setpriority(os.PRIO_PROCESS, t, niceness))
         return f"niceness {niceness}{hint}"
     except PermissionError:
         return f"no priority, so a busy machine delays it{hint}"
+
+
+def _for_every_thread(change: Callable[[int], None]) -> None:
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended since
+            change(int(task.name))
 
 
 def settle_memory() -> None:

@@ -9,11 +9,13 @@ import pytest
 from edge_robot.nodes.urgency import Urgency
 
 PROGRAM = """
-import os, sys, edge_robot
+import os, sys, threading, edge_robot
 from edge_robot.nodes.urgency import Urgency, claim_priority
+threading.Thread(target=threading.Event().wait, daemon=True).start()
 print(claim_priority(Urgency[sys.argv[1]]))
-print(os.sched_getscheduler(0) == os.SCHED_FIFO, os.sched_getparam(0).sched_priority)
-print(os.getpriority(os.PRIO_PROCESS, 0))
+other = max(int(name) for name in os.listdir("/proc/self/task"))
+print(os.sched_getscheduler(other) == os.SCHED_FIFO, os.sched_getparam(other).sched_priority)
+print(os.getpriority(os.PRIO_PROCESS, other))
 """
 
 
