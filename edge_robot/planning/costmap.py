@@ -152,6 +152,37 @@ class CostmapConfig:
                 )
 
 
+@dataclass(frozen=True)
+class _Static:
+    """A map under the costmap.
+
+    Attributes:
+        source: The map.
+        evidence: On its cells, int8.
+        pose: Of the corner of its cell (0, 0) in the planning frame, (2, 3).
+    """
+
+    source: StaticMap
+    evidence: NDArray[np.int8]
+    pose: NDArray[np.float64]
+
+    def laid(
+        self, low: NDArray[np.floating], shape: tuple[int, int], resolution: float
+    ) -> NDArray[np.int8]:
+        """Return its evidence for the cells of a grid from `low` on."""
+        # From the centre of a cell there to the number of the cell here.
+        inverse = self.pose[:, :2].T
+        side = self.source.resolution
+        first = inverse @ (low + 0.5 * resolution - self.pose[:, 2]) / side - 0.5
+        laid = cv2.warpAffine(
+            self.evidence.view(np.uint8),
+            np.column_stack((inverse * (resolution / side), first)),
+            shape[::-1],
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        )
+        return laid.view(np.int8)
+
+
 class Costmap:
     """Evidence for and against obstacles, one layer per sensor, growing as the robot sees more.
 
@@ -172,7 +203,7 @@ class Costmap:
         self._evidence: dict[str, NDArray[np.int8]] = {
             name: np.zeros((0, 0), np.int8) for name in layers
         }
-        self._static: tuple[StaticMap, NDArray[np.float64]] | None = None
+        self._static: _Static | None = None
 
     @property
     def grid(self) -> Grid:
@@ -197,7 +228,11 @@ class Costmap:
         turn += yaw
         corner = (x + cos(yaw) * at_x - sin(yaw) * at_y, y + sin(yaw) * at_x + cos(yaw) * at_y)
         pose = np.array(((cos(turn), -sin(turn), corner[0]), (sin(turn), cos(turn), corner[1])))
-        self._static = static, pose
+        if self._static is not None and self._static.source is static:
+            evidence = self._static.evidence
+        else:
+            evidence = _evidence_of(static, self.resolution)
+        self._static = _Static(static, evidence, pose)
         rows, columns = np.array(static.occupancy.shape) * static.resolution
         corners = pose @ ((0, columns, 0, columns), (0, 0, rows, rows), (1, 1, 1, 1))
         low = np.floor(corners.min(1) / _GROWTH) * _GROWTH
@@ -279,8 +314,8 @@ class Costmap:
                 new[first[1] : last[1], first[0] : last[0]] = old[a[1] : b[1], a[0] : b[0]]
             self._evidence[name] = new
         self._origin = (float(low[0]), float(low[1]))
-        if self._static is not None:
-            self._evidence[_STATIC] = _laid(*self._static, low, (rows, columns), self.resolution)
+        if self._static is not None and rows and columns:
+            self._evidence[_STATIC] = self._static.laid(low, (rows, columns), self.resolution)
 
     def integrate(
         self, layer: str, scan: RangeScan, moving: MovingObjects, blind_range: float = 0.0
@@ -411,28 +446,16 @@ def _combine(layers: list[NDArray[np.int8]]) -> NDArray[np.int8]:
     return merged
 
 
-def _laid(
-    static: StaticMap,
-    pose: NDArray[np.float64],
-    low: NDArray[np.floating],
-    shape: tuple[int, int],
-    resolution: float,
-) -> NDArray[np.int8]:
-    """Return the evidence a map gives for cells from `low` on, its corner at `pose`, (2, 3)."""
+def _evidence_of(static: StaticMap, resolution: float) -> NDArray[np.int8]:
+    """Return the evidence that a map gives, on its own cells, to be looked up by others."""
     occupied = (static.occupancy >= _STATIC_OCCUPIED).view(np.uint8)
     finer = ceil(resolution / static.resolution - 1e-6)
     if finer > 1:  # or the one cell looked up would miss thin walls
         occupied = cv2.dilate(occupied, np.ones((finer, finer), np.uint8))
-    free = (static.occupancy >= 0) & (static.occupancy < _STATIC_FREE)
-    evidence = np.where(occupied > 0, 2, free.view(np.uint8)).astype(np.uint8)
-    # From the centre of a cell here to the number of the cell there.
-    inverse = pose[:, :2].T
-    first = inverse @ (low + 0.5 * resolution - pose[:, 2]) / static.resolution - 0.5
-    mapping = np.column_stack((inverse * (resolution / static.resolution), first))
-    laid = cv2.warpAffine(
-        evidence, mapping, shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    )
-    return np.array((0, _CERTAIN_FREE, _CERTAIN_OCCUPIED), np.int8)[laid]
+    evidence = np.zeros(occupied.shape, np.int8)
+    evidence[(static.occupancy >= 0) & (static.occupancy < _STATIC_FREE)] = _CERTAIN_FREE
+    evidence[occupied > 0] = _CERTAIN_OCCUPIED
+    return evidence
 
 
 def _polygon(

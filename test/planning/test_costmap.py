@@ -257,6 +257,7 @@ def test_a_static_map_larger_than_the_window_rolls_in_and_out() -> None:
     occupancy_[480:490, ::100] = 100
     costmap = Costmap(CostmapConfig(max_map_side=40.0))
     costmap.set_static(StaticMap(occupancy_, 0.05, (0.0, 0.0, 0.0)))
+    assert costmap.grid.values.size == 0  # nobody has said yet where the window is
     for x in (*range(10, 90, 5), *range(90, 10, -5)):
         field = costmap.distance_field(x, 24.0, 6.0)
         assert field.at(np.array([x + 0.02]), np.array([24.2]))[0] == 0
