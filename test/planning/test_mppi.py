@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_robot.errors import UserError
 from edge_robot.planning.costmap import Grid, distance_to
 from edge_robot.planning.global_planner import GlobalPlannerConfig, plan
 from edge_robot.planning.mppi import Guidance, Mppi, MppiConfig
@@ -263,3 +264,8 @@ def test_what_cannot_be_planned_with_is_refused(state, crowd, obstacles, why) ->
     mppi = Mppi(LIMITS, FOOTPRINT)
     with pytest.raises(ValueError, match=why):
         mppi.plan(0.0, state, OPEN[0], crowd, obstacles)
+
+
+def test_a_margin_within_contact_is_refused() -> None:
+    with pytest.raises(UserError, match=r"object_margin is 0\.1 m: it has to be above"):
+        Mppi(LIMITS, FOOTPRINT, MppiConfig(object_margin=0.1))

@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from edge_robot.planning.compiled import compiled
 from edge_robot.planning.kinematics import ACKERMANN, CREEP, OMNIDIRECTIONAL, Motion
 from edge_robot.planning.mppi.scene import Scene, Weights
 
 F32 = np.float32
 Floats = NDArray[np.float64]
-_compiled = njit(cache=True, error_model="numpy")
+_compiled = compiled(error_model="numpy")
 # Nothing is allocated inside, so no references need be counted: to count them at every call of the
 # innermost loop takes longer than the arithmetic.
-_inner = njit(cache=True, error_model="numpy", _nrt=False)
+_inner = compiled(error_model="numpy", _nrt=False)
 
 
 @_inner

@@ -24,9 +24,10 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.planning.compiled import COMPILED
 from edge_robot.planning.costmap import Grid
 from edge_robot.planning.kinematics import OMNIDIRECTIONAL, Motion, steering_angle
-from edge_robot.planning.mppi import arrays
+from edge_robot.planning.mppi import arrays, kernels
 from edge_robot.planning.mppi.config import MppiConfig
 from edge_robot.planning.mppi.guidance import Guidance
 from edge_robot.planning.mppi.sampling import fan, smooth_noise
@@ -75,7 +76,7 @@ class Mppi:
         clock: What budgets are measured by, s, steady.
 
     Raises:
-        UserError: there is no such drive, or margins leave no room above contact.
+        UserError: there is no such drive, or a margin is not wider than contact.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Mppi:
         self._bodies: dict[float, Body] = {}
         self._motion = Motion.of(limits, c.dt)
         self._weights = Weights.of(c)
-        self._rollouts = _compiled() if compiled else arrays
+        self._rollouts: ModuleType = kernels if compiled and COMPILED else arrays
         channels = 3 if self._motion.drive == OMNIDIRECTIONAL else 2
         self._noise = smooth_noise(c, channels, seed)
         self._fan = fan(c.steps, limits, channels)
@@ -316,17 +317,6 @@ class Mppi:
     def _timed(self, state: State, velocities: NDArray[F32]) -> Trajectory:
         v, w, *vy = velocities.astype(np.float64)
         return Trajectory.from_velocities(state, v, w, self.config.dt, *vy)
-
-
-def _compiled() -> ModuleType:
-    """Return the compiled rollouts, or those in NumPy where Numba is not installed."""
-    try:
-        from edge_robot.planning.mppi import kernels
-    except ModuleNotFoundError as error:
-        if error.name != "numba":
-            raise
-        return arrays
-    return kernels
 
 
 def _bound(commands: NDArray[F32], limits: Limits, top: float) -> None:
