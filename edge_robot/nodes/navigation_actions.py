@@ -125,14 +125,14 @@ class NavigationActions:
         self.end(end.failure, end.text)
 
     async def _execute(self, handle: Any, kind: Any) -> Any:
-        self.end(Failure.SUPERSEDED, "superseded by a newer goal")
         poses = _poses(handle.request)
         try:
             drive = self._drive(handle.request, kind, poses)
         except GoalError as error:
-            # The drive before is over all the same, and its goal with it.
-            self._navigator.clear_goal()
             return self._finish(handle, kind, End(error.failure, f"goal refused: {error}"), [])
+        if handle.is_cancel_requested:
+            return self._finish(handle, kind, End(Failure.CANCELLED, "cancelled"), [])
+        self.end(Failure.SUPERSEDED, "superseded by a newer goal")
         self._task = task = _Task(handle, kind, drive, poses, Future())
         drive.begin(self._now(), self._navigator)
         self._announce(poses[-1])

@@ -259,6 +259,8 @@ def test_drives_are_superseded_cancelled_and_stopped(world: World) -> None:
     second = world.send("navigate_to_pose", pose=world.ahead(9.0))
     status, result = world.outcome(first)
     assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Failure.SUPERSEDED)
+    _, result = world.outcome(world.send("navigate_to_pose", pose=world.ahead(math.nan)))
+    assert result.error_code == Failure.INVALID_GOAL, "and the drive under way goes on"
     world.until(lambda: world.state.v > 0.3, "the drive")
     world.cancel(second)
     status, result = world.outcome(second)
