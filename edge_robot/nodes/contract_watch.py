@@ -21,7 +21,7 @@ except ImportError:  # Humble
 
 
 class ContractWatch:
-    """Subscribes to a topic as serialized bytes, with its whole contract and all of its events.
+    """Subscribes to a topic with its whole contract and all of its events.
 
     Where a driver promises less than the contract of a foreign topic, the topic is heard without
     it and watched by the clock alone.
@@ -30,8 +30,9 @@ class ContractWatch:
         node: Who listens.
         topic: To listen to.
         state: Is told of deadlines missed, of deaths and of contracts that do not match.
-        on_message: Called with every message's bytes; it tells `state` that it was heard.
+        on_message: Called with every message; it tells `state` that it was heard.
         on_event: Called after `state` was told of an event.
+        raw: Whether `on_message` gets the message as serialized bytes, which may be malformed.
     """
 
     def __init__(
@@ -39,14 +40,17 @@ class ContractWatch:
         node: Node,
         topic: Topic,
         state: Input,
-        on_message: Callable[[bytes], None],
+        on_message: Callable[[Any], None],
         on_event: Callable[[], None],
+        *,
+        raw: bool,
     ) -> None:
         self._node = node
         self._topic = topic
         self._state = state
         self._on_message = on_message
         self._on_event = on_event
+        self._raw = raw
         self._unpromised: Any = None
         events = SubscriptionEventCallbacks(
             deadline=self._on_deadline if topic.qos.deadline else None,
@@ -58,7 +62,7 @@ class ContractWatch:
     def _subscribe(self, profile: Any, **options: Any) -> Any:
         kind, name = interface_class(self._topic.type), self._topic.name
         return self._node.create_subscription(
-            kind, name, self._on_message, profile, raw=True, **options
+            kind, name, self._on_message, profile, raw=self._raw, **options
         )
 
     def _on_deadline(self, _info: Any) -> None:

@@ -11,7 +11,6 @@ from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 
 from edge_robot import stages, topics
 from edge_robot.control.commands import Velocity
@@ -64,7 +63,7 @@ class Controller(Node):
             topics.MODE.name, Severity.LOST, Severity.LOST, topics.MODE.qos.deadline
         )
         self._mode_watch = ContractWatch(
-            self, topics.MODE, self._mode_life, self._on_mode, self._stop_if_forbidden
+            self, topics.MODE, self._mode_life, self._on_mode, self._stop_if_forbidden, raw=False
         )
         self._last_stamp = 0
         self._last_tick = steady_seconds()
@@ -92,8 +91,8 @@ class Controller(Node):
             return
         self._odometry = (seconds(message.header.stamp), state)
 
-    def _on_mode(self, data: bytes) -> None:
-        self._mode = deserialize_message(data, RobotMode)
+    def _on_mode(self, message: RobotMode) -> None:
+        self._mode = message
         self._mode_life.heard(steady_seconds())
         self._stop_if_forbidden()
 

@@ -30,12 +30,16 @@ def stamp_from_nanoseconds(value: int) -> TimeMsg:
     return TimeMsg(sec=sec, nanosec=nanosec)
 
 
-def stamp_of(data: bytes) -> int:
+def stamp_of(data: bytes) -> int | None:
     """Return the header stamp of a sample whose type begins with a header, ns.
+
+    None if the sample is too short to have one.
 
     Args:
         data: CDR with its 4-byte header.
     """
+    if len(data) < 12:
+        return None
     order: Literal["little", "big"] = "little" if data[1] & 1 else "big"
     sec = int.from_bytes(data[4:8], order, signed=True)
     return sec * 1_000_000_000 + int.from_bytes(data[8:12], order)

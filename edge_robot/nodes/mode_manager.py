@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from std_msgs.msg import Bool
 
 from edge_robot import stages, topics
@@ -124,10 +124,11 @@ class ModeManager(Node):
 
     def _watch(self, topic: Topic, state: Input) -> None:
         self._inputs[topic.name] = state
-        watch = ContractWatch(self, topic, state, self._listener(topic, state), self._update)
-        self._watches.append(watch)
+        # Of most it matters only that they come: those are not read.
+        raw, listener = topic is not topics.ESTOP, self._listener(topic, state)
+        self._watches.append(ContractWatch(self, topic, state, listener, self._update, raw=raw))
 
-    def _listener(self, topic: Topic, state: Input) -> Callable[[bytes], None]:
+    def _listener(self, topic: Topic, state: Input) -> Callable[[Any], None]:
         if topic is topics.ESTOP:
             return self._on_estop
         if topic is topics.CMD_VEL:
@@ -136,22 +137,26 @@ class ModeManager(Node):
             return lambda _data: state.heard(steady_seconds())
 
         def note(data: bytes) -> None:
-            age = (self.get_clock().now().nanoseconds - stamp_of(data)) * 1e-9
-            state.heard(steady_seconds(), age)
+            stamp = stamp_of(data)
+            if stamp is not None:
+                age = (self.get_clock().now().nanoseconds - stamp) * 1e-9
+                state.heard(steady_seconds(), age)
 
         return note
 
     # --- what comes in ----------------------------------------------------------------------
 
-    def _on_estop(self, data: bytes) -> None:
+    def _on_estop(self, message: Bool) -> None:
         self._inputs[topics.ESTOP.name].heard(steady_seconds())
-        self._stopped = deserialize_message(data, Bool).data
+        self._stopped = message.data
         self._update()
 
     def _on_command(self, data: bytes) -> None:
         now = steady_seconds()
         self._inputs[topics.CMD_VEL.name].heard(now)
-        self._latency.heard(stamp_of(data), now)
+        stamp = stamp_of(data)
+        if stamp is not None:
+            self._latency.heard(stamp, now)
 
     def _on_operator(self, _data: bytes) -> None:
         self._operator_heard = steady_seconds()

@@ -100,6 +100,8 @@ class Recorder(Node):
         if period is None:
             return True
         stamp, newest = stamp_of(data), self._newest.get(name)
+        if stamp is None:
+            return True  # whatever that is, it was published
         # A twentieth of slack: stamps at exactly the period jitter by the clock's resolution.
         if newest is not None and 0 <= stamp - newest < 0.95 * period:
             return False
