@@ -205,39 +205,31 @@ class Planner(Node):
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
         now = self._now()
-        age = now - seconds(tracks.header.stamp)
-        objects = to_moving_objects(tracks)
-        try:
-            if abs(age) > _OLDEST_TRACKS:
-                raise ValueError(f"they are of {age:.3f} s ago")
-            objects.check()
-        except ValueError as error:
-            # One is wrong, and nobody knows what else: what follows is what follows no tracks.
-            self._refused["tracks"] += 1
-            self.get_logger().error(
-                f"tracks left out: {error}; {self._refused['tracks']} so far",
-                throttle_duration_sec=5.0,
-            )
-            return
         state = self._state(now)
         if state is None or steady_seconds() < self._due:
             return
         self._due = steady_seconds() + (self._mode.planning_period if self._mode else 0.0)
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
+            try:
+                objects = to_moving_objects(tracks, now)
+            except ValueError as error:
+                # One is wrong, and nobody knows what else: what follows is what follows no tracks.
+                self._refused["tracks"] += 1
+                self.get_logger().error(
+                    f"tracks left out: {error}; {self._refused['tracks']} so far",
+                    throttle_duration_sec=5.0,
+                )
+                return
             persons = np.array([o.class_name in self._persons for o in tracks.objects], bool)
+            budget = self._time_for(tracks, now)
             decision = self._navigator.decide(
-                now,
-                state,
-                objects.after(age),
-                persons,
-                self._max_speed(),
-                self._time_for(tracks, now),
+                now, state, objects, persons, self._max_speed(), budget
             )
-            if decision is None and self._rolling and self._navigator.goal is None:
+            if decision is not None:
+                self._rolling = True
+            elif self._rolling and self._navigator.goal is None:
                 decision = self._navigator.hold(state, "no goal")
                 self._rolling = abs(state.v) > 0.02 or abs(state.w) > 0.05
-            elif decision is not None:
-                self._rolling = True
             if decision is not None:
                 stage_run.output_stamp = self._publish(decision, now, tracks.capture_stamp)
 
@@ -311,12 +303,19 @@ class Planner(Node):
         return message.header.stamp
 
 
-def to_moving_objects(tracks: TrackedObjectArray) -> MovingObjects:
-    """Return tracks as arrays."""
+def to_moving_objects(tracks: TrackedObjectArray, now: float) -> MovingObjects:
+    """Return tracks as arrays, predicted to `now`, s.
+
+    Raises:
+        ValueError: one is not finite or its covariance is none, or they are of another time.
+    """
+    age = now - seconds(tracks.header.stamp)
+    if abs(age) > _OLDEST_TRACKS:
+        raise ValueError(f"they are of {age:.3f} s ago")
     objects = tracks.objects
     if not objects:
         return MovingObjects.none()
-    return MovingObjects(
+    found = MovingObjects(
         id=np.array([o.id for o in objects], np.int64),
         position=np.array([(o.position.x, o.position.y) for o in objects]),
         velocity=np.array([(o.velocity.x, o.velocity.y) for o in objects]),
@@ -324,6 +323,8 @@ def to_moving_objects(tracks: TrackedObjectArray) -> MovingObjects:
         yaw=np.array([o.yaw for o in objects]),
         covariance=np.array([np.asarray(o.covariance) for o in objects]).reshape(-1, 4, 4),
     )
+    found.check()
+    return found.after(age)
 
 
 def main() -> None:
