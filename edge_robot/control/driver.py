@@ -15,10 +15,18 @@ import time as clock
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import hypot, isfinite
+from math import cos, hypot, isfinite, sin
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge_robot.control.collision_monitor import (
+    MonitorConfig,
+    Sight,
+    Zone,
+    ZoneMonitor,
+    ZoneSettings,
+)
 from edge_robot.control.response import BaseResponse, ResponseConfig
 from edge_robot.control.tracking import TrackingGains, track
 from edge_robot.planning.costmap import Costmap, CostmapConfig, RangeScan
@@ -33,6 +41,10 @@ from edge_robot.planning.trajectory import Trajectory
 from edge_robot.settings import setting
 
 _LONGEST_PERIOD = 0.1  # s; after a pause commands change no further than in this
+_AROUND_MOVING = 0.3  # m; points so near a moving object are taken for its own
+_CHECK_RANGE = 3.0  # m
+_CORRECTION = 0.3  # s; from a command until it has made up for an error
+_SLOWEST = 0.7  # m/s; slower helps no more
 _ROUGH = 1e-3  # m and rad; what odometry misses from scan to scan without moving
 
 
@@ -47,6 +59,8 @@ class DriverConfig:
     slip: float = setting(0.5, "way and turn that odometry may miss, per way and turn (1σ)")
     match_range: float = setting(5.0, "farthest points that are matched with the map, m")
     match_points: int = setting(180, "points of a scan that are matched")
+    astray: float = setting(0.06, "way aside, unforeseen, that limits speed where wheels slip, m")
+    check_margin: float = setting(0.02, "from what the newest scan shows, in the last check, m")
 
 
 class Driver:
@@ -91,6 +105,12 @@ class Driver:
         self.response = BaseResponse(response_config)
         self._gains = gains or TrackingGains()
         self._length = 2 * footprint.circumscribed_radius
+        approach = ZoneSettings(action="approach", margin=self.config.check_margin)
+        self._monitor = ZoneMonitor(
+            footprint.corners,
+            [Zone.of("approach", approach, footprint.corners)],
+            MonitorConfig(limits.max_accel, limits.max_yaw_accel, latency=self.config.plan_period),
+        )
 
         def navigator() -> Navigator:
             return Navigator(
@@ -120,6 +140,7 @@ class Driver:
         self._start = -np.inf
         self._odometry: Odometry | None = None
         self._scan_time = -np.inf
+        self._seen = np.empty((0, 2))
         self._objects = MovingObjects.none()
         self._objects_time = 0.0
 
@@ -216,6 +237,7 @@ class Driver:
             pose = self._match(scan, pose, compose(inverse(self._matched), odometry))
             self._correction = compose(pose, inverse(odometry))
         self._matched = odometry
+        self._seen = _placed(pose, scan.points(0.0, _CHECK_RANGE))
         x, y, yaw = compose(pose, (scan.mount_x, 0.0, 0.0))
         self.navigator.see_scan(RangeScan(x, y, yaw, scan.angles, scan.ranges))
 
@@ -224,6 +246,9 @@ class Driver:
         c = self.config
         points = scan.points(0.05, c.match_range)
         points = points[:: max(1, len(points) // c.match_points)]
+        moving = self.navigator.moving.moved(*inverse(pose))
+        apart = np.linalg.norm(points[:, None] - moving.position, axis=2)
+        points = points[np.all(apart > moving.radius + _AROUND_MOVING, axis=1)]
         field = self.navigator.costmap.distance_field(pose[0], pose[1], c.match_range + 1.0)
         way, turn = hypot(moved[0], moved[1]), abs(moved[2])
         sigma = _ROUGH + c.slip * way
@@ -254,7 +279,9 @@ class Driver:
         self.navigator.set_goal(*goal, acts)
         self.navigator.think(acts, state, c.search_slice)
         if self._trajectory is None or acts - self._start > c.plan_period - 0.5 * elapsed:
-            top = self.limits.max_speed * min(1.0, float(self.response.gain[0]))
+            top = min(
+                self.limits.max_speed * min(1.0, float(self.response.gain[0])), self._steady()
+            )
             objects = self._objects.after(acts - self._objects_time).moved(*self._correction)
             nobody = np.zeros(len(objects), bool)
             decision = self.navigator.decide(acts, state, objects, nobody, top, c.plan_budget)
@@ -264,5 +291,41 @@ class Driver:
             return 0.0, 0.0
         # A command holds until the next: it is to be right in the middle of that time.
         at = acts - self._start + 0.5 * elapsed
-        wanted = track(self._trajectory, at, state.after(0.5 * elapsed), self._gains, self.limits)
-        return self.response.command_for(*wanted)
+        soon = state.after(0.5 * elapsed)
+        wanted = track(self._trajectory, at, soon, self._gains, self.limits)
+        return self.response.command_for(*self._checked(wanted, state, elapsed), soon.v)
+
+    def _steady(self) -> float:
+        """Return the speed at which turning that nobody commanded does not lead far astray, m/s.
+
+        Turning off by σ for the time T that an answer takes carries a robot ½ v σ T² aside.
+        """
+        answer = self.response.delay + _CORRECTION
+        sigma = max(float(self.response.sigma[1]), 1e-3)
+        return max(2 * self.config.astray / (sigma * answer * answer), _SLOWEST)
+
+    def _checked(
+        self, wanted: tuple[float, float], state: State, elapsed: float
+    ) -> tuple[float, float]:
+        """Return velocities with which the robot can stop before all that the newest scan shows.
+
+        Args:
+            wanted: Velocities.
+            state: When they take effect.
+            elapsed: Since the last command, s.
+        """
+        v, w = wanted
+        points = _placed(inverse((state.x, state.y, state.yaw)), self._seen)
+        safe, _, turn = self._monitor.check((v, 0.0, w), [Sight("scan", points)]).velocity
+        if abs(safe) >= abs(v):
+            return safe, turn
+        # The arc is kept while the robot brakes: it steers for the speed that it still has.
+        still = max(abs(safe), abs(state.v) - self.limits.max_accel * elapsed)
+        return safe, w * min(1.0, still / abs(v))
+
+
+def _placed(pose: Pose, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points that are given in the frame of a pose, (n, 2), in that pose's own frame."""
+    x, y, yaw = pose
+    turn = np.array(((cos(yaw), sin(yaw)), (-sin(yaw), cos(yaw))))
+    return points @ turn + (x, y)

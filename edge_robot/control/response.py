@@ -2,14 +2,14 @@
 
 The model is a delay, a gain per axis, and what is left over:
 
-    v(t) = gain · command(t − delay) + disturbance
+    v(t) = gain · command(t − delay) + slip · speed
 
 Delay and gain come from least squares with forgetting over a bank of candidate delays: each
 candidate keeps its own sums, and the one whose commands explain the measured motion best is
 believed. Whatever delays there are on the way count alike: of sensors whose stamps do not tell,
-of the planner's own computing, of the motors. The disturbance is the recent mean of what delay and
-gain do not explain (a disturbance observer): slipping wheels turn a robot that was told to go
-straight.
+of the planner's own computing, of the motors. Slip is what delay and gain do not explain, as a
+share of the forward speed, of late (a disturbance observer): wheels that slip on one side turn a
+robot that was told to go straight, the more the faster it goes.
 
 Motion is measured as way over time between poses, and held against the mean of the commands over
 the same time: velocities that a base reports may be smoothed, late, or what it was told.
@@ -30,7 +30,10 @@ from edge_robot.settings import setting
 
 _SPACING = 0.0125  # s, between candidate delays
 _GAINS = (0.5, 1.25)
+_MOST_SLIP = 0.5
 _STEP = 0.02  # s, of predictions
+_SIGMA_TIME = 1.0  # s, over which deviations are averaged
+_LEAST_SPEED = 0.2  # m/s; slower, slip cannot be told from noise
 # Motion that a model of the right delay leaves unexplained, m/s and rad/s (1σ).
 _UNEXPLAINED = np.array((0.1, 0.2))
 
@@ -44,11 +47,11 @@ class ResponseConfig:
     response_longest: float = setting(0.4, "longest delay that is considered, s")
     response_memory: float = setting(6.0, "driving after which evidence has faded to 1/e, s")
     response_window: float = setting(0.1, "time over which motion is measured, s")
-    response_disturbance: float = setting(0.25, "time over which disturbances are averaged, s")
+    response_slip: float = setting(0.25, "time over which slip is averaged, s")
 
 
 class BaseResponse:
-    """Measures delay, gain and disturbance, and predicts with them.
+    """Measures delay, gain and slip, and predicts with them.
 
     All times are s on one scale; velocities are (m/s forward, rad/s).
 
@@ -58,7 +61,8 @@ class BaseResponse:
     Attributes:
         delay: From a command to the motion it causes, s.
         gain: Velocity reached per velocity commanded: forward, turning, (2,).
-        disturbance: Velocity that delay and gain do not explain, (2,).
+        slip: Velocity gained per forward speed: a share, and a curvature in rad/m, (2,).
+        sigma: Standard deviation of velocities from what is predicted, (2,).
     """
 
     def __init__(self, config: ResponseConfig | None = None) -> None:
@@ -70,7 +74,10 @@ class BaseResponse:
         """Forget everything measured."""
         self.delay = self.config.response_delay
         self.gain = np.ones(2)
-        self.disturbance = np.zeros(2)
+        self.slip = np.zeros(2)
+        self.sigma = np.zeros(2)
+        self._slip_sums = np.zeros((2, 2))
+        self._squares = np.zeros(2)
         self._times: list[float] = []
         self._commands: list[tuple[float, float]] = []
         self._poses: deque[tuple[float, float, float, float]] = deque()
@@ -120,8 +127,17 @@ class BaseResponse:
         best = int(np.argmin(cost))
         self.delay = float(self._candidates[best]) + _SPACING * _vertex(cost, best)
         self.gain = np.clip(self._um[best] / self._uu[best], *_GAINS)
-        share = 1 - exp(-dt / c.response_disturbance)
-        self.disturbance += share * (measured - self.gain * commanded[best] - self.disturbance)
+        expected = self.gain * commanded[best]
+        speed = expected[0]
+        left_over = measured - expected
+        share = 1 - exp(-dt / _SIGMA_TIME)
+        self._squares += share * (np.square(left_over - self.slip * speed) - self._squares)
+        self.sigma = np.sqrt(self._squares)
+        share = 1 - exp(-dt / c.response_slip)
+        sums = np.stack((left_over * speed, np.full(2, speed * speed)))
+        self._slip_sums += share * (sums - self._slip_sums)
+        slip = self._slip_sums[0] / (self._slip_sums[1] + _LEAST_SPEED**2)
+        self.slip = np.clip(slip, -_MOST_SLIP, _MOST_SLIP)
 
     def predict(self, state: State, time: float, until: float) -> State:
         """Return where commands already given will have brought the robot.
@@ -134,7 +150,8 @@ class BaseResponse:
         steps = max(1, round((until - time) / _STEP))
         dt = (until - time) / steps
         ends = time + dt * np.append(np.arange(steps) + 0.5, steps)
-        velocities = self._commanded(ends - self.delay) * self.gain + self.disturbance
+        velocities = self._commanded(ends - self.delay) * self.gain
+        velocities += velocities[:, :1] * self.slip
         x, y, yaw = state.x, state.y, state.yaw
         for v, w in velocities[:-1].tolist():
             heading = yaw + 0.5 * w * dt
@@ -144,13 +161,17 @@ class BaseResponse:
         v, w = velocities[-1].tolist()
         return State(x, y, yaw, v, w)
 
-    def command_for(self, v: float, w: float) -> tuple[float, float]:
-        """Return the command that makes the base move at v, m/s, and w, rad/s."""
-        # A robot that is to stand is told to stand, whatever it did while it slipped.
-        share = min(1.0, abs(v) / 0.2 + abs(w) / 0.4)
-        wanted = np.array((v, w))
-        v, w = (wanted + share * ((wanted - self.disturbance) / self.gain - wanted)).tolist()
-        return v, w
+    def command_for(self, v: float, w: float, speed: float) -> tuple[float, float]:
+        """Return the command that makes the base move at v, m/s, and w, rad/s.
+
+        Args:
+            v: Forward velocity.
+            w: Yaw rate.
+            speed: Forward velocity at which the command finds the robot, m/s.
+        """
+        forward = v / (self.gain[0] * (1 + self.slip[0]))
+        turning = (w - self.slip[1] * speed / (1 + self.slip[0])) / self.gain[1]
+        return float(forward), float(turning)
 
     def _commanded(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the commands in force at `times`, (n, 2): zero before the first."""

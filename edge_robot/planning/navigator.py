@@ -132,6 +132,11 @@ class Navigator:
         self._last: tuple[float, Trajectory] | None = None
 
     @property
+    def moving(self) -> MovingObjects:
+        """What moved when last decided: left out of the map."""
+        return self._moving
+
+    @property
     def path(self) -> Plan | None:
         """The global plan in use."""
         return self._search.plan

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.bench.planners import ours
-from edge_robot.planning.robot import MovingObjects
+from edge_robot.planning.robot import MovingObjects, State
 from edge_robot.planning.senses import Odometry, Scan
-from edge_robot.sim.flat import lidar
+from edge_robot.sim.flat import lidar, vehicle
 from edge_robot.sim.flat.drive import drive
 from edge_robot.sim.flat.generator import generate
 from edge_robot.sim.flat.setting import SEVERE, Setting
@@ -135,3 +135,20 @@ def test_objects_are_known_where_odometry_has_drifted() -> None:
     assert turned.position[0] == pytest.approx((0.5, 1.0))
     assert turned.velocity[0] == pytest.approx((-2.0, 0.0))
     assert np.diag(turned.covariance[0]) == pytest.approx((4.0, 1.0, 16.0, 9.0))
+
+
+def test_the_newest_scan_has_the_last_word(monkeypatch) -> None:
+    """A planner whose map stays empty makes for the wall, and does not come to touch it."""
+    planner = ours(0)
+    monkeypatch.setattr(planner.navigator, "see_scan", lambda scan: None)
+    robot, closest = State(0.0, 0.0, 0.0), np.inf
+    for tick in range(120):
+        at = 0.025 * tick
+        ranges = lidar.cast(robot.x, robot.y, robot.yaw, WALL)
+        seen = Scan(at, lidar.ANGLES, ranges, lidar.MOUNT_X)
+        moved = Odometry(at, robot.x, robot.y, robot.yaw, robot.v, robot.w)
+        v, w = planner.step(at, seen, moved, (6.0, 0.0))
+        robot = State(robot.x, robot.y, robot.yaw, v, w).after(0.025)
+        closest = min(closest, vehicle.clearance(robot.x, robot.y, robot.yaw, WALL))
+    assert robot.x > 2.0
+    assert closest > 0.0

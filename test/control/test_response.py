@@ -20,9 +20,9 @@ def wanted(time: float) -> tuple[float, float]:
 
 
 def drive(
-    response: BaseResponse, delay: float, gain: float, turning: float, seconds: float = 4.0
+    response: BaseResponse, delay: float, gain: float, bend: float, seconds: float = 4.0
 ) -> tuple[float, State]:
-    """Let a base answer commands late, too weakly, and with a turn of its own."""
+    """Let a base answer commands late, too weakly, and along a bend of its own."""
     state, sent = State(0.0, 0.0, 0.0), []
     per_period = round(PERIOD / FINE)
     for tick in range(round(seconds / FINE)):
@@ -32,18 +32,18 @@ def drive(
             response.command(now, *wanted(now))
             sent.append((now, wanted(now)))
         v, w = next((u for at, u in reversed(sent) if at <= now - delay + 1e-9), (0.0, 0.0))
-        state = State(state.x, state.y, state.yaw, gain * v, gain * w + turning).after(FINE)
+        state = State(state.x, state.y, state.yaw, gain * v, gain * w + bend * gain * v).after(FINE)
     return tick * FINE + FINE, state
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 12), st.floats(0.7, 1.0), st.floats(-0.2, 0.2))
-def test_it_finds_the_delay_and_the_gain_of_a_base(periods, gain, turning) -> None:
+def test_it_finds_the_delay_and_the_gain_of_a_base(periods, gain, bend) -> None:
     response = BaseResponse()
-    drive(response, periods * PERIOD, gain, turning)
+    drive(response, periods * PERIOD, gain, bend)
     assert response.delay == pytest.approx(periods * PERIOD, abs=0.015)
     assert response.gain[0] == pytest.approx(gain, abs=0.05)
-    assert response.disturbance[1] == pytest.approx(turning, abs=0.15)
+    assert response.slip[1] == pytest.approx(bend, abs=0.1)
 
 
 def test_commands_on_their_way_are_predicted() -> None:
@@ -57,12 +57,14 @@ def test_commands_on_their_way_are_predicted() -> None:
     assert abs(predicted.yaw - truth.yaw) < 0.5 * abs(naive.yaw - truth.yaw)
 
 
-def test_what_it_commands_makes_up_for_gain_and_disturbance() -> None:
+def test_what_it_commands_makes_up_for_gain_and_slip() -> None:
     response = BaseResponse()
     drive(response, 0.1, 0.8, 0.15)
-    v, w = response.command_for(1.0, 0.3)
-    assert response.gain * (v, w) + response.disturbance == pytest.approx((1.0, 0.3))
-    assert response.command_for(0.0, 0.0) == (0.0, 0.0)
+    v, w = response.command_for(1.0, 0.3, 1.0)
+    forward, turning = response.gain * (v, w)
+    assert (1 + response.slip[0]) * forward == pytest.approx(1.0)
+    assert turning + response.slip[1] * forward == pytest.approx(0.3)
+    assert response.command_for(0.0, 0.0, 0.0) == (0.0, 0.0)
 
 
 def test_poses_after_a_pause_are_no_motion() -> None:
@@ -70,4 +72,4 @@ def test_poses_after_a_pause_are_no_motion() -> None:
     response.observe(0.0, 0.0, 0.0, 0.0)
     response.command(0.0, 0.0, 0.0)
     response.observe(5.0, 100.0, cos(1.0), 3.0)
-    assert response.disturbance == pytest.approx((0.0, 0.0))
+    assert response.slip == pytest.approx((0.0, 0.0))
