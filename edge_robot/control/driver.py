@@ -325,7 +325,7 @@ class Driver:
 
 
 def _placed(pose: Pose, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return points that are given in the frame of a pose, (n, 2), in that pose's own frame."""
+    """Return points that are given as seen from a pose, (n, 2), in the frame of the pose, m."""
     x, y, yaw = pose
     turn = np.array(((cos(yaw), sin(yaw)), (-sin(yaw), cos(yaw))))
     return points @ turn + (x, y)
