@@ -100,7 +100,11 @@ def clearance_at_start(scene: Scene) -> float:
 
 
 def clearance(poses: Poses, body: Body, field: Field, enough: float) -> Values:
-    """Return the distance from the footprint to the nearest obstacle, m, or `enough` if more."""
+    """Return the distance from the footprint to the nearest obstacle, m, or `enough` if more.
+
+    It is within 0.7 cells of the distance between the polygon and the squares of occupied cells;
+    an obstacle that reaches inside comes out as less than that, down to minus its depth.
+    """
     *centre, around = body.around
     middle = interpolated(field, *poses.points(*centre))
     least = np.full(middle.shape, F32(enough))
