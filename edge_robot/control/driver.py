@@ -59,7 +59,7 @@ class DriverConfig:
     slip: float = setting(0.5, "way and turn that odometry may miss, per way and turn (1σ)")
     match_range: float = setting(5.0, "farthest points that are matched with the map, m")
     match_points: int = setting(180, "points of a scan that are matched")
-    astray: float = setting(0.06, "way aside, unforeseen, that limits speed where wheels slip, m")
+    astray: float = setting(0.04, "way aside, unforeseen, that limits speed where wheels slip, m")
     check_margin: float = setting(0.02, "from what the newest scan shows, in the last check, m")
 
 
