@@ -233,7 +233,8 @@ class ZoneMonitor:
                 continue
             which = int(np.argpartition(limits, count - 1)[count - 1])
             allowed = float(limits[which])
-            if zone.action is Action.APPROACH and allowed * fastest < _CREEP:
+            creeping = zone.action is Action.APPROACH and allowed * fastest < _CREEP
+            if allowed < 1.0 and creeping:
                 allowed = 0.0
             if allowed < scale:
                 scale, worst, cause = allowed, zone, which

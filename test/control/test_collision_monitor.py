@@ -135,6 +135,7 @@ def test_free_motion_passes_unchanged() -> None:
     assert check(1.4, 0.7, wall_ahead(4.0)).velocity == (1.4, 0.0, 0.7)
     beside = np.stack((np.linspace(-2, 4, 100), np.full(100, SIDE + 0.4)), 1)
     assert check(1.4, 0.0, beside).action is Action.PASS
+    assert check(0.01, 0.0, wall_ahead(0.12)).velocity == (0.01, 0.0, 0.0)
 
 
 def test_close_to_something_it_slows_and_keeps_the_arc() -> None:
