@@ -44,12 +44,22 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class MonitorConfig:
-    """What the base can do, and how finely its motion is followed."""
+    """What the base can do, and how finely its motion is followed.
+
+    Raises:
+        UserError: a value is none a base could have.
+    """
 
     decel: float = setting(2.5, "deceleration the base surely reaches, m/s²")
     yaw_decel: float = setting(6.0, "deceleration of turning the base surely reaches, rad/s²")
     latency: float = setting(0.09, "from a command to the wheels' answer, a period included, s")
     dt: float = setting(0.05, "step in which the commanded motion is followed, s")
+
+    def __post_init__(self) -> None:
+        for name, least in (("decel", 0.01), ("yaw_decel", 0.01), ("latency", 0.0), ("dt", 0.001)):
+            value = getattr(self, name)
+            if not least <= value < inf:
+                raise UserError(f"collision monitor: {name} is {value:g}; give {least:g} or more")
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,8 @@ class CollisionMonitor(Node):
                 return Verdict(_ZERO, Action.STOP, source=source.name), f"{source.name} is silent"
             elif source.was_heard:
                 blind = source.name
+        if not sights:
+            return Verdict(_ZERO, Action.STOP), "no source sees anything"
         verdict = self._monitor.check(velocity, sights)
         speed = hypot(*verdict.velocity[:2])
         if blind and speed > self._blind_speed:

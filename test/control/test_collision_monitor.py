@@ -221,6 +221,12 @@ def test_what_is_no_zone_is_refused_with_its_name(wrong, why) -> None:
         Zone.of("front", wrong, RECTANGLE)
 
 
+@pytest.mark.parametrize("wrong", [{"decel": 0.0}, {"dt": float("nan")}, {"latency": -0.1}])
+def test_a_base_that_cannot_be_is_refused(wrong) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        MonitorConfig(**wrong)
+
+
 @settings(max_examples=30)
 @given(st.floats(-1, 1), st.floats(-1, 1))
 def test_distances_from_a_polygon_are_those_from_its_edges(x, y) -> None:

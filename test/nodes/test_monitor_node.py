@@ -168,6 +168,15 @@ def test_a_lidar_is_missed_only_once_it_was_heard(world: VirtualWorld, robot: Ro
     assert velocities(world, robot, 0.5) == {0.5}
 
 
+def test_without_any_eyes_it_does_not_move(world: VirtualWorld, robot: Robot) -> None:
+    monitor = world.processes["collision_monitor"].node
+    monitor._sources = [s for s in monitor._sources if not s.settings.required]
+    assert velocities(world, robot, 0.3) == {0.0}
+    robot.sweeping = True
+    world.run_for(0.3)
+    assert velocities(world, robot, 0.3) == {SPEED}
+
+
 @pytest.mark.parametrize(("height", "stops"), [(0.3, True), (0.02, False), (1.5, False)])
 def test_what_only_the_lidar_sees_counts_at_the_heights_of_the_robot(
     world: VirtualWorld, robot: Robot, height: float, stops: bool
