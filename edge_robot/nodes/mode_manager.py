@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import hypot, inf
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -86,6 +87,7 @@ class ModeManager(Node):
         self._goals = 0
         self._since = self.get_clock().now().to_msg()
         self._allowed = self._speed_at_entry = 0.0
+        self._commanded = inf  # m/s, newest command at the wheels; unbounded where none is heard
         self._latency = CommandLatency()
         self._latencies = DeadlineReporter(self, stages.CAMERA_TO_COMMAND)
         self._clock_offsets: deque[float] = deque(maxlen=round(1.0 / _PERIOD))
@@ -125,7 +127,8 @@ class ModeManager(Node):
     def _watch(self, topic: Topic, state: Input) -> None:
         self._inputs[topic.name] = state
         # Of most it matters only that they come: those are not read.
-        raw, listener = topic is not topics.ESTOP, self._listener(topic, state)
+        raw = topic not in (topics.ESTOP, topics.CMD_VEL)
+        listener = self._listener(topic, state)
         self._watches.append(ContractWatch(self, topic, state, listener, self._update, raw=raw))
 
     def _listener(self, topic: Topic, state: Input) -> Callable[[Any], None]:
@@ -151,12 +154,11 @@ class ModeManager(Node):
         self._stopped = message.data
         self._update()
 
-    def _on_command(self, data: bytes) -> None:
+    def _on_command(self, command: TwistStamped) -> None:
         now = steady_seconds()
         self._inputs[topics.CMD_VEL.name].heard(now)
-        stamp = stamp_of(data)
-        if stamp is not None:
-            self._latency.heard(stamp, now)
+        self._latency.heard(nanoseconds(command.header.stamp), now)
+        self._commanded = hypot(command.twist.linear.x, command.twist.linear.y)
 
     def _on_operator(self, _data: bytes) -> None:
         self._operator_heard = steady_seconds()
@@ -208,7 +210,7 @@ class ModeManager(Node):
         changed = self._machine.update(self._conditions(now), now)
         if self._machine.mode is not before:
             self._since = self.get_clock().now().to_msg()
-            self._speed_at_entry = self._allowed
+            self._speed_at_entry = min(self._allowed, self._commanded)
             self.get_logger().info(f"{self._machine.mode.text}: {self._machine.cause}")
         allowed = self._max_speed(now)
         stops = allowed == 0.0 < self._allowed

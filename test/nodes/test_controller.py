@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from edge_robot.msg import RobotMode, Trajectory, TrajectoryPoint
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from edge_robot import topics
 from edge_robot.nodes.controller import Controller
 from edge_robot.nodes.qos import qos_profile
-
-PATIENCE = 10.0  # s
+from edge_robot.standalone.virtual import VirtualWorld
 
 
 class Surroundings(Node):
@@ -67,55 +64,74 @@ class Surroundings(Node):
 
 
 @pytest.fixture
-def around(domain: int) -> Iterator[tuple[Surroundings, Callable[..., None]]]:
-    """Give what is around a controller, and a function that spins until a condition holds."""
-    rclpy.init()
-    nodes = [Surroundings(), Controller()]
-    executor = SingleThreadedExecutor()
-    for node in nodes:
-        executor.add_node(node)
-
-    def until(condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not nodes[0].commands or not condition():
-            assert time.monotonic() < end, nodes[0].commands[-1:]
-            executor.spin_once(timeout_sec=0.05)
-
-    yield nodes[0], until
-    executor.shutdown()
-    for node in nodes:
-        node.destroy_node()
-    rclpy.try_shutdown()
+def world() -> Iterator[VirtualWorld]:
+    with VirtualWorld(seed=1) as made:
+        made.start("controller", Controller)
+        made.start("surroundings", Surroundings)
+        made.run_for(1.5)
+        yield made
+        assert made.processes["controller"].error is None
 
 
-def test_it_obeys_the_mode_and_says_zero_when_nobody_upholds_one(around) -> None:
-    it, until = around
-    until(lambda: it.velocity[0] > 0.9)
+def around(world: VirtualWorld) -> Any:
+    return world.processes["surroundings"].node
+
+
+def until(world: VirtualWorld, condition: Callable[[], bool], limit: float) -> float:
+    """Let time pass until a condition holds; return how long that took, s."""
+    start = world.now
+    while not condition():
+        assert world.now - start < limit, around(world).velocity
+        world.run_for(0.001)
+    return world.now - start
+
+
+def test_it_obeys_the_mode_and_keeps_the_path_when_that_slows_it_down(world: VirtualWorld) -> None:
+    it = around(world)
+    assert it.velocity[0] == pytest.approx(1.0, abs=0.1)
     it.mode = RobotMode(mode=RobotMode.LAST_SAFE_PLAN, max_speed=0.4)
-    until(lambda: it.velocity[0] < 0.41)
+    world.run_for(0.5)
     v, w = it.velocity
-    assert w == pytest.approx(0.5 * v, abs=0.1), "the path is not kept"
-    it.mode = RobotMode(mode=RobotMode.CONTROLLED_STOP, max_speed=1.0)
-    first = len(it.commands)
-    until(lambda: it.velocity == (0.0, 0.0))
-    assert not any(0.0 < c.twist.linear.x < 0.35 for c in it.commands[first:]), "zero came late"
-    it.mode = RobotMode(mode=RobotMode.REDUCED, max_speed=0.6)
-    until(lambda: it.velocity[0] > 0.5)
-    it.mode = RobotMode(mode=RobotMode.REDUCED, max_speed=np.nan)
-    until(lambda: it.velocity == (0.0, 0.0))
-    it.mode = RobotMode(mode=RobotMode.REDUCED, max_speed=0.6)
-    until(lambda: it.velocity[0] > 0.5)
+    assert v <= 0.4 + 1e-6
+    assert w == pytest.approx(0.5 * v, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        RobotMode(mode=RobotMode.CONTROLLED_STOP, max_speed=1.0),
+        RobotMode(mode=RobotMode.EMERGENCY_STOP),
+        RobotMode(mode=RobotMode.TELEOPERATION),
+        RobotMode(mode=RobotMode.REDUCED, max_speed=np.nan),
+    ],
+)
+def test_zero_comes_with_the_message_that_forbids_motion(
+    world: VirtualWorld, mode: RobotMode
+) -> None:
+    it = around(world)
+    it.mode = mode
+    heard = until(world, lambda: it.velocity == (0.0, 0.0), 0.1)
+    assert heard < 0.04 + 0.005  # until it is sent, and two hops
+
+
+def test_a_mode_that_nobody_upholds_is_none(world: VirtualWorld) -> None:
+    it = around(world)
     it.mode = None
-    until(lambda: it.velocity == (0.0, 0.0))
+    deadline = topics.MODE.qos.deadline
+    assert until(world, lambda: it.velocity == (0.0, 0.0), 1.0) <= deadline + 0.005
 
 
-def test_what_is_not_a_number_moves_nothing(around) -> None:
-    it, until = around
-    until(lambda: it.velocity[0] > 0.5)
+def test_what_is_not_a_number_moves_nothing(world: VirtualWorld) -> None:
+    it = around(world)
     it.speeds = [np.nan, 1.0]
-    until(lambda: it.velocity == (0.0, 0.0))  # when the last good trajectory is used up
+    world.run_for(0.5)
+    assert it.velocity[0] > 0.5  # along the last trajectory that was one
+    world.run_for(1.0)
+    assert it.velocity == (0.0, 0.0)
     it.speeds = [1.0, 1.0]
-    until(lambda: it.velocity[0] > 0.5)
+    world.run_for(0.5)
+    assert it.velocity[0] > 0.5
     it.x = np.nan
-    until(lambda: it.velocity == (0.0, 0.0))
+    world.run_for(1.0)
+    assert it.velocity == (0.0, 0.0)
     assert all(np.isfinite(c.twist.linear.x) for c in it.commands)
