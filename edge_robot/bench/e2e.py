@@ -448,6 +448,7 @@ def measure(
     seed: int = 1,
     folder: Path = Path("runs"),
     progress: Callable[[str], None] = lambda text: None,
+    sofar: Callable[[dict[str, Any]], None] = lambda figures: None,
 ) -> dict[str, Any]:
     """Measure calm, stress and faults.
 
@@ -457,6 +458,7 @@ def measure(
         seed: Of the warehouse and of the faults' moments.
         folder: Gets recordings and logs.
         progress: Is told how far it is.
+        sofar: Is given what has been found, again and again.
 
     Returns:
         `calm` and `stress`: figures of `edge_robot.bench.e2e_trace.figures`; `faults`: each by its
@@ -482,6 +484,7 @@ def measure(
             for fault in direct:
                 progress(fault.name)
                 found["faults"][fault.name] = _suffer(run, fault, random)
+                sofar(found)
     lost = [fault for fault in faults if fault.kind == "lost"]
     if lost:
         progress("starting the stack with a relay in every topic that is lost")
@@ -489,5 +492,6 @@ def measure(
             for fault in lost:
                 progress(fault.name)
                 found["faults"][fault.name] = _suffer(run, fault, random)
+                sofar(found)
     found["faults_ok"] = sum(row["ok"] for row in found["faults"].values())
     return found

@@ -38,5 +38,12 @@ def register(bench: typer.Typer) -> None:
         output = Output(as_json, file)
         names = [name for name in faults.split(",") if name not in ("", "none")]
         chosen = e2e_bench.selected(names)
-        output.add({"e2e": e2e_bench.measure(chosen, seconds, seed, progress=progress)})
+        found = e2e_bench.measure(
+            chosen,
+            seconds,
+            seed,
+            progress=progress,
+            sofar=lambda figures: output.sofar({"e2e": figures}),
+        )
+        output.add({"e2e": found})
         output.finish()
