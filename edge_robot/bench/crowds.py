@@ -161,10 +161,17 @@ def measure(
 
 
 def summary(drives: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the figures of drives together; times and irregularity of those that arrived."""
+    """Return the figures of drives together; times and irregularity of those that arrived.
 
-    def mean(key: str, among: list[dict[str, Any]] = drives) -> float:
-        return round(float(np.mean([figure[key] for figure in among])), 4) if among else np.nan
+    Args:
+        drives: As `run` has them.
+
+    Returns:
+        Means, in the units their names say, None where no drive arrived; counts and rates.
+    """
+
+    def mean(key: str, among: list[dict[str, Any]] = drives) -> float | None:
+        return round(float(np.mean([figure[key] for figure in among])), 4) if among else None
 
     arrived = [figure for figure in drives if figure["success"]]
     return {
