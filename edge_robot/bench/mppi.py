@@ -96,6 +96,7 @@ def measure(
     progress: Callable[[str], None],
     runs: int = 300,
     seed: int = 0,
+    sofar: Callable[[dict[str, Any]], None] = lambda figures: None,
 ) -> dict[str, Any]:
     """Return how long a plan takes, whether deadlines are kept, and the peer's time.
 
@@ -106,6 +107,7 @@ def measure(
         progress: Told what is measured.
         runs: Plans to time.
         seed: Of the scene and the noise.
+        sofar: Is given what has been found, again and again.
 
     Raises:
         UserError: The peer does not run.
@@ -124,13 +126,16 @@ def measure(
         ):
             progress(f"mppi: {count} plans, {name}")
             figures[name] = _timed(drive.cycle, count)
+            sofar(figures)
     if minutes:
         progress(f"mppi: {minutes:g} min at {1 / PERIOD:g} Hz")
         figures["endurance"] = _endure(compiled, minutes)
+        sofar(figures)
         if load:
             progress(f"mppi: {minutes:g} min more while every core is loaded")
             with _loaded_cores():
                 figures["endurance_loaded"] = _endure(compiled, minutes)
+            sofar(figures)
     if peer_python is not None:
         progress("mppi: pytorch_mppi with the same cost")
         with _one_core():

@@ -33,6 +33,6 @@ def register(bench: typer.Typer) -> None:
         from edge_robot.bench import mppi as mppi_bench
 
         output = Output(as_json, file)
-        figures = mppi_bench.measure(minutes, load, peer_python, progress, runs, seed)
+        figures = mppi_bench.measure(minutes, load, peer_python, progress, runs, seed, output.sofar)
         output.add(figures if as_json else {"mppi": figures})
         output.finish()
