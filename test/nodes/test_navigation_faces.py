@@ -157,18 +157,19 @@ class World(Node):
 
     def send(self, action: str, feedback: Callable[[Any], Any] | None = None, **goal: Any) -> Any:
         """Send a goal and return its handle."""
-        client = self._clients[action]
-
-        def is_ready() -> bool:
-            with self.acting():
-                return client.server_is_ready()
-
-        self.until(is_ready, action)
+        self.until_served(action)
         with self.acting():
-            future = client.send_goal_async(ACTIONS[action].Goal(**goal), feedback)
+            future = self._clients[action].send_goal_async(ACTIONS[action].Goal(**goal), feedback)
         self.until(future.done, "an answer to a goal")
         assert future.result().accepted
         return future.result()
+
+    def until_served(self, action: str) -> None:
+        def is_ready() -> bool:
+            with self.acting():
+                return self._clients[action].server_is_ready()
+
+        self.until(is_ready, action)
 
     def outcome(self, handle: Any) -> tuple[int, Any]:
         """Return a goal's status and result, when there is one."""
@@ -418,6 +419,7 @@ def test_goto_drives_says_why_not_and_stops_on_ctrl_c(real_world: World) -> None
             text=True,
         )
 
+    real_world.until_served("navigate_to_pose")
     nowhere = goto(-3000.0)
     real_world.until(lambda: nowhere.poll() is not None, "an end")
     assert nowhere.returncode == 1
