@@ -105,7 +105,7 @@ class Arbiter:
             why = Refusal.REPEATED
         if why is not None:
             self.refused[name, why] += 1
-            if why is not Refusal.NOT_FINITE:
+            if why is not Refusal.NO_VELOCITY:
                 return Outcome.IGNORE
         self._stamps[name] = stamp
         deliberate = not (self._sources[name].autonomous or self._holds(name, steady))

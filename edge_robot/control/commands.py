@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from math import isfinite
 
 Velocity = tuple[float, float, float]
 """Forward and leftward, m/s, and turning, rad/s, in base_link."""
@@ -13,13 +12,17 @@ CLOCK_TOLERANCE = 0.1
 """By how much a stamp may be ahead of our clock before its age cannot be told, s."""
 
 
+_FASTEST = 50.0
+"""Above all that any base drives or turns with, m/s and rad/s: what asks for more is spoilt."""
+
+
 class Refusal(Enum):
     """Why a command is not obeyed."""
 
     LATE = "later than its lifespan"
     FUTURE = "of the future: clocks differ"
     REPEATED = "not newer than the one before"
-    NOT_FINITE = "not a finite velocity"
+    NO_VELOCITY = "not finite, or faster than any base"
 
 
 def refusal(stamp: int, now: int, values: Iterable[float], lifespan: float) -> Refusal | None:
@@ -36,6 +39,6 @@ def refusal(stamp: int, now: int, values: Iterable[float], lifespan: float) -> R
         return Refusal.LATE
     if age < -CLOCK_TOLERANCE:
         return Refusal.FUTURE
-    if not all(isfinite(value) for value in values):
-        return Refusal.NOT_FINITE
+    if not all(abs(value) <= _FASTEST for value in values):
+        return Refusal.NO_VELOCITY
     return None

@@ -170,7 +170,7 @@ class CollisionMonitor(Node):
         why = refusal(stamp, now, values, _LIFESPAN)
         if why is not None:
             self._refused[why] += 1
-            if why is not Refusal.NOT_FINITE:
+            if why is not Refusal.NO_VELOCITY:
                 return  # as good as none: if nothing better comes, the silence is filled
         if why is not None:
             verdict, text = Verdict(_ZERO, Action.STOP), why.value
