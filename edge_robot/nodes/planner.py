@@ -40,6 +40,7 @@ from edge_robot.planning.pose_history import PoseHistory
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 
 _SEARCH_SLICE = 0.004  # s; what a new set of tracks may have to wait for
+_LONGEST_PERIOD = 0.2  # s; what a spoilt mode may hold the next plan up by
 _SEARCH_PERIOD = 0.010  # s
 _OLDEST_TRACKS = 0.5  # s from now, either way; beyond, their clock is another
 _FARTHEST = 1e6  # m; beyond, single precision no longer tells cells apart
@@ -208,7 +209,8 @@ class Planner(Node):
         state = self._state(now)
         if state is None or steady_seconds() < self._due:
             return
-        self._due = steady_seconds() + (self._mode.planning_period if self._mode else 0.0)
+        period = self._mode.planning_period if self._mode else 0.0
+        self._due = steady_seconds() + min(period, _LONGEST_PERIOD)
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
             try:
                 objects = to_moving_objects(tracks, now)

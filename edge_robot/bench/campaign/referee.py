@@ -47,7 +47,12 @@ CONTRACTS: Mapping[str, tuple[float, bool]] = {
 _SEEN = {topics.LIDAR_DETECTIONS.name: {"lidar_perception"}} | {
     topics.CAMERA_DETECTIONS.name: {"camera_perception"}
 }
-_TOLD = {topics.SCAN.name: {"scanner"}, topics.ODOM.name: {"base"}, topics.TF.name: {"base"}}
+_TOLD = {
+    topics.SCAN.name: {"scanner"},
+    topics.ODOM.name: {"base"},
+    topics.TF.name: {"base"},
+    topics.MODE.name: {"mode_manager"},
+}
 
 
 def _made_of(*nodes: str, upstream: Iterable[Mapping[str, set[str]]] = ()) -> set[str]:
