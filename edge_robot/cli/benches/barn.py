@@ -23,7 +23,7 @@ def register(bench: typer.Typer) -> None:
             Path | None,
             typer.Option(
                 metavar="FOLDER",
-                help="Worlds of BARN, *.json or Gazebo's *.world. [default: generated ones]",
+                help="Worlds of BARN, *.json or Gazebo's *.world. (default: generated ones)",
             ),
         ] = None,
         only: Annotated[
@@ -39,7 +39,7 @@ def register(bench: typer.Typer) -> None:
         runs: Annotated[int, typer.Option(min=1, help="Drives per world.")] = 10,
         seed: Annotated[int, typer.Option(min=0, help="Of the first drive per world.")] = 0,
         jobs: Annotated[
-            int | None, typer.Option(min=1, help="Processes. [default: one per core]")
+            int | None, typer.Option(min=1, help="Processes. (default: one per core)")
         ] = None,
         as_json: AsJson = False,
     ) -> None:

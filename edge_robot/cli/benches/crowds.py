@@ -26,7 +26,7 @@ def register(bench: typer.Typer) -> None:
         runs: Annotated[int, typer.Option(min=1, help="Drives per world.")] = 1,
         seed: Annotated[int, typer.Option(min=0, help="Of the first drive per world.")] = 0,
         jobs: Annotated[
-            int | None, typer.Option(min=1, help="Processes. [default: one per core]")
+            int | None, typer.Option(min=1, help="Processes. (default: one per core)")
         ] = None,
         as_json: AsJson = False,
     ) -> None:

@@ -19,7 +19,7 @@ def register(bench: typer.Typer) -> None:
         schedules: Annotated[int, typer.Option(min=1, help="How many.")] = 1000,
         seed: Annotated[int, typer.Option(min=0, help="Of the first; the others follow.")] = 0,
         jobs: Annotated[
-            int | None, typer.Option(min=1, help="Processes. [default: one per core]")
+            int | None, typer.Option(min=1, help="Processes. (default: one per core)")
         ] = None,
         verbose: Annotated[
             bool,
