@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from edge_robot.bench.floor_plans import KINDS, floor
-from edge_robot.errors import UserError
+from edge_robot.bench.peers import run_peer
 from edge_robot.planning.compiled import COMPILED, compiled
 from edge_robot.planning.costmap import Grid, distance_to
 from edge_robot.planning.eikonal import at_once
@@ -265,19 +264,6 @@ def _peers(pairs: int, python: str) -> dict[str, Any]:
 
 
 def _run_peer(python: str, raster: Path) -> dict[str, dict[str, list[float]]]:
-    try:
-        ran = subprocess.run(
-            [python, "-W", "ignore", str(_PEER), str(raster)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
-        )
-    except OSError as error:
-        raise UserError(f"cannot run {python}: {error.strerror}; see --peer-python") from error
-    if ran.returncode:
-        last = (ran.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(
-            f"the peers failed under {python}, which needs scikit-image and pyastar2d: {last}"
-        )
-    found: dict[str, dict[str, list[float]]] = json.loads(ran.stdout)
+    printed = run_peer(python, _PEER, str(raster), "scikit-image and pyastar2d")
+    found: dict[str, dict[str, list[float]]] = json.loads(printed)
     return found

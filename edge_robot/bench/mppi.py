@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.bench.figures import percentiles
-from edge_robot.errors import UserError
+from edge_robot.bench.peers import run_peer
 from edge_robot.nodes.urgency import Urgency, claim_priority, settle_memory
 from edge_robot.planning.costmap import Grid, distance_to
 from edge_robot.planning.global_planner import GlobalPlannerConfig
@@ -247,17 +246,8 @@ def _run_peer(drive: _Drive, python: str) -> dict[str, Any]:
             "lowest": [-drive.mppi.limits.max_reverse, -drive.mppi.limits.max_yaw_rate],
             "highest": [drive.mppi.limits.max_speed, drive.mppi.limits.max_yaw_rate],
         }
-        command = [python, str(_PEER), json.dumps(settings)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        environment.pop("PYTHONPATH", None)
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        except OSError as error:
-            raise UserError(f"{python}: {error.strerror}: it is to run pytorch_mppi") from error
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:]
-        raise UserError(f"{python} does not run pytorch_mppi: {' '.join(last)}")
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        printed = run_peer(python, _PEER, json.dumps(settings), "pytorch_mppi")
+    figures: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return figures
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_robot.bench.peers import run_peer
 from edge_robot.bench.tracking_drives import (
     Drive,
     as_results,
@@ -22,7 +22,6 @@ from edge_robot.bench.tracking_drives import (
     with_exact_scores,
 )
 from edge_robot.bench.tracking_late import late_figures
-from edge_robot.errors import UserError
 from edge_robot.fusion.config import TrackerConfig, read_config
 from edge_robot.fusion.scoring.kitti import CLASSES, Objects, read_labels
 from edge_robot.fusion.scoring.mota import Score
@@ -142,19 +141,8 @@ def _run_peer(
             "results": name,
             "classes": list(CLASSES.values()),
         }
-        try:
-            ran = subprocess.run(
-                [python, "-W", "ignore", str(_PEER), json.dumps(arguments)],
-                capture_output=True,
-                text=True,
-                env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
-            )
-        except OSError as error:
-            raise UserError(f"cannot run {python}: {error.strerror}; see --peer-python") from error
-        if ran.returncode:
-            last = (ran.stderr.strip().splitlines() or ["no message"])[-1]
-            raise UserError(f"AB3DMOT in {checkout} failed under {python}: {last}")
-        spent = sum(json.loads(line)["cpu_s"] for line in ran.stdout.splitlines())
+        printed = run_peer(python, _PEER, json.dumps(arguments), f"AB3DMOT in {checkout}")
+        spent = sum(json.loads(line)["cpu_s"] for line in printed.splitlines())
         return {
             drive.name: Objects.joined(
                 [read_labels(folder / kind / f"{drive.name}.txt") for kind in CLASSES.values()]

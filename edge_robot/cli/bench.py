@@ -6,18 +6,7 @@ from importlib import import_module
 
 import typer
 
-BENCHES = (
-    "runtimes",
-    "perception",
-    "fusion",
-    "endurance",
-    "barn",
-    "crowds",
-    "e2e",
-    "faults",
-    "global_plan",
-    "mppi",
-)
+BENCHES = ("runtimes", "perception", "fusion", "planning", "e2e", "faults", "endurance")
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 
 

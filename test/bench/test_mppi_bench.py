@@ -17,5 +17,5 @@ def test_the_planner_is_timed_and_its_deadlines_are_counted() -> None:
 
 def test_an_interpreter_without_the_peer_is_refused() -> None:
     drive = mppi._Drive.begin(True, 0)
-    with pytest.raises(UserError, match="it is to run pytorch_mppi"):
+    with pytest.raises(UserError, match="one that has pytorch_mppi"):
         mppi._run_peer(drive, "/nowhere/python")
