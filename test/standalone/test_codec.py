@@ -27,7 +27,7 @@ FOLDERS = {
     "edge_robot": share_dir() / "msg",
     **{
         package: share_dir() / f"edge_robot/standalone/interfaces/share/{package}/msg"
-        for package in ("example_interfaces", "vision_msgs")
+        for package in ("example_interfaces", "nav2_msgs", "vision_msgs")
     },
 }
 NAMES = sorted(
