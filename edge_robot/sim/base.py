@@ -14,9 +14,9 @@ from edge_robot.sim.robot import MAX_SPEED, MAX_YAW_RATE, TRACK, WHEEL_RADIUS
 MAX_ACCELERATION = 3.0
 """Change of speed the base allows, m/s²; wheels keep their grip up to about twice that."""
 MAX_YAW_ACCELERATION = 8.0
-COMMAND_TIMEOUT = 0.07
-"""Time after the last command at which the wheels are stopped, s: half a control period after the
-deadline of `topics.CMD_VEL`."""
+COMMAND_TIMEOUT = 0.06
+"""Time after the last command at which the wheels are stopped, s: the deadline of
+`topics.CMD_VEL`."""
 
 _ENCODER_TICKS = 8192  # per turn of a wheel
 _RADIUS_ERROR = 0.002  # of the calibrated wheel radius, standard deviation, relative
