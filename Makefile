@@ -1,4 +1,4 @@
-# make install | demo | test | lint | bench | endurance | interop | campaign
+# make install | demo | test | lint | bench | endurance | interop | campaign | planning-campaign
 # Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,10 @@ SEED ?= 1
 MINUTES ?= 60
 ROS_SETUP ?= /opt/ros/jazzy/setup.bash
 
-.PHONY: install demo test lint bench endurance interop campaign lock clean
+.PHONY: install demo test lint bench endurance interop campaign planning-campaign lock clean
+
+# Folder of BARN's worlds, world_*.json or Gazebo's *.world; generated ones without.
+WORLDS ?=
 
 install: $(VENV)/.installed
 
@@ -56,6 +59,19 @@ campaign: install
 	    --json runs/campaign/$$seed.json || exit 1; \
 	done
 	$(BIN)/python docs/campaign.py runs/campaign
+
+# Planning and control at length, two hours on two cores: BARN and crowds, 20 minutes of deadlines,
+# faults of the running stack, and a thousand schedules of faults in virtual time.
+planning-campaign: install
+	mkdir -p runs/planning
+	for setting in nominal disturbed severe; do \
+	  $(BIN)/edge-robot bench barn $(if $(WORLDS),--worlds $(WORLDS) --only evaluation) \
+	    --setting $$setting --json runs/planning/$$setting.json || exit 1; \
+	done
+	$(BIN)/edge-robot bench crowds --json runs/planning/crowds.json
+	$(BIN)/edge-robot bench mppi --minutes 10 --load --json runs/planning/mppi.json
+	$(BIN)/edge-robot bench e2e --json runs/planning/e2e.json
+	$(BIN)/edge-robot bench faults --schedules 1000 --json runs/planning/faults.json
 
 # Re-resolve the pinned sets for every supported Python (needs uv).
 lock:
