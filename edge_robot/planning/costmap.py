@@ -361,6 +361,30 @@ class Costmap:
         # Several rays may end in a cell; it is marked once.
         window[rows, columns] = np.minimum(window[rows, columns] + _HIT, _CERTAIN_OCCUPIED)
 
+    def unmark(self, moving: MovingObjects, seconds: float) -> None:
+        """Take back what sensors marked where objects are and were in the last `seconds`.
+
+        For objects just found to move: what they left behind is not an obstacle, and where no
+        sensor looks again it would stay one for ever.
+        """
+        if not len(moving):
+            return
+        reach = moving.radius[:, None] + _BESIDE_MOVING
+        ways = np.stack((moving.position - seconds * moving.velocity, moving.position), 1)
+        origin, side = np.array(self._origin), self.resolution
+        low = np.floor(((ways.min(1) - reach).min(0) - origin) / side).astype(int)
+        high = np.ceil(((ways.max(1) + reach).max(0) - origin) / side).astype(int)
+        shape = next(iter(self._evidence.values())).shape[::-1]
+        low, high = np.clip(low, 0, shape), np.clip(high, 0, shape)
+        passed = np.zeros((high - low)[::-1], np.uint8)
+        cells = np.rint((ways - origin) / side - 0.5 - low).astype(np.int32)
+        for (begin, end), radius in zip(cells.tolist(), reach[:, 0], strict=True):
+            cv2.line(passed, begin, end, 1, max(1, round(2 * radius / side)))
+        part = np.s_[low[1] : high[1], low[0] : high[0]]
+        for name, layer in self._evidence.items():
+            if name != _STATIC:
+                np.copyto(layer[part], 0, where=(passed > 0) & (layer[part] > 0))
+
     def distance_field(self, x: float, y: float, half_side: float) -> Grid:
         """Return the distance to the nearest obstacle in a square around a point.
 

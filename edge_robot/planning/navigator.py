@@ -44,6 +44,7 @@ class NavigatorConfig:
     view: float = setting(6.0, "half the side of the square the local planner sees, m")
     lidar_blind_range: float = setting(1.5, "nearer the lidar misses low obstacles, m")
     moving_speed: float = setting(0.3, "speed from which a track counts as moving, m/s")
+    found_moving: float = setting(1.0, "time a track may move before it is known to, s")
     largest_moving: float = setting(4.0, "longest side of a track that can be moving, m")
     stuck_time: float = setting(6.0, "time near one place after which to back out, s")
     stuck_radius: float = setting(0.3, "what counts as near, m")
@@ -267,6 +268,8 @@ class Navigator:
         self._moving = objects.select(moving)
         # Who has walked may walk on at any moment, whatever it is called.
         ids = objects.id.tolist()
+        fresh = np.array([i not in self._movers for i in self._moving.id.tolist()], bool)
+        self.costmap.unmark(self._moving.select(fresh), self.config.found_moving)
         self._movers = (self._movers & set(ids)) | set(self._moving.id.tolist())
         walkers = np.array([i in self._movers for i in ids], bool)
         state = self._smooth_start(now, state)

@@ -112,6 +112,18 @@ def test_moving_objects_leave_no_trail() -> None:
     assert not np.any(costmap.grid.values > 0)
 
 
+def test_what_was_marked_before_an_object_was_known_to_move_is_taken_back() -> None:
+    costmap = Costmap()
+    ranges = np.full(360, np.inf)
+    ranges[175:185] = 2.0
+    costmap.integrate("scan", scan(0, 0, 0, ranges), NOTHING)
+    for nothing in (NOTHING, person(2.7, 0.0), person(500.0, 0.0)):
+        costmap.unmark(nothing, 0.0)
+    assert np.any(costmap.grid.values > 0)
+    costmap.unmark(person(2.7, 0.0), 0.7)
+    assert not np.any(costmap.grid.values > 0)
+
+
 def test_a_layer_does_not_clear_what_another_marked() -> None:
     costmap = Costmap()
     box = np.array([[2.0, 0.0]])
