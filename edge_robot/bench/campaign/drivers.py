@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,14 +40,12 @@ LIFESPAN = topics.CMD_VEL.qos.lifespan
 class _Driver(Node):
     """A node that knows the arena."""
 
-    def __init__(self, name: str, arena: Arena, period: float) -> None:
+    def __init__(self, name: str, arena: Arena) -> None:
         super().__init__(name)
         self._arena = arena
-        self.create_timer(period, self.tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def tick(self) -> None:
-        """Do what is done every period."""
-        raise NotImplementedError
+    def _every(self, period: float, work: Callable[[], None]) -> None:
+        self.create_timer(period, work, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _publisher(self, kind: Any, topic: topics.Topic) -> Any:
         return self.create_publisher(kind, topic.name, contract_profile(topic))
@@ -59,7 +58,8 @@ class Base(_Driver):
     """The wheels: obeys a command until its lifespan ends, refuses what no base can do."""
 
     def __init__(self, arena: Arena) -> None:
-        super().__init__("base", arena, 0.02)
+        super().__init__("base", arena)
+        self._every(0.02, self.tick)
         self._odometry = self._publisher(Odometry, topics.ODOM)
         self._transforms = TransformBroadcaster(self)
         self._mounts = StaticTransformBroadcaster(self)
@@ -97,7 +97,8 @@ class Scanner(_Driver):
     """A planar lidar that sees all around."""
 
     def __init__(self, arena: Arena) -> None:
-        super().__init__("scanner", arena, 0.05)
+        super().__init__("scanner", arena)
+        self._every(0.05, self.tick)
         self._scans = self._publisher(LaserScan, topics.SCAN)
 
     def tick(self) -> None:
@@ -119,7 +120,8 @@ class LidarPerception(_Driver):
     """What the lidar's perception finds: the near sides of what is in sight, unnamed."""
 
     def __init__(self, arena: Arena, seed: int) -> None:
-        super().__init__("lidar_perception", arena, 0.1)
+        super().__init__("lidar_perception", arena)
+        self._every(0.1, self.tick)
         self._noise = np.random.default_rng((seed, 0x11DA))
         self._boxes = self._publisher(Detection3DArray, topics.LIDAR_DETECTIONS)
 
@@ -156,7 +158,8 @@ class CameraPerception(_Driver):
     """What the front camera's perception finds: people's boxes, one in twenty missed."""
 
     def __init__(self, arena: Arena, seed: int) -> None:
-        super().__init__("camera_perception", arena, 0.1)
+        super().__init__("camera_perception", arena)
+        self._every(0.1, self.tick)
         self._noise = np.random.default_rng((seed, 0xCA4))
         self._boxes = self._publisher(Detection2DArray, topics.CAMERA_DETECTIONS)
         self._infos = self._publisher(CameraInfo, topics.CAMERA_INFO)

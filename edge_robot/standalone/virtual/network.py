@@ -14,7 +14,7 @@ import hashlib
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -78,37 +78,32 @@ Route = Callable[[Passage], Iterable[tuple[float, bytes]]]
 """Gives for a passage what arrives instead: delays beyond the usual latency, s, and bytes."""
 
 
+@dataclass(eq=False)
 class Endpoint:
     """What writers and readers have in common.
 
-    Args:
+    Attributes:
         handle: Its number.
         process: Whose it is; None for the program that drives the world.
         topic: DDS topic.
         type_name: DDS type.
         qos: Its contract.
         user_data: USER_DATA.
+        mask: Events that are watched.
+        occurred: Events that have not been taken.
+        closed: Whether its process has closed it.
     """
 
-    def __init__(
-        self,
-        handle: int,
-        process: Process | None,
-        topic: str,
-        type_name: str,
-        qos: DdsQos,
-        user_data: bytes,
-    ) -> None:
-        self.handle = handle
-        self.process = process
-        self.topic = topic
-        self.type_name = type_name
-        self.qos = qos
-        self.user_data = user_data
-        self.mask = 0
-        self.occurred = 0
-        self.closed = False
-        self._statuses: dict[int, list[int]] = {}
+    handle: int
+    process: Process | None
+    topic: str
+    type_name: str
+    qos: DdsQos
+    user_data: bytes
+    mask: int = 0
+    occurred: int = 0
+    closed: bool = False
+    _statuses: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def gone(self) -> bool:
@@ -150,43 +145,29 @@ class Endpoint:
         return found
 
 
+@dataclass(eq=False)
 class Writer(Endpoint):
     """A writer; `matched` are the readers that get what it writes."""
 
-    def __init__(
-        self,
-        handle: int,
-        process: Process | None,
-        topic: str,
-        type_name: str,
-        qos: DdsQos,
-        user_data: bytes,
-    ) -> None:
-        super().__init__(handle, process, topic, type_name, qos, user_data)
-        self.matched: dict[Reader, int] = {}  # with the time of the newest arrival planned
-        self.alive = True
-        self.history: deque[Sample] = deque(maxlen=qos.depth or None)
-        self.deadline: Watchdog | None = None
-        self.lease: Watchdog | None = None
+    matched: dict[Reader, int] = field(default_factory=dict)  # newest arrival planned
+    alive: bool = True
+    deadline: Watchdog | None = None
+    lease: Watchdog | None = None
+
+    def __post_init__(self) -> None:
+        self.history: deque[Sample] = deque(maxlen=self.qos.depth or None)
 
 
+@dataclass(eq=False)
 class Reader(Endpoint):
     """A reader; `matched` are the writers it hears."""
 
-    def __init__(
-        self,
-        handle: int,
-        process: Process | None,
-        topic: str,
-        type_name: str,
-        qos: DdsQos,
-        user_data: bytes,
-    ) -> None:
-        super().__init__(handle, process, topic, type_name, qos, user_data)
-        self.matched: dict[Writer, None] = {}
-        self.condition = 0  # handle of what is triggered while samples wait
-        self.cache: deque[Sample] = deque(maxlen=qos.depth or None)
-        self.deadline: Watchdog | None = None
+    matched: dict[Writer, None] = field(default_factory=dict)
+    condition: int = 0  # handle of what is triggered while samples wait
+    deadline: Watchdog | None = None
+
+    def __post_init__(self) -> None:
+        self.cache: deque[Sample] = deque(maxlen=self.qos.depth or None)
 
     def take(self, now: int) -> Sample | None:
         """Return the oldest sample that waits and has not outlived its lifespan."""
