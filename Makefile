@@ -60,7 +60,7 @@ campaign: install
 	done
 	$(BIN)/python docs/campaign.py runs/campaign
 
-# Planning and control at length, two hours on two cores: BARN and crowds, 20 minutes of deadlines,
+# Planning and control at length, hours on two cores: BARN and crowds, 20 minutes of deadlines,
 # faults of the running stack, and a thousand schedules of faults in virtual time.
 planning-campaign: install
 	mkdir -p runs/planning
