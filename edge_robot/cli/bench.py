@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-BENCHES = ("runtimes", "perception", "fusion", "planning", "e2e", "faults", "endurance")
+BENCHES = ("runtimes", "perception", "fusion", "planning", "e2e", "faults", "endurance", "fleet")
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 
 

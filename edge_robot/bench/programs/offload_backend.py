@@ -1,0 +1,49 @@
+"""A backend of ours whose detector finds the lamp after a given time; prints its port.
+
+Arguments, as JSON: `host`, `port` (0: any free one) and `service`, the time of one inference, s.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_robot.bench.offload.scene import MODEL, seen
+from edge_robot.fleet.backend.server import Backend
+from edge_robot.perception.detections import Detections
+
+
+class TimedDetector:
+    """Waits, as for an accelerator, and finds what there is."""
+
+    sha256 = "ab" * 32
+
+    def __init__(self, service: float) -> None:
+        self._service = service
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """Find the lamp."""
+        if self._service > 0.0:
+            time.sleep(self._service)
+        return seen()
+
+
+def main() -> None:
+    """Serve until told to go."""
+    wanted = json.loads(sys.argv[1])
+    backend = Backend(
+        MODEL, lambda: TimedDetector(wanted["service"]), wanted["host"], wanted["port"]
+    )
+    print(json.dumps({"port": backend.port}), flush=True)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    backend.stop()
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    main()
