@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from edge_robot.errors import UserError
 from edge_robot.fleet import protocol
-from edge_robot.fleet.backend import codec
+from edge_robot.fleet.backend import detector_model
 from edge_robot.fleet.backend.server import MAX_MESSAGE, MAX_WAITING, Backend
 from edge_robot.fleet.camera_task import encode_image
 
@@ -286,7 +286,8 @@ def test_decoded_pixels_match_opencv() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (33, 47, 3), dtype=np.uint8)
     jpeg = jpeg_of(image)
-    assert codec.jpeg_size(jpeg) == (47, 33)
+    assert detector_model.jpeg_size(jpeg) == (47, 33)
     assert np.array_equal(
-        codec.decode_jpeg(jpeg), cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        detector_model.decode_jpeg(jpeg),
+        cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR),
     )

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
 from edge_robot.fleet import protocol
+from edge_robot.fleet.backend.detector_model import check_size, decode_jpeg
+from edge_robot.fleet.backend.models import InvalidRequestError
 from edge_robot.perception.detections import Detections
-
-MIN_SIDE, MAX_SIDE = 8, 8192
-MAX_PIXELS = 16_000_000
-"""Bounds on an image: a few bytes of JPEG header can ask for gigabytes of memory."""
-
-# Start of frame: every SOFn but DHT (C4), JPG (C8) and DAC (CC), which share the range.
-_START_OF_FRAME = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_END_OF_IMAGE = b"\xff\xd9"
-
-
-class InvalidRequestError(Exception):
-    """The request does not hold what the protocol asks for; the message says what."""
 
 
 def image_reader(request: Any) -> Callable[[], NDArray[np.uint8]]:
@@ -60,7 +49,7 @@ def image_reader(request: Any) -> Callable[[], NDArray[np.uint8]]:
         jpeg = _one_item(raw, given.contents.bytes_contents)
         return lambda: decode_jpeg(jpeg)
     height, width = shape[:2]
-    _check_size(width, height)
+    check_size(width, height)
     pixels = _pixels(raw, given.contents.uint_contents, height * width * 3)
     return lambda: pixels.reshape(height, width, 3)
 
@@ -103,57 +92,6 @@ def wanted_outputs(request: Any) -> list[protocol.Tensor]:
     if unknown:
         raise InvalidRequestError(f"output {unknown[0]!r} is unknown; outputs: {', '.join(known)}")
     return [known[output.name] for output in request.outputs]
-
-
-def decode_jpeg(jpeg: bytes) -> NDArray[np.uint8]:
-    """Return a whole JPEG file's (H, W, 3) uint8 BGR pixels, its orientation tag ignored.
-
-    Raises:
-        InvalidRequestError: it is no JPEG file, cut short, or of a size out of bounds.
-    """
-    _check_size(*jpeg_size(jpeg))
-    # A file cut short decodes to a picture that is grey below the cut: nothing seen there.
-    if not jpeg.rstrip(b"\0").endswith(_END_OF_IMAGE):
-        raise InvalidRequestError("JPEG file is cut short: it has no end marker")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InvalidRequestError("JPEG file is damaged")
-    return image
-
-
-def jpeg_size(jpeg: bytes) -> tuple[int, int]:
-    """Return width and height from a JPEG file's header, without decoding it.
-
-    Raises:
-        InvalidRequestError: it is no JPEG file, or has no frame header.
-    """
-    if jpeg[:2] != b"\xff\xd8":
-        raise InvalidRequestError("input 'jpeg' holds no JPEG file")
-    position = 2
-    while position + 9 <= len(jpeg) and jpeg[position] == 0xFF:
-        marker = jpeg[position + 1]
-        if marker == 0xFF:  # a fill byte before the marker
-            position += 1
-            continue
-        if marker in _START_OF_FRAME:
-            height = int.from_bytes(jpeg[position + 5 : position + 7], "big")
-            width = int.from_bytes(jpeg[position + 7 : position + 9], "big")
-            return width, height
-        position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-    raise InvalidRequestError("JPEG file is damaged: it has no frame header")
-
-
-def _check_size(width: int, height: int) -> None:
-    sides_fit = all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height))
-    if not sides_fit or width * height > MAX_PIXELS:
-        raise InvalidRequestError(
-            f"image of {width}×{height} pixels; sides must be {MIN_SIDE}..{MAX_SIDE}, "
-            f"pixels at most {MAX_PIXELS}"
-        )
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:

@@ -8,23 +8,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import grpc
-import numpy as np
-from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 import edge_robot
 from edge_robot.errors import UserError
 from edge_robot.fleet import protocol
-from edge_robot.fleet.backend.codec import (
-    InvalidRequestError,
-    image_reader,
-    response,
-    wanted_outputs,
-)
+from edge_robot.fleet.backend.codec import image_reader, response, wanted_outputs
+from edge_robot.fleet.backend.detector_model import ImageDetector
+from edge_robot.fleet.backend.models import InvalidRequestError
 from edge_robot.fleet.priority import yield_to_others
 from edge_robot.perception.detections import Detections
 
@@ -33,19 +28,6 @@ MAX_WAITING = 4
 MAX_CONCURRENT_CALLS = 64
 # Waiting inference requests hold MAX_WAITING threads; the rest answers heartbeats meanwhile.
 THREADS = MAX_WAITING + 4
-
-
-class ImageDetector(Protocol):
-    """What the backend needs of a detector; `edge_robot.perception.detector.Detector` is one."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the model file."""
-        ...
-
-    def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Find objects in an (H, W, 3) uint8 BGR image."""
-        ...
 
 
 class ExpiredError(Exception):
