@@ -1,7 +1,7 @@
-"""How a detector looks in the Open Inference Protocol, version 2: names, types, byte layout.
+"""What the backend and its clients call things in the Open Inference Protocol, version 2.
 
-Read by the backend and by its client alike. A request has exactly one of the two inputs; a
-response has all outputs, or those the request names.
+The parameters of any request and answer, and the tensors of a detector: a request has exactly one
+of its two inputs, an answer all outputs, or those the request names.
 """
 
 from __future__ import annotations
@@ -38,10 +38,16 @@ OUTPUTS = (BOXES, SCORES, CLASS_IDS, CLASS_NAMES)
 
 TIMEOUT = "timeout"
 """Request parameter, µs from arrival (as in Triton): work not begun by then is dropped."""
+PRIORITY = "priority"
+"""Request parameter, whole number (as in Triton): 1 is served first; 0, as none, is the default."""
+ROBOT = "robot"
+"""Request parameter, text: who asks, for quotas and fair shares. A token's robot goes before it."""
 MODEL_SHA256 = "model_sha256"
 """Response parameter: hash of the model file that computed the answer."""
 SERVICE_TIME = "service_us"
 """Response parameter: µs from the arrival of the request to its answer, waiting included."""
+QUEUE_TIME = "queue_us"
+"""Response parameter: µs of these that the request waited for its computation to begin."""
 
 
 def pack_bytes(items: Iterable[bytes]) -> bytes:
@@ -49,15 +55,17 @@ def pack_bytes(items: Iterable[bytes]) -> bytes:
     return b"".join(struct.pack("<I", len(item)) + item for item in items)
 
 
-def unpack_bytes(data: bytes) -> list[bytes]:
+def unpack_bytes(data: bytes, at_most: int | None = None) -> list[bytes]:
     """Return the items of a BYTES tensor's raw contents.
 
     Raises:
-        ValueError: a length points past the end.
+        ValueError: a length points past the end, or there are more items than `at_most`.
     """
-    items = []
+    items: list[bytes] = []
     position = 0
     while position < len(data):
+        if len(items) == at_most:
+            raise ValueError(f"more than {at_most} items in the raw contents")
         start = position + 4
         if start > len(data):
             raise ValueError("raw contents end within an item's length")
