@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from edge_robot.fleet.backend.models import InvalidRequestError, Tensors, TensorSpec, check_inputs
 from edge_robot.fleet.backend.scheduler import (
     ExpiredError,
+    Limits,
     RefusedError,
     Result,
     Scheduler,
@@ -23,7 +25,7 @@ from edge_robot.fleet.backend.scheduler import (
 class Doubler:
     """Doubles numbers; waits in `prepare` and `compute` where a test says so."""
 
-    name, version, sha256, platform, max_batch = "doubler", "1", "cd" * 32, "python", 1
+    name, version, sha256, platform, max_batch = "doubler", "1", "cd" * 32, "python", 8
     inputs = (TensorSpec("x", "FP32", (1,)),)
     outputs = (TensorSpec("y", "FP32", (1,)),)
 
@@ -32,6 +34,8 @@ class Doubler:
         self.free.set()
         self.prepare_s = 0.0
         self.computed: list[float] = []
+        self.batches: list[int] = []
+        self.run_s = 0.0
 
     def read(self, inputs: Tensors) -> float:
         check_inputs(inputs, self.inputs)
@@ -45,6 +49,8 @@ class Doubler:
 
     def compute(self, items: Sequence[float]) -> list[Tensors]:
         self.computed += items
+        self.batches.append(len(items))
+        time.sleep(self.run_s)
         assert self.free.wait(10.0)
         return [{"y": np.array([2.0 * item], np.float32)} for item in items]
 
@@ -90,7 +96,7 @@ def test_the_earliest_deadline_is_first_and_what_is_cancelled_or_expired_is_not_
         with pytest.raises(ExpiredError):
             await expired
         assert model.computed == [0.0, 2.0, 1.0]
-        assert scheduler.counts == {"computed": 3, "expired": 1, "cancelled": 1}
+        assert scheduler.counts == Counter(started=3, computed=3, expired=1, cancelled=1)
 
     asyncio.run(scene())
 
@@ -109,7 +115,7 @@ def test_what_expires_while_it_is_decoded_is_not_computed() -> None:
 def test_refusals_have_a_type_and_a_reason() -> None:
     async def scene() -> None:
         model = Doubler()
-        scheduler = Scheduler([model], workers=1, max_waiting=1)
+        scheduler = Scheduler([model], workers=1, limits=Limits(waiting=1))
         with pytest.raises(UnknownModelError, match="'doubler' version 1"):
             await scheduler.submit("another", "", {})
         with pytest.raises(UnknownModelError):
@@ -129,5 +135,99 @@ def test_refusals_have_a_type_and_a_reason() -> None:
             await ask(scheduler, 2.0)
         model.free.set()
         await asyncio.gather(running, waiting)
+
+    asyncio.run(scene())
+
+
+def test_requests_are_computed_together_where_that_pays() -> None:
+    async def scene() -> None:
+        model = Doubler()
+        model.run_s = 0.004  # whatever the size: a batch of 8 costs an eighth each
+        scheduler = Scheduler([model], workers=1)
+        results = await asyncio.gather(*(ask(scheduler, x, robot=str(x % 8)) for x in range(80)))
+        assert [float(r.outputs["y"][0]) for r in results] == [2.0 * x for x in range(80)]
+        assert model.batches.count(8) >= 5, model.batches
+        assert max(result.batch for result in results) == 8
+        assert sum(model.batches) == scheduler.counts["started"] == 80
+
+    asyncio.run(scene())
+
+
+def test_no_batch_makes_its_most_urgent_request_late() -> None:
+    async def scene() -> None:
+        model = Doubler()
+        model.run_s = 0.02
+        scheduler = Scheduler([model], workers=1)
+        await asyncio.gather(*(ask(scheduler, x, robot=str(x % 8)) for x in range(60)))
+        model.batches.clear()
+        lane = scheduler._lane("doubler", "")
+        for size in lane.costs.sizes[1:]:  # now a batch costs more, though less per request
+            for _ in range(9):
+                lane.costs.add(size, 0.02 + 0.004 * size, time.monotonic())
+        model.free.clear()
+        running = ask(scheduler, 0.0)
+        await until(lambda: model.batches)
+        waiting = [ask(scheduler, x, expires=time.monotonic() + 0.045 + x) for x in range(8)]
+        await asyncio.sleep(0.0)
+        model.free.set()
+        await asyncio.gather(running, *waiting)
+        assert 1 <= model.batches[1] <= 4, model.batches
+
+    asyncio.run(scene())
+
+
+def test_a_model_that_fails_is_an_error_of_these_requests_alone() -> None:
+    async def scene() -> None:
+        class Broken(Doubler):
+            def compute(self, items: Sequence[float]) -> list[Tensors]:
+                if 13.0 in items:
+                    raise MemoryError("no room")
+                return super().compute(items)
+
+        scheduler = Scheduler([Broken()], workers=1)
+        with pytest.raises(MemoryError):
+            await ask(scheduler, 13.0)
+        assert (await ask(scheduler, 1.0)).outputs["y"].tolist() == [2.0]
+        assert scheduler.counts["failed"] == 1
+
+    asyncio.run(scene())
+
+
+def test_a_greedy_robot_takes_its_own_places_not_those_of_others() -> None:
+    async def scene() -> None:
+        model = Doubler()
+        scheduler = Scheduler([model], workers=1, limits=Limits(waiting=8, batch=1))
+        model.free.clear()
+        running = ask(scheduler, 0.0, robot="first")
+        await until(lambda: model.computed)
+        greedy = [ask(scheduler, 1.0, robot="greedy") for _ in range(8)]
+        await until(lambda: scheduler.waiting == 8)
+        modest = ask(scheduler, 2.0, robot="modest")
+        await until(lambda: any(task.done() for task in greedy))
+        model.free.set()
+        await asyncio.gather(running, modest)
+        outcomes = await asyncio.gather(*greedy, return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, RefusedError)]
+        assert len(refused) == 1 and "made room" in str(refused[0])
+
+    asyncio.run(scene())
+
+
+def test_draining_answers_what_waits_and_refuses_what_is_new() -> None:
+    async def scene() -> None:
+        model = Doubler()
+        scheduler = Scheduler([model], workers=1)
+        model.free.clear()
+        running = ask(scheduler, 0.0)
+        waiting = ask(scheduler, 1.0)
+        await until(lambda: model.computed)
+        draining = asyncio.ensure_future(scheduler.drain(grace=10.0))
+        await asyncio.sleep(0.01)
+        with pytest.raises(RefusedError, match="stopping"):
+            await ask(scheduler, 2.0)
+        model.free.set()
+        await draining
+        assert (await running).outputs and (await waiting).outputs
+        scheduler.close()
 
     asyncio.run(scene())

@@ -1,4 +1,8 @@
-"""Which request is computed next: the earliest deadline first, and never one that has expired.
+"""Which request is computed next, with which others, and which is not computed at all.
+
+The earliest deadline is first, among the robots that are within their fair share (`fairness`);
+requests for one model are computed together where that was measured to pay (`batching`). What has
+expired, was cancelled or can no longer be done in time is dropped before it costs anything.
 
 Everything but the computing itself happens in the event loop that `Scheduler.submit` is called in,
 so there are no locks. Computing is done by a few threads of low priority, one for each core: what
@@ -8,25 +12,26 @@ is in the making delays neither heartbeats nor a robot on the same machine.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_robot.fleet.backend.batching import BatchCosts
+from edge_robot.fleet.backend.fairness import FairShares, Quota, Quotas
 from edge_robot.fleet.backend.models import InvalidRequestError, Model, Tensors
 from edge_robot.fleet.priority import yield_to_others
 
-MAX_WAITING = 256
-"""Requests that wait for one model; more are refused."""
+DEFAULT_PRIORITY = 2
+"""As in Triton, 1 is the highest, and 0 leaves it to the server: that is this one."""
 
-DEFAULT_PRIORITY = 0
-"""As in Triton: 0 leaves it to the server, 1 is the highest."""
+_PATIENCE = 1.0  # s; a request without a deadline is ordered as if it had this one
+_GAP_SHARE = 0.2  # of the newest gap between two requests in their running average
 
 
 class UnknownModelError(Exception):
@@ -34,7 +39,7 @@ class UnknownModelError(Exception):
 
 
 class RefusedError(Exception):
-    """There is no room for the request now; the message says where it is full."""
+    """There is no room for the request, or its robot's quota is used up; the message says which."""
 
 
 class ExpiredError(Exception):
@@ -50,24 +55,78 @@ class Result:
         model: That computed them; its name, version and hash belong into the answer.
         queue_s: Time from submission to the beginning of the work, s.
         service_s: Time from there to the outputs, s; shared with the others of its batch.
+        batch: Requests that were computed together.
     """
 
     outputs: Tensors
     model: Model
     queue_s: float
     service_s: float
+    batch: int
 
 
-@dataclass(order=True)
+@dataclass(frozen=True)
+class Limits:
+    """What a scheduler permits.
+
+    Attributes:
+        waiting: Requests that may wait for one model.
+        batch: Requests of one batch; the model's own limit holds as well. 1: no batches.
+        delay: Longest time for which a request waits for others to share a batch, s.
+        lead: By how much computing a robot may be ahead of others that wait, s.
+        quota: Of every robot that has none of its own.
+        quotas: Of some robots, by name.
+    """
+
+    waiting: int = 256
+    batch: int = 64
+    delay: float = 0.002
+    lead: float = 0.05
+    quota: Quota = field(default_factory=Quota)
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Lane:
+    """A model and what was learnt of its requests."""
+
+    model: Model
+    costs: BatchCosts
+    waiting: int = 0
+    gap: float = math.inf
+    last: float = -math.inf
+
+    def arrived(self, now: float) -> None:
+        """Take note of a request: how often they come tells whether another is worth waiting for.
+
+        Args:
+            now: s.
+        """
+        newest = now - self.last
+        known = math.isfinite(self.gap)
+        self.gap = self.gap + _GAP_SHARE * (newest - self.gap) if known else newest
+        self.last = now
+
+
+@dataclass(eq=False)
 class _Job:
-    """A request on its way; ordered by what is served first."""
+    """A request that waits or is computed."""
 
-    expires: float
     number: int
-    model: Model = field(compare=False)
-    item: Any = field(compare=False)
-    submitted: float = field(compare=False)
-    future: asyncio.Future[Result] = field(compare=False)
+    lane: _Lane
+    robot: str
+    priority: int
+    item: Any
+    submitted: float
+    expires: float
+    future: asyncio.Future[Result]
+    alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        """What is served first is least."""
+        due = self.expires if math.isfinite(self.expires) else self.submitted + _PATIENCE
+        return self.priority, due, self.number
 
 
 class Scheduler:
@@ -76,11 +135,13 @@ class Scheduler:
     Args:
         models: That are served from the beginning.
         workers: Threads that compute; by default one for each core.
-        max_waiting: Requests that may wait for one model.
+        limits: What is permitted.
 
     Attributes:
-        counts: Requests so far by fate: `computed`, `expired`, `cancelled`, `refused`, `invalid`,
-            `failed`.
+        counts: Requests so far by fate: `computed` (of these `late`: expired meanwhile), `expired`,
+            `cancelled`, `refused`, `invalid`, `failed`; and `started`: those whose computing
+            began.
+        batches: Batches so far by size.
     """
 
     def __init__(
@@ -88,34 +149,41 @@ class Scheduler:
         models: Iterable[Model] = (),
         *,
         workers: int | None = None,
-        max_waiting: int = MAX_WAITING,
+        limits: Limits | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self._models: dict[tuple[str, str], Model] = {}
-        self._queue: list[_Job] = []
+        self.batches: Counter[int] = Counter()
+        self._limits = limits or Limits()
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._waiting: dict[int, _Job] = {}
+        self._places: Counter[str] = Counter()
         self._numbers = itertools.count()
-        self._max_waiting = max_waiting
+        self._quotas = Quotas(self._limits.quota, self._limits.quotas)
+        self._shares = FairShares(self._limits.lead)
         self._free = workers or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(
             self._free, thread_name_prefix="compute", initializer=yield_to_others
         )
         self._running: set[asyncio.Task[None]] = set()
+        self._hold: asyncio.TimerHandle | None = None
+        self._stopping = False
         for model in models:
             self.add(model)
 
     @property
     def models(self) -> list[Model]:
         """The models that are served, by name and version."""
-        return [self._models[key] for key in sorted(self._models, key=_order)]
+        return [self._lanes[key].model for key in sorted(self._lanes, key=_order)]
 
     @property
     def waiting(self) -> int:
         """Requests that wait for a worker."""
-        return len(self._queue)
+        return len(self._waiting)
 
     def add(self, model: Model) -> None:
         """Serve a model from now on, in place of one of the same name and version."""
-        self._models[model.name, model.version] = model
+        largest = min(model.max_batch, self._limits.batch)
+        self._lanes[model.name, model.version] = _Lane(model, BatchCosts(largest))
 
     def find(self, name: str, version: str = "") -> Model:
         """Return a model; without a version, the latest.
@@ -123,16 +191,7 @@ class Scheduler:
         Raises:
             UnknownModelError: it is not served.
         """
-        versions = sorted((key for key in self._models if key[0] == name), key=_order)
-        if version == "" and versions:
-            return self._models[versions[-1]]
-        if (name, version) in self._models:
-            return self._models[name, version]
-        served = ", ".join(f"{n!r} version {v}" for n, v in sorted(self._models, key=_order))
-        raise UnknownModelError(
-            f"model {name!r} version {version or 'any'} is not served here; "
-            f"served: {served or 'none'}"
-        )
+        return self._lane(name, version).model
 
     async def submit(
         self,
@@ -142,7 +201,7 @@ class Scheduler:
         *,
         expires: float = math.inf,
         robot: str = "",
-        priority: int = DEFAULT_PRIORITY,
+        priority: int = 0,
     ) -> Result:
         """Have a request computed. Cancelling the awaiting task takes it out of the queue.
 
@@ -151,8 +210,9 @@ class Scheduler:
             version: Of the model; empty: the latest.
             inputs: Its tensors.
             expires: When nobody wants the answer any more, s on `time.monotonic`'s clock.
-            robot: Who asks; all without a name share one place.
-            priority: 1 is the highest; 0: the server's default.
+            robot: Who asks; all without a name share one quota.
+            priority: 1 is the highest; 0: `DEFAULT_PRIORITY`. It orders requests of robots that
+                are within their fair share, and takes nothing from others' shares.
 
         Raises:
             UnknownModelError: the model is not served.
@@ -160,102 +220,281 @@ class Scheduler:
             RefusedError: there is no room.
             ExpiredError: time ran out first.
         """
-        now = time.monotonic()
         try:
-            model = self.find(model_name, version)
-            item = model.read(inputs)
-            if now >= expires:
-                raise ExpiredError(f"expired {(now - expires) * 1e3:.0f} ms before it came")
-            if len(self._queue) >= self._max_waiting:
-                raise RefusedError(f"{len(self._queue)} requests are waiting already")
-            job = _Job(
-                expires,
-                next(self._numbers),
-                model,
-                item,
-                now,
-                asyncio.get_running_loop().create_future(),
-            )
-            heapq.heappush(self._queue, job)
+            job = self._admit(model_name, version, inputs, expires, robot, priority)
             self._serve()
-            result = await job.future
-        except (UnknownModelError, InvalidRequestError):
-            self.counts["invalid"] += 1
-            raise
-        except RefusedError:
-            self.counts["refused"] += 1
-            raise
-        except ExpiredError:
-            self.counts["expired"] += 1
+            try:
+                result = await job.future
+            finally:
+                self._leave(job)
+        except Exception as error:
+            self.counts[_FATES.get(type(error), "failed")] += 1
             raise
         except asyncio.CancelledError:
             self.counts["cancelled"] += 1
             raise
-        except Exception:
-            self.counts["failed"] += 1
-            raise
         self.counts["computed"] += 1
+        self.counts["late"] += time.monotonic() > expires
         return result
 
-    async def drain(self) -> None:
-        """Wait until nothing is waiting or being computed."""
-        while self._running:
+    async def drain(self, grace: float) -> None:
+        """Refuse what is new from now on, and wait until all else is answered.
+
+        Args:
+            grace: Time after which what still waits is refused as well, s.
+        """
+        self._stopping = True
+        end = time.monotonic() + grace
+        while self._waiting and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        for job in list(self._waiting.values()):
+            self._fail(job, RefusedError("the server is stopping"))
+        if self._running:
             await asyncio.wait(set(self._running))
 
     def close(self) -> None:
-        """Let go of what waits, as expired, and of the workers when they have finished."""
-        while self._queue:
-            _fail(heapq.heappop(self._queue), ExpiredError("the server is stopping"))
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Let the workers go when they have finished; to be called after `drain`."""
+        self._pool.shutdown(wait=False)
+
+    def _lane(self, name: str, version: str) -> _Lane:
+        versions = sorted((key for key in self._lanes if key[0] == name), key=_order)
+        if version == "" and versions:
+            return self._lanes[versions[-1]]
+        if (name, version) in self._lanes:
+            return self._lanes[name, version]
+        served = ", ".join(f"{n!r} version {v}" for n, v in sorted(self._lanes, key=_order))
+        raise UnknownModelError(
+            f"model {name!r} version {version or 'any'} is not served here; "
+            f"served: {served or 'none'}"
+        )
+
+    def _admit(
+        self,
+        model_name: str,
+        version: str,
+        inputs: Tensors,
+        expires: float,
+        robot: str,
+        priority: int,
+    ) -> _Job:
+        """Check a request and let it wait; see `submit`."""
+        now = time.monotonic()
+        lane = self._lane(model_name, version)
+        if self._stopping:
+            raise RefusedError("the server is stopping")
+        item = lane.model.read(inputs)
+        if now >= expires:
+            raise ExpiredError(f"expired {(now - expires) * 1e3:.0f} ms before it came")
+        if lane.waiting >= self._limits.waiting:
+            self._make_room(lane, robot)
+        reason = self._quotas.refusal(robot, _size(inputs), self._places[robot], now)
+        if reason:
+            raise RefusedError(reason)
+        loop = asyncio.get_running_loop()
+        job = _Job(
+            next(self._numbers),
+            lane,
+            robot,
+            priority or DEFAULT_PRIORITY,
+            item,
+            now,
+            expires,
+            loop.create_future(),
+        )
+        if math.isfinite(expires):
+            job.alarm = loop.call_later(expires - now, self._expire, job)
+        if not self._places[robot]:
+            self._shares.arrive(robot)
+        self._waiting[job.number] = job
+        self._places[robot] += 1
+        lane.waiting += 1
+        lane.arrived(now)
+        return job
+
+    def _make_room(self, lane: _Lane, robot: str) -> None:
+        """Take its last place from the robot that has most of them, if the one who asks has fewer.
+
+        Raises:
+            RefusedError: it has not.
+        """
+        places = Counter(job.robot for job in self._waiting.values() if job.lane is lane)
+        greediest, most = places.most_common(1)[0]
+        if places[robot] + 1 >= most:
+            raise RefusedError(
+                f"{lane.waiting} requests are waiting for model {lane.model.name!r} already"
+            )
+        theirs = [j for j in self._waiting.values() if j.lane is lane and j.robot == greediest]
+        self._fail(
+            max(theirs, key=lambda job: job.rank),
+            RefusedError(f"made room for others: robot {greediest!r} has {most} requests waiting"),
+        )
+
+    def _leave(self, job: _Job) -> None:
+        """Take a request out of the queue, if it is still there."""
+        if self._waiting.pop(job.number, None) is None:
+            return
+        job.lane.waiting -= 1
+        self._places[job.robot] -= 1
+        if not self._places[job.robot]:
+            del self._places[job.robot]
+        if job.alarm is not None:
+            job.alarm.cancel()
+
+    def _fail(self, job: _Job, error: Exception) -> None:
+        self._leave(job)
+        if not job.future.done():
+            job.future.set_exception(error)
+
+    def _expire(self, job: _Job) -> None:
+        if job.number in self._waiting:
+            self._fail(job, ExpiredError("expired before it could be computed"))
 
     def _serve(self) -> None:
         """Give work to the workers that are free."""
-        while self._free and self._queue:
-            job = heapq.heappop(self._queue)
-            if job.future.done():  # cancelled
-                continue
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
+        while self._free and (batch := self._next_batch(time.monotonic())):
+            share = batch[0].lane.costs.expected(len(batch)) / len(batch)
+            for job in batch:
+                self._leave(job)
+                self._shares.charge(job.robot, share)
             self._free -= 1
-            task = asyncio.get_running_loop().create_task(self._compute(job))
+            task = asyncio.get_running_loop().create_task(self._compute(batch, share))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _compute(self, job: _Job) -> None:
+    def _next_batch(self, now: float) -> list[_Job]:
+        """Return what to compute next; nothing where nothing waits, or it is worth waiting."""
+        within = self._shares.within(self._places)
+        ready = sorted(
+            (job for job in self._waiting.values() if job.robot in within),
+            key=lambda job: job.rank,
+        )
+        held: set[_Lane] = set()
+        for head in ready:
+            lane = head.lane
+            if lane in held:
+                continue
+            if now + lane.costs.quickest() > head.expires:
+                self._fail(head, ExpiredError("too late to be computed in time"))
+                continue
+            mates = [job for job in ready if job.lane is lane and not job.future.done()]
+            pause = self._pause(lane, mates, now)
+            if pause <= 0.0:
+                return mates[: self._batch_size(lane, mates, now)]
+            held.add(lane)
+            if self._hold is None:
+                self._hold = asyncio.get_running_loop().call_later(pause, self._serve)
+        return []
+
+    def _pause(self, lane: _Lane, mates: Sequence[_Job], now: float) -> float:
+        """Return how long to wait for more requests of a model, s.
+
+        Only where a larger batch is known to pay, the next request will probably come in time,
+        and the most urgent one can wait.
+        """
+        size = lane.costs.wanted()
+        if len(mates) >= size:
+            return 0.0
+        oldest = min(job.submitted for job in mates)
+        urgent = min(job.expires for job in mates) - lane.costs.expected(size)
+        pause = min(oldest + self._limits.delay, urgent) - now
+        return pause if lane.gap < pause else 0.0
+
+    def _batch_size(self, lane: _Lane, mates: Sequence[_Job], now: float) -> int:
+        """Return how many of a model's requests, best first, to compute at once.
+
+        Not so many that the most urgent one would be late for the sake of the others.
+        """
+        size = lane.costs.best(len(mates), now)
+        while size > 1:
+            urgent = min(job.expires for job in mates[:size])
+            if now + lane.costs.expected(size) <= urgent:
+                break
+            size = max(other for other in lane.costs.sizes if other < size)
+        return size
+
+    async def _compute(self, batch: list[_Job], charged: float) -> None:
+        begun = time.monotonic()
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._pool, _work, job)
-        except Exception as error:  # whatever it is, it is this request's answer
-            _fail(job, error)
-        else:
-            if not job.future.done():
-                job.future.set_result(result)
-        finally:
-            self._free += 1
-            self._serve()
+            outcomes: Sequence[
+                Result | Exception
+            ] = await asyncio.get_running_loop().run_in_executor(self._pool, _work, batch)
+        except Exception as error:  # a fault of the model: it is the answer, and told there
+            outcomes = [error] * len(batch)
+        now = time.monotonic()
+        self._free += 1
+        share = (now - begun) / len(batch)
+        done = 0
+        for job, outcome in zip(batch, outcomes, strict=True):
+            self._shares.charge(job.robot, share - charged)
+            if isinstance(outcome, Result):
+                done += 1
+                if not job.future.done():
+                    job.future.set_result(outcome)
+            elif not job.future.done():
+                job.future.set_exception(outcome)
+        if done:
+            self.counts["started"] += done
+            self.batches[done] += 1
+            batch[0].lane.costs.add(done, now - begun, now)
+        self._serve()
 
 
-def _work(job: _Job) -> Result:
-    """Compute one request, in a worker."""
+def _work(batch: Sequence[_Job]) -> list[Result | Exception]:
+    """Compute requests for one model, in a worker."""
     begun = time.monotonic()
-    _check_wanted(job, begun)
-    prepared = job.model.prepare(job.item)
-    _check_wanted(job, time.monotonic())
-    (outputs,) = job.model.compute([prepared])
-    if isinstance(outputs, InvalidRequestError):
-        raise outputs
-    return Result(outputs, job.model, begun - job.submitted, time.monotonic() - begun)
+    outcomes: dict[_Job, Result | Exception] = {}
+    prepared: dict[_Job, Any] = {}
+    for job in batch:
+        try:
+            _check_wanted(job)
+            prepared[job] = job.lane.model.prepare(job.item)
+        except (ExpiredError, InvalidRequestError) as error:
+            outcomes[job] = error
+    for job in list(prepared):  # again: preparing took its time
+        try:
+            _check_wanted(job)
+        except ExpiredError as error:
+            outcomes[job] = error
+            del prepared[job]
+    if prepared:
+        model = batch[0].lane.model
+        answers = model.compute(list(prepared.values()))
+        ended = time.monotonic()
+        for job, answer in zip(prepared, answers, strict=True):
+            outcomes[job] = (
+                answer
+                if isinstance(answer, InvalidRequestError)
+                else Result(answer, model, begun - job.submitted, ended - begun, len(prepared))
+            )
+    return [outcomes[job] for job in batch]
 
 
-def _check_wanted(job: _Job, now: float) -> None:
+def _check_wanted(job: _Job) -> None:
     if job.future.done():
         raise ExpiredError("cancelled before it could be computed")
-    if now >= job.expires:
-        late = (now - job.expires) * 1e3
-        raise ExpiredError(f"expired {late:.0f} ms before it could be computed")
+    late = time.monotonic() - job.expires
+    if late >= 0.0:
+        raise ExpiredError(f"expired {late * 1e3:.0f} ms before it could be computed")
 
 
-def _fail(job: _Job, error: Exception) -> None:
-    if not job.future.done():
-        job.future.set_exception(error)
+def _size(inputs: Tensors) -> int:
+    """Return the bytes of a request's tensors."""
+    return sum(
+        sum(map(len, array.flat)) if array.dtype == object else array.nbytes
+        for array in inputs.values()
+    )
 
 
 def _order(key: tuple[str, str]) -> tuple[str, int]:
     return key[0], int(key[1])
+
+
+_FATES: dict[type[Exception], str] = {
+    UnknownModelError: "invalid",
+    InvalidRequestError: "invalid",
+    RefusedError: "refused",
+    ExpiredError: "expired",
+}
