@@ -21,9 +21,14 @@ from std_msgs.msg import Header
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from edge_robot import topics
+from edge_robot.control.commands import refusal
 from edge_robot.errors import UserError
 from edge_robot.msg import SimulationTruth, TrackedObject
-from edge_robot.nodes.conversions import quaternion_from_yaw, stamp_from_nanoseconds
+from edge_robot.nodes.conversions import (
+    nanoseconds,
+    quaternion_from_yaw,
+    stamp_from_nanoseconds,
+)
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
@@ -42,6 +47,8 @@ OPTICAL_FRAME = "camera_front_optical_frame"
 LIDAR_PERIOD = 0.1
 SCAN_PERIOD = 0.05
 TRUTH_PERIOD = 0.1
+assert topics.CMD_VEL.qos.lifespan is not None
+_LIFESPAN = topics.CMD_VEL.qos.lifespan
 WATCH_PERIOD = 0.1  # wall-clock time between two looks at the simulator's threads, s
 
 
@@ -130,11 +137,16 @@ class Simulator(Node):
         return self.create_publisher(message_type, topic.name, contract_profile(topic))
 
     def _on_command(self, command: TwistStamped) -> None:
-        twist = command.twist
-        try:
-            self._simulation.base.command(twist.linear.x, twist.angular.z, self._simulation.time)
-        except ValueError as error:
-            self.get_logger().error(f"{error}; ignored", throttle_duration_sec=1.0)
+        """Obey, unless it is old: a sender frozen with a command in hand sends it when it thaws."""
+        v, w = command.twist.linear.x, command.twist.angular.z
+        time = self._simulation.time
+        why = refusal(nanoseconds(command.header.stamp), round(time * 1e9), (v, w), _LIFESPAN)
+        if why is None:
+            self._simulation.base.command(v, w, time)
+        else:
+            self.get_logger().error(
+                f"velocity command ({v}, {w}) ignored: {why.value}", throttle_duration_sec=1.0
+            )
 
     def _watch(self) -> None:
         self._real_time.check()

@@ -17,6 +17,7 @@ import pytest
 import rclpy
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
+from rclpy.time import Time
 
 from edge_robot import topics
 from edge_robot.introspection.interfaces import interface_class
@@ -140,15 +141,22 @@ def test_speaks_on_every_topic_and_obeys(
     assert len(truth.people) == len(Scenario.generate(SEED).people)
     assert truth.real_time_factor > 0
 
-    def turned() -> bool:
+    def turn(age: float) -> float:
         command = TwistStamped()
-        command.header.stamp = listener.last(topics.CLOCK).clock
+        stamp = max(0.0, seconds(listener.last(topics.CLOCK).clock) - age)
+        command.header.stamp = Time(nanoseconds=round(stamp * 1e9)).to_msg()
         command.twist.angular.z = 1.0
         listener.commands.publish(command)
-        return listener.last(topics.ODOM).twist.twist.angular.z > 0.7
+        return float(listener.last(topics.ODOM).twist.twist.angular.z)
 
-    listener.listen_until(turned)
-    # The last command holds for 0.2 s; then the base stops by itself.
+    odometry_heard = len(heard[topics.ODOM.name])
+    turning = [0.0]
+    listener.listen_until(
+        lambda: turning.append(turn(age=0.3)) or len(heard[topics.ODOM.name]) > odometry_heard + 20
+    )
+    assert max(turning) < 0.2, "a command was obeyed after its lifespan"
+    listener.listen_until(lambda: turn(age=0.0) > 0.7)
+    # The base stops by itself when commands cease.
     listener.listen_until(lambda: abs(listener.last(topics.ODOM).twist.twist.angular.z) < 0.05)
     stamps = [seconds(message.header.stamp) for message in heard[topics.ODOM.name]]
     assert np.diff(stamps).min() == pytest.approx(0.02)
