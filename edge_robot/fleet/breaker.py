@@ -64,6 +64,10 @@ class CircuitBreaker:
         """Report that a request was started."""
         self._trial = True
 
+    def abandoned(self) -> None:
+        """Report that a request was cancelled: if it was the trial, another may be."""
+        self._trial = False
+
     def succeeded(self) -> None:
         """Report that a request was answered with a valid result, even a late one."""
         self._failures = 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
 from edge_robot.fleet import protocol
-from edge_robot.fleet.offload import InvalidAnswerError
+from edge_robot.fleet.work import InvalidAnswerError
 from edge_robot.perception.detections import Detections
 
 _DTYPES = {"FP32": "<f4", "INT64": "<i8"}

@@ -1,22 +1,20 @@
 """A connection to the fleet backend that always knows whether it stands.
 
-One thread with an asyncio loop sends heartbeats and requests. Heartbeats have a TCP connection of
-their own, so that they never wait behind an image.
+Heartbeats have a TCP connection of their own, so that they never wait behind an image.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
+from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkMonitor, LinkTiming
 
 # A heartbeat's fate is the monitor's to decide; this only ends calls nobody waits for any more.
@@ -52,63 +50,54 @@ class RequestError(Exception):
 
 
 class FleetClient:
-    """Heartbeats and requests to one backend.
-
-    `link`, `infer` and the callback belong to the client's thread; enter it by `call_soon`.
+    """Heartbeats and requests to one backend; all of it belongs to one asyncio loop.
 
     Args:
-        endpoint: `host:port` of the backend.
+        endpoint: The backend.
         timing: Times of the heartbeats.
-        on_link: Called when the link goes up or down, at once, in the client's thread.
+        on_link: Called when the link goes up or down, at once, in the loop.
 
     Attributes:
+        endpoint: The backend.
         link: The state of the link.
     """
 
-    def __init__(self, endpoint: str, timing: LinkTiming, on_link: Callable[[], None]) -> None:
+    def __init__(self, endpoint: Endpoint, timing: LinkTiming, on_link: Callable[[], None]) -> None:
         self.endpoint = endpoint
         self.link = LinkMonitor(timing, time.monotonic())
         self._on_link = on_link
         self._was_up = False
         self._connection: _Connection | None = None
-        self._loop: asyncio.AbstractEventLoop
         self._wake: asyncio.Event
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._started: Future[None] = Future()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run_thread, name="fleet-link", daemon=True)
 
-    def start(self) -> None:
-        """Begin to connect."""
-        self._thread.start()
-        self._started.result()
-        self.raise_if_failed()
-
-    def close(self) -> None:
-        """Give up the connection and everything outstanding; wait until the thread has ended."""
-        if self._thread.is_alive():
-            self.call_soon(self._request_close)
-            self._thread.join()
-        self.raise_if_failed()
-
-    def call_soon(self, function: Callable[..., None], *args: Any) -> None:
-        """Call a function in the client's thread, from any thread."""
-        self._loop.call_soon_threadsafe(function, *args)
-
-    def raise_if_failed(self) -> None:
-        """Raise what ended the client's thread, if it ended by an error."""
-        if self._failure is not None:
-            raise self._failure
-
-    def spawn(self, coroutine: Any) -> None:
-        """Run a coroutine in the client's thread (called there); its errors end the client."""
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
+    async def run(self) -> None:
+        """Keep up the connection until cancelled."""
+        self._wake = asyncio.Event()
+        try:
+            while True:
+                beat = self.link.poll(time.monotonic())
+                self._settle()
+                if beat is not None:
+                    self._send(beat)
+                alarm = asyncio.get_running_loop().call_later(
+                    max(0.0, self.link.next_poll - time.monotonic()), self._wake.set
+                )
+                await self._wake.wait()
+                alarm.cancel()
+                self._wake.clear()
+                if self._failure is not None:
+                    raise self._failure
+        finally:
+            self._closing = True
+            await self._abandon_connection()
 
     async def infer(self, request: Any, timeout: float) -> Any:
         """Send a `ModelInferRequest` and return the `ModelInferResponse`.
+
+        Cancelling the awaiting task cancels the call at the backend too.
 
         Args:
             request: The request.
@@ -122,46 +111,22 @@ class FleetClient:
         if connection is None or not self.link.up:
             raise LinkLostError(self.link.cause)
         call = asyncio.ensure_future(connection.infer(request, timeout))
-        await asyncio.wait({call, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait({call, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            call.cancel()  # no effect on one that is done
         if not call.done():
-            call.cancel()
             raise LinkLostError("closed" if self._closing else self.link.cause)
         response = call.result()
         self.link.request_answered(time.monotonic())
         return response
 
-    def _run_thread(self) -> None:
-        try:
-            asyncio.run(self._run())
-        except BaseException as error:
-            self._failure = error
-            if not self._started.done():
-                self._started.set_result(None)
-
-    async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._started.set_result(None)
-        while not self._closing:
-            beat = self.link.poll(time.monotonic())
-            self._settle()
-            if beat is not None:
-                self._send(beat)
-            alarm = self._loop.call_later(
-                max(0.0, self.link.next_poll - time.monotonic()), self._wake.set
-            )
-            await self._wake.wait()
-            alarm.cancel()
-            self._wake.clear()
-            self.raise_if_failed()
-        await self._abandon_connection()
-
     def _send(self, beat: int) -> None:
         if self._connection is None or self._connection.number != self.link.connection:
             if self._connection is not None:
-                self.spawn(self._connection.close())
-            self._connection = _Connection(self.endpoint, self.link.connection)
-        self.spawn(self._beat(self._connection, beat))
+                self._spawn(self._connection.close())
+            self._connection = _Connection(self.endpoint.address, self.link.connection)
+        self._spawn(self._beat(self._connection, beat))
 
     async def _beat(self, connection: _Connection, beat: int) -> None:
         cause = await connection.beat()
@@ -194,9 +159,10 @@ class FleetClient:
             # what takes them out of the set would never have its turn.
             await asyncio.wait(self._tasks)
 
-    def _request_close(self) -> None:
-        self._closing = True
-        self._wake.set()
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -208,11 +174,11 @@ class FleetClient:
 class _Connection:
     """Two channels to the backend: one for heartbeats, one for requests."""
 
-    def __init__(self, endpoint: str, number: int) -> None:
+    def __init__(self, address: str, number: int) -> None:
         self.number = number
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._beats = grpc.aio.insecure_channel(endpoint, options=_CHANNEL_OPTIONS)
-        self._work = grpc.aio.insecure_channel(endpoint, options=_CHANNEL_OPTIONS)
+        self._beats = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._work = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._beat_stub = pb_grpc.GRPCInferenceServiceStub(self._beats)
         self._work_stub = pb_grpc.GRPCInferenceServiceStub(self._work)
         self._live = pb.ServerLiveRequest()

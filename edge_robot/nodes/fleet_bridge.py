@@ -5,7 +5,6 @@ Which ones, the tier policy says, from the onboard detections in the frame and t
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,10 +24,13 @@ from vision_msgs.msg import Detection2DArray
 
 from edge_robot import topics
 from edge_robot.errors import UserError
+from edge_robot.fleet.adaptation import Encoding
 from edge_robot.fleet.breaker import BreakerState
 from edge_robot.fleet.camera_task import decode_detections, encode_image
+from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
-from edge_robot.fleet.offload import Answer, Limits, NoAnswer, OffloadEngine, Reason, Status, Task
+from edge_robot.fleet.offload import OffloadEngine, Settings, Status
+from edge_robot.fleet.work import Answer, NoAnswer, Reason, Task
 from edge_robot.msg import FleetDetections, LinkState, TrackedObjectArray
 from edge_robot.nodes.conversions import image_to_bgr, nanoseconds
 from edge_robot.nodes.detection_messages import from_detection_array, to_detection_array
@@ -137,22 +139,21 @@ class FleetBridge(Node):
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
 
-        def encode(work: _Work) -> Any:
+        def encode(work: _Work, encoding: Encoding) -> Any:
             request = encode_image(work.cleared, model, quality)
             work.sent_bytes = sum(map(len, request.raw_input_contents))
             return request
 
-        self._engine: OffloadEngine[_Work, Detections] = OffloadEngine(
-            endpoint,
-            Task(
-                encode=encode,
-                decode=lambda response: decode_detections(response, min_score),
-                deadline=deadline,
-                expiry=expiry,
-            ),
-            Limits(rate=math.inf),  # the policy's budgets are the limit
-            LinkTiming(period=period, silence=silence),
-            self._publish_outcome,
+        self._task: Task[_Work, Detections] = Task(
+            name="detect",
+            encode=encode,
+            decode=lambda response: decode_detections(response, min_score),
+            deadline=deadline,
+            expiry=expiry,
+        )
+        self._engine = OffloadEngine(
+            [Endpoint("", endpoint)],
+            Settings(timing=LinkTiming(period=period, silence=silence)),
             self._publish_link,
         )
         newest = qos_profile(topics.CAMERA_IMAGE)
@@ -245,7 +246,7 @@ class FleetBridge(Node):
         if decision.offered:
             age = (self.get_clock().now().nanoseconds - nanoseconds(image.header.stamp)) * 1e-9
             work = _Work(image.header, pixels, self._policy.rules.cleared(pixels, found))
-            self._engine.offer(work, work, max(0.0, age))
+            self._engine.offer(self._task, work, work, max(0.0, age), self._publish_outcome)
 
     def _expected(self, header: Header) -> Expected | None:
         """Return where tracks should be in an image; None where that is not known."""
@@ -302,28 +303,29 @@ class FleetBridge(Node):
 
     def _publish_link(self, status: Status) -> None:
         now = self.get_clock().now().to_msg()
-        changed = status.up is not self._up
+        link = status.links[0]
+        changed = link.up is not self._up
         if changed:
-            self._up, self._since = status.up, now
+            self._up, self._since = link.up, now
         message = LinkState(
-            up=status.up,
-            breaker=BREAKER[status.breaker],
-            endpoint=status.endpoint,
-            cause=status.cause,
+            up=link.up,
+            breaker=BREAKER[link.breaker],
+            endpoint=link.endpoint,
+            cause=link.cause,
             since=self._since,
-            rtt_p50=status.rtt_p50,
-            rtt_p95=status.rtt_p95,
-            loss=status.loss,
-            bandwidth=status.bandwidth,
-            offered=status.offered,
-            answered=status.answered,
-            late=status.late,
-            failed=status.failed,
+            rtt_p50=link.rtt_p50,
+            rtt_p95=link.rtt_p95,
+            loss=link.loss,
+            bandwidth=link.bandwidth,
+            offered=link.sent,
+            answered=link.answered,
+            late=link.late,
+            failed=link.failed,
         )
         message.header.stamp = now
         self._links.publish(message)
         if changed:
-            self.get_logger().info(f"link {'up' if status.up else 'down'}: {status.cause}")
+            self.get_logger().info(f"link {'up' if link.up else 'down'}: {link.cause}")
 
 
 def _check(name: str, holds: bool, expected: str) -> None:

@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2 as pb
 from edge_robot.fleet import protocol
 from edge_robot.fleet.backend.codec import image_reader, response
 from edge_robot.fleet.camera_task import decode_detections, encode_image
-from edge_robot.fleet.offload import InvalidAnswerError
+from edge_robot.fleet.work import InvalidAnswerError
 from edge_robot.perception.detections import Detections
 
 FOUND = Detections(
