@@ -14,8 +14,9 @@ from tritonclient.grpc import service_pb2_grpc as pb_grpc
 from edge_robot.bench.figures import percentiles
 from edge_robot.bench.offload.scene import decode, encode, frame, holds_the_lamp
 from edge_robot.bench.runtimes import bench_domain, programs, standalone
-from edge_robot.fleet.link import LinkTiming
-from edge_robot.fleet.offload import Answer, Limits, NoAnswer, OffloadEngine, Task
+from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.offload import OffloadEngine, Settings
+from edge_robot.fleet.work import Answer, NoAnswer, Task
 
 _WARM_UP = 50
 
@@ -39,10 +40,8 @@ def measure(calls: int, progress: Callable[[str], None]) -> dict[str, Any]:
 async def _alternate(endpoint: str, calls: int) -> dict[str, Any]:
     image = frame()
     outcomes: queue.SimpleQueue[Answer[Any] | NoAnswer] = queue.SimpleQueue()
-    task = Task(encode, decode, deadline=5.0, expiry=10.0)
-    engine = OffloadEngine(
-        endpoint, task, Limits(rate=1e6), LinkTiming(), outcomes.put, lambda status: None
-    )
+    task = Task("detect", lambda image, _: encode(image), decode, deadline=5.0, expiry=10.0)
+    engine = OffloadEngine([Endpoint("", endpoint)], Settings(), lambda status: None)
     engine.start()
     durations: dict[str, list[float]] = {"engine": [], "grpc_aio": [], "blocking_stub": []}
     with grpc.insecure_channel(endpoint) as blocking:
@@ -51,7 +50,7 @@ async def _alternate(endpoint: str, calls: int) -> dict[str, Any]:
             stub = pb_grpc.GRPCInferenceServiceStub(blocking)
             while len(durations["engine"]) < _WARM_UP + calls:
                 begun = time.perf_counter()
-                engine.offer(image, None, 0.0)
+                engine.offer(task, image, None, 0.0, outcomes.put)
                 outcome = outcomes.get()
                 took = time.perf_counter() - begun
                 if isinstance(outcome, NoAnswer):  # not yet connected
