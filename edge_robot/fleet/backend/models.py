@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from edge_robot.fleet.tensors import datatype_of
+
 Tensors = Mapping[str, NDArray[Any]]
 """Tensors by name, as `tritonclient` has them: BYTES are arrays of `object` that hold `bytes`."""
 
@@ -91,10 +93,10 @@ class Model(Protocol):
 
 
 def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec]) -> None:
-    """Check names and shapes of a request's inputs; types follow from how they were decoded.
+    """Check names, types and shapes of a request's inputs.
 
     Raises:
-        InvalidRequestError: one is unknown, missing, or of a shape that does not fit.
+        InvalidRequestError: one is unknown, missing, or of another type or shape.
     """
     known = {spec.name: spec for spec in specs}
     for name, array in inputs.items():
@@ -114,28 +116,3 @@ def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec]) -> None:
     for spec in specs:
         if not spec.optional and spec.name not in inputs:
             raise InvalidRequestError(f"input {spec.name!r} is missing")
-
-
-DATATYPES = {
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-    "BYTES": "object",
-}
-"""Datatypes of the Open Inference Protocol and NumPy's names of them; BF16 has none in NumPy."""
-
-_NAMES = {name: datatype for datatype, name in DATATYPES.items()}
-
-
-def datatype_of(array: NDArray[Any]) -> str:
-    """Return what the protocol calls an array's type; empty where it has no name for it."""
-    return _NAMES.get(array.dtype.name, "")
