@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
@@ -23,7 +24,9 @@ class NetworkLink(Node):
         target = self._parameter("target", "127.0.0.1:8001", "host:port of the backend")
         quality = LinkQuality(
             delay=self._parameter("delay", 0.0, "one way, s"),
+            deviation=self._parameter("deviation", 0.0, "of the delay, heavy-tailed, s"),
             jitter=self._parameter("jitter", 0.0, "largest additional delay, s"),
+            loss=self._parameter("loss", 0.0, "share of packets to be sent again, 0..<1"),
             bandwidth=self._parameter("bandwidth", 0.0, "each direction, bytes/s; 0: no limit"),
         )
         target_host, _, target_port = target.rpartition(":")
@@ -32,10 +35,10 @@ class NetworkLink(Node):
                 f"network_link parameter target is {target!r}, not host:port; "
                 "see config/network_link.yaml"
             )
-        if min(quality.delay, quality.jitter, quality.bandwidth) < 0.0:
+        if min(astuple(quality)) < 0.0 or quality.loss >= 1.0:
             raise UserError(
-                "network_link parameters delay, jitter and bandwidth must not be negative; "
-                "see config/network_link.yaml"
+                "network_link parameters delay, deviation, jitter, loss and bandwidth must not be "
+                "negative, and loss be less than 1; see config/network_link.yaml"
             )
         self._link = RadioLink(host, port, target_host, int(target_port), quality)
         self.create_service(SetBool, "~/set_up", self._set_up)

@@ -1,7 +1,7 @@
 """A TCP proxy in user space that stands in for a radio link.
 
-It delays, throttles, and can be cut: a cut link is a black hole. Nothing is forwarded in either
-direction, connections stay open in silence, new ones are accepted and hang. That is harsher than
+It delays, throttles, loses, and can be cut, one way or both: a cut link is a black hole. Nothing is
+forwarded, connections stay open in silence, new ones are accepted and hang. That is harsher than
 a reset, which tells both sides at once. When it is restored, stalled connections go on where they
 were, as TCP does after a radio outage.
 """
@@ -9,7 +9,10 @@ were, as TCP does after a radio outage.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -22,20 +25,27 @@ CHUNK = 4096
 """Bytes forwarded at a time: small, so that connections share a narrow link fairly."""
 QUEUE = 64
 """Chunks on their way per connection and direction; the sender is held back beyond."""
+RETRANSMISSION_TIMEOUT = 0.2
+"""Least time after which TCP sends again what was lost, s (Linux); doubled each time in vain."""
 
 
 @dataclass(frozen=True)
 class LinkQuality:
-    """What the link does to data while it is up.
+    """What the link does to data while it is up. The order within a connection is kept.
 
     Attributes:
-        delay: One way, s.
-        jitter: Largest additional delay, s; order is kept.
+        delay: One way, on average where it deviates, s.
+        deviation: Standard deviation of the delay, s: log-normal, whose tail is heavy.
+        jitter: Largest additional delay, uniform, s.
+        loss: Chance of a chunk to be lost, 0 up to below 1. Like TCP, the link repeats it after a
+            retransmission time-out, which also holds up what comes behind it on its connection.
         bandwidth: Of each direction, shared by all connections, bytes/s; 0 for no limit.
     """
 
     delay: float = 0.0
+    deviation: float = 0.0
     jitter: float = 0.0
+    loss: float = 0.0
     bandwidth: float = 0.0
 
 
@@ -62,6 +72,7 @@ class RadioLink:
         self._target = (target_host, target_port)
         self._quality = quality
         self._connections: set[asyncio.Task[None]] = set()
+        self._sockets: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="radio-link", daemon=True
@@ -78,7 +89,19 @@ class RadioLink:
 
     def set_up(self, up: bool) -> None:
         """Cut or restore the link; it has happened when this returns."""
-        self._call(self._set_up(up)).result()
+        self.set_directions(up, up)
+
+    def set_directions(self, uplink: bool, downlink: bool) -> None:
+        """Cut or restore what callers send and what they are sent, each for itself."""
+        self._call(self._set_directions(uplink, downlink)).result()
+
+    def set_quality(self, quality: LinkQuality) -> None:
+        """Change what the link does to data that enters from now on."""
+        self._call(self._set_quality(quality)).result()
+
+    def reset(self) -> None:
+        """End every connection by a TCP reset, on both sides."""
+        self._call(self._reset()).result()
 
     def close(self) -> None:
         """Drop all connections and stop listening."""
@@ -94,18 +117,27 @@ class RadioLink:
         self._loop.close()
 
     async def _listen(self, host: str, port: int) -> int:
-        self._up = asyncio.Event()
-        self._up.set()
-        self._uplink = _Direction(self._quality, self._up)
-        self._downlink = _Direction(self._quality, self._up)
+        self._uplink = _Direction(self._quality)
+        self._downlink = _Direction(self._quality)
         self._server = await asyncio.start_server(self._accept, host, port, limit=CHUNK)
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def _set_up(self, up: bool) -> None:
-        if up:
-            self._up.set()
-        else:
-            self._up.clear()
+    async def _set_directions(self, uplink: bool, downlink: bool) -> None:
+        for direction, up in ((self._uplink, uplink), (self._downlink, downlink)):
+            if up:
+                direction.up.set()
+            else:
+                direction.up.clear()
+
+    async def _set_quality(self, quality: LinkQuality) -> None:
+        self._uplink.quality = self._downlink.quality = quality
+
+    async def _reset(self) -> None:
+        for writer in self._sockets:
+            end = writer.get_extra_info("socket")
+            # Closed without lingering, a socket sends RST; otherwise the end would be orderly.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
 
     async def _close(self) -> None:
         self._server.close()
@@ -128,15 +160,18 @@ class RadioLink:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         outgoing: _Queue = asyncio.Queue(QUEUE)
         reading = asyncio.ensure_future(_read(reader, outgoing, self._uplink))
-        opening = asyncio.ensure_future(self._up.wait())
+        # A handshake needs both ways.
+        opening = asyncio.ensure_future(self._both_ways())
         upstream: asyncio.StreamWriter | None = None
         tasks: list[asyncio.Future[Any]] = [reading, opening]
+        self._sockets.add(writer)
         try:
             # A caller that hung up before the link came back needs no connection any more.
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not opening.done():
                 return
             answers, upstream = await asyncio.open_connection(*self._target, limit=CHUNK)
+            self._sockets.add(upstream)
             incoming: _Queue = asyncio.Queue(QUEUE)
             tasks += [
                 asyncio.ensure_future(_write(upstream, outgoing, self._uplink)),
@@ -149,8 +184,15 @@ class RadioLink:
         finally:
             for task in tasks:
                 task.cancel()
+            self._sockets.discard(writer)
             if upstream is not None:
+                self._sockets.discard(upstream)
                 upstream.transport.abort()
+
+    async def _both_ways(self) -> None:
+        while not (self._uplink.up.is_set() and self._downlink.up.is_set()):
+            await self._uplink.up.wait()
+            await self._downlink.up.wait()
 
 
 _Queue = asyncio.Queue[tuple[float, bytes]]
@@ -159,30 +201,49 @@ _Queue = asyncio.Queue[tuple[float, bytes]]
 class _Direction:
     """One direction of the link, shared by all connections."""
 
-    def __init__(self, quality: LinkQuality, up: asyncio.Event) -> None:
-        self._quality = quality
-        self._up = up
+    def __init__(self, quality: LinkQuality) -> None:
+        self.quality = quality
+        self.up = asyncio.Event()
+        self.up.set()
         self._free_at = 0.0
 
     def due(self, now: float) -> float:
         """Return when data that enters now leaves, s."""
-        quality = self._quality
-        return now + quality.delay + random.uniform(0.0, quality.jitter)
+        quality = self.quality
+        travels = _log_normal(quality.delay, quality.deviation)
+        return now + travels + random.uniform(0.0, quality.jitter) + _repeats(quality.loss)
 
     async def pass_on(self, due: float, size: int) -> None:
         """Wait until a chunk may leave."""
         loop = asyncio.get_running_loop()
         await _sleep_until(due)
         await self.restored()
-        if self._quality.bandwidth > 0.0:
-            self._free_at = max(self._free_at, loop.time()) + size / self._quality.bandwidth
+        if self.quality.bandwidth > 0.0:
+            self._free_at = max(self._free_at, loop.time()) + size / self.quality.bandwidth
             await _sleep_until(self._free_at)
             await self.restored()
 
     async def restored(self) -> None:
-        """Wait until the link is up; return at once if it is."""
-        while not self._up.is_set():
-            await self._up.wait()
+        """Wait until this direction is up; return at once if it is."""
+        while not self.up.is_set():
+            await self.up.wait()
+
+
+def _log_normal(mean: float, deviation: float) -> float:
+    """Draw from the log-normal distribution of a mean and a standard deviation."""
+    if mean <= 0.0 or deviation <= 0.0:
+        return mean
+    variance = math.log1p((deviation / mean) ** 2)  # of the logarithm
+    return random.lognormvariate(math.log(mean) - variance / 2.0, math.sqrt(variance))
+
+
+def _repeats(loss: float) -> float:
+    """Draw how long TCP needs to get a chunk across that may be lost, again and again, s."""
+    waited, timeout = 0.0, RETRANSMISSION_TIMEOUT
+    while random.random() < loss:
+        waited += timeout
+        timeout *= 2.0
+    return waited
 
 
 async def _read(reader: asyncio.StreamReader, queue: _Queue, direction: _Direction) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from edge_robot.errors import UserError
+from edge_robot.sim import radio_link
 from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
 
@@ -19,7 +23,8 @@ def echo() -> Iterator[int]:
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve(connection: socket.socket) -> None:
-        with connection:
+        # A reset is one of the things links do.
+        with connection, contextlib.suppress(ConnectionResetError):
             while data := connection.recv(65536):
                 connection.sendall(data)
 
@@ -88,6 +93,55 @@ def test_a_megabyte_passes_unchanged_and_the_end_is_passed_on(echo: int) -> None
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
     link.close()
+
+
+def test_a_cut_of_one_direction_leaves_the_other(echo: int) -> None:
+    link = link_to(echo)
+    with connect(link) as old:
+        old.sendall(b"x")
+        receive(old, 1)
+        link.set_directions(uplink=True, downlink=False)
+        old.sendall(b"passes")
+        with connect(link) as new:
+            new.sendall(b"hello")
+            for connection in (old, new):  # no answer comes, and no handshake is completed
+                connection.settimeout(0.1)
+                with pytest.raises(TimeoutError):
+                    connection.recv(1)
+                connection.settimeout(20.0)
+            link.set_up(True)
+            assert receive(old, 6) == b"passes"
+            assert receive(new, 5) == b"hello"
+    link.close()
+
+
+def test_a_reset_is_told_to_both_sides(echo: int) -> None:
+    link = link_to(echo)
+    with connect(link) as connection:
+        connection.sendall(b"x")
+        receive(connection, 1)
+        link.reset()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+    with connect(link) as connection:
+        connection.sendall(b"x")
+        assert receive(connection, 1) == b"x"
+    link.close()
+
+
+def test_delays_have_their_mean_and_a_heavy_tail() -> None:
+    random.seed(1)
+    delays = np.array([radio_link._log_normal(0.04, 0.03) for _ in range(20_000)])
+    assert delays.mean() == pytest.approx(0.04, rel=0.02)
+    assert delays.std() == pytest.approx(0.03, rel=0.1)
+    assert np.quantile(delays, 0.999) > 0.04 + 5 * 0.03  # of a normal distribution: 3.1
+    assert radio_link._log_normal(0.04, 0.0) == 0.04
+
+
+def test_a_lost_chunk_comes_after_its_time_outs(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([0.01, 0.04, 0.5])
+    monkeypatch.setattr(random, "random", lambda: next(drawn))
+    assert radio_link._repeats(0.05) == pytest.approx(0.2 + 0.4)
 
 
 def test_delay_and_bandwidth_take_their_time(echo: int) -> None:
