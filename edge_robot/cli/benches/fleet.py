@@ -15,14 +15,29 @@ def register(bench: typer.Typer) -> None:
     @bench.command()
     def offload(
         file: JsonFile = None,
+        faults: Annotated[
+            int, typer.Option(min=0, help="Of way and backend, about 4 s each; 0: none.")
+        ] = 500,
+        rate: Annotated[float, typer.Option(min=0.1, help="Frames per second.")] = 10.0,
         calls: Annotated[
-            int, typer.Option(min=1, help="Through the engine, and bare, to compare.")
+            int, typer.Option(min=0, help="Through the engine, and bare, to compare; 0: none.")
         ] = 1000,
+        seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
         as_json: AsJson = False,
     ) -> None:
-        """The bridge's engine: what it costs over a bare gRPC call."""
+        """The bridge's engine: through faults, beside other policies, and beside a bare call."""
+        from edge_robot.bench.offload import faults as fault_bench
         from edge_robot.bench.offload import overhead
 
         output = Output(as_json, file)
-        output.add({"overhead": overhead.measure(calls, progress)})
+        if calls:
+            output.add({"overhead": overhead.measure(calls, progress)})
+        if faults:
+            output.add(
+                {
+                    "faults": fault_bench.measure(
+                        faults, rate, seed, progress, lambda f: output.sofar({"faults": f})
+                    )
+                }
+            )
         output.finish()

@@ -1,0 +1,348 @@
+"""Robots that look at a scene at 10 Hz while the way to their backend, and it itself, fail.
+
+The same faults, on the same backends, meet three policies at once: the offload engine, with one
+backend and with two, and what Sedna and LeRobot do. Faults of the way meet both backends, those of
+a process only the first. Counted is what a robot has of each frame at its deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edge_robot.bench.offload.namespaces import Namespaces
+from edge_robot.bench.offload.paths import (
+    BLACK_HOLE,
+    BROWN_OUT,
+    LINK_DOWN,
+    ONE_WAY_LOSS,
+    RESET,
+    Loopback,
+    Path,
+)
+from edge_robot.bench.offload.robot import FLEET, Result
+from edge_robot.bench.runtimes import Program, Runtime, bench_domain, standalone
+
+STOPPED, KILLED = "stopped server", "killed server"
+KINDS = (BLACK_HOLE, RESET, STOPPED, KILLED, LINK_DOWN, BROWN_OUT, ONE_WAY_LOSS)
+
+DEADLINE = 0.06
+"""Age of a frame by which its result is wanted, s. At 10 Hz results of answers that come at once
+and of such as come at the deadline are at most 160 ms apart, less what an answer takes."""
+EXPIRY = 0.3
+"""Age after which the fleet's answer is of no use, s."""
+SERVICE = 0.01
+"""Time of an inference in the backend, s."""
+
+_POLICIES = {
+    "engine": ("ours", 1),
+    "engine_two_backends": ("ours", 2),
+    "sedna": ("sedna", 1),
+    "lerobot": ("lerobot", 1),
+}
+_LENGTH = (0.5, 2.0)
+"""Of a fault, s; a brown-out always has the longer time."""
+_CALM = (0.5, 1.5)
+"""Between the recovery from a fault and the next, s."""
+_PATIENCE = 10.0
+"""Longest wait for that recovery, s."""
+_START = 30.0
+"""Longest wait for a process to be there, s."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One of the faults; times in s of `time.monotonic`."""
+
+    kind: str
+    begun: float
+    ended: float
+
+
+@dataclass
+class Robot:
+    """A robot's process, and all it said so far.
+
+    Attributes:
+        results: In the order they came.
+        links: When the link to the first backend went up or down, s of `time.monotonic`.
+        camera: Start of its camera, s.
+    """
+
+    program: Program
+    first: str
+    results: list[Result] = field(default_factory=list)
+    links: list[tuple[float, bool]] = field(default_factory=list)
+    camera: float = 0.0
+
+    def listen(self) -> None:
+        """Take in what it has said since."""
+        for line in self.program.waiting():
+            if "result" in line:
+                self.results.append(Result(**line["result"]))
+            elif "link" in line:
+                if line["link"]["endpoint"] == self.first:
+                    self.links.append((line["link"]["at"], line["link"]["up"]))
+            else:
+                self.camera = line["camera"]
+
+    def answered_since(self, when: float) -> bool:
+        """Return whether the fleet answered a frame that was captured since."""
+        return any(_of_fleet(result, when) for result in self.results[-100:])
+
+
+def measure(
+    count: int,
+    rate: float,
+    seed: int,
+    progress: Callable[[str], None],
+    sofar: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Return what becomes of the results of each policy through many faults.
+
+    Args:
+        count: Faults; as many of each kind as possible.
+        rate: Frames per second.
+        seed: Of their order, lengths and times.
+        progress: Is told of every tenth.
+        sofar: Is given the figures at every tenth.
+
+    Raises:
+        RuntimeError: a process ended by itself.
+    """
+    choice = random.Random(seed)
+    kinds = [KINDS[number % len(KINDS)] for number in range(count)]
+    choice.shuffle(kinds)
+    faults: list[Fault] = []
+    figures: dict[str, Any] = {}
+    with _path(standalone(bench_domain()), choice) as path, ExitStack() as stack:
+        site = _Site(path, stack)
+        robots = site.robots(rate, seed)
+        begun = site.wait_for_answers(robots)
+        for number, kind in enumerate(kinds, 1):
+            site.listen(robots, choice.uniform(*_CALM))
+            length = _LENGTH[1] if kind == BROWN_OUT else choice.uniform(*_LENGTH)
+            faults.append(site.fault(robots, kind, length))
+            if number % 10 == 0 or number == count:
+                site.listen(robots, EXPIRY)
+                ended = time.monotonic()
+                figures = {
+                    "faults": number,
+                    "rate_hz": rate,
+                    "deadline_ms": DEADLINE * 1e3,
+                    "minutes": round((ended - begun) / 60.0, 2),
+                    "by_way_of": path.name,
+                    **{n: summary(r, faults, rate, begun, ended) for n, r in robots.items()},
+                }
+                sofar(figures)
+                ours = figures["engine"]
+                progress(
+                    f"fault {number} of {count}: {ours['on_deadline_percent']} % on deadline, "
+                    f"largest gap {ours['largest_gap_ms']:.0f} ms"
+                )
+    return figures
+
+
+@contextmanager
+def _path(runtime: Runtime, choice: random.Random) -> Iterator[Path]:
+    path: Path
+    try:
+        path = Namespaces(runtime, choice)
+    except OSError:  # not root, or a machine without them
+        path = Loopback(runtime, choice)
+    try:
+        yield path
+    finally:
+        path.close()
+
+
+class _Site:
+    """Backends and robots on a path, ended with the stack."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self._path, self._stack = path, stack
+        self._backends = [self._start_backend(0) for _ in range(2)]
+        self._ports = [backend.next(_START)["port"] for backend in self._backends]
+        self._endpoints = path.endpoints(self._ports)
+
+    def robots(self, rate: float, seed: int) -> dict[str, Robot]:
+        """Start the robots."""
+        return {
+            name: self._start_robot(policy, self._endpoints[:backends], rate, seed)
+            for name, (policy, backends) in _POLICIES.items()
+        }
+
+    def wait_for_answers(self, robots: dict[str, Robot]) -> float:
+        """Return when every robot had an answer of the fleet."""
+        end = time.monotonic() + _START
+        while not all(robot.answered_since(0.0) for robot in robots.values()):
+            self.listen(robots, 0.1)
+            if time.monotonic() > end:
+                raise RuntimeError("a robot had no answer of the fleet")
+        return time.monotonic()
+
+    def listen(self, robots: dict[str, Robot], seconds: float) -> None:
+        """Take in what the robots say for a time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.02)
+            for robot in robots.values():
+                robot.listen()
+                if robot.program.process.poll() is not None:
+                    raise RuntimeError(f"a robot ended: {robot.program.errors()}")
+
+    def fault(self, robots: dict[str, Robot], kind: str, length: float) -> Fault:
+        """Let a fault begin and end, and wait until the engine has an answer again."""
+        first = self._backends[0]
+        begun = time.monotonic()
+        if kind == KILLED:
+            first.kill()
+        elif kind == STOPPED:
+            first.process.send_signal(signal.SIGSTOP)
+        else:
+            self._path.begin(kind)
+        if kind != RESET:
+            self.listen(robots, length)
+        if kind == KILLED:
+            self._backends[0] = self._start_backend(self._ports[0])
+            self._backends[0].next(_START)
+        elif kind == STOPPED:
+            first.process.send_signal(signal.SIGCONT)
+        elif kind != RESET:
+            self._path.end(kind)
+        ended = time.monotonic()
+        while time.monotonic() < ended + _PATIENCE:
+            self.listen(robots, 0.1)
+            if robots["engine"].answered_since(ended):
+                break
+        return Fault(kind, begun, ended)
+
+    def _start_backend(self, port: int) -> Program:
+        options = {"host": self._path.host, "port": port, "service": SERVICE}
+        return self._run(self._path.backend, "offload_backend", options)
+
+    def _start_robot(self, policy: str, endpoints: list[str], rate: float, seed: int) -> Robot:
+        options = {
+            "policy": policy,
+            "endpoints": endpoints,
+            "rate": rate,
+            "deadline": DEADLINE,
+            "expiry": EXPIRY,
+            "seed": seed,
+        }
+        return Robot(self._run(self._path.robot, "offload_robot", options), endpoints[0])
+
+    def _run(self, runtime: Runtime, name: str, options: dict[str, Any]) -> Program:
+        program = Program(runtime, name, **options)
+        self._stack.callback(_end, program)
+        return program
+
+
+def _end(program: Program) -> None:
+    if program.process.poll() is None:
+        os.kill(program.process.pid, signal.SIGCONT)
+        program.kill()  # a robot that waits for an answer hears nothing else
+    program.stop()
+
+
+def summary(
+    robot: Robot, faults: list[Fault], rate: float, begun: float, ended: float
+) -> dict[str, Any]:
+    """Return the figures of one robot, of the frames captured in a time.
+
+    Args:
+        robot: With its results.
+        faults: In their order.
+        rate: Frames per second.
+        begun: First moment, s.
+        ended: Last moment, s; frames of the last `EXPIRY` before it are left out, their results
+            may be still to come.
+    """
+    firsts: dict[int, Result] = {}
+    for result in robot.results:
+        if result.lamp:  # what does not hold it is no valid result
+            firsts.setdefault(result.frame, result)
+    numbers = range(int(np.ceil((begun - robot.camera) * rate)), int((ended - robot.camera) * rate))
+    captured = np.array([robot.camera + number / rate for number in numbers])
+    there = np.array(
+        [firsts[number].at if number in firsts else np.inf for number in numbers], float
+    )
+    in_time = there <= captured + DEADLINE
+    old = np.array(
+        [firsts[n].captured - firsts[n].observed if n in firsts else np.nan for n in numbers]
+    )
+    gaps = _gaps(there, begun, ended)
+    windows = [fault.begun for fault in faults] + [ended]
+    by_kind: dict[str, Any] = {}
+    for kind in dict.fromkeys(fault.kind for fault in faults):
+        chosen = [number for number, fault in enumerate(faults) if fault.kind == kind]
+        spans = [(windows[number], windows[number + 1]) for number in chosen]
+        within = np.any([(a <= captured) & (captured < b) for a, b in spans], axis=0)
+        by_kind[kind] = {
+            "faults": len(chosen),
+            "on_deadline_percent": _percent(in_time[within]),
+            "largest_gap_ms": max(_gaps(there, a, b).max() for a, b in spans).round(1),
+            **_reactions(robot, [faults[number] for number in chosen], windows),
+        }
+    valid = [firsts[number] for number in numbers if number in firsts]
+    return {
+        "frames": len(numbers),
+        "on_deadline_percent": _percent(in_time),
+        "missed": int(np.sum(~in_time)),
+        "without_any_result": int(np.sum(np.isinf(there))),
+        "largest_gap_ms": round(float(gaps.max()), 1),
+        "gap_p99_ms": round(float(np.quantile(gaps, 0.99)), 1),
+        "by_the_fleet_percent": _percent(np.array([result.by == FLEET for result in valid])),
+        "observed_before_p99_ms": round(float(np.nanquantile(old, 0.99)) * 1e3, 1),
+        "empty_answers": sum(not result.lamp for result in robot.results),
+        "by_kind": by_kind,
+    }
+
+
+def _gaps(there: np.ndarray, begun: float, ended: float) -> np.ndarray:
+    """Return the times between results, and between them and both ends, ms."""
+    inside = np.sort(there[(there >= begun) & (there <= ended)])
+    return np.diff(np.concatenate([[begun], inside, [ended]])) * 1e3
+
+
+def _percent(flags: np.ndarray) -> float:
+    return round(100.0 * float(flags.mean()), 3) if len(flags) else float("nan")
+
+
+def _reactions(robot: Robot, faults: list[Fault], windows: list[float]) -> dict[str, Any]:
+    """Return how soon the loss of the link was known, and how soon the fleet answered again."""
+    noticed, recovered = [], []
+    for fault in faults:
+        over = windows[windows.index(fault.begun) + 1]
+        downs = [at for at, up in robot.links if not up and fault.begun <= at < over]
+        if downs:
+            noticed.append(downs[0] - fault.begun)
+        answers = [r.at for r in robot.results if _of_fleet(r, fault.ended) and r.at < over]
+        if answers:
+            recovered.append(answers[0] - fault.ended)
+    figures: dict[str, Any] = {"recovered": len(recovered), **_quantiles("recovery", recovered)}
+    if robot.links:
+        figures |= {"noticed": len(noticed), **_quantiles("noticed", noticed)}
+    return figures
+
+
+def _of_fleet(result: Result, since: float) -> bool:
+    return result.by == FLEET and result.observed >= since
+
+
+def _quantiles(name: str, seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
+    values = np.array(seconds) * 1e3
+    return {
+        f"{name}_p50_ms": round(float(np.median(values)), 1),
+        f"{name}_max_ms": round(float(values.max()), 1),
+    }
