@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_robot.bench.offload.namespaces import Namespaces
 from edge_robot.bench.offload.paths import (
@@ -41,6 +42,8 @@ EXPIRY = 0.3
 """Age after which the fleet's answer is of no use, s."""
 SERVICE = 0.01
 """Time of an inference in the backend, s."""
+
+Moments = NDArray[np.float64]
 
 _POLICIES = {
     "engine": ("ours", 1),
@@ -279,7 +282,7 @@ def summary(
     old = np.array(
         [firsts[n].captured - firsts[n].observed if n in firsts else np.nan for n in numbers]
     )
-    gaps = _gaps(there, begun, ended)
+    ends, gaps = _gaps(there, begun, ended)
     windows = [fault.begun for fault in faults] + [ended]
     by_kind: dict[str, Any] = {}
     for kind in dict.fromkeys(fault.kind for fault in faults):
@@ -289,7 +292,7 @@ def summary(
         by_kind[kind] = {
             "faults": len(chosen),
             "on_deadline_percent": _percent(in_time[within]),
-            "largest_gap_ms": max(_gaps(there, a, b).max() for a, b in spans).round(1),
+            "largest_gap_ms": _largest(gaps, ends, spans),
             **_reactions(robot, [faults[number] for number in chosen], windows),
         }
     valid = [firsts[number] for number in numbers if number in firsts]
@@ -307,13 +310,20 @@ def summary(
     }
 
 
-def _gaps(there: np.ndarray, begun: float, ended: float) -> np.ndarray:
-    """Return the times between results, and between them and both ends, ms."""
+def _gaps(there: Moments, begun: float, ended: float) -> tuple[Moments, Moments]:
+    """Return when results came, and both ends of the time, and how long after the last, ms."""
     inside = np.sort(there[(there >= begun) & (there <= ended)])
-    return np.diff(np.concatenate([[begun], inside, [ended]])) * 1e3
+    moments = np.concatenate([[begun], inside, [ended]])
+    return moments[1:], np.diff(moments) * 1e3
 
 
-def _percent(flags: np.ndarray) -> float:
+def _largest(gaps: Moments, ends: Moments, spans: list[tuple[float, float]]) -> float:
+    """Return the largest gap that ended within one of the spans, ms."""
+    within = np.any([(a <= ends) & (ends <= b) for a, b in spans], axis=0)
+    return round(float(gaps[within].max(initial=0.0)), 1)
+
+
+def _percent(flags: NDArray[np.bool_]) -> float:
     return round(100.0 * float(flags.mean()), 3) if len(flags) else float("nan")
 
 

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
-from edge_robot.bench.offload.robot import FLEET, Frame, detect_onboard, frames, say, tell
-from edge_robot.bench.offload.robot import ONBOARD as BY_ONBOARD
+from edge_robot.bench.offload import robot
+from edge_robot.bench.offload.robot import detect_onboard, frames, say, tell
 from edge_robot.bench.offload.scene import decode, encode, frame
-from edge_robot.fleet.link import LinkTiming
-from edge_robot.fleet.offload import ONBOARD, Answer, Limits, NoAnswer, OffloadEngine, Status, Task
+from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.offload import OffloadEngine, Settings, Status
+from edge_robot.fleet.work import ONBOARD, Answer, NoAnswer, Task
 from edge_robot.perception.detections import Detections
+
+
+def detection(deadline: float, expiry: float) -> Task[NDArray[Any], Detections]:
+    """Return the task of finding the lamp, without a fallback.
+
+    Args:
+        deadline: Age of a frame by which a result is wanted, s.
+        expiry: Age after which the fleet's answer is of no use, s.
+    """
+    return Task("detect", lambda image, encoding: encode(image), decode, deadline, expiry)
 
 
 def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float) -> None:
@@ -25,26 +37,23 @@ def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float)
         deadline: Age of a frame by which a result is wanted, s.
         expiry: Age after which the fleet's answer is of no use, s.
     """
-    task = Task(encode, decode, deadline, expiry, local=lambda image: detect_onboard())
-    up = False
+    task = replace(detection(deadline, expiry), local=lambda image: detect_onboard())
+    up = dict.fromkeys(endpoints, False)
 
     def on_outcome(outcome: Answer[Detections] | NoAnswer) -> None:
         if isinstance(outcome, Answer):
-            by = BY_ONBOARD if outcome.computed_by == ONBOARD else FLEET
+            by = robot.ONBOARD if outcome.computed_by == ONBOARD else robot.FLEET
             tell(outcome.stamp, by, outcome.value)
 
     def on_status(status: Status) -> None:
-        nonlocal up
-        if status.up != up:
-            up = status.up
-            say(link={"endpoint": status.endpoint, "up": up, "at": time.monotonic()})
+        for link in status.links:
+            if link.up != up[link.endpoint]:
+                up[link.endpoint] = link.up
+                say(link={"endpoint": link.endpoint, "up": link.up, "at": time.monotonic()})
 
-    engine: OffloadEngine[NDArray[Any], Detections] = OffloadEngine(
-        endpoints[0], task, Limits(rate=1e3, in_flight=2), LinkTiming(), on_outcome, on_status
-    )
+    engine = OffloadEngine([Endpoint("", address) for address in endpoints], Settings(), on_status)
     engine.start()
     image = frame()
-    each: Frame
     for each in frames(rate):
         engine.raise_if_failed()
-        engine.offer(image, each, time.monotonic() - each.captured)
+        engine.offer(task, image, each, time.monotonic() - each.captured, on_outcome)

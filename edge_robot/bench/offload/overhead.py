@@ -12,11 +12,12 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from edge_robot.bench.figures import percentiles
+from edge_robot.bench.offload.ours import detection
 from edge_robot.bench.offload.scene import decode, encode, frame, holds_the_lamp
 from edge_robot.bench.runtimes import bench_domain, programs, standalone
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.offload import OffloadEngine, Settings
-from edge_robot.fleet.work import Answer, NoAnswer, Task
+from edge_robot.fleet.work import Answer, NoAnswer
 
 _WARM_UP = 50
 
@@ -40,7 +41,7 @@ def measure(calls: int, progress: Callable[[str], None]) -> dict[str, Any]:
 async def _alternate(endpoint: str, calls: int) -> dict[str, Any]:
     image = frame()
     outcomes: queue.SimpleQueue[Answer[Any] | NoAnswer] = queue.SimpleQueue()
-    task = Task("detect", lambda image, _: encode(image), decode, deadline=5.0, expiry=10.0)
+    task = detection(deadline=5.0, expiry=10.0)
     engine = OffloadEngine([Endpoint("", endpoint)], Settings(), lambda status: None)
     engine.start()
     durations: dict[str, list[float]] = {"engine": [], "grpc_aio": [], "blocking_stub": []}
