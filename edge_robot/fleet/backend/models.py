@@ -44,10 +44,8 @@ class InvalidRequestError(Exception):
     """The request does not hold what the model asks for; the message says what."""
 
 
-class Model(Protocol):
-    """Something that answers tensors with tensors.
-
-    `prepare` and `compute` are called from several threads at once.
+class ServedModel(Protocol):
+    """What is told of a model, wherever it computes.
 
     Attributes:
         name: It is served under.
@@ -57,7 +55,7 @@ class Model(Protocol):
         platform: What runs it, as Triton names it: `onnxruntime_onnx`, `python` …
         inputs: What it takes.
         outputs: What it gives.
-        max_batch: Greatest number of requests that `compute` takes at once.
+        max_batch: Greatest number of requests that it computes at once.
     """
 
     name: str
@@ -67,6 +65,14 @@ class Model(Protocol):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     max_batch: int
+
+
+class Model(ServedModel, Protocol):
+    """Something that answers tensors with tensors.
+
+    `prepare` and `compute` are called from several threads at once, `compute` with `max_batch`
+    requests at most.
+    """
 
     def read(self, inputs: Tensors) -> Any:
         """Check the inputs of a request, in microseconds; return what `prepare` needs of them.

@@ -20,11 +20,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from edge_robot.fleet.backend.batching import BatchCosts
 from edge_robot.fleet.backend.fairness import FairShares, Quota, Quotas
-from edge_robot.fleet.backend.models import InvalidRequestError, Model, Tensors
+from edge_robot.fleet.backend.models import InvalidRequestError, Model, ServedModel, Tensors
 from edge_robot.fleet.priority import yield_to_others
 
 DEFAULT_PRIORITY = 2
@@ -46,6 +46,15 @@ class ExpiredError(Exception):
     """The request's time ran out before it was computed."""
 
 
+FATES: dict[type[Exception], str] = {
+    UnknownModelError: "invalid",
+    InvalidRequestError: "invalid",
+    RefusedError: "refused",
+    ExpiredError: "expired",
+}
+"""What a request that was not computed is counted as; other errors are `failed`."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What became of a request.
@@ -59,7 +68,7 @@ class Result:
     """
 
     outputs: Tensors
-    model: Model
+    model: ServedModel
     queue_s: float
     service_s: float
     batch: int
@@ -127,6 +136,48 @@ class _Job:
         """What is served first is least."""
         due = self.expires if math.isfinite(self.expires) else self.submitted + _PATIENCE
         return self.priority, due, self.number
+
+
+class Engine(Protocol):
+    """What the faces of the backend ask of whatever computes.
+
+    `Scheduler` does it in this process, `ray_engine.RayScheduler` in others, elsewhere maybe.
+    """
+
+    @property
+    def models(self) -> Sequence[ServedModel]:
+        """See `Scheduler`; so all below."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are not answered yet."""
+        ...
+
+    def find(self, name: str, version: str = "") -> ServedModel:
+        """Return a model; without a version, the latest."""
+        ...
+
+    async def submit(
+        self,
+        model_name: str,
+        version: str,
+        inputs: Tensors,
+        *,
+        expires: float = math.inf,
+        robot: str = "",
+        priority: int = 0,
+    ) -> Result:
+        """Have a request computed."""
+        ...
+
+    async def drain(self, grace: float) -> None:
+        """Refuse what is new from now on, and wait until all else is answered."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what computes."""
+        ...
 
 
 class Scheduler:
@@ -228,7 +279,7 @@ class Scheduler:
             finally:
                 self._leave(job)
         except Exception as error:
-            self.counts[_FATES.get(type(error), "failed")] += 1
+            self.counts[FATES.get(type(error), "failed")] += 1
             raise
         except asyncio.CancelledError:
             self.counts["cancelled"] += 1
@@ -287,7 +338,7 @@ class Scheduler:
             raise ExpiredError(f"expired {(now - expires) * 1e3:.0f} ms before it came")
         if lane.waiting >= self._limits.waiting:
             self._make_room(lane, robot)
-        reason = self._quotas.refusal(robot, _size(inputs), self._places[robot], now)
+        reason = self._quotas.refusal(robot, size_of(inputs), self._places[robot], now)
         if reason:
             raise RefusedError(reason)
         loop = asyncio.get_running_loop()
@@ -480,7 +531,7 @@ def _check_wanted(job: _Job) -> None:
         raise ExpiredError(f"expired {late * 1e3:.0f} ms before it could be computed")
 
 
-def _size(inputs: Tensors) -> int:
+def size_of(inputs: Tensors) -> int:
     """Return the bytes of a request's tensors."""
     return sum(
         sum(map(len, array.flat)) if array.dtype == object else array.nbytes
@@ -490,11 +541,3 @@ def _size(inputs: Tensors) -> int:
 
 def _order(key: tuple[str, str]) -> tuple[str, int]:
     return key[0], int(key[1])
-
-
-_FATES: dict[type[Exception], str] = {
-    UnknownModelError: "invalid",
-    InvalidRequestError: "invalid",
-    RefusedError: "refused",
-    ExpiredError: "expired",
-}

@@ -1,0 +1,323 @@
+"""The backend at scale: the same models and the same scheduler, in replicas of Ray Serve.
+
+The faces (gRPC and HTTP, tokens, TLS) stay the backend's own and call `RayScheduler` in place of
+`Scheduler`. Ray Serve's own gRPC door would not do: it fails a request whose replica dies, knows
+no tokens, sends every heartbeat through a replica, and cannot pickle the messages of
+`tritonclient`. In each replica a `Scheduler` of its own decides what is computed next, so
+deadlines, batches and refusals are the same as without Ray.
+
+Ray is asked for here and nowhere else: `pip install 'edge_robot[ray]'`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_robot.errors import UserError
+from edge_robot.fleet.backend.fairness import Quota, Quotas
+from edge_robot.fleet.backend.models import Model, Tensors, TensorSpec
+from edge_robot.fleet.backend.scheduler import (
+    FATES,
+    ExpiredError,
+    Limits,
+    RefusedError,
+    Result,
+    Scheduler,
+    UnknownModelError,
+    size_of,
+)
+
+try:
+    import ray
+    from ray import serve
+    from ray.exceptions import ActorDiedError, ActorUnavailableError
+except ImportError as error:
+    raise UserError(
+        f"the engine 'ray' needs Ray Serve: {error}; pip install 'edge_robot[ray]'"
+    ) from error
+
+APPLICATION = "edge_robot"
+DEPLOYMENT = "models"
+
+RETRY_PAUSE = 0.02
+"""Between a replica's death and the next attempt, s: time for Serve to take it off its list."""
+
+
+@dataclass
+class RemoteModel:
+    """What is told of a model in a replica; see `edge_robot.fleet.backend.models.ServedModel`."""
+
+    name: str
+    version: str
+    sha256: str
+    platform: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_batch: int
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """A replica's answer."""
+
+    outputs: Tensors
+    queue_s: float
+    service_s: float
+    batch: int
+
+
+class Replica:
+    """Models in a process of their own.
+
+    Args:
+        load: Returns the models; called once in each replica.
+        limits: What this replica's scheduler permits.
+    """
+
+    def __init__(self, load: Callable[[], Sequence[Model]], limits: Limits) -> None:
+        cores = ray.get_runtime_context().get_assigned_resources().get("CPU", 1.0)
+        self._scheduler = Scheduler(load(), workers=max(1, int(cores)), limits=limits)
+
+    async def describe(self) -> list[RemoteModel]:
+        """Return what is served."""
+        return [
+            RemoteModel(m.name, m.version, m.sha256, m.platform, m.inputs, m.outputs, m.max_batch)
+            for m in self._scheduler.models
+        ]
+
+    async def compute(
+        self, model: str, version: str, inputs: Tensors, left: float, robot: str, priority: int
+    ) -> _Computed | Exception:
+        """Compute a request; see `Scheduler.submit`.
+
+        What becomes of a request is a value: Serve would wrap an exception, and log its trace.
+
+        Args:
+            model: Name of the model.
+            version: Of the model.
+            inputs: Its tensors.
+            left: Time until nobody wants the answer any more, s: another machine's monotonic
+                clock says nothing here.
+            robot: Who asks.
+            priority: As in `Scheduler.submit`.
+        """
+        try:
+            result = await self._scheduler.submit(
+                model,
+                version,
+                inputs,
+                expires=time.monotonic() + left,
+                robot=robot,
+                priority=priority,
+            )
+        except tuple(FATES) as outcome:
+            return outcome
+        return _Computed(dict(result.outputs), result.queue_s, result.service_s, result.batch)
+
+
+class RayScheduler:
+    """Hands requests to replicas, as `Scheduler` does to threads; same errors, same `Result`.
+
+    A request whose replica dies is given to another one while its time lasts: models have no
+    memory of requests, and the archive takes a record twice without keeping it twice.
+
+    Args:
+        handle: Serve's handle of the deployment of `Replica`.
+        models: What the replicas serve, as `Replica.describe` says.
+        limits: Whose quotas are kept here, for all replicas together.
+
+    Attributes:
+        counts: Requests so far by fate, as in `Scheduler.counts`; `retried`: attempts lost with
+            their replica.
+    """
+
+    def __init__(self, handle: Any, models: Sequence[RemoteModel], limits: Limits) -> None:
+        self.counts: Counter[str] = Counter()
+        self._handle = handle
+        self._models = list(models)
+        self._quotas = Quotas(limits.quota, limits.quotas)
+        self._places: Counter[str] = Counter()
+        self._stopping = False
+
+    @property
+    def models(self) -> list[RemoteModel]:
+        """The models that are served, by name and version."""
+        return self._models
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are with the replicas."""
+        return self._places.total()
+
+    def find(self, name: str, version: str = "") -> RemoteModel:
+        """Return what is known of a model; without a version, of the latest.
+
+        Raises:
+            UnknownModelError: it is not served.
+        """
+        versions = [m for m in self._models if m.name == name and version in ("", m.version)]
+        if not versions:
+            served = ", ".join(f"{m.name!r} version {m.version}" for m in self._models)
+            raise UnknownModelError(
+                f"model {name!r} version {version or 'any'} is not served here; "
+                f"served: {served or 'none'}"
+            )
+        return max(versions, key=lambda m: int(m.version))
+
+    async def submit(
+        self,
+        model_name: str,
+        version: str,
+        inputs: Tensors,
+        *,
+        expires: float = math.inf,
+        robot: str = "",
+        priority: int = 0,
+    ) -> Result:
+        """Have a request computed by a replica; see `Scheduler.submit`.
+
+        Raises:
+            UnknownModelError: the model is not served.
+            InvalidRequestError: the model cannot use these inputs.
+            RefusedError: there is no room.
+            ExpiredError: time ran out first.
+        """
+        try:
+            model = self.find(model_name, version)
+            self._admit(robot, inputs)
+            self._places[robot] += 1
+            try:
+                computed = await self._compute(expires, model, inputs, robot, priority)
+            finally:
+                self._places[robot] -= 1
+                if not self._places[robot]:
+                    del self._places[robot]
+        except asyncio.CancelledError:
+            self.counts["cancelled"] += 1
+            raise
+        except Exception as error:
+            self.counts[FATES.get(type(error), "failed")] += 1
+            raise
+        self.counts["computed"] += 1
+        return Result(computed.outputs, model, computed.queue_s, computed.service_s, computed.batch)
+
+    def _admit(self, robot: str, inputs: Tensors) -> None:
+        if self._stopping:
+            raise RefusedError("the server is stopping")
+        reason = self._quotas.refusal(robot, size_of(inputs), self._places[robot], time.monotonic())
+        if reason:
+            raise RefusedError(reason)
+
+    async def _compute(
+        self, expires: float, model: RemoteModel, inputs: Tensors, robot: str, priority: int
+    ) -> _Computed:
+        while True:
+            left = expires - time.monotonic()
+            if left <= 0.0:
+                raise ExpiredError(f"expired {-left * 1e3:.0f} ms before it could be computed")
+            response = self._handle.compute.remote(
+                model.name, model.version, inputs, left, robot, priority
+            )
+            try:
+                outcome = await asyncio.wait_for(response, None if left == math.inf else left)
+            except (ActorDiedError, ActorUnavailableError):
+                self.counts["retried"] += 1
+                await asyncio.sleep(RETRY_PAUSE)
+                continue
+            except asyncio.TimeoutError:
+                response.cancel()
+                raise ExpiredError("expired while it was with a replica") from None
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+    async def drain(self, grace: float) -> None:
+        """Refuse what is new from now on, and wait until all else is answered.
+
+        Args:
+            grace: Time after which no answer is waited for any more, s.
+        """
+        self._stopping = True
+        end = time.monotonic() + grace
+        while self._places and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        """Nothing is held here: the replicas are the `RayEngine`'s."""
+
+
+class RayEngine:
+    """Replicas of the models, on the cluster that `RAY_ADDRESS` names or one started here.
+
+    Args:
+        load: Returns the models; called in each replica, so it must be picklable, and what it
+            reads be there on each machine of the cluster.
+        options: Of the deployment, in Ray Serve's own words: `num_replicas`,
+            `autoscaling_config`, `ray_actor_options` …
+        limits: What is permitted: quotas altogether, the rest in each replica.
+
+    Attributes:
+        scheduler: What the faces call.
+
+    Raises:
+        UserError: an option is unknown, or the replicas could not be started.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Sequence[Model]],
+        options: Mapping[str, Any],
+        limits: Limits | None = None,
+    ) -> None:
+        limits = limits or Limits()
+        # What robots do is nobody's business outside; Ray would report its use.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if not ray.is_initialized():
+            ray.init(include_dashboard=False, logging_level="warning", log_to_driver=False)
+        # The faces are the door; Serve's own HTTP and gRPC proxies are not wanted.
+        serve.start(proxy_location="Disabled")
+        try:
+            handle = serve.run(
+                deployment(options, load, limits), name=APPLICATION, route_prefix=None
+            )
+        except RuntimeError as error:
+            self.close()
+            raise UserError(f"Ray Serve could not start the models: {error}") from error
+        self.scheduler = RayScheduler(handle, handle.describe.remote().result(), limits)
+
+    def close(self) -> None:
+        """End the replicas, and the cluster if it was started here."""
+        serve.delete(APPLICATION)
+        ray.shutdown()
+
+
+def deployment(
+    options: Mapping[str, Any], load: Callable[[], Sequence[Model]], limits: Limits
+) -> Any:
+    """Return the deployment of `Replica`, bound to its arguments.
+
+    Raises:
+        UserError: an option is unknown, or its value not allowed.
+    """
+    defaults = {
+        # More than a replica's scheduler lets wait: it knows the deadlines, Serve's router does
+        # not, so nothing may wait in front of it.
+        "max_ongoing_requests": 2 * limits.waiting,
+        "logging_config": {"enable_access_log": False},  # a line for every image
+    }
+    # A robot's quota is kept where all its requests pass.
+    own = replace(limits, quota=Quota(), quotas={})
+    try:
+        return serve.deployment(Replica, name=DEPLOYMENT, **{**defaults, **options}).bind(load, own)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"options of the Ray deployment: {error}") from error
