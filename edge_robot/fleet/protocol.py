@@ -1,8 +1,7 @@
 """What the backend and its clients call things in the Open Inference Protocol, version 2.
 
-The parameters of any request and answer, the tensors of a detector and those of the planner. A
-request to a detector has exactly one of its two inputs, one to the planner the map in one of two
-forms; an answer has all outputs, or those the request names.
+The parameters of any request and answer, and the tensors of a detector (a request has exactly one
+of its two inputs, an answer all outputs, or those the request names) and of a planner.
 """
 
 from __future__ import annotations
@@ -34,32 +33,28 @@ CLASS_IDS = Tensor("class_ids", "INT64", (-1,))
 CLASS_NAMES = Tensor("class_names", "BYTES", (-1,))
 """Names of all classes the model knows."""
 
+MAP = Tensor("map", "BYTES", (1,))
+"""A map as a PNG file, 8-bit grey, row 0 first: 0..100 % occupied, 255 unknown."""
+GEOMETRY = Tensor("geometry", "FP64", (4,))
+"""Of the map: side of a cell, m; pose of the corner of its cell (0, 0): x, y, m; yaw, rad."""
+START = Tensor("start", "FP64", (2,))
+"""x, y in the map's frame, m."""
+GOAL = Tensor("goal", "FP64", (2,))
+"""The same."""
+PLANNER_CONFIG = Tensor("config", "FP64", (6,))
+"""The fields of `GlobalPlannerConfig`, in their order."""
+PATH = Tensor("path", "FP64", (-1, 2))
+"""From start to goal, evenly spaced, in the map's frame, m; no row where there is no way."""
+PLAN_CODE = Tensor("code", "INT64", (1,))
+"""0, or why there is no way, as in nav2: 204 goal outside the map, 206 occupied, 208 no path."""
+PLAN_MESSAGE = Tensor("message", "BYTES", (1,))
+"""The same for people; empty where there is a way."""
+
+PLANNER_INPUTS = (MAP, GEOMETRY, START, GOAL, PLANNER_CONFIG)
+PLANNER_OUTPUTS = (PATH, PLAN_CODE, PLAN_MESSAGE)
+
 INPUTS = (JPEG, IMAGE)
 OUTPUTS = (BOXES, SCORES, CLASS_IDS, CLASS_NAMES)
-
-GRID = Tensor("grid", "INT8", (-1, -1))
-"""The map as `nav_msgs/OccupancyGrid` has it: rows from the origin on, -1 unknown, 0..100 %."""
-GRID_PNG = Tensor("grid_png", "BYTES", (1,))
-"""The same as a grey PNG file of 8 bits, 255 for unknown: its first row is at the origin, too."""
-RESOLUTION = Tensor("resolution", "FP64", (1,))
-"""Side of a cell, m."""
-ORIGIN = Tensor("origin", "FP64", (2,))
-"""x and y of the corner of the first cell, m, in the frame of start and goal."""
-START = Tensor("start", "FP64", (2,))
-"""x, y, m."""
-GOAL = Tensor("goal", "FP64", (2,))
-"""x, y, m."""
-CLEARANCE = Tensor("clearance", "FP64", (1,))
-"""Distance from obstacles that no path goes below, m: at least the robot's inscribed radius."""
-PATH = Tensor("path", "FP64", (-1, 2))
-"""Points from start to goal, evenly spaced, x, y, m; none where there is no way."""
-OUTCOME = Tensor("outcome", "BYTES", (1,))
-"""`path`, `no_path`, `goal_occupied` or `goal_outside_map`."""
-REASON = Tensor("reason", "BYTES", (1,))
-"""Why there is no way, in words; empty where there is one."""
-
-PLANNER_INPUTS = (GRID, GRID_PNG, RESOLUTION, ORIGIN, START, GOAL, CLEARANCE)
-PLANNER_OUTPUTS = (PATH, OUTCOME, REASON)
 
 TIMEOUT = "timeout"
 """Request parameter, µs from arrival (as in Triton): work not begun by then is dropped."""
