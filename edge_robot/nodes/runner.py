@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -26,6 +28,15 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
     with status 2; SIGINT and SIGTERM end it with status 0.
     """
     status = 0
+    spinning = False
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        # rclpy ends a spinning node between two callbacks, as for SIGTERM. An exception within one
+        # would leave locks taken and files half written.
+        if not spinning:
+            signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, on_interrupt)
     try:
         rclpy.init()
         node = make_node()
@@ -35,6 +46,7 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
                 settle_memory()
                 node.get_logger().info(f"scheduled with {claim_priority(urgency)}")
             _report_unknown_parameters(node)
+            spinning = True
             rclpy.spin(node)
         finally:
             node.destroy_node()

@@ -13,7 +13,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
+from types import ModuleType
 from typing import Any
+
+
+class SampleInfo(ct.Structure):
+    """`dds_sample_info_t`."""
+
+    _fields_ = (
+        ("sample_state", ct.c_int),
+        ("view_state", ct.c_int),
+        ("instance_state", ct.c_int),
+        ("valid_data", ct.c_bool),
+        ("source_timestamp", ct.c_int64),
+        ("instance_handle", ct.c_uint64),
+        ("publication_handle", ct.c_uint64),
+        ("disposed_generation_count", ct.c_uint32),
+        ("no_writers_generation_count", ct.c_uint32),
+        ("sample_rank", ct.c_uint32),
+        ("generation_rank", ct.c_uint32),
+        ("absolute_generation_rank", ct.c_uint32),
+    )
 
 
 def _load() -> tuple[Any, Any]:
@@ -22,6 +42,10 @@ def _load() -> tuple[Any, Any]:
     The package imports all its modules (an IDL compiler, asyncio), which would double the time a
     node takes to start. So the two that are needed are imported without running the package's
     own `__init__`; whoever imports `cyclonedds` later gets it complete.
+
+    For every sample that the extension takes it calls the `SampleInfo` of `cyclonedds.internal`,
+    and it does not survive an exception there: as that is written in Python, a Ctrl-C at the wrong
+    moment was a segmentation fault. So it finds ours there, which runs no bytecode.
     """
     name = "cyclonedds"
     present = name in sys.modules
@@ -31,6 +55,11 @@ def _load() -> tuple[Any, Any]:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         sys.modules[name] = module_from_spec(spec)
     try:
+        if not present:
+            stand_in = sys.modules[f"{name}.internal"] = ModuleType(f"{name}.internal")
+            stand_in.__dict__["SampleInfo"] = SampleInfo
+            import_module(f"{name}._clayer")
+            del sys.modules[f"{name}.internal"]
         internal = import_module(f"{name}.internal")
         return internal.DDS._dll_handle, import_module(f"{name}._clayer")
     finally:
@@ -86,25 +115,6 @@ ANY_STATE = 0x7F
 _entity = ct.c_int32
 _duration = ct.c_int64
 _qos = ct.c_void_p
-
-
-class SampleInfo(ct.Structure):
-    """`dds_sample_info_t`."""
-
-    _fields_ = (
-        ("sample_state", ct.c_int),
-        ("view_state", ct.c_int),
-        ("instance_state", ct.c_int),
-        ("valid_data", ct.c_bool),
-        ("source_timestamp", ct.c_int64),
-        ("instance_handle", ct.c_uint64),
-        ("publication_handle", ct.c_uint64),
-        ("disposed_generation_count", ct.c_uint32),
-        ("no_writers_generation_count", ct.c_uint32),
-        ("sample_rank", ct.c_uint32),
-        ("generation_rank", ct.c_uint32),
-        ("absolute_generation_rank", ct.c_uint32),
-    )
 
 
 _samples = [ct.c_void_p, ct.POINTER(SampleInfo), ct.c_size_t, ct.c_uint32]
