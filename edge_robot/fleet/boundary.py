@@ -89,6 +89,12 @@ class Crop:
     y: int
     pixels: NDArray[np.uint8]
 
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Where it is in the image: x1 y1 x2 y2, px."""
+        height, width = self.pixels.shape[:2]
+        return self.x, self.y, self.x + width, self.y + height
+
 
 @dataclass(frozen=True)
 class Cleared(Generic[Payload]):

@@ -232,7 +232,7 @@ class Costmap:
         if self._static is not None and self._static.source is static:
             evidence = self._static.evidence
         else:
-            evidence = _evidence_of(static, self.resolution)
+            evidence = evidence_of(static, self.resolution)
         self._static = _Static(static, evidence, pose)
         rows, columns = np.array(static.occupancy.shape) * static.resolution
         corners = pose @ ((0, columns, 0, columns), (0, 0, rows, rows), (1, 1, 1, 1))
@@ -470,7 +470,7 @@ def _combine(layers: list[NDArray[np.int8]]) -> NDArray[np.int8]:
     return merged
 
 
-def _evidence_of(static: StaticMap, resolution: float) -> NDArray[np.int8]:
+def evidence_of(static: StaticMap, resolution: float) -> NDArray[np.int8]:
     """Return the evidence that a map gives, on its own cells, to be looked up by others."""
     occupied = (static.occupancy >= _STATIC_OCCUPIED).view(np.uint8)
     finer = ceil(resolution / static.resolution - 1e-6)
