@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import Protocol
 
 import cv2
@@ -43,10 +44,14 @@ class ImageDetector(Protocol):
 class DetectorModel:
     """See `edge_robot.fleet.backend.models.Model`; the tensors are those of `fleet.protocol`.
 
+    Images are computed one by one: one fills a core, and a batch was measured to cost as much for
+    each (a 480 × 360 network on one thread: OpenVINO 2.4, 2.6, 2.5 and 2.6 ms an image in batches
+    of 1, 2, 4 and 8).
+
     Args:
         name: It is served under.
         version: A whole number, as text.
-        detector: Finds the objects.
+        detectors: That find the objects, all of one file: as many images are computed at once.
     """
 
     platform = "onnxruntime_onnx"
@@ -54,11 +59,13 @@ class DetectorModel:
     outputs = tuple(TensorSpec(t.name, t.datatype, t.shape) for t in protocol.OUTPUTS)
     max_batch = 1
 
-    def __init__(self, name: str, version: str, detector: ImageDetector) -> None:
+    def __init__(self, name: str, version: str, detectors: Sequence[ImageDetector]) -> None:
         self.name = name
         self.version = version
-        self.sha256 = detector.sha256
-        self._detector = detector
+        self.sha256 = detectors[0].sha256
+        self._idle: SimpleQueue[ImageDetector] = SimpleQueue()
+        for detector in detectors:
+            self._idle.put(detector)
 
     def read(self, inputs: Tensors) -> bytes | NDArray[np.uint8]:
         """See `Model`."""
@@ -80,7 +87,11 @@ class DetectorModel:
 
     def compute(self, items: Sequence[NDArray[np.uint8]]) -> list[Tensors]:
         """See `Model`."""
-        return [_tensors(self._detector.detect(image)) for image in items]
+        detector = self._idle.get()
+        try:
+            return [_tensors(detector.detect(image)) for image in items]
+        finally:
+            self._idle.put(detector)
 
 
 def decode_jpeg(jpeg: bytes) -> NDArray[np.uint8]:

@@ -44,7 +44,7 @@ _TYPES = {
     "tensor(bool)": "bool",
 }
 
-_ERRORS = (
+RUNTIME_ERRORS = (
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -55,6 +55,7 @@ _ERRORS = (
     ort_errors.RuntimeException,
     RuntimeError,  # of any failure in a bound run
 )
+"""What ONNX Runtime raises where it cannot load or run a model."""
 
 
 class OnnxRuntimeEngine:
@@ -68,12 +69,7 @@ class OnnxRuntimeEngine:
 
     def __init__(self, model: ModelProto, where: str, provider: str | None, threads: int) -> None:
         offered = _choose(provider)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # A waiting worker thread would otherwise burn a core between two frames.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # failures come as exceptions, once
+        options = _options(threads)
         self.quantization: Quantization | None = None
         transposed: dict[str, list[int]] = {}
         session = _on_accelerator(model, where, options, offered, provider is not None)
@@ -82,13 +78,7 @@ class OnnxRuntimeEngine:
                 rewrite(model, channel_block())
                 self.quantization = take_bytes(model)
                 transposed = leave_transposed(model)
-            try:
-                session = _open(model, options, ["cpu"])
-            except _ERRORS as error:
-                raise UserError(
-                    f"model {where} is no ONNX model this runtime can load ({_reason(error)}); "
-                    "fetch or export it again"
-                ) from error
+            session = _on_cpu(model, where, options)
         self._session = session
         self.provider: str = session.get_providers()[0]
         self.inputs = tuple(_spec(tensor) for tensor in self._session.get_inputs())
@@ -136,7 +126,7 @@ class OnnxRuntimeEngine:
                 self._binding.bind_output(spec.name, "cpu")
             self._session.run_with_iobinding(self._binding)
             return self._turn(self._binding.copy_outputs_to_cpu())
-        except _ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise UserError(
                 f"model {self._where} cannot be run ({_reason(error)}); "
                 "correct its card, or take another model"
@@ -152,6 +142,42 @@ class OnnxRuntimeEngine:
             output if axes is None else output.transpose(axes)
             for output, axes in zip(outputs, self._views, strict=True)
         ]
+
+
+def open_session(model: ModelProto, where: str, threads: int) -> ort.InferenceSession:
+    """Open a model as its file has it, on the best provider there is.
+
+    Args:
+        model: The network, as `onnx_check.check_graph` returns it.
+        where: Its name, for messages.
+        threads: Threads one inference may use on a CPU.
+
+    Raises:
+        UserError: ONNX Runtime cannot load it.
+    """
+    options = _options(threads)
+    session = _on_accelerator(model, where, options, _choose(None), False)
+    return session or _on_cpu(model, where, options)
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A waiting worker thread would otherwise burn a core between two frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # failures come as exceptions, once
+    return options
+
+
+def _on_cpu(model: ModelProto, where: str, options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        return _open(model, options, ["cpu"])
+    except RUNTIME_ERRORS as error:
+        raise UserError(
+            f"model {where} is no ONNX model this runtime can load ({_reason(error)}); "
+            "fetch or export it again"
+        ) from error
 
 
 def _choose(provider: str | None) -> list[str]:
@@ -197,7 +223,7 @@ def _on_accelerator(
             if session.get_providers()[0] == _PROVIDERS[name]:
                 return session
             reason = "; ".join(missing) or f"ONNX Runtime took {session.get_providers()[0]}"
-        except _ERRORS as error:
+        except RUNTIME_ERRORS as error:
             reason = _reason(error)
         if demanded:
             raise UserError(

@@ -1,0 +1,48 @@
+"""Lets Triton's Python backend serve a detector of a repository, by the same code as here.
+
+Triton imports this by the `model.py` that `repository.add` writes beside the network; `edge_robot`
+must be installed where Triton runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as triton  # part of Triton, found there alone
+
+from edge_robot.errors import UserError
+from edge_robot.fleet.backend.models import InvalidRequestError
+from edge_robot.fleet.backend.repository import GRAPH, load_detector
+
+
+class TritonPythonModel:
+    """What Triton's Python backend looks for; the methods' names are its own."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the detector.
+
+        Args:
+            args: Among others `model_repository`, which is the model's own folder, and
+                `model_version`.
+        """
+        path = Path(args["model_repository"]) / args["model_version"] / GRAPH
+        try:
+            self._model = load_detector(path, args["model_name"], args["model_version"], copies=1)
+        except UserError as error:
+            raise triton.TritonModelException(str(error)) from error
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer requests, each by itself: a bad one is an error of its own alone."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        try:
+            item = self._model.prepare(self._model.read(inputs))
+        except InvalidRequestError as error:
+            return triton.InferenceResponse(error=triton.TritonError(str(error)))
+        (outputs,) = self._model.compute([item])
+        return triton.InferenceResponse(
+            [triton.Tensor(name, array) for name, array in outputs.items()]
+        )
