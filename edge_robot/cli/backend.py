@@ -33,6 +33,6 @@ def register(app: typer.Typer) -> None:
         server = serve_detector(
             model, name=name, host=host, port=port, threads=threads, min_score=min_score
         )
-        print(f"fleet backend: model {server.model!r} on {host}:{server.port}", flush=True)
+        print(f"fleet backend: model on {host}:{server.port}", flush=True)
         signal.sigwait(stop_signals)
         server.stop()

@@ -59,7 +59,8 @@ OUTPUTS = (BOXES, SCORES, CLASS_IDS, CLASS_NAMES)
 TIMEOUT = "timeout"
 """Request parameter, µs from arrival (as in Triton): work not begun by then is dropped."""
 PRIORITY = "priority"
-"""Request parameter, whole number (as in Triton): 1 is served first; 0, as none, is the default."""
+"""Request parameter, whole number (as in Triton): 1 is served first; 0, as none, leaves it to
+the server."""
 ROBOT = "robot"
 """Request parameter, text: who asks, for quotas and fair shares. A token's robot goes before it."""
 MODEL_SHA256 = "model_sha256"

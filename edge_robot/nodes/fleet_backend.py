@@ -22,7 +22,7 @@ class FleetBackend(Node):
         port = self._parameter("port", 8001, "TCP port")
         threads = self._parameter("threads", 1, "threads one inference may use")
         self._backend = serve_detector(model, name=name, host=host, port=port, threads=threads)
-        self.get_logger().info(f"model {self._backend.model!r} on {host}:{self._backend.port}")
+        self.get_logger().info(f"model {model!r} on {host}:{self._backend.port}")
 
     def destroy_node(self) -> None:
         """Stop the server, then leave the graph."""

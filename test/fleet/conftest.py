@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from lamp import MODEL, LampDetector
+from lamp import LampDetector, lamp_backend
 
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.sim.radio_link import LinkQuality, RadioLink
@@ -20,7 +20,7 @@ def detector() -> Iterator[LampDetector]:
 
 @pytest.fixture
 def backend(detector: LampDetector) -> Iterator[Backend]:
-    backend = Backend(MODEL, lambda: detector, port=0)
+    backend = lamp_backend(detector)
     yield backend
     detector.free.set()
     backend.stop()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.fleet.backend.detector_model import DetectorModel
+from edge_robot.fleet.backend.scheduler import Limits, Scheduler
+from edge_robot.fleet.backend.server import Backend
 from edge_robot.perception.detections import Detections
 
 MODEL = "lamp"
@@ -38,6 +42,20 @@ class LampDetector:
             np.ones(len(boxes), np.int64),
             ("nothing", "lamp"),
         )
+
+
+MAX_WAITING = 3
+"""Requests that wait beside the one that is computed."""
+
+
+def lamp_backend(detector: LampDetector, **where: Any) -> Backend:
+    """A backend that computes one request at a time; `where` as `Backend` has it."""
+
+    def load() -> Scheduler:
+        model = DetectorModel(MODEL, "1", detector)
+        return Scheduler([model], workers=1, limits=Limits(waiting=MAX_WAITING))
+
+    return Backend(load, **{"port": 0, **where})
 
 
 def lamp_image() -> NDArray[np.uint8]:

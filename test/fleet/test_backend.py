@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from lamp import MODEL, LampDetector, lamp_image, wait_for
+from lamp import MAX_WAITING, MODEL, LampDetector, lamp_backend, lamp_image, wait_for
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 from tritonclient.utils import InferenceServerException
@@ -18,7 +18,8 @@ from tritonclient.utils import InferenceServerException
 from edge_robot.errors import UserError
 from edge_robot.fleet import protocol
 from edge_robot.fleet.backend import detector_model
-from edge_robot.fleet.backend.server import MAX_MESSAGE, MAX_WAITING, Backend
+from edge_robot.fleet.backend.reception import MAX_MESSAGE
+from edge_robot.fleet.backend.server import Backend
 from edge_robot.fleet.camera_task import encode_image
 
 LAMP = [96.0, 32.0, 160.0, 64.0]
@@ -118,7 +119,7 @@ def test_bad_requests_are_refused_with_a_reason(
     refused("NOT_FOUND", client.infer, MODEL, [good], model_version="2")
     refused("NOT_FOUND", client.get_model_metadata, "another")
     assert "0 inputs" in refused("INVALID_ARGUMENT", client.infer, MODEL, [])
-    assert "2 inputs" in refused("INVALID_ARGUMENT", client.infer, MODEL, [good, good])
+    assert "given twice" in refused("INVALID_ARGUMENT", client.infer, MODEL, [good, good])
 
     def infer(given: triton.InferInput) -> str:
         return refused("INVALID_ARGUMENT", client.infer, MODEL, [given])
@@ -128,7 +129,9 @@ def test_bad_requests_are_refused_with_a_reason(
     assert "no JPEG" in infer(jpeg_input(b""))
     assert "cut short" in infer(jpeg_input(jpeg[: len(jpeg) // 2]))
     assert "no frame header" in infer(jpeg_input(jpeg[:20] + b"\xff\xd9"))
-    assert "unknown" in infer(triton.InferInput("picture", [1], "BYTES"))
+    picture = triton.InferInput("picture", [1], "BYTES")
+    picture.set_data_from_numpy(np.array([jpeg], dtype=object))
+    assert "'picture' is unknown" in infer(picture)
     unknown_output = [triton.InferRequestedOutput("masks")]
     message = refused("INVALID_ARGUMENT", client.infer, MODEL, [good], outputs=unknown_output)
     assert "masks" in message
@@ -257,7 +260,7 @@ def test_a_full_queue_refuses_and_heartbeats_go_on(
     given = [jpeg_input(jpeg_of(lamp_image()))]
     detector.free.clear()
     threads = [
-        threading.Thread(target=client.infer, args=(MODEL, given)) for _ in range(MAX_WAITING)
+        threading.Thread(target=client.infer, args=(MODEL, given)) for _ in range(MAX_WAITING + 1)
     ]
     for thread in threads:
         thread.start()
@@ -279,7 +282,7 @@ def test_a_full_queue_refuses_and_heartbeats_go_on(
 
 def test_a_taken_port_is_one_clear_line(backend: Backend) -> None:
     with pytest.raises(UserError, match=rf":{backend.port}.*already in use.*another port"):
-        Backend("second", LampDetector, port=backend.port)
+        lamp_backend(LampDetector(), port=backend.port)
 
 
 def test_decoded_pixels_match_opencv() -> None:

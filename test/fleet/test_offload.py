@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lamp import MODEL, LampDetector, lamp_image, wait_for
+from lamp import MODEL, LampDetector, lamp_backend, lamp_image, wait_for
 from numpy.typing import NDArray
 
 from edge_robot.fleet.adaptation import Encoding
@@ -186,14 +186,14 @@ def test_a_cut_in_mid_flight_is_noticed_and_survived(
 def test_a_killed_backend_is_noticed_at_once_and_a_new_one_found(
     make_robot: Callable[..., Robot], detector: LampDetector
 ) -> None:
-    backend = Backend(MODEL, lambda: detector, port=0)
+    backend = lamp_backend(detector)
     port = backend.port
     robot = make_robot(port, timing=LinkTiming(silence=15.0))
     robot.ask_until_answered()
     backend.stop()
     wait_for(lambda: not robot.up, "the loss to be noticed", limit=10.0)  # not by silence
     assert robot.last is not None and "UNAVAILABLE" in robot.last.cause
-    backend = Backend(MODEL, lambda: detector, port=port)
+    backend = lamp_backend(detector, port=port)
     robot.ask_until_answered()
     backend.stop()
 

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.bench.offload.scene import MODEL, seen
+from edge_robot.fleet.backend.detector_model import DetectorModel
+from edge_robot.fleet.backend.scheduler import Scheduler
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.perception.detections import Detections
 
@@ -36,8 +38,9 @@ class TimedDetector:
 def main() -> None:
     """Serve until told to go."""
     wanted = json.loads(sys.argv[1])
+    model = DetectorModel(MODEL, "1", TimedDetector(wanted["service"]))
     backend = Backend(
-        MODEL, lambda: TimedDetector(wanted["service"]), wanted["host"], wanted["port"]
+        lambda: Scheduler([model], workers=1), host=wanted["host"], port=wanted["port"]
     )
     print(json.dumps({"port": backend.port}), flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -1,9 +1,11 @@
-"""Puts a detector model behind the protocol."""
+"""Starts backends: which models behind which doors."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from edge_robot.fleet.backend.detector_model import DetectorModel
+from edge_robot.fleet.backend.scheduler import Scheduler
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.perception.detector import Detector
 
@@ -31,9 +33,9 @@ def serve_detector(
         UserError: the model cannot be loaded, or the address not be listened on.
     """
 
-    def load() -> Detector:
+    def load() -> Scheduler:
         detector = Detector(model, min_score=min_score, threads=threads)
         detector.warm_up()
-        return detector
+        return Scheduler([DetectorModel(name or Path(model).stem, "1", detector)], workers=1)
 
-    return Backend(name or Path(model).stem, load, host, port)
+    return Backend(load, host=host, port=port)
