@@ -52,7 +52,7 @@ def lamp_backend(detector: LampDetector, **where: Any) -> Backend:
     """A backend that computes one request at a time; `where` as `Backend` has it."""
 
     def load() -> Scheduler:
-        model = DetectorModel(MODEL, "1", detector)
+        model = DetectorModel(MODEL, "1", [detector])
         return Scheduler([model], workers=1, limits=Limits(waiting=MAX_WAITING))
 
     return Backend(load, **{"port": 0, **where})

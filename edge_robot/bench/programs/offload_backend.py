@@ -38,7 +38,7 @@ class TimedDetector:
 def main() -> None:
     """Serve until told to go."""
     wanted = json.loads(sys.argv[1])
-    model = DetectorModel(MODEL, "1", TimedDetector(wanted["service"]))
+    model = DetectorModel(MODEL, "1", [TimedDetector(wanted["service"])])
     backend = Backend(
         lambda: Scheduler([model], workers=1), host=wanted["host"], port=wanted["port"]
     )

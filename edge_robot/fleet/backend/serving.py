@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_robot.fleet.backend.detector_model import DetectorModel
+from edge_robot.fleet.backend.repository import load_detector
 from edge_robot.fleet.backend.scheduler import Scheduler
 from edge_robot.fleet.backend.server import Backend
-from edge_robot.perception.detector import Detector
 
 
 def serve_detector(
@@ -34,8 +33,9 @@ def serve_detector(
     """
 
     def load() -> Scheduler:
-        detector = Detector(model, min_score=min_score, threads=threads)
-        detector.warm_up()
-        return Scheduler([DetectorModel(name or Path(model).stem, "1", detector)], workers=1)
+        served = load_detector(
+            model, name or Path(model).stem, copies=1, min_score=min_score, threads=threads
+        )
+        return Scheduler([served], workers=1)
 
     return Backend(load, host=host, port=port)
