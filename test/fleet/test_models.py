@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +14,8 @@ from onnx import TensorProto, helper
 from edge_robot.errors import UserError
 from edge_robot.fleet.backend.models import InvalidRequestError, Model
 from edge_robot.fleet.backend.onnx_model import OnnxModel
+from edge_robot.fleet.backend.planner_model import PlannerModel
+from edge_robot.planning.global_planner import GlobalPlannerConfig
 
 
 def network(
@@ -108,3 +112,63 @@ def test_files_that_cannot_be_served_are_refused_by_name() -> None:
         OnnxModel("net", "7", network(IDENTITY, kind=TensorProto.BFLOAT16))
     with pytest.raises(UserError, match="first size"):
         OnnxModel("net", "7", network(IDENTITY, shape=(2, 3)), max_rows=8)
+
+
+def room(wall: bool) -> np.ndarray:
+    """A room of 6 m × 4 m, 5 cm cells, with a wall across that is or is not shut."""
+    grid = np.zeros((80, 120), np.int8)
+    grid[[0, -1]] = 100
+    grid[:, [0, -1]] = 100
+    grid[: None if wall else 50, 60] = 100
+    return grid
+
+
+def png_of(grid: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".png", grid.view(np.uint8))[1])
+
+
+def way(grid: np.ndarray, **changes: Any) -> dict[str, Any]:
+    return {
+        "map": np.array([png_of(grid)], object),
+        "geometry": np.array([0.05, -1.0, 2.0, 0.0]),
+        "start": np.array([0.0, 3.0]),
+        "goal": np.array([4.0, 3.0]),
+        "config": np.array(astuple(GlobalPlannerConfig())),
+    } | changes
+
+
+def test_the_planner_finds_the_way_around_a_wall_or_says_that_there_is_none() -> None:
+    model = PlannerModel()
+    found, blocked, occupied, outside = answers(
+        model,
+        way(room(wall=False)),
+        way(room(wall=True)),
+        way(room(wall=False), goal=np.array([2.0, 3.0])),
+        way(room(wall=False), goal=np.array([40.0, 3.0])),
+    )
+    path = found["path"]
+    assert found["code"].tolist() == [0] and found["message"].tolist() == [b""]
+    assert path[0] == pytest.approx([0.0, 3.0]) and path[-1] == pytest.approx([4.0, 3.0])
+    assert path[:, 1].max() > 2.0 + 50 * 0.05, "the gap is above the wall's end"
+    codes = [outputs["code"].tolist() for outputs in (blocked, occupied, outside)]
+    assert codes == [[208], [206], [204]]
+    assert blocked["path"].shape == (0, 2) and b"blocked" in blocked["message"][0]
+
+
+def test_maps_that_are_none_are_refused() -> None:
+    model = PlannerModel()
+    good = room(wall=False)
+    png = png_of(good)
+    giant = png[:16] + (60000).to_bytes(4, "big") * 2 + png[24:]
+    for inputs, why in (
+        ({key: value for key, value in way(good).items() if key != "map"}, "'map' is missing"),
+        (way(good, goal=np.array([np.nan, 0.0])), "not finite"),
+        (way(good, config=np.full(6, -1.0)), "search_resolution"),
+        (way(good, geometry=np.array([1e-9, 0.0, 0.0, 0.0])), "cells of"),
+        (way(np.full((9, 9), 101, np.int8)), "outside -1"),
+        (way(good, map=np.array([giant], object)), "60000 × 60000"),
+        (way(good, map=np.array([png[:200]], object)), "damaged"),
+        (way(good, map=np.array([b"GIF89a"], object)), "no PNG"),
+    ):
+        with pytest.raises(InvalidRequestError, match=why):
+            model.prepare(model.read(inputs))
