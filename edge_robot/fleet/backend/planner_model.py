@@ -101,7 +101,7 @@ def _answer(static: StaticMap, request: _Request) -> Tensors:
     return {
         protocol.PATH.name: route.path,
         protocol.PLAN_CODE.name: np.array([route.outcome], np.int64),
-        protocol.PLAN_MESSAGE.name: np.array([route.message.encode()], object),
+        protocol.PLAN_MESSAGE.name: np.array([route.reason.encode()], object),
     }
 
 
