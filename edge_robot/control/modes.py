@@ -158,6 +158,10 @@ def _in_time(s: _Situation) -> str:
     return "plans are in time again" if fit else ""
 
 
+def _back(s: _Situation) -> str:
+    return _in_time(s) and (_degraded(s) or "not all is well for long enough")
+
+
 def _all_heard(cause: Cause) -> Cause:
     return lambda s: "" if s.now.missing else cause(s)
 
@@ -195,10 +199,10 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     Transition(_set(Mode.NOMINAL), Mode.REDUCED, "an input or a budget is missed", _degraded),
     Transition(_set(Mode.REDUCED), Mode.NOMINAL, "all is well", _well, "recovery"),
-    Transition(
-        _set(Mode.CONTROLLED_STOP), Mode.REDUCED, "what is vital is back", _degraded, "recovery"
-    ),
     Transition(_set(Mode.CONTROLLED_STOP), Mode.NOMINAL, "all is well", _well, "recovery"),
+    Transition(
+        _set(Mode.CONTROLLED_STOP), Mode.REDUCED, "what is vital is back", _back, "recovery"
+    ),
     Transition(
         _set(Mode.INITIALIZING),
         Mode.REDUCED,

@@ -129,6 +129,14 @@ def test_a_flickering_input_does_not_make_it_stutter() -> None:
     assert set(modes[1:]) == {Mode.CONTROLLED_STOP}
 
 
+def test_what_is_missed_now_and_then_keeps_the_robot_slow_and_not_standing() -> None:
+    machine = started()
+    now = settle(machine, EVENTS["lost"], 0.0)
+    for i in range(70):
+        machine.update(EVENTS["slow"] if i % 10 == 0 else GOOD, now + 0.02 * i)
+    assert machine.mode is Mode.REDUCED
+
+
 def test_an_emergency_stop_is_latched_until_reset_and_a_new_goal() -> None:
     machine = started()
     now = settle(machine, Conditions(stopped=True, goals=1), 0.0)

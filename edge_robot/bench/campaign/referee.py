@@ -14,6 +14,7 @@ from edge_robot.bench.campaign.arena import Arena
 from edge_robot.bench.campaign.drivers import LIFESPAN, Operator
 from edge_robot.bench.campaign.schedule import Fault
 from edge_robot.control.modes import NAMES
+from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import RobotMode
 from edge_robot.nodes.conversions import seconds
 from edge_robot.nodes.qos import qos_profile
@@ -76,7 +77,7 @@ _UPSTREAM: Mapping[str, set[str]] = {
 """What each topic is made of: nodes and topics, all the way up."""
 
 _AFTERMATH = 3.0
-"""How long after a fault its consequences may still be told, s."""
+"""How long after a fault, or after a silence, its consequences may still be told, s."""
 
 _GENTLE = 1.0
 """Least deceleration of a gentle stop, m/s²."""
@@ -90,6 +91,24 @@ class _Broken:
     speed: float = 0.0
     begun: bool = False
     zero_after: float | None = None
+
+
+@dataclass
+class _Heard:
+    """When a topic with a deadline was heard, s."""
+
+    deadline: float
+    last: float = 0.0
+    silent_until: float = -_AFTERMATH
+
+    def at(self, now: float) -> None:
+        if now - self.last > self.deadline:
+            self.silent_until = now
+        self.last = now
+
+    def was_silent(self, now: float) -> bool:
+        """Return whether a deadline was missed lately."""
+        return now - self.last > self.deadline or now - self.silent_until < _AFTERMATH
 
 
 @dataclass
@@ -134,6 +153,17 @@ class Referee(Node):
         self._seen: set[str] = set()
         self._mode: RobotMode | None = None
         self._mode_heard = 0.0
+        self._heard: dict[str, _Heard] = {}
+        for topic in topics.TOPICS:
+            if topic.name in _UPSTREAM and topic.qos.deadline is not None:
+                heard = self._heard[topic.name] = _Heard(topic.qos.deadline)
+                self.create_subscription(
+                    interface_class(topic.type),
+                    topic.name,
+                    lambda data, heard=heard: heard.at(self._now()),
+                    qos_profile(topic),
+                    raw=True,
+                )
         for topic in (topics.CMD_VEL_MUX, topics.CMD_VEL):
             self.create_subscription(
                 TwistStamped,
@@ -173,9 +203,14 @@ class Referee(Node):
                 self._fault("mode with a false cause", f"{name}: {message.cause}: {topic} is well")
 
     def _troubled(self, topic: str) -> bool:
-        """Return whether something went wrong lately with a topic, or with what it is made of."""
+        """Return whether something went wrong lately with a topic, or with what it is made of.
+
+        A planner that has nothing to plan is silent without any fault: that is told, and true.
+        """
         made_of = {"mode_manager", topic, *_UPSTREAM.get(topic, ())}
         now = self._now()
+        if topic in self._heard and self._heard[topic].was_silent(now):
+            return True
         return any(
             fault.target in made_of and fault.start <= now < fault.end + _AFTERMATH
             for fault in self._faults
