@@ -15,6 +15,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.estimation import RoundTrips
 from edge_robot.fleet.link import LinkMonitor, LinkTiming
 
 # A heartbeat's fate is the monitor's to decide; this only ends calls nobody waits for any more.
@@ -65,6 +66,7 @@ class FleetClient:
     def __init__(self, endpoint: Endpoint, timing: LinkTiming, on_link: Callable[[], None]) -> None:
         self.endpoint = endpoint
         self.link = LinkMonitor(timing, time.monotonic())
+        self.round_trips = RoundTrips()
         self._on_link = on_link
         self._was_up = False
         self._connection: _Connection | None = None
@@ -129,6 +131,7 @@ class FleetClient:
         self._spawn(self._beat(self._connection, beat))
 
     async def _beat(self, connection: _Connection, beat: int) -> None:
+        begun = time.monotonic()
         cause = await connection.beat()
         if self._closing:
             return
@@ -136,6 +139,7 @@ class FleetClient:
         planned = self.link.next_poll
         if cause is None:
             self.link.answered(beat, now)
+            self.round_trips.add(now - begun, now)
         else:
             self.link.failed(beat, now, cause)
         self._settle()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 
-import numpy as np
-
 WINDOW = 200
 WARM_UP = 40
 
@@ -19,6 +17,9 @@ class HedgePolicy:
 
     Args:
         cap: Largest share of extra requests in any `WINDOW` requests in a row, 0..1.
+
+    Attributes:
+        delay: Time after which a request is among the slowest, s; infinite at first.
     """
 
     def __init__(self, cap: float = 0.05) -> None:
@@ -27,6 +28,7 @@ class HedgePolicy:
         self._sent = 0
         self._extra: deque[int] = deque()
         self._times: deque[float] = deque(maxlen=WINDOW)
+        self.delay = math.inf
 
     def sent(self) -> None:
         """Report that a request was sent."""
@@ -38,12 +40,9 @@ class HedgePolicy:
         One that was answered by the second first, or never, took too long: infinity.
         """
         self._times.append(elapsed)
-
-    def delay(self) -> float:
-        """Return the time after which a request is among the slowest, s; infinite at first."""
-        if len(self._times) < WARM_UP:
-            return math.inf
-        return float(np.quantile(self._times, 1.0 - self._cap, method="higher"))
+        if len(self._times) >= WARM_UP:
+            ordered = sorted(self._times)
+            self.delay = ordered[math.ceil((1.0 - self._cap) * len(ordered)) - 1]
 
     def take(self) -> bool:
         """Return whether one more extra request is within the cap, and count it if so."""

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
@@ -18,20 +18,23 @@ from typing import Any, Generic
 import grpc
 
 from edge_robot.fleet import protocol
-from edge_robot.fleet.adaptation import Encoding
+from edge_robot.fleet.adaptation import CANDIDATES, Encoding, size_of
 from edge_robot.fleet.admission import Admission, Budgets, Price
+from edge_robot.fleet.boundary import Cleared, Withheld
 from edge_robot.fleet.client import LinkLostError, RequestError
-from edge_robot.fleet.endpoints import Endpoint, Level
+from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.hedging import HedgePolicy
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.loop import LoopThread
 from edge_robot.fleet.onboard import Onboard
-from edge_robot.fleet.placement import place
+from edge_robot.fleet.placement import Candidate, place
 from edge_robot.fleet.priority import yield_to_others
-from edge_robot.fleet.replica import Estimate, LinkStatus, Replica
+from edge_robot.fleet.replica import LinkStatus, Replica
 from edge_robot.fleet.work import (
     ONBOARD,
     Answer,
+    Clearances,
+    Encoded,
     In,
     InvalidAnswerError,
     NoAnswer,
@@ -95,23 +98,24 @@ class Offered(Generic[In, Out]):
     def __init__(
         self,
         task: Task[In, Out],
-        work: In,
+        clearances: Clearances[In],
         stamp: Any,
         captured: float,
-        level: Level,
         on_outcome: Callable[[Answer[Out] | NoAnswer], None],
         on_late: Callable[[Answer[Out]], None] | None,
+        local: Callable[[], Out] | None,
         on_cancel: Callable[[Offered[Any, Any]], None],
     ) -> None:
         self.task = task
-        self.work = work
+        self.clearances = clearances
         self.stamp = stamp
         self.captured = captured
-        self.level = level
         self.on_outcome = on_outcome
         self.on_late = on_late
+        self.local = local
         self.on_cancel = on_cancel
         self.settled = False
+        self.sent_bytes = 0
         self.asking: asyncio.Task[None] | None = None
         self.alarm: asyncio.Handle | None = None
         self.onboard = False  # whether the computation on board has begun
@@ -123,7 +127,28 @@ class Offered(Generic[In, Out]):
 
     def no_answer(self, reason: Reason, detail: object) -> NoAnswer:
         """Return the outcome of being given up now."""
-        return NoAnswer(self.stamp, time.monotonic() - self.captured, reason, str(detail))
+        age = time.monotonic() - self.captured
+        return NoAnswer(self.stamp, age, reason, str(detail), self.sent_bytes)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a piece of work goes, how it is encoded, and why."""
+
+    replica: Replica
+    encoding: Encoding
+    why: str
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """A valid answer of the fleet, and what is to be learnt from it."""
+
+    answer: Answer[Any]
+    replica: Replica
+    size: int
+    elapsed: float
+    response: Any
 
 
 class OffloadEngine:
@@ -153,8 +178,8 @@ class OffloadEngine:
         )
         self._onboard = Onboard()
         self._hedges: dict[str, HedgePolicy] = defaultdict(lambda: HedgePolicy(settings.hedge_cap))
-        self._encoding_time: dict[str, Estimate] = defaultdict(Estimate)
-        self._size: dict[str, Estimate] = defaultdict(Estimate)
+        self._encoding_time: dict[str, float] = {}  # of late, s
+        self._best_size: dict[str, float] = {}  # of late, in the best encoding, bytes
         self._unsettled: dict[Offered[Any, Any], None] = {}
         self._asking: dict[str, dict[Offered[Any, Any], None]] = defaultdict(dict)
         self._number = 0
@@ -184,33 +209,34 @@ class OffloadEngine:
     def offer(
         self,
         task: Task[In, Out],
-        work: In,
+        clearances: Clearances[In],
         stamp: Any,
         age: float,
         on_outcome: Callable[[Answer[Out] | NoAnswer], None],
         on_late: Callable[[Answer[Out]], None] | None = None,
-        level: Level = Level.RAW_FRAMES,
+        local: Callable[[], Out] | None = None,
     ) -> Offered[In, Out]:
         """Offer one piece of work, from any thread; returns at once.
 
         Args:
             task: What is to be done.
-            work: The input of the task.
+            clearances: The input of the task, as each tier may have it.
             stamp: Handed back with the outcome.
             age: Time since its capture, s.
             on_outcome: Called exactly once, in the engine's thread.
             on_late: Called at most once, in the engine's thread, with an answer of the fleet that
                 comes after the one computed on board; without it the fleet is told to stop.
-            level: How much the work reveals.
+            local: Computes the value on board, in a worker thread, where the fleet does not in
+                time. Without it, there is a result only if the fleet has one.
         """
         offered = Offered(
             task,
-            work,
+            clearances,
             stamp,
             time.monotonic() - age,
-            level,
             on_outcome,
             on_late,
+            local,
             lambda given_up: self._thread.call_soon(self._cancel, given_up),
         )
         self._thread.call_soon(self._decide, offered)
@@ -236,189 +262,231 @@ class OffloadEngine:
         self._offered += 1
         self._unsettled[offered] = None
         task, now = offered.task, time.monotonic()
-        refusal = self._make_room(task, now)
-        replica = None
-        if refusal is None:
-            replica, refusal = self._place(offered, self._replicas, task.deadline, now)
-        if replica is None:
-            self._miss(offered, offered.no_answer(*refusal))
+        refusal = self._make_room(offered, now)
+        place = refusal or self._place(offered, self._replicas, task.deadline, now)
+        if isinstance(place, NoAnswer):
+            self._miss(offered, place)
             return
         self._asking[task.name][offered] = None
-        offered.asking = self._thread.spawn(self._see_through(offered, replica, refusal[1]))
-        if task.local is not None:
-            begin = offered.captured + task.deadline - self._onboard.lead(task)
+        offered.asking = self._thread.spawn(self._see_through(offered, place))
+        if offered.local is not None:
+            begin = offered.captured + task.deadline - self._onboard.lead(task.name)
             if begin > now:
                 offered.alarm = self._thread.call_at(begin, self._compute_onboard, offered)
             else:
                 self._compute_onboard(offered)
 
-    def _make_room(self, task: Task[Any, Any], now: float) -> tuple[Reason, str] | None:
+    def _place(
+        self, offered: Offered[Any, Any], replicas: Sequence[Replica], limit: float, now: float
+    ) -> _Place | NoAnswer:
+        """Choose an endpoint from which an answer before the age `limit` is likely, s."""
+        task, least = offered.task, self._settings.min_chance
+        left = offered.captured + limit - now - self._encoding_time.get(task.name, 0.0)
+        best_size = self._best_size.get(task.name, 0.0)
+        candidates, encodings = [], {}
+        for replica in replicas:
+            endpoint, obstacle = replica.endpoint, replica.obstacle(now)
+            cleared = offered.clearances.get(endpoint.tier, _NOT_CLEARED)
+            if isinstance(cleared, Withheld):
+                obstacle = Reason.PRIVACY, cleared.reason
+            if obstacle is not None:
+                candidates.append(Candidate(endpoint, obstacle))
+                continue
+            encoding: Encoding | None = Encoding()
+            if task.adaptive:
+                encoding = replica.encoding(task, round(best_size), left, least, now)
+            encodings[endpoint] = encoding or CANDIDATES[-1].encoding
+            size = _size(task, encodings[endpoint], best_size)
+            lacking = self._admission.lacks(_price(endpoint, size), now)
+            estimate = replica.estimate(task)
+            candidates.append(
+                Candidate(
+                    endpoint,
+                    (Reason.BUDGET, lacking) if lacking else None,
+                    estimate.chance_in_time(size, left, now) if encoding else 0.0,
+                    estimate.expected(size, now),
+                    replica.outstanding,
+                    replica.stalled(self._hedges[task.name].delay, now),
+                    replica.idle(now) >= self._settings.explore_after,
+                )
+            )
+        choice = place(candidates, least)
+        if choice.endpoint is None:
+            assert choice.reason is not None
+            return offered.no_answer(choice.reason, choice.detail)
+        return _Place(self._by_endpoint[choice.endpoint], encodings[choice.endpoint], choice.detail)
+
+    def _make_room(self, offered: Offered[Any, Any], now: float) -> NoAnswer | None:
         """Give up what has missed its deadline where newer work needs its place."""
+        task = offered.task
         asking = self._asking[task.name]
         if len(asking) < task.in_flight:
             return None
         oldest = next(iter(asking))
         if now - oldest.captured <= task.deadline:
-            return Reason.BUSY, f"{len(asking)} in flight"
+            return offered.no_answer(Reason.BUSY, f"{len(asking)} in flight")
         self._stop_asking(oldest, Reason.SUPERSEDED)
-        if not oldest.settled and task.local is None:
+        if not oldest.settled and oldest.local is None:
             detail = "late, and newer work needs its place"
             self._settle(oldest, oldest.no_answer(Reason.SUPERSEDED, detail))
         return None
 
-    def _place(
-        self, offered: Offered[Any, Any], replicas: Sequence[Replica], deadline: float, now: float
-    ) -> tuple[Replica | None, tuple[Reason, str]]:
-        task = offered.task
-        size = self._size[task.name].mean
-        left = offered.captured + deadline - now - self._encoding_time[task.name].mean
-        slow = self._hedges[task.name].delay()
-        candidates = []
-        for replica in replicas:
-            candidate = replica.candidate(task, size, left, slow, self._settings.explore_after, now)
-            lacking = self._admission.lacks(_price(replica.endpoint, size), now)
-            if lacking and candidate.obstacle is None:
-                candidate = replace(candidate, obstacle=(Reason.BUDGET, lacking))
-            candidates.append(candidate)
-        choice = place(candidates, offered.level, self._settings.min_chance)
-        if choice.endpoint is None:
-            assert choice.reason is not None
-            return None, (choice.reason, choice.detail)
-        return self._by_endpoint[choice.endpoint], (Reason.BUSY, choice.detail)
-
-    async def _see_through(self, offered: Offered[Any, Any], replica: Replica, why: str) -> None:
+    async def _see_through(self, offered: Offered[Any, Any], place: _Place) -> None:
         try:
-            outcome = await self._ask(offered, replica, why)
+            result = await self._ask(offered, place)
         finally:
             offered.asking = None
             self._asking[offered.task.name].pop(offered, None)
-        if isinstance(outcome, NoAnswer):
-            self._miss(offered, outcome)
-        elif not offered.settled:
-            self._count(outcome.late)
-            self._settle(offered, outcome)
+        if isinstance(result, NoAnswer):
+            self._miss(offered, result)
+            return
+        answer = result.answer
+        if not offered.settled:
+            self._settle(offered, answer)
         elif offered.on_late is not None:
-            self._count(late=True)
-            offered.on_late(replace(outcome, late=True))
-
-    async def _ask(
-        self, offered: Offered[Any, Any], replica: Replica, why: str
-    ) -> Answer[Any] | NoAnswer:
-        """Ask one endpoint, and another if the first is slow or fails."""
-        request = await self._encode(offered)
-        refusal = self._admission.spend(
-            _price(replica.endpoint, request.ByteSize()), time.monotonic()
+            answer = replace(answer, late=True)
+            offered.on_late(answer)
+        self._late += answer.late
+        self._answered += not answer.late
+        # Only now: whoever waits for the answer does not wait for what is learnt from it.
+        result.replica.succeeded(
+            offered.task, result.size, result.elapsed, result.response, answer.late
         )
+
+    async def _ask(self, offered: Offered[Any, Any], place: _Place) -> _Reply | NoAnswer:
+        """Ask one endpoint, and another if the first is slow or fails."""
+        encoded = await self._encode(offered, place)
+        now = time.monotonic()
+        price = _price(place.replica.endpoint, encoded.request.ByteSize())
+        refusal = self._admission.spend(price, now)
         if refusal:
             return offered.no_answer(Reason.BUDGET, refusal)
         hedge = self._hedges[offered.task.name]
         hedge.sent()
         self._sent += 1
-        begun = time.monotonic()
-        first = self._thread.spawn(self._attempt(offered, replica, request, why))
+        first = self._thread.spawn(self._attempt(offered, place, encoded))
         pending, asked_twice = {first}, False
         try:
             while True:
-                patience = None if asked_twice else hedge.delay() - (time.monotonic() - begun)
+                patience = None if asked_twice else now + hedge.delay - time.monotonic()
                 done, pending = await asyncio.wait(
-                    pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                    pending,
+                    timeout=None if patience == math.inf else patience,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 for attempt in done:
-                    outcome = attempt.result()
-                    if isinstance(outcome, Answer):
-                        hedge.answered(time.monotonic() - begun if attempt is first else math.inf)
-                        return outcome
+                    result = attempt.result()
+                    if isinstance(result, _Reply):
+                        hedge.answered(result.elapsed if attempt is first else math.inf)
+                        return result
                 if not asked_twice:
                     asked_twice = True
-                    second = self._second(offered, replica, request, hedge)
+                    second = self._second(offered, place, encoded, hedge)
                     if second is not None:
-                        reason = f"{replica.endpoint.name} {'failed' if done else 'was slow'}"
-                        pending.add(
-                            self._thread.spawn(self._attempt(offered, second, request, reason))
-                        )
+                        pending.add(self._thread.spawn(second))
                 if not pending:
-                    return outcome
+                    return result
         finally:
             for attempt in pending:
                 attempt.cancel()
 
     def _second(
-        self, offered: Offered[Any, Any], first: Replica, request: Any, hedge: HedgePolicy
-    ) -> Replica | None:
-        """Return where to ask a second time, if that is permitted and makes sense."""
-        others = [replica for replica in self._replicas if replica is not first]
+        self, offered: Offered[Any, Any], first: _Place, encoded: Encoded[Any], hedge: HedgePolicy
+    ) -> Coroutine[Any, Any, _Reply | NoAnswer] | None:
+        """Return the second attempt, if one is permitted and makes sense."""
+        others = [replica for replica in self._replicas if replica is not first.replica]
         now = time.monotonic()
-        second, _ = self._place(offered, others, offered.task.expiry, now)
-        if second is None or not hedge.take():
-            return None
-        if self._admission.spend(_price(second.endpoint, request.ByteSize()), now):
+        second = self._place(offered, others, offered.task.expiry, now)
+        if isinstance(second, NoAnswer) or not hedge.take():
             return None
         self._hedged += 1
-        return second
-
-    async def _encode(self, offered: Offered[Any, Any]) -> Any:
-        begun, task = time.monotonic(), offered.task
-        request = await asyncio.get_running_loop().run_in_executor(
-            self._encoder, task.encode, offered.work, Encoding()
+        return self._ask_again(
+            offered, replace(second, why=f"hedged; {second.why}"), first, encoded
         )
-        self._encoding_time[task.name].add(time.monotonic() - begun)
-        self._size[task.name].add(request.ByteSize())
-        return request
+
+    async def _ask_again(
+        self, offered: Offered[Any, Any], place: _Place, first: _Place, encoded: Encoded[Any]
+    ) -> _Reply | NoAnswer:
+        tiers = place.replica.endpoint.tier, first.replica.endpoint.tier
+        if tiers[0] is tiers[1]:
+            request = type(encoded.request)()
+            request.CopyFrom(encoded.request)
+            encoded = replace(encoded, request=request)
+        else:  # may see something else
+            encoded = await self._encode(offered, place)
+        price = _price(place.replica.endpoint, encoded.request.ByteSize())
+        refusal = self._admission.spend(price, time.monotonic())
+        if refusal:
+            return offered.no_answer(Reason.BUDGET, refusal)
+        return await self._attempt(offered, place, encoded)
+
+    async def _encode(self, offered: Offered[Any, Any], place: _Place) -> Encoded[Any]:
+        begun, task = time.monotonic(), offered.task
+        cleared = offered.clearances[place.replica.endpoint.tier]
+        assert isinstance(cleared, Cleared)
+        encoded: Encoded[Any] = await asyncio.get_running_loop().run_in_executor(
+            self._encoder, task.encode, cleared, place.encoding
+        )
+        _blend(self._encoding_time, task.name, time.monotonic() - begun)
+        size = encoded.request.ByteSize()
+        share = size_of(place.encoding) if task.adaptive else 1.0
+        _blend(self._best_size, task.name, size / share)
+        return encoded
 
     async def _attempt(
-        self, offered: Offered[Any, Any], replica: Replica, template: Any, why: str
-    ) -> Answer[Any] | NoAnswer:
-        task, sent = offered.task, time.monotonic()
+        self, offered: Offered[Any, Any], place: _Place, encoded: Encoded[Any]
+    ) -> _Reply | NoAnswer:
+        task, replica, request = offered.task, place.replica, encoded.request
+        sent = time.monotonic()
         left = offered.captured + task.expiry - sent
         if left <= 0.0:
             return offered.no_answer(Reason.TIMEOUT, "expired before it could be sent")
         self._number += 1
         number = self._number
-        request = type(template)()
-        request.CopyFrom(template)
         request.id = str(number)
         request.parameters[protocol.TIMEOUT].int64_param = max(1, int(left * 1e6))
+        size = request.ByteSize()
+        offered.sent_bytes += size
         replica.began(number, sent)
         try:
             response = await replica.client.infer(request, left)
             if response.id != request.id:
                 raise InvalidAnswerError(f"answer to request {response.id!r}, not {request.id!r}")
             replica.check_model(task, response)
-            value = task.decode(response)
+            value = encoded.decode(response)
         except (LinkLostError, InvalidAnswerError, OldModelError, RequestError) as error:
             missed = offered.no_answer(_reason(error), f"{replica.endpoint.name}: {error}")
-            replica.failed(missed.reason, str(error))
+            replica.failed(task, size, time.monotonic() - sent, missed.reason, str(error))
             return missed
         except asyncio.CancelledError:
-            replica.abandoned()
+            now = time.monotonic()
+            slow = now - sent > self._hedges[task.name].delay
+            overdue = slow or now - offered.captured > task.deadline
+            replica.abandoned(number, task, size, now - sent if overdue else 0.0)
             raise
         finally:
             replica.ended(number)
         now = time.monotonic()
         age = now - offered.captured
-        late = age > task.deadline
-        replica.succeeded(task, request.ByteSize(), now - sent, response, late)
-        return Answer(
+        answer = Answer(
             value,
             offered.stamp,
             age,
-            late,
+            age > task.deadline,
             computed_by=replica.endpoint.address,
             model=f"{response.model_name}@{response.model_version}",
             model_sha256=response.parameters[protocol.MODEL_SHA256].string_param,
-            reason=why,
+            reason=place.why,
+            sent_bytes=offered.sent_bytes,
         )
-
-    def _count(self, late: bool) -> None:
-        self._late += late
-        self._answered += not late
+        return _Reply(answer, replica, size, now - sent, response)
 
     def _miss(self, offered: Offered[Any, Any], missed: NoAnswer) -> None:
         """Report that the fleet does not answer: on board, then, where that is possible."""
         self._missed[missed.reason] += 1
         if offered.settled:
             return
-        if offered.task.local is None:
+        if offered.local is None:
             self._settle(offered, missed)
             return
         offered.why = f"{missed.reason.value}: {missed.detail}"
@@ -430,13 +498,16 @@ class OffloadEngine:
             self._thread.spawn(self._see_onboard(offered))
 
     async def _see_onboard(self, offered: Offered[Any, Any]) -> None:
-        value = await self._onboard.compute(offered.task, offered.work)
+        assert offered.local is not None
+        value = await self._onboard.compute(offered.task.name, offered.local)
         if offered.settled:
             return
         self._computed_onboard += 1
         age = time.monotonic() - offered.captured
-        late = age > offered.task.deadline
-        self._settle(offered, Answer(value, offered.stamp, age, late, ONBOARD, "", "", offered.why))
+        late, sent = age > offered.task.deadline, offered.sent_bytes
+        self._settle(
+            offered, Answer(value, offered.stamp, age, late, ONBOARD, "", "", offered.why, sent)
+        )
         if offered.on_late is None:
             self._stop_asking(offered, Reason.TIMEOUT)
 
@@ -469,6 +540,18 @@ class OffloadEngine:
     def _report(self) -> None:
         self._tell()
         self._thread.call_at(time.monotonic() + 1.0 / self._settings.report_rate, self._report)
+
+
+_NOT_CLEARED = Withheld("nothing was cleared for this tier")
+
+
+def _size(task: Task[Any, Any], encoding: Encoding, best_size: float) -> int:
+    return max(1, round(best_size * (size_of(encoding) if task.adaptive else 1.0)))
+
+
+def _blend(means: dict[str, float], name: str, value: float) -> None:
+    """Follow a quantity by a running mean."""
+    means[name] = means.get(name, value) + 0.125 * (value - means.get(name, value))
 
 
 def _price(endpoint: Endpoint, size: float) -> Price:

@@ -6,12 +6,12 @@ import asyncio
 import math
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
-from edge_robot.fleet.work import In, Out, Task
+from edge_robot.fleet.work import Out
 
 WINDOW = 100
 GUARD = 0.005
@@ -25,21 +25,20 @@ class Onboard:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="fleet-onboard")
         self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
 
-    def lead(self, task: Task[Any, Any]) -> float:
-        """Return how long before the deadline to begin, s; infinite before the first time.
+    def lead(self, name: str) -> float:
+        """Return how long before the deadline to begin work of a name, s; infinite at first.
 
         The 99th percentile, waiting for the thread included: the 95th would let one in twenty be
         late.
         """
-        took = self._took[task.name]
+        took = self._took[name]
         return float(np.quantile(took, 0.99)) + GUARD if took else math.inf
 
-    async def compute(self, task: Task[In, Out], work: In) -> Out:
-        """Return the value that a task computes by itself; its errors are the caller's."""
-        assert task.local is not None
+    async def compute(self, name: str, local: Callable[[], Out]) -> Out:
+        """Call a function in the worker thread; its errors are the caller's."""
         begun = time.monotonic()
-        value = await asyncio.get_running_loop().run_in_executor(self._worker, task.local, work)
-        self._took[task.name].append(time.monotonic() - begun)
+        value = await asyncio.get_running_loop().run_in_executor(self._worker, local)
+        self._took[name].append(time.monotonic() - begun)
         return value
 
     def close(self) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_robot.fleet.endpoints import Endpoint, Level, Tier
+from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.privacy_policy import Tier
 from edge_robot.fleet.work import Reason
 
 _NEAR_TO_FAR = (Tier.FOG, Tier.CLOUD)
@@ -24,7 +25,7 @@ class Candidate:
         chance: That an answer comes before the deadline, 0..1.
         expected: Time until an answer, s.
         outstanding: Requests it has not answered yet.
-        stalled: The oldest of them has waited for longer than answers from there do.
+        stalled: The oldest of them has waited for longer than almost all answers take.
         explore: It has not been asked for long: only an answer can correct a prediction that is
             too dark.
     """
@@ -53,40 +54,26 @@ class Choice:
     detail: str
 
 
-def place(candidates: Sequence[Candidate], level: Level, min_chance: float) -> Choice:
+def place(candidates: Sequence[Candidate], min_chance: float) -> Choice:
     """Choose where to send a piece of work.
 
-    1. Privacy: only where what it reveals may be seen.
+    1. Privacy: only where what it reveals may be seen (an obstacle, as a lost link is one).
     2. Latency: only where an answer in time is likely enough, and not behind a stalled one; if
-       nowhere, one that has not been asked for long.
+       nowhere, where nobody has been asked for long.
     3. Compute: the nearest tier, and in it
     4. cost: the cheapest; among equals, where an answer is expected first.
 
     Args:
         candidates: The backends, in the order of preference among equals.
-        level: How much the work reveals.
         min_chance: Chance of an answer in time that is likely enough, 0..1.
     """
-    against: list[tuple[Candidate, Reason, str]] = []
-    able: list[Candidate] = []
-    for candidate in candidates:
-        if level > candidate.endpoint.may_see:
-            permitted = candidate.endpoint.may_see.name.lower()
-            against.append((candidate, Reason.PRIVACY, f"may see {permitted} at most"))
-        elif candidate.obstacle is not None:
-            against.append((candidate, *candidate.obstacle))
-        else:
-            able.append(candidate)
-    timely = [c for c in able if c.chance >= min_chance]
+    free = [c for c in candidates if c.obstacle is None]
+    timely = [c for c in free if c.chance >= min_chance]
     timely = [c for c in timely if not c.stalled] or timely
-    for candidate in able:
-        if candidate not in timely:
-            said = f"{candidate.chance:.0%} in time" + (", stalled" if candidate.stalled else "")
-            against.append((candidate, Reason.TOO_LATE, said))
-    exploring = not timely
-    eligible = timely or [c for c in able if c.explore]
+    eligible = timely or [c for c in free if c.explore]
     if not eligible:
-        return _nowhere(against)
+        reason = max(map(_obstacle, candidates), key=_NEARNESS.index, default=Reason.NO_ENDPOINT)
+        return Choice(None, reason, "; ".join(map(_against, candidates)) or "none is configured")
     best = min(
         eligible,
         key=lambda c: (
@@ -95,26 +82,13 @@ def place(candidates: Sequence[Candidate], level: Level, min_chance: float) -> C
             (1 + c.outstanding) * c.expected,
         ),
     )
-    against = [item for item in against if item[0] is not best]
-    against += [
-        (c, Reason.BUSY, f"{best.endpoint.name} before it") for c in eligible if c is not best
+    why = f"{best.chance:.0%} in time" if timely else "not asked for long"
+    others = [
+        f"{c.endpoint.name}: farther, dearer or slower" if c in eligible else _against(c)
+        for c in candidates
+        if c is not best
     ]
-    speaks_for = "to try it again" if exploring else f"{best.chance:.0%} in time"
-    detail = f"{best.endpoint.name} ({best.endpoint.tier.value}): {speaks_for}"
-    return Choice(best.endpoint, None, "; ".join([detail, *map(_said, against)]))
-
-
-def _nowhere(against: Sequence[tuple[Candidate, Reason, str]]) -> Choice:
-    if not against:
-        return Choice(None, Reason.NO_ENDPOINT, "no endpoint is configured")
-    # The one that came nearest to be chosen tells best what is missing.
-    _, reason, _ = max(against, key=lambda item: _NEARNESS.index(item[1]))
-    return Choice(None, reason, "; ".join(map(_said, against)))
-
-
-def _said(item: tuple[Candidate, Reason, str]) -> str:
-    candidate, _, why = item
-    return f"{candidate.endpoint.name}: {why}"
+    return Choice(best.endpoint, None, "; ".join([f"{best.endpoint.name}: {why}", *others]))
 
 
 _NEARNESS = (
@@ -124,3 +98,13 @@ _NEARNESS = (
     Reason.BUDGET,
     Reason.TOO_LATE,
 )
+"""Obstacles in the order in which they are met: the last one tells best what is missing."""
+
+
+def _obstacle(candidate: Candidate) -> Reason:
+    return candidate.obstacle[0] if candidate.obstacle else Reason.TOO_LATE
+
+
+def _against(candidate: Candidate) -> str:
+    late = f"{candidate.chance:.0%} in time" + (", stalled" if candidate.stalled else "")
+    return f"{candidate.endpoint.name}: {candidate.obstacle[1] if candidate.obstacle else late}"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from edge_robot.fleet import protocol
+from edge_robot.fleet.adaptation import Encoding, encoding_for
 from edge_robot.fleet.breaker import BreakerState, CircuitBreaker
 from edge_robot.fleet.client import FleetClient
-from edge_robot.fleet.endpoints import Endpoint, Level, Tier
+from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.estimation import LinkEstimate
 from edge_robot.fleet.link import LinkTiming
-from edge_robot.fleet.placement import Candidate
+from edge_robot.fleet.privacy_policy import Tier
 from edge_robot.fleet.work import InvalidAnswerError, OldModelError, Reason, Task
 
 
@@ -26,7 +27,6 @@ class LinkStatus:
         name: Of the endpoint.
         endpoint: Its address.
         tier: How far away it is.
-        may_see: The most revealing data that may be sent there.
         up: Whether it can be reached.
         breaker: Whether work is offered to it.
         cause: Why link or breaker are as they are.
@@ -44,7 +44,6 @@ class LinkStatus:
     name: str
     endpoint: str
     tier: Tier
-    may_see: Level
     up: bool
     breaker: BreakerState
     cause: str
@@ -57,28 +56,6 @@ class LinkStatus:
     answered: int
     late: int
     failed: int
-
-
-class Estimate:
-    """Running mean of a quantity and of its deviation (RFC 6298's gains).
-
-    Attributes:
-        mean: 0 before the first measurement: it allows one.
-        deviation: Mean absolute deviation.
-    """
-
-    def __init__(self) -> None:
-        self.mean = 0.0
-        self.deviation = 0.0
-        self._empty = True
-
-    def add(self, value: float) -> None:
-        """Take a measurement into account."""
-        if self._empty:
-            self.mean, self.deviation, self._empty = value, value / 2.0, False
-            return
-        self.deviation += 0.25 * (abs(value - self.mean) - self.deviation)
-        self.mean += 0.125 * (value - self.mean)
 
 
 class Replica:
@@ -98,11 +75,26 @@ class Replica:
         self._breaker = CircuitBreaker()
         self._on_change = on_change
         self._begun: dict[int, float] = {}  # outstanding: number -> when sent, oldest first
+        self._trial = 0
         self._last_sent = -math.inf
-        self._service: dict[str, Estimate] = defaultdict(Estimate)
-        self._seconds_per_byte = Estimate()
+        self._estimates: dict[str, LinkEstimate] = {}
+        self._latest: LinkEstimate | None = None
+        self._encodings: dict[str, Encoding] = {}
         self._newest: dict[str, int] = {}
         self._sent = self._answered = self._late = self._failed = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Requests not answered yet."""
+        return len(self._begun)
+
+    def stalled(self, limit: float, now: float) -> bool:
+        """Return whether the oldest request has waited longer than `limit` s."""
+        return now - next(iter(self._begun.values()), now) > limit
+
+    def idle(self, now: float) -> float:
+        """Return the time since the last request was sent, s."""
+        return now - self._last_sent
 
     def obstacle(self, now: float) -> tuple[Reason, str] | None:
         """Return why nothing can be sent now; None if it can."""
@@ -115,72 +107,57 @@ class Replica:
             return Reason.BREAKER_OPEN, self._breaker.cause or "one request is its trial"
         return None
 
-    def candidate(
-        self,
-        task: Task[Any, Any],
-        size: float,
-        left: float,
-        slow: float,
-        explore_after: float,
-        now: float,
-    ) -> Candidate:
-        """Return how it stands for a request.
+    def encoding(
+        self, task: Task[Any, Any], size: int, left: float, least: float, now: float
+    ) -> Encoding | None:
+        """Return the encoding that promises most over this link; None where none pays.
 
         Args:
-            task: What is asked.
-            size: Of the request, bytes.
+            task: What is asked, adaptive.
+            size: Of a request in the best encoding, bytes.
             left: Time from sending in which the answer is wanted, s.
-            slow: Time that only the slowest few answers take, s.
-            explore_after: Time without a request after which one is made against the
-                prediction, s.
+            least: Lowest promise that pays, 0..1.
             now: s.
         """
-        oldest = next(iter(self._begun.values()), now)
-        return Candidate(
-            self.endpoint,
-            self.obstacle(now),
-            self._chance(task, size, left),
-            self.expected(task, size),
-            len(self._begun),
-            stalled=now - oldest > slow,
-            explore=now - self._last_sent >= explore_after,
-        )
+        estimate, current = self.estimate(task), self._encodings.get(task.name)
+        chosen = encoding_for(estimate, left, now, size, current, least=least)
+        if chosen is None:
+            self._encodings.pop(task.name, None)
+        else:
+            self._encodings[task.name] = chosen
+        return chosen
 
-    def expected(self, task: Task[Any, Any], size: float) -> float:
-        """Return the time a request typically takes to be answered, s."""
-        rtt = self.client.link.round_trip(0.5)
-        return (
-            (0.0 if math.isnan(rtt) else rtt)
-            + self._service[task.name].mean
-            + size * self._seconds_per_byte.mean
-        )
-
-    def _chance(self, task: Task[Any, Any], size: float, left: float) -> float:
-        link, service = self.client.link, self._service[task.name]
-        if not link.up:
-            return 0.0
-        # The parts vary independently: their deviations add as squares, not each at its worst.
-        spread = math.hypot(
-            (link.round_trip(0.95) - link.round_trip(0.5)) / 1.64,
-            1.25 * service.deviation,
-            1.25 * size * self._seconds_per_byte.deviation,
-        )
-        ahead = left - self.expected(task, size)
-        return 0.5 * (1.0 + math.erf(ahead / (math.sqrt(2.0) * max(spread, 1e-6))))
+    def estimate(self, task: Task[Any, Any]) -> LinkEstimate:
+        """Return what is known about requests of a task."""
+        if task.name not in self._estimates:
+            self._estimates[task.name] = LinkEstimate(self.client.round_trips)
+        return self._estimates[task.name]
 
     def began(self, number: int, now: float) -> None:
         """Report that a request is sent."""
         self._sent += 1
         self._begun[number] = self._last_sent = now
+        if self._breaker.state is BreakerState.HALF_OPEN:
+            self._trial = number
         self._breaker.started()
 
     def ended(self, number: int) -> None:
         """Report that a request is no longer outstanding, whatever became of it."""
         del self._begun[number]
 
-    def abandoned(self) -> None:
-        """Report that a request was cancelled: it tells nothing of the backend."""
-        self._breaker.abandoned()
+    def abandoned(self, number: int, task: Task[Any, Any], size: int, overdue: float) -> None:
+        """Report that a request was cancelled.
+
+        Args:
+            number: Of the request.
+            task: What was asked.
+            size: Of the request, bytes.
+            overdue: Time it was waited for in vain, s; 0 if it was cancelled before its time.
+        """
+        if overdue:
+            self.estimate(task).add_unanswered(size, overdue, time.monotonic())
+        if number == self._trial:
+            self._breaker.abandoned()
 
     def succeeded(
         self, task: Task[Any, Any], size: int, elapsed: float, response: Any, late: bool
@@ -196,22 +173,24 @@ class Replica:
         """
         self._late += late
         self._answered += not late
-        claimed = response.parameters[protocol.SERVICE_TIME].int64_param * 1e-6
-        service = min(max(claimed, 0.0), elapsed)  # a backend may say anything
-        transfer = elapsed - service - self.client.link.round_trip(0.0)
-        self._service[task.name].add(service)
-        if transfer > 0.0:  # else too fast to be told from the round trip
-            self._seconds_per_byte.add(transfer / size)
+        service = response.parameters[protocol.SERVICE_TIME].int64_param * 1e-6
+        self._latest = self.estimate(task)
+        self._latest.add_answer(size, elapsed, service, time.monotonic())
         state = self._breaker.state
         self._breaker.succeeded()
         self._tell_if_changed(state)
 
-    def failed(self, reason: Reason, detail: str) -> None:
+    def failed(
+        self, task: Task[Any, Any], size: int, elapsed: float, reason: Reason, detail: str
+    ) -> None:
         """Report that a request failed."""
+        now = time.monotonic()
         self._failed += 1
+        if reason in (Reason.TIMEOUT, Reason.LINK_DOWN):
+            self.estimate(task).add_unanswered(size, elapsed, now)
         if reason is not Reason.LINK_DOWN:  # the link's own state says so
             state = self._breaker.state
-            self._breaker.failed(time.monotonic(), detail)
+            self._breaker.failed(now, detail)
             self._tell_if_changed(state)
 
     def check_model(self, task: Task[Any, Any], response: Any) -> None:
@@ -243,14 +222,13 @@ class Replica:
             name=self.endpoint.name,
             endpoint=self.endpoint.address,
             tier=self.endpoint.tier,
-            may_see=self.endpoint.may_see,
             up=link.up,
             breaker=self._breaker.state,
             cause=self._breaker.cause or link.cause,
             rtt_p50=link.round_trip(0.5),
             rtt_p95=link.round_trip(0.95),
             loss=link.loss,
-            bandwidth=1.0 / (self._seconds_per_byte.mean or math.nan),
+            bandwidth=self._latest.bandwidth if self._latest else math.nan,
             outstanding=len(self._begun),
             sent=self._sent,
             answered=self._answered,

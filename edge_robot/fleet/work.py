@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from edge_robot.fleet.adaptation import Encoding
+from edge_robot.fleet.boundary import Cleared, Withheld
+from edge_robot.fleet.privacy_policy import Tier
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -27,7 +29,7 @@ class Reason(Enum):
     """Why a piece of work has no answer from the fleet."""
 
     NO_ENDPOINT = "no endpoint"
-    PRIVACY = "may not be seen there"
+    PRIVACY = "must not leave the robot"
     LINK_DOWN = "link down"
     BREAKER_OPEN = "breaker open"
     BUSY = "others in flight"
@@ -42,33 +44,46 @@ class Reason(Enum):
     SUPERSEDED = "superseded by newer work"
 
 
+Clearances = Mapping[Tier, Cleared[In] | Withheld]
+"""What may be sent, or why not, for each tier; a tier that is missing gets nothing."""
+
+
+@dataclass(frozen=True)
+class Encoded(Generic[Out]):
+    """A request, and how to read its answer.
+
+    Attributes:
+        request: The `ModelInferRequest`; the engine adds id and timeout.
+        decode: Makes the value of a `ModelInferResponse`; raises `InvalidAnswerError`. Runs in the
+            engine's thread: quick.
+    """
+
+    request: Any
+    decode: Callable[[Any], Out]
+
+
 @dataclass(frozen=True)
 class Task(Generic[In, Out]):
     """A kind of work.
 
     Attributes:
         name: What people call it; also keeps its estimates apart from other tasks'.
-        encode: Makes a `ModelInferRequest` of the input; the engine adds id and timeout. Runs in
-            a worker thread.
-        decode: Makes the value of a `ModelInferResponse`; raises `InvalidAnswerError`. Runs in the
-            engine's thread: quick.
+        encode: Makes the request. Runs in a worker thread.
         deadline: Age of the input by which a result is wanted, s.
         expiry: Age of the input after which an answer is of no use at all, s.
-        local: Computes the value on board, in a worker thread, where the fleet does not in time;
-            None where the onboard result exists anyway.
         in_flight: Pieces of this work that may be outstanding at one time.
+        adaptive: Whether `encode` heeds its encoding: then one is chosen for each link.
         models: SHA-256 hashes of the model files whose answers are accepted; empty: all.
         min_version: Lowest version of the model that is accepted; 0: none older than the
             newest that the endpoint has answered with.
     """
 
     name: str
-    encode: Callable[[In, Encoding], Any]
-    decode: Callable[[Any], Out]
+    encode: Callable[[Cleared[In], Encoding], Encoded[Out]]
     deadline: float
     expiry: float
-    local: Callable[[In], Out] | None = None
     in_flight: int = 2
+    adaptive: bool = False
     models: frozenset[str] = frozenset()
     min_version: int = 0
 
@@ -86,6 +101,7 @@ class Answer(Generic[Out]):
         model: Name and version of the model; empty for onboard.
         model_sha256: Hash of the model file; empty where the backend does not tell.
         reason: Why it was computed where it was.
+        sent_bytes: Sent to the fleet for it, second requests included.
     """
 
     value: Out
@@ -96,6 +112,7 @@ class Answer(Generic[Out]):
     model: str
     model_sha256: str
     reason: str
+    sent_bytes: int
 
 
 @dataclass(frozen=True)
@@ -107,9 +124,11 @@ class NoAnswer:
         age: From capture until it was given up, s.
         reason: Why.
         detail: The same, for people.
+        sent_bytes: Sent to the fleet for it.
     """
 
     stamp: Any
     age: float
     reason: Reason
     detail: str
+    sent_bytes: int

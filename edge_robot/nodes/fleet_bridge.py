@@ -25,12 +25,14 @@ from vision_msgs.msg import Detection2DArray
 from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.fleet.adaptation import Encoding
+from edge_robot.fleet.boundary import Boundary, Cleared, Picture
 from edge_robot.fleet.breaker import BreakerState
 from edge_robot.fleet.camera_task import decode_detections, encode_image
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.offload import OffloadEngine, Settings, Status
-from edge_robot.fleet.work import Answer, NoAnswer, Reason, Task
+from edge_robot.fleet.privacy_policy import Kind, PrivacyPolicy, Tier
+from edge_robot.fleet.work import Answer, Encoded, NoAnswer, Reason, Task
 from edge_robot.msg import FleetDetections, LinkState, TrackedObjectArray
 from edge_robot.nodes.conversions import image_to_bgr, nanoseconds
 from edge_robot.nodes.detection_messages import from_detection_array, to_detection_array
@@ -69,14 +71,10 @@ class _Work:
     Attributes:
         header: Of the image.
         image: The frame as it was decided about.
-        cleared: The same as it may be uploaded.
-        sent_bytes: Size of its JPEG, once there is one.
     """
 
     header: Header
     image: NDArray[np.uint8]
-    cleared: NDArray[np.uint8]
-    sent_bytes: int = 0
 
 
 class FleetBridge(Node):
@@ -139,18 +137,14 @@ class FleetBridge(Node):
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
 
-        def encode(work: _Work, encoding: Encoding) -> Any:
-            request = encode_image(work.cleared, model, quality)
-            work.sent_bytes = sum(map(len, request.raw_input_contents))
-            return request
+        def encode(cleared: Cleared[NDArray[np.uint8]], encoding: Encoding) -> Encoded[Detections]:
+            return Encoded(
+                encode_image(cleared.value, model, quality),
+                lambda response: decode_detections(response, min_score),
+            )
 
-        self._task: Task[_Work, Detections] = Task(
-            name="detect",
-            encode=encode,
-            decode=lambda response: decode_detections(response, min_score),
-            deadline=deadline,
-            expiry=expiry,
-        )
+        self._task: Task[NDArray[np.uint8], Detections] = Task("detect", encode, deadline, expiry)
+        self._boundary = Boundary(PrivacyPolicy())
         self._engine = OffloadEngine(
             [Endpoint("", endpoint)],
             Settings(timing=LinkTiming(period=period, silence=silence)),
@@ -245,8 +239,15 @@ class FleetBridge(Node):
             )
         if decision.offered:
             age = (self.get_clock().now().nanoseconds - nanoseconds(image.header.stamp)) * 1e-9
-            work = _Work(image.header, pixels, self._policy.rules.cleared(pixels, found))
-            self._engine.offer(self._task, work, work, max(0.0, age), self._publish_outcome)
+            picture = Picture(self._policy.rules.cleared(pixels, found), found)
+            cleared = self._boundary.clear(Kind.DETECT, picture, Tier.FOG)
+            self._engine.offer(
+                self._task,
+                {Tier.FOG: cleared},
+                _Work(image.header, pixels),
+                max(0.0, age),
+                self._publish_outcome,
+            )
 
     def _expected(self, header: Header) -> Expected | None:
         """Return where tracks should be in an image; None where that is not known."""
@@ -282,7 +283,7 @@ class FleetBridge(Node):
     def _publish_outcome(self, outcome: Answer[Any] | NoAnswer) -> None:
         work: _Work = outcome.stamp
         with self._policy_lock:
-            self._policy.settle(work.image, work.sent_bytes, steady_seconds())
+            self._policy.settle(work.image, outcome.sent_bytes, steady_seconds())
         if isinstance(outcome, NoAnswer):
             if outcome.reason in WORTH_A_WARNING:
                 self.get_logger().warning(

@@ -14,20 +14,32 @@ from numpy.typing import NDArray
 
 from edge_robot.fleet.adaptation import Encoding
 from edge_robot.fleet.backend.server import Backend
+from edge_robot.fleet.boundary import Boundary, Picture
 from edge_robot.fleet.breaker import BreakerState
 from edge_robot.fleet.camera_task import decode_detections, encode_image
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.offload import OffloadEngine, Settings, Status
-from edge_robot.fleet.replica import Estimate, LinkStatus
-from edge_robot.fleet.work import ONBOARD, Answer, NoAnswer, Reason, Task
+from edge_robot.fleet.privacy_policy import Kind, Level, PrivacyPolicy, Tier
+from edge_robot.fleet.replica import LinkStatus
+from edge_robot.fleet.work import ONBOARD, Answer, Clearances, Encoded, NoAnswer, Reason, Task
 from edge_robot.perception.detections import Detections
 from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
+BOUNDARY = Boundary(PrivacyPolicy(levels=dict.fromkeys(Tier, Level.RAW)))
+
+
+def cleared(image: NDArray[np.uint8]) -> Clearances[NDArray[np.uint8]]:
+    return {tier: BOUNDARY.clear(Kind.DETECT, Picture(image, None), tier) for tier in Tier}
+
+
+def encoded(image: NDArray[np.uint8], model: str = MODEL) -> Encoded[Detections]:
+    return Encoded(encode_image(image, model, 90), lambda reply: decode_detections(reply, 0.0))
+
+
 TASK: Task[NDArray[np.uint8], Detections] = Task(
     name="lamp",
-    encode=lambda image, encoding: encode_image(image, MODEL, 90),
-    decode=lambda response: decode_detections(response, 0.0),
+    encode=lambda cleared, encoding: encoded(cleared.value),
     deadline=5.0,
     expiry=20.0,
 )
@@ -44,6 +56,7 @@ class Robot:
         task: Task[NDArray[np.uint8], Detections] = TASK,
         timing: LinkTiming = PATIENT,
         explore_after: float = 1.0,
+        local: Callable[[], Detections] | None = None,
     ) -> None:
         self.outcomes: list[Answer[Detections] | NoAnswer] = []
         self.changes: list[tuple[float, LinkStatus]] = []
@@ -51,6 +64,7 @@ class Robot:
         self.reports = 0
         self.offered = 0
         self.task = task
+        self.local = local
         self.engine = OffloadEngine(
             [Endpoint("", f"127.0.0.1:{port}")],
             Settings(timing=timing, explore_after=explore_after),
@@ -71,7 +85,14 @@ class Robot:
 
     def offer(self, age: float = 0.0) -> None:
         self.offered += 1
-        self.engine.offer(self.task, lamp_image(), self.offered, age, self.outcomes.append)
+        self.engine.offer(
+            self.task,
+            cleared(lamp_image()),
+            self.offered,
+            age,
+            self.outcomes.append,
+            local=self.local,
+        )
 
     def ask(self, age: float = 0.0) -> Answer[Detections] | NoAnswer:
         """Offer one frame and wait for its outcome."""
@@ -138,7 +159,7 @@ def test_bandwidth_is_measured_and_predicts_the_age_of_an_answer(
     bandwidth = 200_000.0
     radio = RadioLink("127.0.0.1", 0, "127.0.0.1", backend.port, LinkQuality(bandwidth=bandwidth))
     noise = np.random.default_rng(0).integers(0, 255, (180, 180, 3), dtype=np.uint8)
-    task = replace(TASK, encode=lambda image, encoding: encode_image(noise, MODEL, 90))
+    task = replace(TASK, encode=lambda cleared, encoding: encoded(noise))
     robot = make_robot(radio.port, task=task)
     for _ in range(3):
         robot.ask_until_answered()
@@ -256,7 +277,7 @@ def test_a_silent_computation_times_out_and_opens_the_breaker(
 
 
 def test_refusals_are_typed(make_robot: Callable[..., Robot], backend: Backend) -> None:
-    task = replace(TASK, encode=lambda image, encoding: encode_image(image, "another", 80))
+    task = replace(TASK, encode=lambda cleared, encoding: encoded(cleared.value, "another"))
     robot = make_robot(backend.port, task=task)
     wait_for(lambda: robot.up, "the link")
     outcome = robot.ask()
@@ -302,11 +323,11 @@ def test_the_local_fallback_computes_what_the_backend_does_not(
     onboard = LampDetector()
     computed_in: set[str] = set()
 
-    def local(image: NDArray[np.uint8]) -> Detections:
+    def local() -> Detections:
         computed_in.add(threading.current_thread().name)
-        return onboard.detect(image)
+        return onboard.detect(lamp_image())
 
-    robot = make_robot(radio.port, task=replace(TASK, local=local))
+    robot = make_robot(radio.port, local=local)
     wait_for(lambda: robot.up, "the link")
     robot.ask()  # begun at once, since nothing is known of how long it takes
     assert robot.ask_until_answered().computed_by != ONBOARD
@@ -351,7 +372,7 @@ def test_closing_at_any_moment_of_an_offer_is_orderly(
 def test_an_error_in_the_engine_is_not_swallowed(
     make_robot: Callable[..., Robot], backend: Backend
 ) -> None:
-    def encode(image: NDArray[np.uint8], encoding: Encoding) -> object:
+    def encode(cleared: object, encoding: Encoding) -> Encoded[Detections]:
         raise ZeroDivisionError("bug")
 
     robot = Robot(backend.port, task=replace(TASK, encode=encode))
@@ -368,15 +389,3 @@ def test_an_error_in_the_engine_is_not_swallowed(
     wait_for(failed, "the error")
     with pytest.raises(ZeroDivisionError):
         robot.engine.close()
-
-
-def test_an_estimate_follows_its_measurements() -> None:
-    estimate = Estimate()
-    assert estimate.mean == 0.0
-    for _ in range(100):
-        estimate.add(0.030)
-    assert estimate.mean == pytest.approx(0.030)
-    assert estimate.deviation == pytest.approx(0.0, abs=1e-4)
-    for value in (0.020, 0.040) * 50:
-        estimate.add(value)
-    assert estimate.deviation == pytest.approx(0.010, rel=0.1)

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
-
-from numpy.typing import NDArray
 
 from edge_robot.bench.offload import robot
 from edge_robot.bench.offload.robot import detect_onboard, frames, say, tell
-from edge_robot.bench.offload.scene import decode, encode, frame
+from edge_robot.bench.offload.scene import cleared, detection
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.offload import OffloadEngine, Settings, Status
-from edge_robot.fleet.work import ONBOARD, Answer, NoAnswer, Task
+from edge_robot.fleet.work import ONBOARD, Answer, NoAnswer
 from edge_robot.perception.detections import Detections
-
-
-def detection(deadline: float, expiry: float) -> Task[NDArray[Any], Detections]:
-    """Return the task of finding the lamp, without a fallback.
-
-    Args:
-        deadline: Age of a frame by which a result is wanted, s.
-        expiry: Age after which the fleet's answer is of no use, s.
-    """
-    return Task("detect", lambda image, encoding: encode(image), decode, deadline, expiry)
 
 
 def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float) -> None:
@@ -37,7 +23,7 @@ def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float)
         deadline: Age of a frame by which a result is wanted, s.
         expiry: Age after which the fleet's answer is of no use, s.
     """
-    task = replace(detection(deadline, expiry), local=lambda image: detect_onboard())
+    task = detection(deadline, expiry)
     up = dict.fromkeys(endpoints, False)
 
     def on_outcome(outcome: Answer[Detections] | NoAnswer) -> None:
@@ -53,7 +39,8 @@ def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float)
 
     engine = OffloadEngine([Endpoint("", address) for address in endpoints], Settings(), on_status)
     engine.start()
-    image = frame()
+    image = cleared()
     for each in frames(rate):
         engine.raise_if_failed()
-        engine.offer(task, image, each, time.monotonic() - each.captured, on_outcome)
+        age = time.monotonic() - each.captured
+        engine.offer(task, image, each, age, on_outcome, local=detect_onboard)

@@ -12,8 +12,14 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from edge_robot.bench.figures import percentiles
-from edge_robot.bench.offload.ours import detection
-from edge_robot.bench.offload.scene import decode, encode, frame, holds_the_lamp
+from edge_robot.bench.offload.scene import (
+    cleared,
+    decode,
+    detection,
+    encode,
+    frame,
+    holds_the_lamp,
+)
 from edge_robot.bench.runtimes import bench_domain, programs, standalone
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.offload import OffloadEngine, Settings
@@ -49,7 +55,7 @@ def measure(calls: int, progress: Callable[[str], None]) -> dict[str, Any]:
 async def _alternate(endpoint: str, calls: int) -> dict[str, Any]:
     image = frame()
     outcomes: queue.SimpleQueue[Answer[Any] | NoAnswer] = queue.SimpleQueue()
-    task = detection(deadline=5.0, expiry=10.0)
+    task, work = detection(deadline=5.0, expiry=10.0), cleared()
     engine = OffloadEngine([Endpoint("", endpoint)], Settings(), lambda status: None)
     engine.start()
     durations: dict[str, list[float]] = {"engine": [], "grpc_aio": [], "blocking_stub": []}
@@ -59,7 +65,7 @@ async def _alternate(endpoint: str, calls: int) -> dict[str, Any]:
             stub = pb_grpc.GRPCInferenceServiceStub(blocking)
             while len(durations["engine"]) < _WARM_UP + calls:
                 begun = time.perf_counter()
-                engine.offer(task, image, None, 0.0, outcomes.put)
+                engine.offer(task, work, None, 0.0, outcomes.put)
                 outcome = outcomes.get()
                 took = time.perf_counter() - begun
                 if isinstance(outcome, NoAnswer):  # not yet connected

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
 from edge_robot.fleet import protocol
+from edge_robot.fleet.boundary import Boundary, Picture
 from edge_robot.fleet.camera_task import decode_detections
+from edge_robot.fleet.privacy_policy import Kind, Level, PrivacyPolicy, Tier
+from edge_robot.fleet.work import Clearances, Encoded, Task
 from edge_robot.perception.detections import Detections
 
 MODEL = "lamp"
@@ -44,6 +47,22 @@ def encode(image: NDArray[np.uint8]) -> Any:
     request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=image.shape)
     request.raw_input_contents.append(image.tobytes())
     return request
+
+
+def cleared() -> Clearances[NDArray[np.uint8]]:
+    """Return the frame as both tiers may have it."""
+    boundary = Boundary(PrivacyPolicy(levels=dict.fromkeys(Tier, Level.RAW)))
+    return {tier: boundary.clear(Kind.DETECT, Picture(frame(), None), tier) for tier in Tier}
+
+
+def detection(deadline: float, expiry: float) -> Task[NDArray[np.uint8], Detections]:
+    """Return the task of finding the lamp.
+
+    Args:
+        deadline: Age of a frame by which a result is wanted, s.
+        expiry: Age after which the fleet's answer is of no use, s.
+    """
+    return Task("detect", lambda image, _: Encoded(encode(image.value), decode), deadline, expiry)
 
 
 def decode(response: Any) -> Detections:
