@@ -39,9 +39,19 @@ BEST = Encoding(90, 1.0)
 
 CANDIDATES = (
     Candidate(BEST, 1.0, 1.0),
-    Candidate(Encoding(80, 0.75), 0.4, 0.99),
-    Candidate(Encoding(50, 0.5), 0.12, 0.9),
+    Candidate(Encoding(80, 1.0), 0.70, 0.99),
+    Candidate(Encoding(65, 1.0), 0.49, 0.96),
+    Candidate(Encoding(80, 0.75), 0.37, 0.95),
+    Candidate(Encoding(65, 0.75), 0.26, 0.94),
+    Candidate(Encoding(80, 0.5), 0.19, 0.91),
+    Candidate(Encoding(65, 0.5), 0.14, 0.90),
+    Candidate(Encoding(80, 0.35), 0.10, 0.78),
+    Candidate(Encoding(65, 0.35), 0.074, 0.71),
+    Candidate(Encoding(80, 0.25), 0.059, 0.61),
 )
+"""Of 30 encodings those that no smaller one beats. Worth is the mAP (IoU 0.50 to 0.95) of
+YOLOX-nano on 100 images of COCO train2017, about 640 x 440 px, each encoded, decoded and fitted to
+the network's 416 x 416; measured on 2026-11-26. A network of more pixels loses more by scale."""
 
 
 def size_of(encoding: Encoding) -> float:

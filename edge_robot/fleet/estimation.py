@@ -39,6 +39,10 @@ SHAPE_HALF_LIFE = 15.0
 """Age at which an innovation counts half beside the newest, s."""
 DOUBT_HALF_LIFE = 1.0
 """Time without any request in which the trust in all of them halves, s."""
+GIVEN_UP_FACTOR = 1.25
+"""What a request that was given up is taken to have needed for a level, times what it was waited
+for. More than that, so that a time in which nothing is answered sets a level, from which the next
+answer departs, and does not pass for a way in which answers come late."""
 HEARTBEAT_MEMORY = 1.0
 """How far back heartbeats count, s."""
 
@@ -196,13 +200,12 @@ class LinkEstimate:
             self._service = _weighted_median(answered)
         # The slope of transfer time over size by least absolute deviations through the origin is
         # the median of the ratios weighted by size. One given up says only "at least so much".
-        ratios = [
-            (ratio, weight * request.size)
-            for request, weight in zip(self._recent, ages, strict=True)
-            if (ratio := (request.elapsed - request.service - request.round_trip) / request.size)
-            > self._seconds_per_byte
-            or request.answered
-        ]
+        ratios = []
+        for request, weight in zip(self._recent, ages, strict=True):
+            needed = request.elapsed * (1.0 if request.answered else GIVEN_UP_FACTOR)
+            ratio = (needed - request.service - request.round_trip) / request.size
+            if request.answered or ratio > self._seconds_per_byte:
+                ratios.append((ratio, weight * request.size))
         if ratios:
             self._seconds_per_byte = max(0.0, _weighted_median(ratios))
 

@@ -1,0 +1,77 @@
+"""The encoding that promises most over a link."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_robot.fleet.adaptation import BEST, CANDIDATES, Encoding, encoding_for, size_of
+from edge_robot.fleet.estimation import LinkEstimate, RoundTrips
+
+SIZE = 90_000.0
+
+
+def link(bandwidth: float, requests: int = 30, seconds: float = 0.2) -> tuple[LinkEstimate, float]:
+    """An estimate of a link of a bandwidth, and the present time."""
+    round_trips = RoundTrips()
+    round_trips.add(0.01, 0.0)
+    estimate, now = LinkEstimate(round_trips), 0.0
+    for number in range(requests):
+        now += seconds
+        size = int(SIZE * CANDIDATES[number % len(CANDIDATES)].size)
+        estimate.add_answer(size, 0.04 + size / bandwidth, 0.03, now)
+    return estimate, now
+
+
+def test_the_table_holds_only_what_is_worth_its_bytes() -> None:
+    assert CANDIDATES[0].encoding == BEST
+    for larger, smaller in itertools.pairwise(CANDIDATES):
+        assert smaller.size < larger.size and smaller.worth < larger.worth
+    assert size_of(Encoding()) < size_of(BEST) == 1.0
+
+
+@settings(deadline=None, max_examples=30)
+@given(bandwidth=st.floats(1e4, 1e8))
+def test_the_best_encoding_that_comes_in_time_is_chosen(bandwidth: float) -> None:
+    estimate, now = link(bandwidth)
+    chosen = encoding_for(estimate, 0.2, now, SIZE, None)
+    in_time = [item for item in CANDIDATES if 0.04 + SIZE * item.size / bandwidth < 0.195]
+    too_late = [item for item in CANDIDATES if 0.04 + SIZE * item.size / bandwidth > 0.205]
+    if not in_time:
+        assert chosen is None or len(too_late) < len(CANDIDATES)
+    elif chosen is None:
+        assert in_time[0].worth < 0.65, "not worth it even if it comes"
+    else:
+        assert size_of(chosen) >= in_time[0].size
+        assert all(chosen != item.encoding for item in too_late)
+
+
+def test_a_link_that_carries_nothing_does_not_pay() -> None:
+    estimate, now = link(1e3)
+    assert encoding_for(estimate, 0.2, now, SIZE, None) is None
+    assert encoding_for(estimate, 0.2, now, SIZE, BEST) is None
+
+
+def test_the_encoding_in_use_is_kept_until_another_promises_clearly_more() -> None:
+    estimate, now = link(2e6)
+    assert encoding_for(estimate, 0.2, now, SIZE, None) == BEST
+    assert encoding_for(estimate, 0.2, now, SIZE, Encoding(65, 1.0)) == Encoding(65, 1.0)
+    assert encoding_for(estimate, 0.2, now, SIZE, Encoding(80, 0.5)) == BEST
+    # What just pays to go on with does not pay to begin.
+    smallest = CANDIDATES[-1].encoding
+    budget = estimate.expected(round(SIZE * size_of(smallest)), now) + 1e-6
+    worth = CANDIDATES[-1].worth * estimate.chance_in_time(
+        round(SIZE * size_of(smallest)), budget, now
+    )
+    assert encoding_for(estimate, budget, now, SIZE, smallest, least=worth) is not None
+    assert encoding_for(estimate, budget, now, SIZE, None, least=worth) is None
+
+
+def test_an_unknown_encoding_is_no_silent_guess() -> None:
+    with pytest.raises(StopIteration):
+        size_of(Encoding(1, 0.01))
+    assert math.isclose(size_of(BEST), 1.0)
