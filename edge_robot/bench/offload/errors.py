@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge_robot.bench.offload.lies import lies
-from edge_robot.bench.offload.ours import detection
-from edge_robot.bench.offload.scene import decode, frame, holds_the_lamp, seen
+from edge_robot.bench.offload.scene import cleared, decode, detection, holds_the_lamp, seen
 from edge_robot.bench.runtimes import bench_domain, programs, standalone
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.offload import OffloadEngine, Settings
@@ -45,9 +44,9 @@ def measure(count: int, progress: Callable[[str], None]) -> dict[str, Any]:
             believed[lie] += 1
         return detections
 
-    task = replace(detection(EXPIRY, EXPIRY), decode=decode_and_remember, in_flight=1)
-    tasks = (task, replace(task, name="fallback", local=lambda image: seen()))
-    image, outcomes = frame(), queue.SimpleQueue[Any]()
+    task = replace(detection(EXPIRY, EXPIRY, decode_and_remember), in_flight=1)
+    tasks = ((task, None), (replace(task, name="fallback"), seen))
+    image, outcomes = cleared(), queue.SimpleQueue[Any]()
     with programs(standalone(bench_domain())) as start:
         port = start("offload_liar").next()["port"]
         # However bad its prospects, every request is sent.
@@ -60,7 +59,8 @@ def measure(count: int, progress: Callable[[str], None]) -> dict[str, Any]:
             while turned_down.total() + believed.total() < count:
                 asked += 1
                 engine.raise_if_failed()
-                engine.offer(tasks[asked % 2], image, None, 0.0, outcomes.put)
+                task, local = tasks[asked % 2]
+                engine.offer(task, image, None, 0.0, outcomes.put, local=local)
                 outcome = outcomes.get()
                 if isinstance(outcome, NoAnswer):
                     why = outcome.reason.value

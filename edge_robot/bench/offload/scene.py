@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,22 @@ def cleared() -> Clearances[NDArray[np.uint8]]:
     return {tier: boundary.clear(Kind.DETECT, Picture(frame(), None), tier) for tier in Tier}
 
 
-def detection(deadline: float, expiry: float) -> Task[NDArray[np.uint8], Detections]:
+def detection(
+    deadline: float, expiry: float, read: Callable[[Any], Detections] | None = None
+) -> Task[NDArray[np.uint8], Detections]:
     """Return the task of finding the lamp.
 
     Args:
         deadline: Age of a frame by which a result is wanted, s.
         expiry: Age after which the fleet's answer is of no use, s.
+        read: Reads an answer; `decode` by default.
     """
-    return Task("detect", lambda image, _: Encoded(encode(image.value), decode), deadline, expiry)
+    return Task(
+        "detect",
+        lambda image, _: Encoded(encode(image.value), read or decode),
+        deadline,
+        expiry,
+    )
 
 
 def decode(response: Any) -> Detections:
