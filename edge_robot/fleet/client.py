@@ -1,4 +1,4 @@
-"""A connection to the fleet backend that always knows whether it stands.
+"""A connection to one fleet backend that always knows whether it stands, and why not.
 
 Heartbeats have a TCP connection of their own, so that they never wait behind an image.
 """
@@ -6,20 +6,28 @@ Heartbeats have a TCP connection of their own, so that they never wait behind an
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
+from edge_robot.errors import UserError
+from edge_robot.fleet.diagnosis import diagnose
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.estimation import RoundTrips
-from edge_robot.fleet.link import LinkMonitor, LinkTiming
+from edge_robot.fleet.link import Beat, LinkMonitor, LinkTiming
+
+MAX_ANSWER = 8 << 20
+"""Longest answer taken, bytes; gRPC refuses a longer one before it is received."""
 
 # A heartbeat's fate is the monitor's to decide; this only ends calls nobody waits for any more.
-BEAT_TIMEOUT = 2.0
+_BEAT_TIMEOUT = 2.0
+_MAX_BEAT = 64 << 10
+_DIAGNOSIS_PAUSE = 1.0
 
 _CHANNEL_OPTIONS = [
     # A connection is replaced, not repaired: gRPC's back-off would delay recovery by seconds, and
@@ -32,6 +40,10 @@ _CHANNEL_OPTIONS = [
     # A proxy in the environment is for the web, not for the robot's own backend.
     ("grpc.enable_http_proxy", 0),
 ]
+
+# Statuses that only a server that works can send: what is asked may be unknown to it or too much.
+_SIGNS_OF_LIFE = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+_NOT_LET_IN = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
 class LinkLostError(Exception):
@@ -61,17 +73,23 @@ class FleetClient:
     Attributes:
         endpoint: The backend.
         link: The state of the link.
+        round_trips: Of the last heartbeats.
+
+    Raises:
+        UserError: a file of the endpoint's credentials is missing or not as it should be.
     """
 
     def __init__(self, endpoint: Endpoint, timing: LinkTiming, on_link: Callable[[], None]) -> None:
+        endpoint.credentials.check()
         self.endpoint = endpoint
         self.link = LinkMonitor(timing, time.monotonic())
         self.round_trips = RoundTrips()
         self._on_link = on_link
         self._was_up = False
-        self._connection: _Connection | None = None
+        self._connections: dict[int, _Connection] = {}
         self._wake: asyncio.Event
         self._tasks: set[asyncio.Task[None]] = set()
+        self._next_diagnosis = 0.0
         self._closing = False
         self._failure: BaseException | None = None
 
@@ -94,7 +112,7 @@ class FleetClient:
                     raise self._failure
         finally:
             self._closing = True
-            await self._abandon_connection()
+            await self._abandon_connections()
 
     async def infer(self, request: Any, timeout: float) -> Any:
         """Send a `ModelInferRequest` and return the `ModelInferResponse`.
@@ -109,61 +127,104 @@ class FleetClient:
             LinkLostError: the link is down, or went down meanwhile.
             RequestError: the backend answered with an error, or not within the time.
         """
-        connection = self._connection
+        connection = self._connections.get(self.link.connection)
         if connection is None or not self.link.up:
             raise LinkLostError(self.link.cause)
         call = asyncio.ensure_future(connection.infer(request, timeout))
         try:
             await asyncio.wait({call, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                raise LinkLostError("closed" if self._closing else self.link.cause)
+            response = call.result()
+        except _BrokenError as error:
+            self.link.request_lost(time.monotonic(), str(error))
+            self._settle()
+            self._wake.set()
+            raise LinkLostError(str(error)) from error
         finally:
             call.cancel()  # no effect on one that is done
-        if not call.done():
-            raise LinkLostError("closed" if self._closing else self.link.cause)
-        response = call.result()
         self.link.request_answered(time.monotonic())
         return response
 
-    def _send(self, beat: int) -> None:
-        if self._connection is None or self._connection.number != self.link.connection:
-            if self._connection is not None:
-                self._spawn(self._connection.close())
-            self._connection = _Connection(self.endpoint.address, self.link.connection)
-        self._spawn(self._beat(self._connection, beat))
+    def _send(self, beat: Beat) -> None:
+        connection = self._connections.get(beat.connection)
+        if connection is None:
+            try:
+                connection = _Connection(self.endpoint)
+            except UserError as error:
+                self._reject(beat, str(error))
+                return
+            self._connections[beat.connection] = connection
+        self._spawn(self._beat(connection, beat))
 
-    async def _beat(self, connection: _Connection, beat: int) -> None:
-        begun = time.monotonic()
-        cause = await connection.beat()
-        if self._closing:
-            return
+    async def _beat(self, connection: _Connection, beat: Beat) -> None:
+        try:
+            await connection.beat()
+        except _BrokenError as error:
+            if not self._closing:
+                self._beat_failed(beat, error)
+        else:
+            if not self._closing:
+                self._beat_answered(connection, beat)
+
+    def _beat_answered(self, connection: _Connection, beat: Beat) -> None:
         now = time.monotonic()
         planned = self.link.next_poll
-        if cause is None:
-            self.link.answered(beat, now)
-            self.round_trips.add(now - begun, now)
-        else:
-            self.link.failed(beat, now, cause)
+        round_trip = self.link.answered(beat.number, now)
+        if round_trip is not None:
+            self.round_trips.add(round_trip, now)
+        if self.link.up and not self._was_up:
+            connection.prepare()
         self._settle()
         if self.link.next_poll < planned:
             self._wake.set()
 
+    def _beat_failed(self, beat: Beat, error: _BrokenError) -> None:
+        if error.refused:
+            self._reject(beat, str(error))
+            return
+        now = time.monotonic()
+        self.link.failed(beat.number, now, str(error))
+        self._settle()
+        self._wake.set()
+        if not self.link.connection and now >= self._next_diagnosis:
+            self._next_diagnosis = math.inf
+            self._spawn(self._diagnose())
+
+    def _reject(self, beat: Beat, cause: str) -> None:
+        now = time.monotonic()
+        self.link.failed(beat.number, now, cause)
+        self.link.explained(now, cause, refused=True)
+        self._settle()
+        self._wake.set()
+
+    async def _diagnose(self) -> None:
+        finding = await asyncio.get_running_loop().run_in_executor(
+            None, diagnose, self.endpoint.address, self.endpoint.credentials
+        )
+        now = time.monotonic()
+        self._next_diagnosis = now + _DIAGNOSIS_PAUSE
+        if finding is not None:
+            self.link.explained(now, finding.cause, finding.refused)
+            self._wake.set()
+
     def _settle(self) -> None:
-        """Tell of a change of the link, then let go of what hangs on a lost one."""
+        """Tell of a change of the link, then let go of connections that nobody needs any more."""
         if self.link.up != self._was_up:
             self._was_up = self.link.up
             self._on_link()
-            if not self.link.up and self._connection is not None:
-                self._connection.give_up()
+        for number in self._connections.keys() - self.link.connections:
+            self._spawn(self._connections.pop(number).close())
 
-    async def _abandon_connection(self) -> None:
-        if self._connection is not None:
-            self._connection.give_up()
-            await self._connection.close()
+    async def _abandon_connections(self) -> None:
+        for connection in self._connections.values():
+            await connection.close()
         while self._tasks:
             # Not gather: from Python 3.12 on it returns at once where all tasks have ended, and
             # what takes them out of the set would never have its turn.
             await asyncio.wait(self._tasks)
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -175,43 +236,93 @@ class FleetClient:
             self._wake.set()
 
 
-class _Connection:
-    """Two channels to the backend: one for heartbeats, one for requests."""
+class _BrokenError(Exception):
+    """A heartbeat failed, or a connection broke under a request.
 
-    def __init__(self, address: str, number: int) -> None:
-        self.number = number
+    Attributes:
+        refused: The backend does not let the robot in: only a person can mend that.
+    """
+
+    def __init__(self, cause: str, refused: bool = False) -> None:
+        super().__init__(cause)
+        self.refused = refused
+
+
+class _Connection:
+    """Two channels to the backend: one for heartbeats, one for requests.
+
+    Raises:
+        UserError: the credentials cannot be read any more.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._beats = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self._work = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._address = endpoint.address
+        self._token_file = endpoint.credentials.token_file
+        self._tls = endpoint.credentials.channel_credentials()
+        self._options = _CHANNEL_OPTIONS + endpoint.credentials.channel_options()
+        self._metadata = endpoint.credentials.metadata()
+        self._beats = self._open(_MAX_BEAT)
+        self._work = self._open(MAX_ANSWER)
         self._beat_stub = pb_grpc.GRPCInferenceServiceStub(self._beats)
         self._work_stub = pb_grpc.GRPCInferenceServiceStub(self._work)
-        self._live = pb.ServerLiveRequest()
 
-    async def beat(self) -> str | None:
-        """Ask for a sign of life; return None if it came, else why not."""
+    async def beat(self) -> None:
+        """Ask for a sign of life; raise `_BrokenError` unless it comes."""
         if self.lost.done():
-            return "connection given up"
+            raise _BrokenError("connection given up")
         try:
-            answer = await self._beat_stub.ServerLive(self._live, timeout=BEAT_TIMEOUT)
+            answer = await self._beat_stub.ServerLive(
+                pb.ServerLiveRequest(), timeout=_BEAT_TIMEOUT, metadata=self._metadata
+            )
         except grpc.aio.AioRpcError as error:
-            return f"{error.code().name}: {error.details()}"
+            self._judge_status(error)
         except asyncio.CancelledError:
-            return "connection given up"
-        return None if answer.live else "the backend says that it is not live"
+            raise _BrokenError("connection given up") from None
+        else:
+            if not answer.live:
+                raise _BrokenError("the backend says that it is not live")
 
     async def infer(self, request: Any, timeout: float) -> Any:
         if self.lost.done():  # closed between the call and its start
             raise LinkLostError("connection given up")
         try:
-            return await self._work_stub.ModelInfer(request, timeout=timeout)
+            return await self._work_stub.ModelInfer(
+                request, timeout=timeout, metadata=self._metadata
+            )
         except grpc.aio.AioRpcError as error:
-            raise RequestError(error.code(), str(error.details())) from error
+            code, details = error.code(), str(error.details())
+            # A backend too may say UNAVAILABLE, of a model; then its connection still stands.
+            if code is grpc.StatusCode.UNAVAILABLE and not self._work_stands():
+                raise _BrokenError(f"{code.name}: {details}") from error
+            if details.startswith("Received message larger than max"):
+                code = grpc.StatusCode.OUT_OF_RANGE  # not RESOURCE_EXHAUSTED, which backends say
+            raise RequestError(code, details) from error
 
-    def give_up(self) -> None:
-        """Release those who wait for an answer."""
-        if not self.lost.done():
-            self.lost.set_result(None)
+    def prepare(self) -> None:
+        """Connect for requests, so that the first need not wait for it."""
+        self._work.get_state(try_to_connect=True)
 
     async def close(self) -> None:
-        self.give_up()
+        """Release those who wait for an answer, and both channels."""
+        if not self.lost.done():
+            self.lost.set_result(None)
         await asyncio.gather(self._beats.close(), self._work.close())
+
+    def _open(self, max_answer: int) -> grpc.aio.Channel:
+        options = [*self._options, ("grpc.max_receive_message_length", max_answer)]
+        if self._tls is None:
+            return grpc.aio.insecure_channel(self._address, options=options)
+        return grpc.aio.secure_channel(self._address, self._tls, options=options)
+
+    def _work_stands(self) -> bool:
+        return self._work.get_state() is grpc.ChannelConnectivity.READY
+
+    def _judge_status(self, error: grpc.aio.AioRpcError) -> None:
+        code, details = error.code(), str(error.details())
+        if code in _SIGNS_OF_LIFE and not details.startswith("Received http2 header"):
+            return
+        if code not in _NOT_LET_IN:
+            raise _BrokenError(f"{code.name}: {details}")
+        remedy = f"renew {self._token_file}" if self._token_file else "set token_file"
+        raise _BrokenError(f"{code.name}: {details}; {remedy}", refused=True)

@@ -93,13 +93,14 @@ class Credentials:
         """
         if not self.tls:
             return None
-        context = ssl.create_default_context()
+        ca = None if self.ca_file is None else _read(self.ca_file, "CA certificates")
+        try:
+            context = ssl.create_default_context(cadata=ca and ca.decode("ascii", "replace"))
+        except ssl.SSLError as error:
+            raise UserError(f"{self.ca_file} holds no certificates (PEM): {error}") from error
+        # Python 3.13 began to refuse authorities without a key identifier; gRPC accepts them.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.set_alpn_protocols(["h2"])
-        if self.ca_file is not None:
-            context = ssl.create_default_context(
-                cadata=_read(self.ca_file, "CA certificates").decode("ascii", "replace")
-            )
-            context.set_alpn_protocols(["h2"])
         if self.certificate_file is not None and self.key_file is not None:
             try:
                 context.load_cert_chain(self.certificate_file, self.key_file)

@@ -7,6 +7,10 @@ The rule: the link is up while something is answered. It is down as soon as a he
 when nothing at all (heartbeat or request) has been answered for `LinkTiming.silence`. Heartbeats
 do not wait for each other, so the rule holds at any round-trip time: on a slow link answers come
 late, but they still come once a period.
+
+While it is down, a new connection is tried every `LinkTiming.probe_pause` without giving up those
+before; the first one that is answered is taken ("happy eyeballs", RFC 8305). So a connection that
+hangs delays no recovery, and one that needs seconds, over a satellite with TLS, comes about too.
 """
 
 from __future__ import annotations
@@ -33,16 +37,18 @@ class LinkTiming:
         silence: Time without any answer after which the link counts as down.
         confirmations: Heartbeats answered in a row before the link counts as up.
         probe_timeout: Time one attempt to connect and be answered may take while down.
-        probe_pause: Longest pause between two attempts; each is drawn from its upper half, so
-            that a fleet that lost its backend together does not come back in step.
+        probe_pause: Longest pause between the starts of two attempts; each is drawn from its
+            upper half, so that a fleet that lost its backend together does not come back in step.
+        refusal_pause: The same while it is known that only a person can mend what is wrong.
         grace: Time given to unread answers when the driver itself was held up.
     """
 
     period: float = 0.025
     silence: float = 0.075
     confirmations: int = 3
-    probe_timeout: float = 0.3
+    probe_timeout: float = 2.0
     probe_pause: float = 0.3
+    refusal_pause: float = 5.0
     grace: float = 0.010
 
 
@@ -52,6 +58,19 @@ class LinkPhase(Enum):
     DOWN = "down"
     CONFIRMING = "confirming"
     UP = "up"
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A heartbeat to be sent.
+
+    Attributes:
+        number: To report it by.
+        connection: Number of the connection to send it over; a new one is to be opened.
+    """
+
+    number: int
+    connection: int
 
 
 class LinkMonitor:
@@ -65,8 +84,8 @@ class LinkMonitor:
     Attributes:
         phase: What is known now.
         cause: Why the link was last declared up or down.
-        connection: Number of the connection to use; the driver opens a new one when it changes,
-            so that no stalled connection, and no back-off of the transport, delays a recovery.
+        since: When it was, s.
+        connection: Number of the connection that stands; 0 while none does.
         next_poll: When `poll` wants to be called, s.
     """
 
@@ -76,14 +95,19 @@ class LinkMonitor:
         self.timing = timing
         self.phase = LinkPhase.DOWN
         self.cause = "not yet connected"
+        self.since = now
         self.connection = 0
         self.next_poll = now
         self._jitter = jitter
         self._was_up = False
+        self._refused = False
         self._number = 0
-        self._waiting: dict[int, float] = {}  # heartbeat number -> when it was sent, oldest first
+        self._attempt = 0
+        # Heartbeat number -> when it was sent and over which connection, oldest first.
+        self._waiting: dict[int, tuple[float, int]] = {}
         self._next_beat = now
         self._last_answer = -math.inf
+        self._patience = timing.silence
         self._confirmed = 0
         self._excused = False
         self._round_trips: deque[float] = deque(maxlen=RTT_WINDOW)
@@ -99,31 +123,52 @@ class LinkMonitor:
         """Share of the last heartbeats that were not answered, 0..1."""
         return 1.0 - sum(self._kept) / len(self._kept) if self._kept else 0.0
 
+    @property
+    def connections(self) -> set[int]:
+        """The connections that may still be answered; others can be closed."""
+        return {self.connection} | {connection for _, connection in self._waiting.values()}
+
     def round_trip(self, quantile: float) -> float:
         """Return a quantile of the last round trips, s; NaN before the first."""
         return float(np.quantile(self._round_trips, quantile)) if self._round_trips else math.nan
 
-    def poll(self, now: float) -> int | None:
-        """Let time pass; return the number of a heartbeat to send now, if one is due."""
+    def poll(self, now: float) -> Beat | None:
+        """Let time pass; return a heartbeat to send now, if one is due."""
         return self._probe(now) if self.phase is LinkPhase.DOWN else self._watch(now)
 
-    def answered(self, number: int, now: float) -> None:
-        """Report that the backend answered a heartbeat."""
-        sent = self._waiting.pop(number, None)
-        if sent is None:
-            return  # of a connection already given up
-        self._round_trips.append(now - sent)
+    def answered(self, number: int, now: float) -> float | None:
+        """Report that the backend answered a heartbeat.
+
+        Returns:
+            The round trip, s; None where it was none, because it took a connection to be opened,
+            or because nobody waits for the answer any more.
+        """
+        if number not in self._waiting:
+            return None  # of a connection already given up
+        sent, connection = self._waiting.pop(number)
+        elapsed, round_trip = now - sent, None
         self._kept.append(True)
-        self._sign_of_life(now)
         self._confirmed += 1
         if self.phase is LinkPhase.DOWN:
             self.phase = LinkPhase.CONFIRMING
+            self.connection = connection
+            self._waiting.clear()
+            self._refused = False
+            # The next answer takes no longer than the first: that one had to connect before.
+            self._patience = max(self.timing.silence, elapsed)
             self._next_beat = now
+        else:
+            round_trip = elapsed
+            self._round_trips.append(round_trip)
+        self._sign_of_life(now)
         if self.phase is LinkPhase.CONFIRMING and self._confirmed >= self.timing.confirmations:
             self.cause = f"{self._confirmed} heartbeats answered in a row"
             self.phase = LinkPhase.UP
+            self.since = now
             self._was_up = True
+            self._patience = self.timing.silence
         self._plan()
+        return round_trip
 
     def request_answered(self, now: float) -> None:
         """Report that the backend answered a request, with whatever result."""
@@ -131,24 +176,53 @@ class LinkMonitor:
             self._sign_of_life(now)
             self._plan()
 
-    def failed(self, number: int, now: float, cause: str) -> None:
-        """Report that a heartbeat came back as an error: refused, reset, unavailable."""
-        if number in self._waiting:
+    def request_lost(self, now: float, cause: str) -> None:
+        """Report that the connection broke under a request."""
+        if self.phase is not LinkPhase.DOWN:
             self._go_down(now, cause)
 
-    def _probe(self, now: float) -> int | None:
-        if self._waiting and now < self.next_poll:
-            return None
-        if self._waiting:
-            self._go_down(now, f"no answer within {self.timing.probe_timeout * 1e3:.0f} ms")
-            return None
-        if now < self._next_beat:
-            return None
-        self.connection += 1
-        self.next_poll = now + self.timing.probe_timeout
-        return self._send(now)
+    def failed(self, number: int, now: float, cause: str) -> None:
+        """Report that a heartbeat came back as an error: refused, reset, unavailable."""
+        if number not in self._waiting:
+            return
+        if self.phase is LinkPhase.DOWN:
+            self._give_up_attempt(number, cause)
+        else:
+            self._go_down(now, cause)
 
-    def _watch(self, now: float) -> int | None:
+    def explained(self, now: float, cause: str, refused: bool) -> None:
+        """Report what a closer look at vain attempts has found.
+
+        Args:
+            now: The present time, s.
+            cause: What keeps the connection from coming about.
+            refused: One of both sides does not want the other (certificate, token, protocol): the
+                cause stands until that changes, and it is tried more seldom.
+        """
+        if self.phase is not LinkPhase.DOWN:
+            return
+        if refused:
+            self.cause = cause
+            self._next_beat = now + self._pause(self.timing.refusal_pause)
+        elif self._refused:
+            self.cause = cause
+        self._refused = refused
+        self._plan()
+
+    def _probe(self, now: float) -> Beat | None:
+        for number, (sent, _) in list(self._waiting.items()):
+            if now >= sent + self.timing.probe_timeout:
+                self._give_up_attempt(number, f"no answer within {self.timing.probe_timeout:g} s")
+        beat = None
+        if now >= self._next_beat:
+            self._attempt += 1
+            beat = self._send(now, self._attempt)
+            longest = self.timing.refusal_pause if self._refused else self.timing.probe_pause
+            self._next_beat = now + self._pause(longest)
+        self._plan()
+        return beat
+
+    def _watch(self, now: float) -> Beat | None:
         if self._excused and now < self.next_poll:
             return None
         if self._waiting and now >= self._silent_at():
@@ -164,39 +238,55 @@ class LinkMonitor:
             return None
         beat = None
         if now >= self._next_beat:
-            beat = self._send(now)
+            beat = self._send(now, self.connection)
             # In step with the schedule, but without making up for beats missed while held up.
             self._next_beat = max(self._next_beat + self.timing.period, now)
         self._plan()
         return beat
 
+    def _oldest(self) -> float:
+        return next(iter(self._waiting.values()))[0]
+
     def _silent_at(self) -> float:
         """When the silence is long enough, and was not just our own not asking."""
-        asked = next(iter(self._waiting.values()))
         # Answers come once a period only after heartbeats have been under way for a round trip.
-        allowed = self.timing.silence if self.up else self.timing.probe_timeout
-        return max(self._last_answer + allowed, asked + allowed - self.timing.period)
+        return max(self._last_answer, self._oldest() - self.timing.period) + self._patience
 
     def _plan(self) -> None:
-        if self.phase is not LinkPhase.DOWN:
-            silent_at = self._silent_at() if self._waiting else math.inf
-            self.next_poll = min(self._next_beat, silent_at)
+        alarm = math.inf
+        if self._waiting and self.phase is LinkPhase.DOWN:
+            alarm = self._oldest() + self.timing.probe_timeout
+        elif self._waiting:
+            alarm = self._silent_at()
+        self.next_poll = min(self._next_beat, alarm)
 
-    def _send(self, now: float) -> int:
+    def _send(self, now: float, connection: int) -> Beat:
         self._number += 1
-        self._waiting[self._number] = now
-        return self._number
+        self._waiting[self._number] = (now, connection)
+        return Beat(self._number, connection)
 
     def _sign_of_life(self, now: float) -> None:
         self._last_answer = now
         self._excused = False
 
+    def _give_up_attempt(self, number: int, cause: str) -> None:
+        del self._waiting[number]
+        self._kept.append(False)
+        # A vain attempt does not explain why the link was lost, and less than a closer look.
+        if not self._was_up and not self._refused:
+            self.cause = cause
+
     def _go_down(self, now: float, cause: str) -> None:
         self._kept.extend([False] * len(self._waiting))
         self._waiting.clear()
         self._confirmed = 0
+        if self.phase is LinkPhase.UP:
+            self.since = now
         if self.phase is LinkPhase.UP or not self._was_up:
-            self.cause = cause  # a vain attempt does not explain why the link was lost
-        pause = self.timing.probe_pause * (0.5 + 0.5 * self._jitter())
+            self.cause = cause
         self.phase = LinkPhase.DOWN
-        self._next_beat = self.next_poll = now + pause
+        self.connection = 0
+        self._next_beat = self.next_poll = now + self._pause(self.timing.probe_pause)
+
+    def _pause(self, longest: float) -> float:
+        return longest * (0.5 + 0.5 * self._jitter())
