@@ -7,7 +7,8 @@ from typing import Any
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
-from edge_robot.fleet.backend.serving import serve_detector
+from edge_robot.fleet.backend.serving import Models, ServerSettings, embedded, serve
+from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.runner import run
 
 
@@ -18,11 +19,13 @@ class FleetBackend(Node):
         super().__init__("fleet_backend")
         model = self._parameter("model", "warehouse_fleet", ".onnx file, or name in models/")
         name = self._parameter("name", "", "name it is served under; the file's if empty")
-        host = self._parameter("host", "127.0.0.1", "address to listen on")
-        port = self._parameter("port", 8001, "TCP port")
         threads = self._parameter("threads", 1, "threads one inference may use")
-        self._backend = serve_detector(model, name=name, host=host, port=port, threads=threads)
-        self.get_logger().info(f"model {model!r} on {host}:{self._backend.port}")
+        settings = declare_settings(self, ServerSettings())
+        models = Models((model,), name, threads=threads)
+        self._backend = serve(embedded(models, workers=1), settings)
+        self.get_logger().info(
+            f"model {self._backend.models[0].name!r} on {settings.host}:{self._backend.port}"
+        )
 
     def destroy_node(self) -> None:
         """Stop the server, then leave the graph."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
 import edge_robot
-from edge_robot.fleet.backend.access import Access, Role, UnknownCallerError
+from edge_robot.fleet.backend.access import Access, Caller, Role, UnknownCallerError
 from edge_robot.fleet.backend.grpc_service import config_datatype
 from edge_robot.fleet.backend.metrics import CONTENT_TYPE
 from edge_robot.fleet.backend.models import InvalidRequestError, ServedModel, TensorSpec
@@ -56,7 +56,6 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_CALLER = "caller"
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -108,9 +107,6 @@ def _application(
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         connections.busy(request.protocol)
         try:
-            # Whether the server lives is told to anybody: probes and balancers bear no tokens.
-            if not request.path.startswith("/v2/health/"):
-                request[_CALLER] = access.caller(request.headers.get("Authorization", ""))
             return await handler(request)
         except web.HTTPException as error:
             return _error(error.status, f"{error.reason}: {request.method} {shown(request.path)}")
@@ -122,17 +118,24 @@ def _application(
         finally:
             connections.idle(request.protocol)
 
+    def known(answer: Callable[[web.Request, Caller], Awaitable[web.Response]]) -> _Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await answer(request, access.caller(request.headers.get("Authorization", "")))
+
+        return handle
+
     app = web.Application(middlewares=[guard], client_max_size=MAX_MESSAGE)
-    for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-        app.router.add_get(path, service.model_metadata)
-        app.router.add_get(path + "/ready", service.model_ready)
-        app.router.add_get(path + "/config", service.model_config)
-        app.router.add_post(path + "/infer", service.infer)
-    app.router.add_get("/v2", service.server_metadata)
+    # Whether the server lives is told to anybody: probes and load balancers bear no tokens.
     app.router.add_get("/v2/health/live", service.server_live)
     app.router.add_get("/v2/health/ready", service.server_ready)
-    app.router.add_post("/v2/repository/index", service.repository_index)
-    app.router.add_get("/metrics", service.metrics)
+    app.router.add_get("/v2", known(service.server_metadata))
+    for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+        app.router.add_get(path, known(service.model_metadata))
+        app.router.add_get(path + "/ready", known(service.model_ready))
+        app.router.add_get(path + "/config", known(service.model_config))
+        app.router.add_post(path + "/infer", known(service.infer))
+    app.router.add_post("/v2/repository/index", known(service.repository_index))
+    app.router.add_get("/metrics", known(service.metrics))
     return app
 
 
@@ -192,22 +195,22 @@ class _Service:
         self._require_open()
         return web.Response()
 
-    async def server_metadata(self, _: web.Request) -> web.Response:
+    async def server_metadata(self, _: web.Request, __: Caller) -> web.Response:
         return _answer(
             {"name": "edge_robot", "version": edge_robot.__version__, "extensions": EXTENSIONS}
         )
 
-    async def metrics(self, request: web.Request) -> web.Response:
-        request[_CALLER].require(Role.MONITOR)
+    async def metrics(self, _: web.Request, caller: Caller) -> web.Response:
+        caller.require(Role.MONITOR)
         text = self._reception.metrics.text()
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
-    async def model_ready(self, request: web.Request) -> web.Response:
+    async def model_ready(self, request: web.Request, _: Caller) -> web.Response:
         self._model(request)
         self._require_open()
         return web.Response()
 
-    async def model_metadata(self, request: web.Request) -> web.Response:
+    async def model_metadata(self, request: web.Request, _: Caller) -> web.Response:
         model = self._model(request)
         return _answer(
             {
@@ -219,7 +222,7 @@ class _Service:
             }
         )
 
-    async def model_config(self, request: web.Request) -> web.Response:
+    async def model_config(self, request: web.Request, _: Caller) -> web.Response:
         model = self._model(request)
         return _answer(
             {
@@ -231,7 +234,7 @@ class _Service:
             }
         )
 
-    async def repository_index(self, _: web.Request) -> web.Response:
+    async def repository_index(self, _: web.Request, __: Caller) -> web.Response:
         return _answer(
             [
                 {"name": model.name, "version": model.version, "state": "READY", "reason": ""}
@@ -239,12 +242,12 @@ class _Service:
             ]
         )
 
-    async def infer(self, request: web.Request) -> web.Response:
+    async def infer(self, request: web.Request, caller: Caller) -> web.Response:
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         size = request.content_length
         if size is None or encoding != "identity":
             size = MAX_MESSAGE
-        with self._reception.visit("http", request[_CALLER], size) as visit:
+        with self._reception.visit("http", caller, size) as visit:
             body = await _received(request)
             visit.size = len(body)
             if encoding != "identity":

@@ -37,9 +37,9 @@ class Backend:
         access: Whom to listen to.
 
     Attributes:
+        models: That are served.
         port: For gRPC.
         http_port: For HTTP; None without.
-        reception: What lets requests in.
 
     Raises:
         UserError: an address is taken or not of this machine, or a TLS file cannot be used; or as
@@ -61,7 +61,7 @@ class Backend:
         access = access or Access()
         if access.certificates is not None:
             access.certificates.context()  # names the file that cannot be used; gRPC would not
-        self.reception = Reception()
+        self._reception = Reception()
         self.http_port: int | None = None
         self._engine: Engine | None = None
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -72,7 +72,8 @@ class Backend:
             self.port: int = self._call(self._listen(access, host, port, http_port))
             with ThreadPoolExecutor(1, "loading", initializer=yield_to_others) as loading:
                 self._engine = loading.submit(load).result()
-            self._loop.call_soon_threadsafe(self.reception.open, self._engine)
+            self.models = tuple(self._engine.models)
+            self._loop.call_soon_threadsafe(self._reception.open, self._engine)
         except BaseException:
             self.stop(0.0)
             raise
@@ -92,18 +93,20 @@ class Backend:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _listen(self, access: Access, host: str, port: int, http_port: int | None) -> int:
-        stop, port = await grpc_service.start(self.reception, access, host, port)
+        stop, port = await grpc_service.start(self._reception, access, host, port)
         self._stops.append(stop)
         if http_port is not None:
-            stop, self.http_port = await http_service.start(self.reception, access, host, http_port)
+            stop, self.http_port = await http_service.start(
+                self._reception, access, host, http_port
+            )
             self._stops.append(stop)
         return port
 
     async def _close(self, grace: float) -> None:
         # Listening goes on meanwhile: probes hear that the server is not ready, robots why.
-        self.reception.closed = "the server is draining; ask another one"
+        self._reception.closed = "the server is draining; ask another one"
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.reception.emptied(), grace)
+            await asyncio.wait_for(self._reception.emptied(), grace)
         if self._engine is not None:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._engine.drain(0.0), LAST_WORDS)

@@ -1,0 +1,248 @@
+"""Who may ask the backend: TLS, client certificates, tokens, and where it refuses to listen."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+import tritonclient.grpc as triton
+from lamp import MODEL, LampDetector, lamp_backend, lamp_image
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc as pb_grpc
+from tritonclient.utils import InferenceServerException
+
+from edge_robot.errors import UserError
+from edge_robot.fleet.backend.access import (
+    Access,
+    Caller,
+    Certificates,
+    ForbiddenError,
+    Role,
+    Tokens,
+    UnknownCallerError,
+    new_token,
+)
+from edge_robot.fleet.backend.server import Backend
+from edge_robot.fleet.backend.serving import ServerSettings
+
+TIMEOUT = 10.0
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ca, server and robot (signed by ca), stranger (by itself): .pem and .key of each."""
+    folder = tmp_path_factory.mktemp("pki")
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    def request(name: str, *more: str) -> None:
+        openssl(
+            *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-keyout", f"{name}.key", "-subj", f"/CN={name}", *more),
+        )
+
+    for name in ("ca", "stranger"):
+        request(name, "-x509", "-days", "2", "-out", f"{name}.pem")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for name in ("server", "robot"):
+        request(name, "-out", f"{name}.csr")
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
+            *("-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem"),
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A token file, the token of robot7, and the one of a monitor."""
+    file = tmp_path_factory.mktemp("tokens") / "tokens"
+    return file, new_token(file, "robot7"), new_token(file, "prometheus", Role.MONITOR)
+
+
+@pytest.fixture(scope="module")
+def guarded(pki: Path, tokens: tuple[Path, str, str]) -> Iterator[Backend]:
+    """A backend that asks for both a client's certificate and a token."""
+    certificates = Certificates(pki / "server.pem", pki / "server.key", pki / "ca.pem")
+    access = Access(certificates, Tokens.read(tokens[0]))
+    backend = lamp_backend(LampDetector(), http_port=0, access=access)
+    yield backend
+    backend.stop()
+
+
+def lamp_input() -> triton.InferInput:
+    image = lamp_image()
+    given = triton.InferInput("image", list(image.shape), "UINT8")
+    given.set_data_from_numpy(image)
+    return given
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def status(call: object, *args: object, **kwargs: object) -> str:
+    with pytest.raises(InferenceServerException) as raised:
+        call(*args, **kwargs)  # type: ignore[operator]
+    return str(raised.value.status()).removeprefix("StatusCode.")
+
+
+def http_status(backend: Backend, path: str, tls: ssl.SSLContext | None, token: str = "") -> int:
+    scheme = "http" if tls is None else "https"
+    url = f"{scheme}://127.0.0.1:{backend.http_port}{path}"
+    request = urllib.request.Request(url, headers=bearer(token) if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT, context=tls) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        assert "error" in json.load(error)
+        return error.code
+
+
+def test_a_certificate_and_a_token_open_the_grpc_face(
+    guarded: Backend, pki: Path, tokens: tuple[Path, str, str]
+) -> None:
+    _, robot, monitor = tokens
+    with triton.InferenceServerClient(
+        f"localhost:{guarded.port}",
+        ssl=True,
+        root_certificates=str(pki / "ca.pem"),
+        private_key=str(pki / "robot.key"),
+        certificate_chain=str(pki / "robot.pem"),
+    ) as client:
+        assert client.is_server_ready(), "probes bear no tokens"
+        given = [lamp_input()]
+        assert client.infer(MODEL, given, headers=bearer(robot)).as_numpy("scores").size == 1
+        assert client.get_server_metadata(headers=bearer(monitor)).name == "edge_robot"
+        assert status(client.infer, MODEL, given) == "UNAUTHENTICATED"
+        assert status(client.infer, MODEL, given, headers=bearer(robot[:-1])) == "UNAUTHENTICATED"
+        assert status(client.infer, MODEL, given, headers=bearer(monitor)) == "PERMISSION_DENIED"
+        assert status(client.get_model_metadata, MODEL) == "UNAUTHENTICATED"
+
+
+def test_no_certificate_no_connection(
+    guarded: Backend, pki: Path, tokens: tuple[Path, str, str]
+) -> None:
+    roots = (pki / "ca.pem").read_bytes()
+    strange = ((pki / "stranger.key").read_bytes(), (pki / "stranger.pem").read_bytes())
+    for pair in (None, strange):
+        credentials = grpc.ssl_channel_credentials(roots, *(pair or ()))
+        with grpc.secure_channel(f"localhost:{guarded.port}", credentials) as channel:
+            stub = pb_grpc.GRPCInferenceServiceStub(channel)
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.ServerLive(pb.ServerLiveRequest(), timeout=TIMEOUT)
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    tls = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+    with pytest.raises((OSError, ssl.SSLError)):
+        http_status(guarded, "/v2", tls, tokens[1])
+
+
+def test_a_certificate_and_a_token_open_the_http_face(
+    guarded: Backend, pki: Path, tokens: tuple[Path, str, str]
+) -> None:
+    _, robot, monitor = tokens
+    tls = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+    tls.load_cert_chain(pki / "robot.pem", pki / "robot.key")
+    assert http_status(guarded, "/v2/health/ready", tls) == 200
+    assert http_status(guarded, "/v2", tls) == 401
+    assert http_status(guarded, "/v2", tls, "x" * 1000) == 401
+    assert http_status(guarded, "/v2", tls, robot) == 200
+    assert http_status(guarded, "/metrics", tls, robot) == 403
+    assert http_status(guarded, "/metrics", tls, monitor) == 200
+
+
+def test_the_token_says_who_asks(guarded: Backend, tokens: tuple[Path, str, str]) -> None:
+    _, robot, _ = tokens
+    access = Access(tokens=Tokens.read(tokens[0]))
+    assert access.caller(f"Bearer {robot}") == Caller("robot7", Role.ROBOT)
+    assert access.caller(f"bearer {robot}").name == "robot7"
+    for wrong in ("", robot, f"Basic {robot}", "Bearer ", f"Bearer {robot} ", "Bearer é"):
+        with pytest.raises(UnknownCallerError) as raised:
+            access.caller(wrong)
+        assert robot not in str(raised.value)
+    with pytest.raises(ForbiddenError, match="'robot7' is for a robot"):
+        Caller("robot7", Role.ROBOT).require(Role.MONITOR)
+    Caller().require(Role.MONITOR)  # where no tokens are asked for
+
+
+def test_a_token_file_holds_no_token_and_is_for_its_owner(tokens: tuple[Path, str, str]) -> None:
+    file, robot, monitor = tokens
+    assert robot not in file.read_text() and monitor not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "holds no token"),
+        ("# only a comment\n", "holds no token"),
+        ("secret-token robot7", "line 1"),
+        ("ab" * 32, "line 1"),
+        ("\n" + "ab" * 32 + " robot7 king", "line 2"),
+        (f"{'ab' * 32} a\n{'ab' * 32} b", "line 2: the token is there already"),
+    ],
+)
+def test_malformed_token_files_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(text)
+    with pytest.raises(UserError, match=reason) as raised:
+        Tokens.read(file)
+    assert "secret" not in str(raised.value)
+
+
+def test_it_listens_beyond_this_machine_only_protected(
+    pki: Path, tokens: tuple[Path, str, str]
+) -> None:
+    tls = {"tls_cert": str(pki / "server.pem"), "tls_key": str(pki / "server.key")}
+    known = {"tokens": str(tokens[0])}
+    for settings in ({}, known, tls):
+        with pytest.raises(UserError, match=r"0\.0\.0\.0 can be reached.*--insecure"):
+            ServerSettings(host="0.0.0.0", **settings).access()
+        ServerSettings(host="0.0.0.0", insecure=True, **settings).access()
+        ServerSettings(host="::1", **settings).access()
+    ServerSettings(host="0.0.0.0", **tls, **known).access()
+    ServerSettings(host="0.0.0.0", **tls, client_ca=str(pki / "ca.pem")).access()
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"tls_cert": "server.pem"}, "both a certificate and its key"),
+        ({"client_ca": "ca.pem"}, "needs TLS"),
+        ({"tls_cert": "server.pem", "tls_key": "robot.key"}, "server.pem with key"),
+        ({"tls_cert": "server.pem", "tls_key": "none.key"}, "No such file"),
+        (
+            {"tls_cert": "server.pem", "tls_key": "server.key", "client_ca": "server.key"},
+            "roots of client certificates",
+        ),
+    ],
+)
+def test_certificates_that_cannot_be_used_are_one_clear_line(
+    pki: Path, files: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(UserError, match=reason):
+        settings = ServerSettings(**{name: str(pki / file) for name, file in files.items()})
+        lamp_backend(LampDetector(), access=settings.access())
+
+
+def test_the_command_makes_a_token_and_shows_it_once(tmp_path: Path) -> None:
+    words = ["backend", "--tokens", "tokens", "--new-token", "robot7", "--role", "monitor"]
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_robot", *words],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    token = done.stdout.strip()
+    assert Tokens.read(tmp_path / "tokens").caller(f"Bearer {token}").role is Role.MONITOR
