@@ -64,7 +64,10 @@ def _tensors(response: Any) -> dict[str, tuple[Any, bytes]]:
             f"{len(response.outputs)} outputs, {len(response.raw_output_contents)} raw contents"
         )
     contents = zip(response.outputs, response.raw_output_contents, strict=True)
-    return {output.name: (output, raw) for output, raw in contents}
+    tensors = {output.name: (output, raw) for output, raw in contents}
+    if len(tensors) != len(response.outputs):
+        raise InvalidAnswerError("an output is given twice")
+    return tensors
 
 
 def _find(tensors: dict[str, tuple[Any, bytes]], tensor: protocol.Tensor) -> tuple[Any, bytes]:

@@ -130,19 +130,15 @@ class FleetClient:
         connection = self._connections.get(self.link.connection)
         if connection is None or not self.link.up:
             raise LinkLostError(self.link.cause)
-        call = asyncio.ensure_future(connection.infer(request, timeout))
         try:
-            await asyncio.wait({call, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
-            if not call.done():
-                raise LinkLostError("closed" if self._closing else self.link.cause)
-            response = call.result()
+            response = await connection.infer(request, timeout)
+        except _GivenUpError:
+            raise LinkLostError("closed" if self._closing else self.link.cause) from None
         except _BrokenError as error:
             self.link.request_lost(time.monotonic(), str(error))
             self._settle()
             self._wake.set()
             raise LinkLostError(str(error)) from error
-        finally:
-            call.cancel()  # no effect on one that is done
         self.link.request_answered(time.monotonic())
         return response
 
@@ -248,6 +244,10 @@ class _BrokenError(Exception):
         self.refused = refused
 
 
+class _GivenUpError(Exception):
+    """The connection was given up before the answer came."""
+
+
 class _Connection:
     """Two channels to the backend: one for heartbeats, one for requests.
 
@@ -256,7 +256,8 @@ class _Connection:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._given_up = False
+        self._calls: set[Any] = set()
         self._address = endpoint.address
         self._token_file = endpoint.credentials.token_file
         self._tls = endpoint.credentials.channel_credentials()
@@ -269,7 +270,7 @@ class _Connection:
 
     async def beat(self) -> None:
         """Ask for a sign of life; raise `_BrokenError` unless it comes."""
-        if self.lost.done():
+        if self._given_up:
             raise _BrokenError("connection given up")
         try:
             answer = await self._beat_stub.ServerLive(
@@ -284,12 +285,21 @@ class _Connection:
                 raise _BrokenError("the backend says that it is not live")
 
     async def infer(self, request: Any, timeout: float) -> Any:
-        if self.lost.done():  # closed between the call and its start
-            raise LinkLostError("connection given up")
+        """Return the response to a request.
+
+        The call itself is awaited: a task around it would cost the answer another turn of the loop.
+
+        Raises:
+            _GivenUpError: the connection was given up, before or meanwhile.
+            _BrokenError: it broke.
+            RequestError: the backend answered with an error, or not within the time.
+        """
+        if self._given_up:
+            raise _GivenUpError
+        call = self._work_stub.ModelInfer(request, timeout=timeout, metadata=self._metadata)
+        self._calls.add(call)
         try:
-            return await self._work_stub.ModelInfer(
-                request, timeout=timeout, metadata=self._metadata
-            )
+            return await call
         except grpc.aio.AioRpcError as error:
             code, details = error.code(), str(error.details())
             # A backend too may say UNAVAILABLE, of a model; then its connection still stands.
@@ -298,6 +308,12 @@ class _Connection:
             if details.startswith("Received message larger than max"):
                 code = grpc.StatusCode.OUT_OF_RANGE  # not RESOURCE_EXHAUSTED, which backends say
             raise RequestError(code, details) from error
+        except asyncio.CancelledError:
+            if self._given_up:
+                raise _GivenUpError from None
+            raise
+        finally:
+            self._calls.discard(call)
 
     def prepare(self) -> None:
         """Connect for requests, so that the first need not wait for it."""
@@ -305,8 +321,9 @@ class _Connection:
 
     async def close(self) -> None:
         """Release those who wait for an answer, and both channels."""
-        if not self.lost.done():
-            self.lost.set_result(None)
+        self._given_up = True
+        for call in self._calls:
+            call.cancel()
         await asyncio.gather(self._beats.close(), self._work.close())
 
     def _open(self, max_answer: int) -> grpc.aio.Channel:

@@ -43,11 +43,11 @@ class LoopThread:
         if self._failure is not None:
             raise self._failure
 
-    def call_soon(self, function: Callable[..., None], *args: Any) -> None:
+    def call_soon(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function in the thread, from any thread; its error ends the thread."""
         self._loop.call_soon_threadsafe(self._guarded, function, *args)
 
-    def call_at(self, when: float, function: Callable[..., None], *args: Any) -> asyncio.Handle:
+    def call_at(self, when: float, function: Callable[..., object], *args: Any) -> asyncio.Handle:
         """Call a function at a time of `time.monotonic`, s (called in the thread)."""
         return self._loop.call_at(when, self._guarded, function, *args)
 
@@ -64,7 +64,7 @@ class LoopThread:
             self._failure = error
         self._end.set()
 
-    def _guarded(self, function: Callable[..., None], *args: Any) -> None:
+    def _guarded(self, function: Callable[..., object], *args: Any) -> None:
         try:
             function(*args)
         except Exception as error:

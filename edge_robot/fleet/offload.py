@@ -10,9 +10,10 @@ import asyncio
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic
 
 import grpc
@@ -116,8 +117,11 @@ class Offered(Generic[In, Out]):
         self.on_cancel = on_cancel
         self.settled = False
         self.sent_bytes = 0
-        self.asking: asyncio.Task[None] | None = None
-        self.alarm: asyncio.Handle | None = None
+        self.first: Replica | None = None  # who was asked first
+        self.attempts: set[asyncio.Task[None]] = set()  # requests under way
+        self.asked_twice = False
+        self.second_alarm: asyncio.Handle | None = None  # to ask a second time
+        self.onboard_alarm: asyncio.Handle | None = None  # to begin on board
         self.onboard = False  # whether the computation on board has begun
         self.why = "no answer yet"  # why it has
 
@@ -145,7 +149,6 @@ class _Reply:
     """A valid answer of the fleet, and what is to be learnt from it."""
 
     answer: Answer[Any]
-    replica: Replica
     size: int
     elapsed: float
     response: Any
@@ -267,12 +270,13 @@ class OffloadEngine:
         if isinstance(place, NoAnswer):
             self._miss(offered, place)
             return
+        offered.first = place.replica
         self._asking[task.name][offered] = None
-        offered.asking = self._thread.spawn(self._see_through(offered, place))
+        self._ask(offered, place)
         if offered.local is not None:
             begin = offered.captured + task.deadline - self._onboard.lead(task.name)
             if begin > now:
-                offered.alarm = self._thread.call_at(begin, self._compute_onboard, offered)
+                offered.onboard_alarm = self._thread.call_at(begin, self._compute_onboard, offered)
             else:
                 self._compute_onboard(offered)
 
@@ -331,113 +335,63 @@ class OffloadEngine:
             self._settle(oldest, oldest.no_answer(Reason.SUPERSEDED, detail))
         return None
 
-    async def _see_through(self, offered: Offered[Any, Any], place: _Place) -> None:
-        try:
-            result = await self._ask(offered, place)
-        finally:
-            offered.asking = None
-            self._asking[offered.task.name].pop(offered, None)
+    def _ask(self, offered: Offered[Any, Any], place: _Place) -> None:
+        offered.attempts.add(self._thread.spawn(self._attempt(offered, place)))
+
+    def _ask_again(self, offered: Offered[Any, Any]) -> bool:
+        """Ask another endpoint too, once, if that may be and makes sense; return whether it is."""
+        if offered.asked_twice:
+            return False
+        offered.asked_twice = True
+        others = [replica for replica in self._replicas if replica is not offered.first]
+        place = self._place(offered, others, offered.task.expiry, time.monotonic())
+        if isinstance(place, NoAnswer) or not self._hedges[offered.task.name].take():
+            return False
+        self._hedged += 1
+        self._ask(offered, replace(place, why=f"asked a second time; {place.why}"))
+        return True
+
+    async def _attempt(self, offered: Offered[Any, Any], place: _Place) -> None:
+        """Make one request, and see what comes of it."""
+        result = await self._request(offered, place)
+        this = asyncio.current_task()
+        assert this is not None
+        offered.attempts.discard(this)
         if isinstance(result, NoAnswer):
-            self._miss(offered, result)
-            return
-        answer = result.answer
+            self._attempt_failed(offered, place.replica, result)
+        else:
+            self._attempt_succeeded(offered, place.replica, result)
+
+    def _attempt_failed(
+        self, offered: Offered[Any, Any], replica: Replica, missed: NoAnswer
+    ) -> None:
+        if replica is offered.first and missed.reason is Reason.TIMEOUT:
+            self._hedges[offered.task.name].answered(math.inf)
+        if not self._ask_again(offered) and not offered.attempts:
+            self._stop_asking(offered)
+            self._miss(offered, missed)
+
+    def _attempt_succeeded(
+        self, offered: Offered[Any, Any], replica: Replica, reply: _Reply
+    ) -> None:
+        self._stop_asking(offered)
+        answer = reply.answer
         if not offered.settled:
             self._settle(offered, answer)
         elif offered.on_late is not None:
             answer = replace(answer, late=True)
             offered.on_late(answer)
+        # Only now: whoever waits for the answer need not wait for what is learnt from it.
         self._late += answer.late
         self._answered += not answer.late
-        # Only now: whoever waits for the answer does not wait for what is learnt from it.
-        result.replica.succeeded(
-            offered.task, result.size, result.elapsed, result.response, answer.late
-        )
+        was_first = replica is offered.first
+        self._hedges[offered.task.name].answered(reply.elapsed if was_first else math.inf)
+        replica.succeeded(offered.task, reply.size, reply.elapsed, reply.response, answer.late)
 
-    async def _ask(self, offered: Offered[Any, Any], place: _Place) -> _Reply | NoAnswer:
-        """Ask one endpoint, and another if the first is slow or fails."""
+    async def _request(self, offered: Offered[Any, Any], place: _Place) -> _Reply | NoAnswer:
+        task, replica = offered.task, place.replica
         encoded = await self._encode(offered, place)
-        now = time.monotonic()
-        price = _price(place.replica.endpoint, encoded.request.ByteSize())
-        refusal = self._admission.spend(price, now)
-        if refusal:
-            return offered.no_answer(Reason.BUDGET, refusal)
-        hedge = self._hedges[offered.task.name]
-        hedge.sent()
-        self._sent += 1
-        first = self._thread.spawn(self._attempt(offered, place, encoded))
-        pending, asked_twice = {first}, False
-        try:
-            while True:
-                patience = None if asked_twice else now + hedge.delay - time.monotonic()
-                done, pending = await asyncio.wait(
-                    pending,
-                    timeout=None if patience == math.inf else patience,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                for attempt in done:
-                    result = attempt.result()
-                    if isinstance(result, _Reply):
-                        hedge.answered(result.elapsed if attempt is first else math.inf)
-                        return result
-                if not asked_twice:
-                    asked_twice = True
-                    second = self._second(offered, place, encoded, hedge)
-                    if second is not None:
-                        pending.add(self._thread.spawn(second))
-                if not pending:
-                    return result
-        finally:
-            for attempt in pending:
-                attempt.cancel()
-
-    def _second(
-        self, offered: Offered[Any, Any], first: _Place, encoded: Encoded[Any], hedge: HedgePolicy
-    ) -> Coroutine[Any, Any, _Reply | NoAnswer] | None:
-        """Return the second attempt, if one is permitted and makes sense."""
-        others = [replica for replica in self._replicas if replica is not first.replica]
-        now = time.monotonic()
-        second = self._place(offered, others, offered.task.expiry, now)
-        if isinstance(second, NoAnswer) or not hedge.take():
-            return None
-        self._hedged += 1
-        return self._ask_again(
-            offered, replace(second, why=f"hedged; {second.why}"), first, encoded
-        )
-
-    async def _ask_again(
-        self, offered: Offered[Any, Any], place: _Place, first: _Place, encoded: Encoded[Any]
-    ) -> _Reply | NoAnswer:
-        tiers = place.replica.endpoint.tier, first.replica.endpoint.tier
-        if tiers[0] is tiers[1]:
-            request = type(encoded.request)()
-            request.CopyFrom(encoded.request)
-            encoded = replace(encoded, request=request)
-        else:  # may see something else
-            encoded = await self._encode(offered, place)
-        price = _price(place.replica.endpoint, encoded.request.ByteSize())
-        refusal = self._admission.spend(price, time.monotonic())
-        if refusal:
-            return offered.no_answer(Reason.BUDGET, refusal)
-        return await self._attempt(offered, place, encoded)
-
-    async def _encode(self, offered: Offered[Any, Any], place: _Place) -> Encoded[Any]:
-        begun, task = time.monotonic(), offered.task
-        cleared = offered.clearances[place.replica.endpoint.tier]
-        assert isinstance(cleared, Cleared)
-        encoded: Encoded[Any] = await asyncio.get_running_loop().run_in_executor(
-            self._encoder, task.encode, cleared, place.encoding
-        )
-        _blend(self._encoding_time, task.name, time.monotonic() - begun)
-        size = encoded.request.ByteSize()
-        share = size_of(place.encoding) if task.adaptive else 1.0
-        _blend(self._best_size, task.name, size / share)
-        return encoded
-
-    async def _attempt(
-        self, offered: Offered[Any, Any], place: _Place, encoded: Encoded[Any]
-    ) -> _Reply | NoAnswer:
-        task, replica, request = offered.task, place.replica, encoded.request
-        sent = time.monotonic()
+        request, sent = encoded.request, time.monotonic()
         left = offered.captured + task.expiry - sent
         if left <= 0.0:
             return offered.no_answer(Reason.TIMEOUT, "expired before it could be sent")
@@ -446,13 +400,18 @@ class OffloadEngine:
         request.id = str(number)
         request.parameters[protocol.TIMEOUT].int64_param = max(1, int(left * 1e6))
         size = request.ByteSize()
+        lacking = self._admission.spend(_price(replica.endpoint, size), sent)
+        if lacking:
+            return offered.no_answer(Reason.BUDGET, lacking)
         offered.sent_bytes += size
+        if replica is offered.first:
+            self._first_sent(offered, sent)
         replica.began(number, sent)
         try:
             response = await replica.client.infer(request, left)
             if response.id != request.id:
                 raise InvalidAnswerError(f"answer to request {response.id!r}, not {request.id!r}")
-            replica.check_model(task, response)
+            replica.check_model(task, request, response)
             value = encoded.decode(response)
         except (LinkLostError, InvalidAnswerError, OldModelError, RequestError) as error:
             missed = offered.no_answer(_reason(error), f"{replica.endpoint.name}: {error}")
@@ -479,7 +438,29 @@ class OffloadEngine:
             reason=place.why,
             sent_bytes=offered.sent_bytes,
         )
-        return _Reply(answer, replica, size, now - sent, response)
+        return _Reply(answer, size, now - sent, response)
+
+    def _first_sent(self, offered: Offered[Any, Any], now: float) -> None:
+        self._sent += 1
+        hedge = self._hedges[offered.task.name]
+        hedge.sent()
+        if len(self._replicas) > 1 and hedge.delay < math.inf:
+            offered.second_alarm = self._thread.call_at(now + hedge.delay, self._ask_again, offered)
+
+    async def _encode(self, offered: Offered[Any, Any], place: _Place) -> Encoded[Any]:
+        task = offered.task
+        cleared = offered.clearances[place.replica.endpoint.tier]
+        assert isinstance(cleared, Cleared)
+        encode = partial(_timed, partial(task.encode, cleared, place.encoding))
+        if self._encoding_time.get(task.name, math.inf) < _LESS_THAN_A_SWITCH:
+            encoded, took = encode()
+        else:
+            loop = asyncio.get_running_loop()
+            encoded, took = await loop.run_in_executor(self._encoder, encode)
+        _blend(self._encoding_time, task.name, took)
+        share = size_of(place.encoding) if task.adaptive else 1.0
+        _blend(self._best_size, task.name, encoded.request.ByteSize() / share)
+        return encoded
 
     def _miss(self, offered: Offered[Any, Any], missed: NoAnswer) -> None:
         """Report that the fleet does not answer: on board, then, where that is possible."""
@@ -514,8 +495,8 @@ class OffloadEngine:
     def _settle(self, offered: Offered[Any, Any], outcome: Answer[Any] | NoAnswer) -> None:
         offered.settled = True
         del self._unsettled[offered]
-        if offered.alarm is not None:
-            offered.alarm.cancel()
+        if offered.onboard_alarm is not None:
+            offered.onboard_alarm.cancel()
         offered.on_outcome(outcome)
 
     def _cancel(self, offered: Offered[Any, Any]) -> None:
@@ -523,11 +504,18 @@ class OffloadEngine:
         if not offered.settled:
             self._settle(offered, offered.no_answer(Reason.CANCELLED, "by whom it was offered"))
 
-    def _stop_asking(self, offered: Offered[Any, Any], reason: Reason) -> None:
-        if offered.asking is not None:
-            offered.asking.cancel()
-            offered.asking = None
-            self._asking[offered.task.name].pop(offered)
+    def _stop_asking(self, offered: Offered[Any, Any], reason: Reason | None = None) -> None:
+        """Cancel what is under way; count why, where nothing has ended it."""
+        asking = self._asking[offered.task.name]
+        if offered not in asking:
+            return
+        del asking[offered]
+        if offered.second_alarm is not None:
+            offered.second_alarm.cancel()
+        for attempt in offered.attempts:
+            attempt.cancel()
+        offered.attempts.clear()
+        if reason is not None:
             self._missed[reason] += 1
 
     def _give_everything_up(self) -> None:
@@ -542,7 +530,15 @@ class OffloadEngine:
         self._thread.call_at(time.monotonic() + 1.0 / self._settings.report_rate, self._report)
 
 
+_LESS_THAN_A_SWITCH = 200e-6
+"""An encoder that takes less than this would only wait for another thread, s."""
 _NOT_CLEARED = Withheld("nothing was cleared for this tier")
+
+
+def _timed(function: Callable[[], Encoded[Any]]) -> tuple[Encoded[Any], float]:
+    """Call a function; return its value and how long it took, s."""
+    begun = time.monotonic()
+    return function(), time.monotonic() - begun
 
 
 def _size(task: Task[Any, Any], encoding: Encoding, best_size: float) -> int:

@@ -193,13 +193,18 @@ class Replica:
             self._breaker.failed(now, detail)
             self._tell_if_changed(state)
 
-    def check_model(self, task: Task[Any, Any], response: Any) -> None:
+    def check_model(self, task: Task[Any, Any], request: Any, response: Any) -> None:
         """Remember which model answers.
 
         Raises:
             OldModelError: it is none that the task accepts, or older than the one before.
-            InvalidAnswerError: the task asks for a lowest version, and the answer has none.
+            InvalidAnswerError: it is not the one that was asked, or the task asks for a lowest
+                version and the answer has none.
         """
+        if response.model_name != request.model_name:
+            raise InvalidAnswerError(
+                f"answer of model {response.model_name!r}, not {request.model_name!r}"
+            )
         sha256 = response.parameters[protocol.MODEL_SHA256].string_param
         if task.models and sha256 not in task.models:
             raise OldModelError(f"model file {sha256[:12] or 'without a hash'} is not accepted")
