@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge_robot.bench.offload.lies import lies
-from edge_robot.bench.offload.scene import cleared, decode, detection, holds_the_lamp, seen
+from edge_robot.bench.offload.scene import cleared, decode, detection, frame, holds_the_lamp, seen
 from edge_robot.bench.runtimes import bench_domain, programs, standalone
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.offload import OffloadEngine, Settings
@@ -46,7 +46,7 @@ def measure(count: int, progress: Callable[[str], None]) -> dict[str, Any]:
 
     task = replace(detection(EXPIRY, EXPIRY, decode_and_remember), in_flight=1)
     tasks = ((task, None), (replace(task, name="fallback"), seen))
-    image, outcomes = cleared(), queue.SimpleQueue[Any]()
+    image, outcomes = cleared(frame()), queue.SimpleQueue[Any]()
     with programs(standalone(bench_domain())) as start:
         port = start("offload_liar").next()["port"]
         # However bad its prospects, every request is sent.

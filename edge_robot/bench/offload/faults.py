@@ -7,6 +7,7 @@ a process only the first. Counted is what a robot has of each frame at its deadl
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -273,7 +274,8 @@ def summary(
     for result in robot.results:
         if result.lamp:  # what does not hold it is no valid result
             firsts.setdefault(result.frame, result)
-    numbers = range(int(np.ceil((begun - robot.camera) * rate)), int((ended - robot.camera) * rate))
+    # Rounded up to the frame on or after a moment; a hair less for what division leaves over.
+    numbers = range(*(math.ceil((t - robot.camera) * rate - 1e-6) for t in (begun, ended - EXPIRY)))
     captured = np.array([robot.camera + number / rate for number in numbers])
     there = np.array(
         [firsts[number].at if number in firsts else np.inf for number in numbers], float

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edge_robot.bench.offload import robot
 from edge_robot.bench.offload.robot import detect_onboard, frames, say, tell
-from edge_robot.bench.offload.scene import cleared, detection
+from edge_robot.bench.offload.scene import cleared, detection, frame
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.offload import OffloadEngine, Settings, Status
 from edge_robot.fleet.work import ONBOARD, Answer, NoAnswer
@@ -39,7 +39,7 @@ def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float)
 
     engine = OffloadEngine([Endpoint("", address) for address in endpoints], Settings(), on_status)
     engine.start()
-    image = cleared()
+    image = cleared(frame())
     for each in frames(rate):
         engine.raise_if_failed()
         age = time.monotonic() - each.captured

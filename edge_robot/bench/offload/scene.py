@@ -50,10 +50,10 @@ def encode(image: NDArray[np.uint8]) -> Any:
     return request
 
 
-def cleared() -> Clearances[NDArray[np.uint8]]:
-    """Return the frame as both tiers may have it."""
+def cleared(image: NDArray[np.uint8]) -> Clearances[NDArray[np.uint8]]:
+    """Return an image as both tiers may have it: as it is."""
     boundary = Boundary(PrivacyPolicy(levels=dict.fromkeys(Tier, Level.RAW)))
-    return {tier: boundary.clear(Kind.DETECT, Picture(frame(), None), tier) for tier in Tier}
+    return {tier: boundary.clear(Kind.DETECT, Picture(image, None), tier) for tier in Tier}
 
 
 def detection(

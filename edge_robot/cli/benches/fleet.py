@@ -21,6 +21,9 @@ def register(bench: typer.Typer) -> None:
         errors: Annotated[
             int, typer.Option(min=0, help="Injected: wrong answers of all kinds; 0: none.")
         ] = 10_000,
+        requests: Annotated[
+            int, typer.Option(min=0, help="Over links that delay and lose; 0: none.")
+        ] = 2000,
         rate: Annotated[float, typer.Option(min=0.1, help="Frames per second.")] = 10.0,
         calls: Annotated[
             int, typer.Option(min=0, help="Through the engine, and bare, to compare; 0: none.")
@@ -31,13 +34,15 @@ def register(bench: typer.Typer) -> None:
         """The bridge's engine: through faults, beside other policies, and beside a bare call."""
         from edge_robot.bench.offload import errors as error_bench
         from edge_robot.bench.offload import faults as fault_bench
-        from edge_robot.bench.offload import overhead
+        from edge_robot.bench.offload import overhead, tail
 
         output = Output(as_json, file)
         if calls:
             output.add({"overhead": overhead.measure(calls, progress)})
         if errors:
             output.add({"errors": error_bench.measure(errors, progress)})
+        if requests:
+            output.add({"tail": tail.measure(requests, seed, progress)})
         if faults:
             output.add(
                 {

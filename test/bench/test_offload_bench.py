@@ -1,0 +1,93 @@
+"""The bench of the fleet bridge: its sums, its lies, and a short run of each part."""
+
+from __future__ import annotations
+
+import random
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from edge_robot.bench.offload import errors, faults
+from edge_robot.bench.offload.faults import Fault, Robot, summary
+from edge_robot.bench.offload.lies import lies
+from edge_robot.bench.offload.paths import BLACK_HOLE, RESET, Loopback
+from edge_robot.bench.offload.robot import FLEET, ONBOARD, Result
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def robot(results: list[Result], links: list[tuple[float, bool]]) -> Robot:
+    return Robot(program=None, first="", results=results, links=links, camera=100.0)  # type: ignore[arg-type]
+
+
+def result(frame: int, after: float, by: str = FLEET, lamp: bool = True) -> Result:
+    captured = 100.0 + frame / 10.0
+    return Result(frame, captured, captured + after, by, lamp, captured)
+
+
+def test_a_result_counts_at_its_deadline_and_a_gap_in_the_fault_that_made_it() -> None:
+    results = [result(n, 0.02) for n in range(10)]
+    results += [result(n, 0.05, ONBOARD) for n in range(10, 20)]  # the fleet is gone from 101 s on
+    results += [result(20, 0.08, ONBOARD), result(21, 0.05, ONBOARD, lamp=False)]
+    results += [result(21, 0.3), *(result(n, 0.02) for n in range(22, 40))]
+    told = [(99.0, True), (101.07, False), (102.2, True)]
+    found = [Fault(BLACK_HOLE, 101.0, 102.0), Fault(RESET, 103.0, 103.0)]
+    results.sort(key=lambda one: one.at)
+    figures = summary(robot(results, told), found, 10.0, 100.0, 104.3)
+    assert figures["frames"] == 40
+    assert figures["missed"] == 2  # 20 came too late, and at 21's deadline nothing valid stood
+    assert figures["empty_answers"] == 1
+    assert figures["largest_gap_ms"] == pytest.approx(380.0)  # the last result, until the end
+    hole = figures["by_kind"][BLACK_HOLE]
+    assert hole["largest_gap_ms"] == pytest.approx(140.0)  # from frame 20 to frame 22
+    assert (hole["noticed"], hole["noticed_max_ms"]) == (1, pytest.approx(70.0))
+    assert hole["recovery_max_ms"] == pytest.approx(220.0)  # frame 22: captured and answered since
+    assert figures["by_kind"][RESET]["noticed"] == 0
+
+
+def test_frames_without_any_result_are_missed_and_counted_as_such() -> None:
+    figures = summary(robot([result(0, 0.02)], []), [], 10.0, 100.0, 101.3)
+    assert (figures["frames"], figures["missed"], figures["without_any_result"]) == (10, 9, 9)
+
+
+def test_no_lie_is_a_true_answer() -> None:
+    assert len(lies()) > 50
+    assert {name.split(":")[0] for name in lies()} == {"error", "time-out", "empty", "values"}
+
+
+def test_a_short_run_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The robot of the engine alone, and two faults: what a cut leads to is in the figures."""
+
+    class Proxied(AbstractContextManager[Any]):
+        def __init__(self, runtime: Any, choice: random.Random) -> None:
+            self.path = Loopback(runtime, choice)
+
+        def __enter__(self) -> Loopback:
+            return self.path
+
+        def __exit__(self, *error: object) -> None:
+            self.path.close()
+
+    monkeypatch.setattr(faults, "_path", Proxied)
+    monkeypatch.setattr(faults, "_POLICIES", {"engine": ("ours", 1)})
+    monkeypatch.setattr(faults, "KINDS", (BLACK_HOLE,))
+    monkeypatch.setattr(faults, "_LENGTH", (0.3, 0.3))
+    monkeypatch.setattr(faults, "_CALM", (0.2, 0.2))
+    written: list[dict[str, Any]] = []
+    figures = faults.measure(1, 10.0, 0, quiet, written.append)
+    assert written[-1] is figures
+    assert figures["by_way_of"] == "loopback proxy"
+    engine = figures["engine"]
+    assert engine["frames"] > 3 and engine["empty_answers"] == 0
+    hole = engine["by_kind"][BLACK_HOLE]
+    assert (hole["noticed"], hole["recovered"]) == (1, 1)
+
+
+def test_injected_errors_are_counted_by_what_became_of_them() -> None:
+    figures = errors.measure(30, quiet)
+    assert figures["injected"] >= 30
+    assert figures["false_empties"] == sum(figures["believed"].values())
+    assert figures["true_answers"] > 0 and figures["answered_on_board"] > 0
