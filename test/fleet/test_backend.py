@@ -17,10 +17,11 @@ from tritonclient.utils import InferenceServerException
 
 from edge_robot.errors import UserError
 from edge_robot.fleet import protocol
+from edge_robot.fleet.adaptation import Encoding
 from edge_robot.fleet.backend import detector_model
 from edge_robot.fleet.backend.reception import MAX_MESSAGE
 from edge_robot.fleet.backend.server import Backend
-from edge_robot.fleet.camera_task import encode_image
+from edge_robot.fleet.tasks.detect import image_request
 
 LAMP = [96.0, 32.0, 160.0, 64.0]
 
@@ -167,7 +168,7 @@ def test_fuzzed_requests_never_crash_the_backend(
     stub: pb_grpc.GRPCInferenceServiceStub,
 ) -> None:
     rng = random.Random(1)
-    good = encode_image(lamp_image(), MODEL, 80).SerializeToString()
+    good = image_request(lamp_image(), MODEL, Encoding())[0].SerializeToString()
     jpeg = jpeg_of(lamp_image())
     codes: set[grpc.StatusCode | None] = set()
     proper = {

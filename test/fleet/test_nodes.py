@@ -102,8 +102,7 @@ class Observer(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name == "fleet_bridge: second opinions":
-                self.figures = {item.key: item.value for item in status.values}
+            self.figures |= {item.key: item.value for item in status.values}
 
     def count(self, verdict: str) -> int:
         return int(self.figures.get(verdict, "0"))
@@ -145,6 +144,7 @@ def test_frames_are_answered_and_a_cut_is_announced_at_once(
         answer = observer.answers[-1]
         assert answer.computed_by == f"127.0.0.1:{port}"
         assert (answer.model, answer.model_sha256) == ("lamp@1", LampDetector.sha256)
+        assert answer.tier == "fog" and answer.reason and not answer.regions
         assert answer.detections.header.frame_id == "camera_front_optical_frame"
         assert answer.detections.header.stamp.sec > 0
         (detection,) = answer.detections.detections
@@ -174,9 +174,11 @@ def test_frames_are_answered_and_a_cut_is_announced_at_once(
     assert statuses == [0, 0], [process.stderr and process.stderr.read() for process in processes]
 
 
-def test_the_policy_decides_by_what_was_found_on_board(
-    observer: Observer, backend: Backend
+def test_the_policies_decide_by_what_was_found_on_board(
+    observer: Observer, backend: Backend, tmp_path: Path
 ) -> None:
+    privacy = tmp_path / "privacy.yaml"
+    privacy.write_text("levels: {fog: {default: raw}}\nmax_protected_height: 0.4\n")
     observer.person_height = 100.0
     process = start(
         "fleet_bridge",
@@ -185,11 +187,11 @@ def test_the_policy_decides_by_what_was_found_on_board(
         deadline=5.0,
         expiry=9.0,
         rate=50.0,
-        max_protected_height=0.4,
+        privacy_policy=privacy,
         onboard_silence=10.0,
     )
     try:
-        refused = "privacy: a protected object too large"
+        refused = "because: detect: fog: a protected object too large"
         observer.until(lambda: observer.count(refused) >= 3, "refusals")
         assert not observer.answers
 
@@ -198,10 +200,9 @@ def test_the_policy_decides_by_what_was_found_on_board(
         observer.until(lambda: observer.count("worth it") >= 1, "its count")
 
         observer.person_height = None  # the detector leaves frames out, but is not silent
-        before = observer.count("privacy: not looked at on board")
-        observer.until(
-            lambda: observer.count("privacy: not looked at on board") > before, "frames let go"
-        )
+        unseen = "because: detect: fog: not looked at on board"
+        before = observer.count(unseen)
+        observer.until(lambda: observer.count(unseen) > before, "frames let go")
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=LIMIT) == 0
@@ -238,7 +239,8 @@ BAD_PARAMETERS: list[tuple[str, dict[str, object], str]] = [
     ("fleet_bridge", {"rate": 0.0}, "rate"),
     ("fleet_bridge", {"endpoint": "nowhere"}, "host:port"),
     ("fleet_bridge", {"silence": 0.01}, "silence"),
-    ("fleet_bridge", {"max_protected_height": 2.0}, "max_height"),
+    ("fleet_bridge", {"privacy_policy": "/nowhere.yaml"}, "/nowhere.yaml"),
+    ("fleet_bridge", {"endpoints": "[hall]", "hall.address": "h:1", "hall.tier": "moon"}, "moon"),
     ("network_link", {"target": "nowhere"}, "host:port"),
     ("network_link", {"delay": -1.0}, "negative"),
     ("fleet_backend", {"model": "/nowhere.onnx"}, "/nowhere.onnx"),

@@ -16,12 +16,12 @@ from edge_robot.fleet.adaptation import Encoding
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.fleet.boundary import Boundary, Picture
 from edge_robot.fleet.breaker import BreakerState
-from edge_robot.fleet.camera_task import decode_detections, encode_image
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.offload import OffloadEngine, Settings, Status
 from edge_robot.fleet.privacy_policy import Kind, Level, PrivacyPolicy, Tier
 from edge_robot.fleet.replica import LinkStatus
+from edge_robot.fleet.tasks.detect import image_request, read_detections
 from edge_robot.fleet.work import ONBOARD, Answer, Clearances, Encoded, NoAnswer, Reason, Task
 from edge_robot.perception.detections import Detections
 from edge_robot.sim.radio_link import LinkQuality, RadioLink
@@ -34,7 +34,8 @@ def cleared(image: NDArray[np.uint8]) -> Clearances[NDArray[np.uint8]]:
 
 
 def encoded(image: NDArray[np.uint8], model: str = MODEL) -> Encoded[Detections]:
-    return Encoded(encode_image(image, model, 90), lambda reply: decode_detections(reply, 0.0))
+    request, size = image_request(image, model, Encoding(90))
+    return Encoded(request, lambda reply: read_detections(reply, size, 0.0))
 
 
 TASK: Task[NDArray[np.uint8], Detections] = Task(

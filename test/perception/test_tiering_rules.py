@@ -1,4 +1,4 @@
-"""Budgets, privacy, novelty and consistency: the parts of the tier policy that nobody learns."""
+"""Budgets, novelty and consistency: the parts of the tier policy that nobody learns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from edge_robot.perception.tiering.budget import Selection, TokenBucket
 from edge_robot.perception.tiering.consistency import compare
 from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
-from edge_robot.perception.tiering.privacy import PrivacyRules
 
 NAMES = ("person", "box")
 
@@ -84,63 +83,6 @@ def test_the_best_are_chosen_at_the_share_asked_for_on_any_scale(
 def test_nothing_is_chosen_at_share_nought_once_warm() -> None:
     selection = Selection(window=20, warm_up=5)
     assert [selection.choose(1.0, 0.0) for _ in range(9)] == [True] * 5 + [False] * 4
-
-
-def test_rules_about_size_zone_and_class() -> None:
-    person = found(((40, 10, 60, 60), 0.9, 0))
-    box = found(((40, 10, 60, 60), 0.9, 1))
-    empty = found()
-    none = PrivacyRules()
-    assert [none.objection(item, 100, 100) for item in (person, box, empty, None)] == [""] * 4
-
-    small = PrivacyRules(max_height=0.45)
-    assert "too large" in small.objection(person, 100, 100)
-    assert small.objection(person, 100, 200) == ""
-    assert small.objection(box, 100, 100) == small.objection(empty, 100, 100) == ""
-
-    zone = PrivacyRules(zones=((0.0, 0.0, 0.5, 1.0),))
-    assert "zone" in zone.objection(person, 100, 100)
-    assert zone.objection(found(((50, 10, 60, 60), 0.9, 0)), 100, 100) == ""
-
-    permitted = PrivacyRules(permitted=("box",))
-    assert "not permitted" in permitted.objection(person, 100, 100)
-    assert permitted.objection(box, 100, 100) == ""
-
-
-@pytest.mark.parametrize(
-    "rules",
-    [
-        PrivacyRules(max_height=0.5),
-        PrivacyRules(zones=((0, 0, 1, 1),)),
-        PrivacyRules(permitted=("box",)),
-        PrivacyRules(blur=True),
-    ],
-)
-def test_with_any_rule_a_frame_nobody_looked_at_stays_on_board(rules: PrivacyRules) -> None:
-    assert "not looked at" in rules.objection(None, 100, 100)
-
-
-def test_a_blurred_person_is_a_few_flat_cells_and_all_else_is_as_it_was() -> None:
-    image = np.random.default_rng(1).integers(0, 256, (120, 100, 3)).astype(np.uint8)
-    before = image.copy()
-    cleared = PrivacyRules(blur=True).cleared(
-        image, found(((40, 40, 60, 80), 0.9, 0), ((0, 0, 20, 20), 0.9, 1))
-    )
-    np.testing.assert_array_equal(image, before)
-    inside = cleared[40:80, 40:60].reshape(-1, 3)
-    assert len(np.unique(inside, axis=0)) <= 32
-    outside = np.ones(image.shape[:2], bool)
-    outside[34:86, 37:63] = False
-    np.testing.assert_array_equal(cleared[outside], image[outside])
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"max_height": -0.1}, {"zones": ((0.5, 0.0, 0.2, 1.0),)}, {"zones": ((0.0, 0.0, 2.0, 1.0),)}],
-)
-def test_rules_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"max_height|zone"):
-        PrivacyRules(**settings)  # type: ignore[arg-type]
 
 
 def test_a_view_is_news_until_it_is_sent_and_again_when_it_is_old() -> None:

@@ -11,8 +11,8 @@ from tritonclient.grpc import service_pb2 as pb
 
 from edge_robot.fleet import protocol
 from edge_robot.fleet.boundary import Boundary, Picture
-from edge_robot.fleet.camera_task import decode_detections
 from edge_robot.fleet.privacy_policy import Kind, Level, PrivacyPolicy, Tier
+from edge_robot.fleet.tasks.detect import read_detections
 from edge_robot.fleet.work import Clearances, Encoded, Task
 from edge_robot.perception.detections import Detections
 
@@ -80,7 +80,7 @@ def decode(response: Any) -> Detections:
     Raises:
         InvalidAnswerError: it holds none that are well-formed.
     """
-    return decode_detections(response, 0.0)
+    return read_detections(response, (WIDTH, HEIGHT), 0.0)
 
 
 def holds_the_lamp(detections: Detections) -> bool:

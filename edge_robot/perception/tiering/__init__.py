@@ -1,1 +1,1 @@
-"""Which frames are worth a second opinion: expected gain, budgets, privacy."""
+"""Which frames are worth a second opinion: expected gain, novelty, budgets."""

@@ -1,13 +1,13 @@
 """Decides which camera frames are worth a second opinion by the fleet.
 
-In this order: privacy rules, which no value outweighs; what the answer would add, against the
-frames of late; and the budgets. The share of frames that the budgets sustain is spent on the best.
+By what the answer would add, against the frames of late, and by the budgets: the share of frames
+that they sustain is spent on the best. What may leave at all is not asked here, but by
+`edge_robot.fleet.boundary`, before.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -19,7 +19,6 @@ from edge_robot.perception.tiering.budget import Selection, TokenBucket
 from edge_robot.perception.tiering.consistency import compare
 from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
-from edge_robot.perception.tiering.privacy import PrivacyRules
 from edge_robot.settings import setting
 
 _TYPICAL_AT_FIRST = 1.0
@@ -55,7 +54,6 @@ class Verdict(Enum):
     UNSEEN = "onboard detector silent"
     NOT_WORTH_IT = "others are worth more"
     SKIPPED = "not looked at on board"
-    PRIVACY = "privacy"
     FRAMES = "frame budget"
     BYTES = "byte budget"
     ENERGY = "energy budget"
@@ -69,16 +67,14 @@ class Decision:
         verdict: Why.
         worth: What a second opinion would add, counted in classes that are surely there; NaN
             where that was not asked.
-        detail: The same for people; which privacy rule, for one.
     """
 
     verdict: Verdict
     worth: float = float("nan")
-    detail: str = ""
 
     @property
     def offered(self) -> bool:
-        """Whether the frame may be uploaded."""
+        """Whether the frame is worth uploading."""
         return self.verdict in (Verdict.WORTH_IT, Verdict.TO_SPARE, Verdict.UNSEEN)
 
 
@@ -100,38 +96,6 @@ class TierSettings:
         1.0, "worth that a view loses when it has just been sent, classes"
     )
     view_memory: float = setting(3.0, "time after which a view is news again, s")
-    protected_classes: Sequence[str] = setting(("person",), "classes that privacy rules protect")
-    max_protected_height: float = setting(
-        1.0, "greatest height of a protected object in an uploaded image, share of its height"
-    )
-    protected_zones: Sequence[float] = setting(
-        (0.0, 0.0, 0.0, 0.0),
-        "rectangles that no protected object may touch: left, top, right, bottom of each, shares "
-        "of the image; one without area is none",
-    )
-    permitted_classes: Sequence[str] = setting(
-        ("",), "the only classes that may be in an uploaded image; an empty name: any"
-    )
-    blur_protected: bool = setting(False, "blur protected objects in what is uploaded")
-
-    def privacy(self) -> PrivacyRules:
-        """Return the privacy rules.
-
-        Raises:
-            ValueError: they make no sense; says which.
-        """
-        if len(self.protected_zones) % 4:
-            raise ValueError("protected_zones needs four numbers for each zone")
-        rows = [
-            tuple(self.protected_zones[k : k + 4]) for k in range(0, len(self.protected_zones), 4)
-        ]
-        return PrivacyRules(
-            protected=tuple(self.protected_classes),
-            max_height=self.max_protected_height,
-            zones=tuple(row for row in rows if any(row)),  # type: ignore[misc]
-            permitted=tuple(name for name in self.permitted_classes if name),
-            blur=self.blur_protected,
-        )
 
 
 @dataclass
@@ -141,10 +105,10 @@ class TierPolicy:
     Not thread-safe: the owner's lock covers `decide` and `settle`.
 
     Args:
-        settings: Budgets, weights and rules.
+        settings: Budgets and weights.
 
     Attributes:
-        counts: Frames by verdict, privacy by rule.
+        counts: Frames by verdict.
 
     Raises:
         ValueError: a setting makes no sense; says which.
@@ -162,7 +126,6 @@ class TierPolicy:
         for name in ("byte_burst", "frame_energy", "view_memory"):
             if getattr(s, name) <= 0.0:
                 raise ValueError(f"{name} is {getattr(s, name)}, not above 0")
-        self.rules = s.privacy()
         self.counts: Counter[str] = Counter()
         self._frames = TokenBucket(s.rate, max(2.0, s.rate))
         self._bytes = TokenBucket(s.byte_rate, s.byte_burst) if s.byte_rate else None
@@ -197,8 +160,7 @@ class TierPolicy:
                 not: it looks at another in a moment.
         """
         decision = self._decide(image, found, expected, now, silent)
-        detail = f": {decision.detail}" if decision.verdict is Verdict.PRIVACY else ""
-        self.counts[decision.verdict.value + detail] += 1
+        self.counts[decision.verdict.value] += 1
         return decision
 
     def worth(
@@ -241,11 +203,7 @@ class TierPolicy:
         now: float,
         silent: bool,
     ) -> Decision:
-        height, width = image.shape[:2]
         self._note_time(now)
-        objection = self.rules.objection(found, width, height)
-        if objection:
-            return Decision(Verdict.PRIVACY, detail=objection)
         if found is None:
             if not silent:
                 return Decision(Verdict.SKIPPED)

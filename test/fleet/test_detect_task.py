@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from lamp import MODEL, lamp_image
 from tritonclient.grpc import service_pb2 as pb
 
 from edge_robot.fleet import protocol
+from edge_robot.fleet.adaptation import Encoding
 from edge_robot.fleet.backend.codec import image_reader, response
-from edge_robot.fleet.camera_task import decode_detections, encode_image
+from edge_robot.fleet.boundary import Boundary, Cleared, Picture
+from edge_robot.fleet.privacy_policy import Kind, PrivacyPolicy, Tier
+from edge_robot.fleet.tasks.detect import encode_frame, read_detections
 from edge_robot.fleet.work import InvalidAnswerError
 from edge_robot.perception.detections import Detections
 
@@ -23,24 +27,44 @@ FOUND = Detections(
     np.array([1, 0], np.int64),
     ("box", "person"),
 )
+SIZE = (20, 10)
 
 
 def answer(found: Detections = FOUND) -> Any:
     return response(pb.ModelInferRequest(id="1"), found, MODEL, "1", "00", 1000)
 
 
+def cleared(image: np.ndarray) -> Cleared[Any]:
+    result = Boundary(PrivacyPolicy()).clear(Kind.DETECT, Picture(image, None), Tier.FOG)
+    assert isinstance(result, Cleared)
+    return result
+
+
 def test_request_and_answer_survive_the_way() -> None:
     image = lamp_image()
-    request = encode_image(image, MODEL, 95)
-    decoded = image_reader(request)()
+    encoded = encode_frame(cleared(image), MODEL, 0.0, Encoding(95, 1.0))
+    decoded = image_reader(encoded.request)()
     assert decoded.shape == image.shape
     assert np.abs(decoded.astype(int) - image).mean() < 2.0
 
-    detections = decode_detections(answer(), 0.0)
-    assert np.array_equal(detections.boxes, FOUND.boxes)
-    assert np.array_equal(detections.scores, FOUND.scores)
-    assert detections.labels == ["person", "box"]
-    assert decode_detections(answer(), 0.5).labels == ["person"]
+    opinion = encoded.decode(answer())
+    assert opinion.regions is None
+    assert np.array_equal(opinion.found.boxes, FOUND.boxes)
+    assert np.array_equal(opinion.found.scores, FOUND.scores)
+    assert opinion.found.labels == ["person", "box"]
+    assert read_detections(answer(), SIZE, 0.5).labels == ["person"]
+
+
+def test_boxes_of_a_smaller_image_come_back_in_pixels_of_the_whole_one() -> None:
+    image = lamp_image()  # 200 x 120
+    encoded = encode_frame(cleared(image), MODEL, 0.0, Encoding(80, 0.33))
+    assert image_reader(encoded.request)().shape == (40, 66, 3)
+    whole = replace(FOUND, boxes=np.array([[0, 0, 66, 40], [33, 10, 66, 20]], np.float32))
+    np.testing.assert_allclose(
+        encoded.decode(answer(whole)).found.boxes, [[0, 0, 200, 120], [100, 30, 200, 60]], atol=1e-4
+    )
+    with pytest.raises(InvalidAnswerError, match="reaches out of an image of 66 x 40"):
+        encoded.decode(answer(replace(FOUND, boxes=whole.boxes * 2)))
 
 
 def drop(name: str) -> Callable[[Any], None]:
@@ -71,6 +95,8 @@ WRONG: dict[str, tuple[Callable[[Any], None], str]] = {
     "rank": (lambda m: m.outputs[0].shape.append(1), r"\[2, 4, 1\]"),
     "negative": (lambda m: m.outputs[0].shape.__setitem__(0, -1), r"\[-1, 4\]"),
     "longer than its bytes": (lambda m: m.outputs[0].shape.__setitem__(0, 3), "32 bytes"),
+    "two of a name": (lambda m: setattr(m.outputs[1], "name", "boxes"), "twice"),
+    "outside": (replace_values(protocol.BOXES, BOXES * np.float32(10)), "reaches out"),
     "NaN box": (replace_values(protocol.BOXES, BOXES * np.float32(np.nan)), "finite"),
     "box inside out": (replace_values(protocol.BOXES, -BOXES), "area"),
     "NaN score": (replace_values(protocol.SCORES, np.full(2, np.nan, "<f4")), "score"),
@@ -86,7 +112,7 @@ def test_a_wrong_answer_is_rejected_with_its_reason(name: str) -> None:
     message = answer()
     change(message)
     with pytest.raises(InvalidAnswerError, match=reason):
-        decode_detections(message, 0.0)
+        read_detections(message, SIZE, 0.0)
 
 
 def test_counts_must_agree() -> None:
@@ -94,7 +120,7 @@ def test_counts_must_agree() -> None:
     message.outputs[1].shape[0] = 1
     message.raw_output_contents[1] = FOUND.scores[:1].tobytes()
     with pytest.raises(InvalidAnswerError, match="2 boxes, 1 scores"):
-        decode_detections(message, 0.0)
+        read_detections(message, SIZE, 0.0)
 
 
 def test_fuzzed_answers_are_sound_or_rejected() -> None:
@@ -110,7 +136,7 @@ def test_fuzzed_answers_are_sound_or_rejected() -> None:
         except Exception:  # protobuf's DecodeError: gRPC reports it before the task sees it
             continue
         try:
-            detections = decode_detections(message, 0.0)
+            detections = read_detections(message, SIZE, 0.0)
         except InvalidAnswerError:
             rejected += 1
             continue

@@ -1,0 +1,149 @@
+"""The parameters of `fleet_bridge`: backends, times, budgets, and where the privacy policy is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+
+from edge_robot.errors import UserError
+from edge_robot.fleet.admission import Budgets
+from edge_robot.fleet.credentials import Credentials
+from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.link import LinkTiming
+from edge_robot.fleet.offload import Settings
+from edge_robot.fleet.privacy_policy import PrivacyPolicy, Tier, read_policy
+from edge_robot.nodes.parameters import declare_settings
+from edge_robot.settings import setting
+from edge_robot.share import share_dir
+
+
+@dataclass(frozen=True)
+class BridgeSettings:
+    """What is asked of the fleet, and when its answers are of use."""
+
+    model: str = setting("warehouse_fleet", "name of the detector at the backends")
+    planner: str = setting("planner", "name of the global planner at the backends")
+    deadline: float = setting(0.25, "age of an image by which an answer is wanted, s")
+    expiry: float = setting(0.75, "age of an image after which an answer is useless, s")
+    min_score: float = setting(0.3, "lowest score published, 0..1")
+    plan_deadline: float = setting(2.0, "time in which a path is wanted, s")
+    plan_clearance: float = setting(0.21, "distance from obstacles that a path keeps, m")
+    onboard_wait: float = setting(0.15, "time an image waits for its onboard detections, s")
+    onboard_silence: float = setting(0.5, "time without any, after which nobody looks on board, s")
+    heartbeat_period: float = setting(0.025, "between two heartbeats, s")
+    silence: float = setting(0.075, "time without any answer until a link is down, s")
+    uplink_rate: float = setting(0.0, "bytes a second sent to the fleet, on average; 0: no limit")
+    uplink_power: float = setting(0.0, "power of the radio on the way there, W; 0: no limit")
+    spending_rate: float = setting(0.0, "what backends may cost a second; 0: no limit")
+    privacy_policy: str = setting("", "file that says what may leave; none: config/privacy.yaml")
+
+    def __post_init__(self) -> None:
+        for name, holds, expected in (
+            ("deadline and expiry", 0.0 < self.deadline <= self.expiry, "0 < deadline <= expiry"),
+            ("plan_deadline", self.plan_deadline > 0.0, "above 0"),
+            ("min_score", 0.0 <= self.min_score <= 1.0, "0..1"),
+            (
+                "onboard_wait",
+                0.0 < self.onboard_wait <= self.onboard_silence,
+                "above 0, up to onboard_silence",
+            ),
+            (
+                "heartbeat_period",
+                0.0 < self.heartbeat_period < self.silence,
+                "above 0 and below silence",
+            ),
+            *((rate, getattr(self, rate) >= 0.0, "0 or more") for rate in _RATES),
+        ):
+            if not holds:
+                raise UserError(
+                    f"fleet_bridge parameter {name} must be {expected}; see "
+                    "config/fleet_bridge.yaml"
+                )
+
+    def engine(self) -> Settings:
+        """Return the settings of the offload engine."""
+        budgets = Budgets(
+            byte_rate=self.uplink_rate, power=self.uplink_power, spending_rate=self.spending_rate
+        )
+        return Settings(LinkTiming(period=self.heartbeat_period, silence=self.silence), budgets)
+
+    def policy(self) -> PrivacyPolicy:
+        """Read the privacy policy.
+
+        Raises:
+            UserError: it cannot be read, or makes no sense.
+        """
+        shipped = share_dir() / "config" / "privacy.yaml"
+        return read_policy(Path(self.privacy_policy) if self.privacy_policy else shipped)
+
+
+_RATES = ("uplink_rate", "uplink_power", "spending_rate")
+
+
+@dataclass(frozen=True)
+class _EndpointSettings:
+    """What is said of one endpoint, under its name: `NAME.address` and so on."""
+
+    address: str = setting("", "host:port")
+    tier: str = setting("fog", "fog (on the premises) or cloud: what it may see, who is first")
+    cost: float = setting(0.0, "of one request, as spending_rate counts")
+    energy_per_byte: float = setting(0.0, "of the radio on the way there, J/byte")
+    tls: bool = setting(False, "encrypted, and the backend must prove who it is")
+    ca_file: str = setting("", "certificates (PEM) of those whom to believe that; none: system's")
+    certificate_file: str = setting("", "the robot's own certificate (PEM), for mutual TLS")
+    key_file: str = setting("", "its private key (PEM)")
+    server_name: str = setting("", "name in the backend's certificate, where not the address's")
+    token_file: str = setting("", "file whose one line is sent as bearer token")
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint."""
+        tiers = {tier.value: tier for tier in Tier}
+        if self.tier not in tiers:
+            raise UserError(f"tier {self.tier!r} is none of {', '.join(tiers)}")
+        files = {
+            item.name: Path(value) if (value := getattr(self, item.name)) else None
+            for item in fields(self)
+            if item.name.endswith("_file")
+        }
+        credentials = Credentials(tls=self.tls, server_name=self.server_name, **files)
+        credentials.check()
+        return Endpoint(
+            name, self.address, tiers[self.tier], self.cost, self.energy_per_byte, credentials
+        )
+
+
+def declare_endpoints(node: Node) -> list[Endpoint]:
+    """Return the backends that a node's parameters name, the preferred one first.
+
+    `endpoints` lists names, each with parameters of its own; where it lists none, `endpoint` is the
+    only one.
+
+    Raises:
+        UserError: what is said of one makes no sense.
+    """
+
+    def declare(name: str, default: Any, about: str) -> Any:
+        return node.declare_parameter(name, default, ParameterDescriptor(description=about)).value
+
+    address = declare("endpoint", "127.0.0.1:8001", "host:port of the backend, if it is one alone")
+    names = declare("endpoints", [""], "names of several backends, the preferred one first")
+    names = [name for name in names if name]
+    if len(set(names)) < len(names):
+        raise UserError(f"fleet_bridge parameter endpoints names one twice: {', '.join(names)}")
+    if not names:
+        try:
+            return [Endpoint("", address)]
+        except UserError as error:
+            raise UserError(f"fleet_bridge parameter endpoint: {error}") from error
+    endpoints = []
+    for name in names:
+        settings = declare_settings(node, _EndpointSettings(), f"{name}.")
+        try:
+            endpoints.append(settings.endpoint(name))
+        except UserError as error:
+            raise UserError(f"fleet_bridge parameters {name}.*: {error}") from error
+    return endpoints

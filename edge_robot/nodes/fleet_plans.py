@@ -1,0 +1,144 @@
+"""A path over the map on request: found by the fleet, or on board if that is not in time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import OccupancyGrid, Path
+from nav_msgs.srv import GetPlan
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from rclpy.task import Future
+from tf2_ros import Buffer
+
+from edge_robot import topics
+from edge_robot.errors import UserError
+from edge_robot.fleet.boundary import Boundary, Data
+from edge_robot.fleet.offload import OffloadEngine
+from edge_robot.fleet.privacy_policy import Kind, Level, Tier
+from edge_robot.fleet.tasks.plan import Errand, encode_errand
+from edge_robot.fleet.work import Answer, NoAnswer, Task
+from edge_robot.nodes.conversions import quaternion_from_yaw
+from edge_robot.nodes.diagnostics import OK
+from edge_robot.nodes.diagnostics import Status as Health
+from edge_robot.nodes.fleet_parameters import BridgeSettings
+from edge_robot.nodes.goal_messages import GoalError, read_goal
+from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.static_map import static_map
+from edge_robot.planning.global_planner import GlobalPlannerConfig
+from edge_robot.planning.map_plan import Outcome, Route
+from edge_robot.planning.static_map import StaticMap
+
+SERVICE = "~/make_plan"
+
+
+class PlanService:
+    """Answers `nav_msgs/GetPlan` over what `MAP` says; a path without poses says there is none.
+
+    Args:
+        node: Node it belongs to.
+        engine: Where work is offered.
+        boundary: Clears what is sent.
+        tiers: Of the engine's endpoints.
+        buffer: Where the transforms are.
+        settings: Name of the planner, times.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        engine: OffloadEngine,
+        boundary: Boundary,
+        tiers: Sequence[Tier],
+        buffer: Buffer,
+        settings: BridgeSettings,
+    ) -> None:
+        self._node = node
+        self._engine = engine
+        self._boundary = boundary
+        self._tiers = tiers
+        self._buffer = buffer
+        self._config = GlobalPlannerConfig(path_clearance=settings.plan_clearance)
+        self._task: Task[Errand, Route] = Task(
+            "plan",
+            lambda cleared, _: encode_errand(cleared, settings.planner),
+            settings.plan_deadline,
+            settings.plan_deadline,
+        )
+        # Maps are large and rarely asked about: read when the first path is asked for.
+        self._unread: bytes | None = None
+        self._map: tuple[StaticMap, str] | None = None
+        self._counts: Counter[str] = Counter()
+        self._last = "none asked for yet"
+        node.create_subscription(
+            OccupancyGrid, topics.MAP.name, self._on_map, qos_profile(topics.MAP), raw=True
+        )
+        # In a group of its own: whatever else the node does goes on while a path is looked for.
+        node.create_service(GetPlan, SERVICE, self._serve, callback_group=ReentrantCallbackGroup())
+
+    def health(self) -> Iterable[Health]:
+        """Return the diagnostics."""
+        yield Health("plans", OK, self._last, dict(self._counts))
+
+    def _on_map(self, data: bytes) -> None:
+        self._unread, self._map = data, None
+
+    async def _serve(self, request: Any, response: Any) -> Any:
+        response.plan.header.stamp = self._node.get_clock().now().to_msg()
+        try:
+            static, frame = self._read_map()
+            errand = self._errand(request, static, frame)
+        except (UserError, GoalError) as error:
+            self._say("refused", f"no path: {error}")
+            return response
+        response.plan.header.frame_id = frame
+        found: Future = Future()
+        content = Data(errand, Level.FEATURES)
+        clearances = {tier: self._boundary.clear(Kind.PLAN, content, tier) for tier in self._tiers}
+        self._engine.offer(self._task, clearances, None, 0.0, found.set_result, local=errand.solve)
+        outcome: Answer[Route] | NoAnswer = await found
+        if isinstance(outcome, NoAnswer):
+            self._say("failed", f"no path: {outcome.reason.value}: {outcome.detail}")
+            return response
+        route = outcome.value
+        by = f"by {outcome.computed_by} in {outcome.age:.2f} s ({outcome.reason})"
+        if route.outcome is not Outcome.FOUND:
+            self._say("no way", f"no path, says {by}: {route.reason}")
+            return response
+        self._say(outcome.computed_by, f"a path of {len(route.path)} points {by}")
+        _fill(response.plan, route)
+        return response
+
+    def _read_map(self) -> tuple[StaticMap, str]:
+        if self._unread is not None:
+            message = deserialize_message(self._unread, OccupancyGrid)
+            self._unread = None
+            self._map = static_map(message), message.header.frame_id or "map"
+        if self._map is None:
+            raise UserError(f"nobody has published a map on {topics.MAP.name} yet")
+        return self._map
+
+    def _errand(self, request: Any, static: StaticMap, frame: str) -> Errand:
+        read = partial(read_goal, frame=frame, buffer=self._buffer)
+        start, goal = read(request.start), read(request.goal)
+        return Errand(static, (start.x, start.y), (goal.x, goal.y), self._config)
+
+    def _say(self, what: str, text: str) -> None:
+        self._counts[what] += 1
+        self._last = text
+        self._node.get_logger().info(text)
+
+
+def _fill(plan: Path, route: Route) -> None:
+    yaws = np.arctan2(*np.diff(route.path, axis=0).T[::-1]).tolist()
+    for (x, y), yaw in zip(route.path.tolist(), (*yaws, yaws[-1]), strict=True):
+        pose = PoseStamped(header=plan.header)
+        pose.pose.position.x, pose.pose.position.y = x, y
+        pose.pose.orientation = quaternion_from_yaw(yaw)
+        plan.poses.append(pose)
