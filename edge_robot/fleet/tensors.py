@@ -34,7 +34,7 @@ MAX_LISTED = 1_000_000
 MAX_ITEMS = 65_536
 """Items of a BYTES tensor."""
 
-_DTYPES: dict[str, np.dtype[Any]] = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
     **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
     **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
@@ -42,7 +42,9 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "BF16": np.dtype(bfloat16),
     "BYTES": np.dtype(np.object_),
 }
-_DATATYPES = {dtype: datatype for datatype, dtype in _DTYPES.items()}
+"""Datatypes of the protocol as NumPy has them."""
+
+_DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
 
 # Field of InferTensorContents that holds a datatype; 16-bit floats have none.
 _FIELDS = {
@@ -205,9 +207,9 @@ def shown(name: str) -> str:
 
 def _expected(what: str, datatype: str, shape: Sequence[int]) -> tuple[np.dtype[Any], int]:
     """Return dtype and number of elements, both within bounds."""
-    dtype = _DTYPES.get(datatype)
+    dtype = DTYPES.get(datatype)
     if dtype is None:
-        raise TensorError(f"{what} has datatype {shown(datatype)}; known are {', '.join(_DTYPES)}")
+        raise TensorError(f"{what} has datatype {shown(datatype)}; known are {', '.join(DTYPES)}")
     sizes_fit = len(shape) <= MAX_RANK and all(size >= 0 for size in shape)
     if not sizes_fit or math.prod(size for size in shape if size) > MAX_ELEMENTS:
         sizes = ", ".join(str(size) for size in shape[:MAX_RANK])

@@ -52,3 +52,21 @@ def register(bench: typer.Typer) -> None:
                 }
             )
         output.finish()
+
+    @bench.command()
+    def backend(
+        file: JsonFile = None,
+        seconds: Annotated[
+            float, typer.Option(min=0.2, help="Of a run; there are 22, some longer.")
+        ] = 1.0,
+        runtime: Annotated[
+            str, typer.Option(help="Of the detector: onnxruntime or openvino.")
+        ] = "onnxruntime",
+        as_json: AsJson = False,
+    ) -> None:
+        """The backend: throughput with and without batches, deadlines under load, fair shares."""
+        from edge_robot.bench.backend import measure
+
+        output = Output(as_json, file)
+        output.add({"backend": measure(seconds, runtime, progress)})
+        output.finish()

@@ -17,6 +17,7 @@ from edge_robot.fleet.backend.models import (
     TensorSpec,
     check_inputs,
 )
+from edge_robot.fleet.tensors import DTYPES
 from edge_robot.perception.engines.onnxruntime_engine import RUNTIME_ERRORS, open_session
 from edge_robot.perception.graph import Graph, Tensor, describe
 from edge_robot.perception.onnx_check import check_graph
@@ -85,6 +86,19 @@ class OnnxModel:
                         f"not free: {list(spec.shape)}; set max_batch_size to 0 or export it again"
                     )
         self._session = open_session(checked, where, threads=1)
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Run on zeros, so that the first request meets no lazy initialisation.
+
+        Not every graph can compute them: that one cannot says nothing against it.
+        """
+        blank = {}
+        for spec in self.inputs:
+            shape = [max(size, 1) for size in spec.shape]
+            empty = b"" if spec.datatype == "BYTES" else 0
+            blank[spec.name] = np.full(shape, empty, DTYPES[spec.datatype])
+        self.compute([self.prepare(blank)])
 
     def read(self, inputs: Tensors) -> Tensors:
         """See `Model`."""

@@ -90,7 +90,7 @@ class Limits:
     waiting: int = 256
     batch: int = 64
     delay: float = 0.002
-    lead: float = 0.05
+    lead: float = 0.02
     quota: Quota = field(default_factory=Quota)
     quotas: Mapping[str, Quota] = field(default_factory=dict)
 
