@@ -66,11 +66,11 @@ def encoding_for(
     best_size: float,
     current: Encoding | None,
     *,
-    least: float = 0.5,
+    min_chance: float,
     advantage: float = 0.05,
     candidates: Sequence[Candidate] = CANDIDATES,
 ) -> Encoding | None:
-    """Return the encoding from which most is to be expected; None where it does not pay.
+    """Return the encoding from which most is to be expected; None where none comes in time.
 
     Args:
         estimate: Of the connection.
@@ -80,16 +80,15 @@ def encoding_for(
             one divides its size by `size_of` its encoding.
         current: The encoding in use, which is kept unless another promises clearly more; None if
             nothing is being sent.
-        least: Worth times chance below which sending does not pay, 0..1.
-        advantage: How much more another encoding, or beginning at all, must promise (hysteresis).
+        min_chance: Least chance to come in time, 0..1.
+        advantage: How much more, of 1, another encoding must promise (hysteresis).
         candidates: What there is to choose from.
     """
-
-    def promise(item: Candidate) -> float:
+    chosen, most = None, 0.0
+    for item in candidates:
         size = max(1, round(item.size * best_size))
         chance = estimate.chance_in_time(size, budget, now)
-        return item.worth * chance + (advantage if item.encoding == current else 0.0)
-
-    best = max(candidates, key=promise)
-    threshold = least if current is not None else least + advantage
-    return best.encoding if promise(best) >= threshold else None
+        promise = item.worth * chance + (advantage if item.encoding == current else 0.0)
+        if chance >= min_chance and promise > most:
+            chosen, most = item.encoding, promise
+    return chosen

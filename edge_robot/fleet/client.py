@@ -12,14 +12,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
-from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from edge_robot.errors import UserError
 from edge_robot.fleet.diagnosis import diagnose
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.estimation import RoundTrips
 from edge_robot.fleet.link import Beat, LinkMonitor, LinkTiming
+from edge_robot.fleet.work import InvalidAnswerError
 
 MAX_ANSWER = 8 << 20
 """Longest answer taken, bytes; gRPC refuses a longer one before it is received."""
@@ -28,6 +29,9 @@ MAX_ANSWER = 8 << 20
 _BEAT_TIMEOUT = 2.0
 _MAX_BEAT = 64 << 10
 _DIAGNOSIS_PAUSE = 1.0
+
+_SERVICE = "/inference.GRPCInferenceService/"
+_LIVE_REQUEST = pb.ServerLiveRequest().SerializeToString()
 
 _CHANNEL_OPTIONS = [
     # A connection is replaced, not repaired: gRPC's back-off would delay recovery by seconds, and
@@ -43,6 +47,7 @@ _CHANNEL_OPTIONS = [
 
 # Statuses that only a server that works can send: what is asked may be unknown to it or too much.
 _SIGNS_OF_LIFE = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+_TRANSPORT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN}
 _NOT_LET_IN = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
@@ -126,6 +131,7 @@ class FleetClient:
         Raises:
             LinkLostError: the link is down, or went down meanwhile.
             RequestError: the backend answered with an error, or not within the time.
+            InvalidAnswerError: the answer is too long, or no message of the protocol.
         """
         connection = self._connections.get(self.link.connection)
         if connection is None or not self.link.up:
@@ -265,19 +271,23 @@ class _Connection:
         self._metadata = endpoint.credentials.metadata()
         self._beats = self._open(_MAX_BEAT)
         self._work = self._open(MAX_ANSWER)
-        self._beat_stub = pb_grpc.GRPCInferenceServiceStub(self._beats)
-        self._work_stub = pb_grpc.GRPCInferenceServiceStub(self._work)
+        # Answers are parsed here: gRPC would log a traceback for one that it cannot, and go on
+        # with None.
+        self._live = self._beats.unary_unary(_SERVICE + "ServerLive")
+        self._model_infer = self._work.unary_unary(_SERVICE + "ModelInfer")
 
     async def beat(self) -> None:
         """Ask for a sign of life; raise `_BrokenError` unless it comes."""
         if self._given_up:
             raise _BrokenError("connection given up")
         try:
-            answer = await self._beat_stub.ServerLive(
-                pb.ServerLiveRequest(), timeout=_BEAT_TIMEOUT, metadata=self._metadata
+            answer = pb.ServerLiveResponse.FromString(
+                await self._live(_LIVE_REQUEST, timeout=_BEAT_TIMEOUT, metadata=self._metadata)
             )
         except grpc.aio.AioRpcError as error:
             self._judge_status(error)
+        except DecodeError as error:
+            raise _BrokenError(f"the answer is no message of the protocol: {error}") from error
         except asyncio.CancelledError:
             raise _BrokenError("connection given up") from None
         else:
@@ -293,21 +303,27 @@ class _Connection:
             _GivenUpError: the connection was given up, before or meanwhile.
             _BrokenError: it broke.
             RequestError: the backend answered with an error, or not within the time.
+            InvalidAnswerError: the answer is too long, or no message of the protocol.
         """
         if self._given_up:
             raise _GivenUpError
-        call = self._work_stub.ModelInfer(request, timeout=timeout, metadata=self._metadata)
+        call = self._model_infer(
+            request.SerializeToString(), timeout=timeout, metadata=self._metadata
+        )
         self._calls.add(call)
         try:
-            return await call
+            return pb.ModelInferResponse.FromString(await call)
         except grpc.aio.AioRpcError as error:
             code, details = error.code(), str(error.details())
+            if "Received message larger than max" in details:  # by this side, whatever the code
+                raise InvalidAnswerError(details) from error
             # A backend too may say UNAVAILABLE, of a model; then its connection still stands.
-            if code is grpc.StatusCode.UNAVAILABLE and not self._work_stands():
+            stands = self._work_stands() and not details.startswith("Stream removed")
+            if code in _TRANSPORT and not stands:
                 raise _BrokenError(f"{code.name}: {details}") from error
-            if details.startswith("Received message larger than max"):
-                code = grpc.StatusCode.OUT_OF_RANGE  # not RESOURCE_EXHAUSTED, which backends say
             raise RequestError(code, details) from error
+        except DecodeError as error:
+            raise InvalidAnswerError(f"no message of the protocol: {error}") from error
         except asyncio.CancelledError:
             if self._given_up:
                 raise _GivenUpError from None

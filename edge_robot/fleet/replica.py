@@ -116,11 +116,11 @@ class Replica:
             task: What is asked, adaptive.
             size: Of a request in the best encoding, bytes.
             left: Time from sending in which the answer is wanted, s.
-            least: Lowest promise that pays, 0..1.
+            least: Lowest chance of an answer in time, 0..1.
             now: s.
         """
         estimate, current = self.estimate(task), self._encodings.get(task.name)
-        chosen = encoding_for(estimate, left, now, size, current, least=least)
+        chosen = encoding_for(estimate, left, now, size, current, min_chance=least)
         if chosen is None:
             self._encodings.pop(task.name, None)
         else:

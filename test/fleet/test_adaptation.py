@@ -38,37 +38,31 @@ def test_the_table_holds_only_what_is_worth_its_bytes() -> None:
 @given(bandwidth=st.floats(1e4, 1e8))
 def test_the_best_encoding_that_comes_in_time_is_chosen(bandwidth: float) -> None:
     estimate, now = link(bandwidth)
-    chosen = encoding_for(estimate, 0.2, now, SIZE, None)
+    chosen = encoding_for(estimate, 0.2, now, SIZE, None, min_chance=0.9)
     in_time = [item for item in CANDIDATES if 0.04 + SIZE * item.size / bandwidth < 0.195]
     too_late = [item for item in CANDIDATES if 0.04 + SIZE * item.size / bandwidth > 0.205]
-    if not in_time:
-        assert chosen is None or len(too_late) < len(CANDIDATES)
-    elif chosen is None:
-        assert in_time[0].worth < 0.65, "not worth it even if it comes"
-    else:
-        assert size_of(chosen) >= in_time[0].size
+    if in_time:
+        assert chosen is not None and size_of(chosen) >= in_time[0].size
         assert all(chosen != item.encoding for item in too_late)
+    else:
+        assert chosen is None or len(too_late) < len(CANDIDATES)
 
 
 def test_a_link_that_carries_nothing_does_not_pay() -> None:
     estimate, now = link(1e3)
-    assert encoding_for(estimate, 0.2, now, SIZE, None) is None
-    assert encoding_for(estimate, 0.2, now, SIZE, BEST) is None
+    assert encoding_for(estimate, 0.2, now, SIZE, None, min_chance=0.9) is None
+    assert encoding_for(estimate, 0.2, now, SIZE, BEST, min_chance=0.9) is None
 
 
 def test_the_encoding_in_use_is_kept_until_another_promises_clearly_more() -> None:
     estimate, now = link(2e6)
-    assert encoding_for(estimate, 0.2, now, SIZE, None) == BEST
-    assert encoding_for(estimate, 0.2, now, SIZE, Encoding(65, 1.0)) == Encoding(65, 1.0)
-    assert encoding_for(estimate, 0.2, now, SIZE, Encoding(80, 0.5)) == BEST
-    # What just pays to go on with does not pay to begin.
-    smallest = CANDIDATES[-1].encoding
-    budget = estimate.expected(round(SIZE * size_of(smallest)), now) + 1e-6
-    worth = CANDIDATES[-1].worth * estimate.chance_in_time(
-        round(SIZE * size_of(smallest)), budget, now
-    )
-    assert encoding_for(estimate, budget, now, SIZE, smallest, least=worth) is not None
-    assert encoding_for(estimate, budget, now, SIZE, None, least=worth) is None
+
+    def after(current: Encoding | None) -> Encoding | None:
+        return encoding_for(estimate, 0.2, now, SIZE, current, min_chance=0.9)
+
+    assert after(None) == BEST
+    assert after(Encoding(65, 1.0)) == Encoding(65, 1.0)
+    assert after(Encoding(80, 0.5)) == BEST
 
 
 def test_an_unknown_encoding_is_no_silent_guess() -> None:
