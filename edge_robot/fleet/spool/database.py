@@ -2,7 +2,7 @@
 
 Journal mode WAL with `synchronous=FULL`: every commit ends with an fsync of the log, so what was
 told accepted is on the disk. NORMAL would sync at checkpoints only, and lose the commits since.
-EXTRA differs from FULL in rollback-journal modes alone.
+EXTRA differs from FULL in rollback-journal modes alone: it also syncs that a journal is gone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from edge_robot.errors import UserError
 
 PAGE_BYTES = 4096
+SYNCHRONOUS = "FULL"
 VERSION = 1
 """Of the tables of spool and archive (`user_version`)."""
 
@@ -97,34 +98,24 @@ def open_database(path: Path, schema: str, wal_bytes: int) -> sqlite3.Connection
         DamagedError: the file is no intact database.
         UserError: another version's.
     """
+    if not path.exists():
+        _create(path, schema)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     try:
-        db.execute(f"PRAGMA page_size={PAGE_BYTES}")
-        db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
-        if mode != "wal":
-            raise UserError(f"{path}: this file system has no shared memory, which WAL needs")
-        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         db.execute(f"PRAGMA journal_size_limit={wal_bytes}")
         db.execute(f"PRAGMA wal_autocheckpoint={max(16, wal_bytes // 4 // PAGE_BYTES)}")
-        db.execute("PRAGMA temp_store=MEMORY")
+        # Some builds overwrite what is deleted; that would double what is written to the disk.
+        db.execute("PRAGMA secure_delete=OFF")
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            with transaction(db):
-                for statement in schema.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version={VERSION}")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            sync_folder(path.parent)
-        elif version != VERSION:
+        if version != VERSION:
             raise UserError(
                 f"{path} has tables of version {version}, this program those of {VERSION}; "
                 "move it away, or use the program that wrote it"
             )
-        else:
-            faults = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
-            if faults != ["ok"]:
-                raise DamagedError("; ".join(faults))
+        faults = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
+        if faults != ["ok"]:
+            raise DamagedError("; ".join(faults))
     except sqlite3.DatabaseError as error:
         db.close()
         if is_damage(error):
@@ -134,6 +125,32 @@ def open_database(path: Path, schema: str, wal_bytes: int) -> sqlite3.Connection
         db.close()
         raise
     return db
+
+
+def _create(path: Path, schema: str) -> None:
+    """Create a database beside its place and move it there: it is there as a whole, or not."""
+    new = path.with_name(f"{path.name}.new")
+    for suffix in (*_FILES, "-journal"):
+        new.with_name(new.name + suffix).unlink(missing_ok=True)
+    db = sqlite3.connect(new, isolation_level=None)
+    try:
+        db.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        # Here, since the change leaves a journal whose removal nobody syncs: found again after a
+        # power loss, it would be played back.
+        (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            raise UserError(f"{path}: this file system has no shared memory, which WAL needs")
+        with transaction(db):
+            for statement in schema.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version={VERSION}")
+    finally:
+        db.close()
+    for suffix in _FILES[:2]:  # of a database that somebody took away
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    new.rename(path)
+    sync_folder(path.parent)
 
 
 def is_damage(error: sqlite3.Error) -> bool:

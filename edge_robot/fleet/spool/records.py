@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from edge_robot.fleet.privacy_policy import Level
 
 CHUNK_BYTES = 32 * 1024
 """Most payload of one chunk. Small, since a chunk is what a slow link is busy with at a stretch."""
@@ -20,10 +23,10 @@ class Priority(IntEnum):
     """What the spool says of itself: what it dropped, that it was damaged."""
 
 
-DROPPED = "spool.dropped"
+DROPPED = "event/dropped"
 """Kind of the records that tell what was dropped; they are never dropped themselves."""
 
-DAMAGED = "spool.damaged"
+DAMAGED = "event/damaged"
 """Kind of the record that tells of a damaged database set aside."""
 
 
@@ -32,16 +35,21 @@ class Entry:
     """Something to be kept and sent.
 
     Attributes:
-        kind: What it is, `telemetry.odometry`; drops are counted by it.
+        kind: A `privacy_policy.Kind`, and after a slash what of it: `telemetry/odometry`. Drops are
+            counted by it.
         priority: Who is sent first.
         stamp: Capture time, ns.
         payload: The content; its meaning is a matter between the two ends.
+        level: How much it reveals.
+        policy: Of images, `boundary.Cleared.policy`; empty where there are none.
     """
 
     kind: str
     priority: int
     stamp: int
     payload: bytes = field(repr=False)
+    level: Level = Level.METADATA
+    policy: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Chunk:
 
     Attributes:
         id: Of the record: unique among all robots for ever.
-        kind, priority, stamp: As in `Entry`.
+        kind, priority, stamp, level, policy: As in `Entry`.
         created: When the spool accepted it, ns, on the robot's wall clock.
         part, parts: Which of how many.
         sha256: Of `data`, taken when the record was accepted, 32 bytes.
@@ -61,6 +69,8 @@ class Chunk:
     kind: str
     priority: int
     stamp: int
+    level: int
+    policy: str
     created: int
     part: int
     parts: int
@@ -99,3 +109,48 @@ class Verdict:
 
 
 KEPT = Verdict(True)
+
+
+@dataclass
+class Drops:
+    """Records of one kind that were dropped.
+
+    Attributes:
+        records: How many.
+        bytes: Of payload.
+        first_stamp, last_stamp: Of their capture times, ns.
+    """
+
+    records: int
+    bytes: int
+    first_stamp: int
+    last_stamp: int
+
+
+class DropCounts:
+    """Counts drops by kind."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, Drops] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._kinds)
+
+    def __iter__(self) -> Iterator[tuple[str, Drops]]:
+        return iter(self._kinds.items())
+
+    def add(self, kind: str, stamp: int, size: int) -> None:
+        """Count one record of a capture time, ns, and a size, bytes."""
+        self._merge(kind, Drops(1, size, stamp, stamp))
+
+    def merge(self, other: DropCounts) -> None:
+        """Count what another has counted."""
+        for kind, drops in other:
+            self._merge(kind, drops)
+
+    def _merge(self, kind: str, new: Drops) -> None:
+        drops = self._kinds.setdefault(kind, Drops(0, 0, new.first_stamp, new.last_stamp))
+        drops.records += new.records
+        drops.bytes += new.bytes
+        drops.first_stamp = min(drops.first_stamp, new.first_stamp)
+        drops.last_stamp = max(drops.last_stamp, new.last_stamp)

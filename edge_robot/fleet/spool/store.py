@@ -34,6 +34,7 @@ from edge_robot.fleet.spool.records import (
     DAMAGED,
     DROPPED,
     Chunk,
+    DropCounts,
     Entry,
     Held,
     Priority,
@@ -45,11 +46,11 @@ T = TypeVar("T")
 FILE = "spool.db"
 MIN_BYTES = 2 << 20
 
-_COLUMNS = "id, kind, priority, stamp, created, part, parts, sha256, data"
+CHUNK_COLUMNS = "id, kind, priority, stamp, level, policy, created, part, parts, sha256, data"
 _TYPES = """
     id TEXT NOT NULL, kind TEXT NOT NULL, priority INTEGER NOT NULL, stamp INTEGER NOT NULL,
-    created INTEGER NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, sha256 BLOB NOT NULL,
-    data BLOB NOT NULL
+    level INTEGER NOT NULL, policy TEXT NOT NULL, created INTEGER NOT NULL, part INTEGER NOT NULL,
+    parts INTEGER NOT NULL, sha256 BLOB NOT NULL, data BLOB NOT NULL
 """
 SCHEMA = f"""
 CREATE TABLE chunk (seq INTEGER PRIMARY KEY, attempts INTEGER NOT NULL DEFAULT 0, {_TYPES});
@@ -64,8 +65,8 @@ CREATE TABLE dropped (
     records INTEGER NOT NULL, bytes INTEGER NOT NULL, first_stamp INTEGER, last_stamp INTEGER
 )
 """
-"""`staged` names files of which not all is there yet. `dropped` counts in `total` since the database
-exists, and in the other columns what no record has told yet."""
+"""`staged` names files of which not all is there yet. `dropped` counts in `total` since the
+database exists, and in the other columns what no record has told yet."""
 
 _NOT_STAGED = "id NOT IN (SELECT id FROM staged)"
 _CHUNK_OVERHEAD = 400  # bytes of a chunk without its data: columns, index entries, inner pages
@@ -93,6 +94,10 @@ class Status:
     disk_full: bool
 
 
+class DiskFullError(UserError):
+    """The disk is full, and nothing may be dropped for what was to be written."""
+
+
 class Store:
     """The database of one robot's spool; its methods may be called from any thread.
 
@@ -100,6 +105,9 @@ class Store:
         folder: Where it lies; created if absent.
         max_bytes: Bound on what it takes on the disk, at least `MIN_BYTES`.
         on_trouble: Told in words what an operator should know: damage, a full disk.
+
+    Attributes:
+        folder: Where it lies.
 
     Raises:
         UserError: another process uses the folder, it cannot be written, or the bound is too low.
@@ -114,6 +122,7 @@ class Store:
         if max_bytes < MIN_BYTES:
             raise UserError(f"spool: a bound of {max_bytes} bytes is below {MIN_BYTES}")
         database.make_folder(folder, "spool")
+        self.folder = folder
         self._path = folder / FILE
         self._ballast = folder / "spool.ballast"
         self._max_bytes = max_bytes
@@ -157,7 +166,8 @@ class Store:
             what goes before it. That is counted like any other drop.
 
         Raises:
-            UserError: the disk is full, and nothing may be dropped for them.
+            DiskFullError: the disk is full, and nothing may be dropped for them.
+            UserError: the database cannot be written, or is damaged.
             ValueError: too many bytes at once.
         """
         size = sum(footprint(len(entry.payload)) for entry in entries)
@@ -177,8 +187,12 @@ class Store:
             self._write(write)
         return [ids.get(i) for i in range(len(entries))]
 
-    def add_file(self, kind: str, priority: int, stamp: int, path: Path) -> str | None:
+    def add_file(self, entry: Entry, path: Path) -> str | None:
         """Accept a file as one record, read a piece at a time; it counts once all of it is there.
+
+        Args:
+            entry: What it is; its payload is the file's content instead.
+            path: Of the file, which stays where it is.
 
         Returns:
             Its id, or None where it was dropped as in `add`.
@@ -188,32 +202,29 @@ class Store:
         """
         record = self._new_id()
         created = time.time_ns()
+        with self._lock:
+            self._write(lambda: self._db.execute("INSERT INTO staged VALUES (?)", (record,)))
         try:
             with path.open("rb") as file:
                 parts = max(1, -(-os.fstat(file.fileno()).st_size // CHUNK_BYTES))
-                with self._lock:
-                    self._write(lambda: self._stage(record))
                 for part in range(parts):
                     data = file.read(CHUNK_BYTES)
                     if not data and part:
                         raise UserError(f"spool: {path} became shorter while it was read")
-                    digest = hashlib.sha256(data).digest()
-                    chunk = Chunk(record, kind, priority, stamp, created, part, parts, digest, data)
+                    chunk = _chunk(record, entry, created, part, parts, data)
                     if not self._add_staged(chunk):
                         return None
-        except OSError as error:
-            self._unstage(record)
-            raise UserError(f"spool: cannot read {path}: {error.strerror}") from error
-        except BaseException:
-            self._unstage(record)
+        except BaseException as error:
+            with self._lock:
+                self._write(lambda: self._unstage(record))
+            if isinstance(error, OSError):
+                raise UserError(f"spool: cannot read {path}: {error.strerror}") from error
             raise
         with self._lock:
             self._write(lambda: self._db.execute("DELETE FROM staged WHERE id = ?", (record,)))
         return record
 
-    def take(
-        self, max_bytes: int, max_chunks: int = 256, skip: Collection[int] = ()
-    ) -> list[Held]:
+    def take(self, max_bytes: int, max_chunks: int = 256, skip: Collection[int] = ()) -> list[Held]:
         """Return what is to be sent next, by priority, then age; it stays until it is settled.
 
         Args:
@@ -226,7 +237,7 @@ class Store:
             batch: list[Held] = []
             size = 0
             rows = self._db.execute(
-                f"SELECT seq, attempts, {_COLUMNS} FROM chunk WHERE {_NOT_STAGED} "
+                f"SELECT seq, attempts, {CHUNK_COLUMNS} FROM chunk WHERE {_NOT_STAGED} "
                 "ORDER BY priority DESC, seq"
             )
             for seq, attempts, *columns in rows:
@@ -257,11 +268,10 @@ class Store:
                 self._out.difference_update(held.seq for held, _ in verdicts)
             self._give_back()
 
-    def note_dropped(self, entries: Sequence[Entry]) -> None:
+    def note_dropped(self, drops: DropCounts) -> None:
         """Count records as dropped that could not even be offered."""
-        lost = [(entry.kind, entry.stamp, len(entry.payload)) for entry in entries]
         with self._lock:
-            self._write(lambda: self._count_dropped(lost))
+            self._write(lambda: self._count(drops))
 
     def status(self) -> Status:
         """Return what it holds; takes some 30 ms for a million chunks."""
@@ -314,30 +324,22 @@ class Store:
 
     def _insert(self, record: str, entry: Entry) -> None:
         created, payload = time.time_ns(), entry.payload
-        pieces = [payload[i : i + CHUNK_BYTES] for i in range(0, len(payload), CHUNK_BYTES)] or [b""]
+        pieces = [payload[i : i + CHUNK_BYTES] for i in range(0, len(payload), CHUNK_BYTES)] or [
+            b""
+        ]
         for part, data in enumerate(pieces):
-            self._insert_chunk(
-                Chunk(
-                    record,
-                    entry.kind,
-                    entry.priority,
-                    entry.stamp,
-                    created,
-                    part,
-                    len(pieces),
-                    hashlib.sha256(data).digest(),
-                    data,
-                )
-            )
+            self._insert_chunk(_chunk(record, entry, created, part, len(pieces), data))
 
     def _insert_chunk(self, chunk: Chunk) -> None:
         self._db.execute(
-            f"INSERT INTO chunk ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO chunk ({CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 chunk.id,
                 chunk.kind,
                 chunk.priority,
                 chunk.stamp,
+                chunk.level,
+                chunk.policy,
                 chunk.created,
                 chunk.part,
                 chunk.parts,
@@ -346,31 +348,26 @@ class Store:
             ),
         )
 
-    def _stage(self, record: str) -> None:
-        self._db.execute("INSERT INTO staged VALUES (?)", (record,))
-
     def _add_staged(self, chunk: Chunk) -> bool:
-        """Add a chunk of a file; where there is no room, drop what there is of it."""
+        """Add a chunk of a file; where there is no room, drop what there is of the file."""
 
         def write() -> bool:
             if self._make_room(footprint(len(chunk.data)), chunk.priority):
                 self._insert_chunk(chunk)
                 return True
-            self._db.execute("DELETE FROM chunk WHERE id = ? AND parts > 1", (chunk.id,))
-            self._db.execute("DELETE FROM staged WHERE id = ?", (chunk.id,))
-            self._count_dropped([(chunk.kind, chunk.stamp, chunk.parts * CHUNK_BYTES)])
+            self._unstage(chunk.id)
+            drops = DropCounts()
+            drops.add(chunk.kind, chunk.stamp, chunk.parts * CHUNK_BYTES)
+            self._count(drops)
             return False
 
         with self._lock:
             return self._write(write)
 
     def _unstage(self, record: str) -> None:
-        def write() -> None:
-            self._db.execute("DELETE FROM chunk WHERE id = ? AND parts > 1", (record,))
-            self._db.execute("DELETE FROM staged WHERE id = ?", (record,))
-
-        with self._lock:
-            self._write(write)
+        # A file of a single chunk is either all there or not at all.
+        self._db.execute("DELETE FROM chunk WHERE id = ? AND parts > 1", (record,))
+        self._db.execute("DELETE FROM staged WHERE id = ?", (record,))
 
     def _apply(self, verdicts: Sequence[tuple[Held, Verdict | None]]) -> None:
         for held, verdict in verdicts:
@@ -381,17 +378,19 @@ class Store:
                 continue
             if not verdict.kept:
                 self._db.execute(
-                    f"INSERT INTO refused (reason, {_COLUMNS}) "
-                    f"SELECT ?, {_COLUMNS} FROM chunk WHERE seq = ?",
+                    f"INSERT INTO refused (reason, {CHUNK_COLUMNS}) "
+                    f"SELECT ?, {CHUNK_COLUMNS} FROM chunk WHERE seq = ?",
                     (verdict.reason, held.seq),
                 )
             self._db.execute("DELETE FROM chunk WHERE seq = ?", (held.seq,))
 
     def _write(self, work: Callable[[], T]) -> T:
         """Run a transaction; where there is no room, once more within what the store has."""
+        if self._disk_full:
+            self._fill_ballast()
         try:
             with database.transaction(self._db):
-                done = work()
+                return work()
         except sqlite3.Error as error:
             if not database.is_full(error):
                 raise self._explained(error) from error
@@ -401,13 +400,10 @@ class Store:
                     return work()
             except sqlite3.Error as again:
                 raise self._explained(again) from again
-        if self._disk_full:
-            self._fill_ballast()
-        return done
 
     def _explained(self, error: sqlite3.Error) -> UserError:
         if database.is_full(error):
-            return UserError(
+            return DiskFullError(
                 f"spool: the disk of {self._path.parent} is full, and what the spool holds may not "
                 "be dropped for this; free some space"
             )
@@ -457,19 +453,21 @@ class Store:
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         if 2 * free > pages:
-            self._db.execute(f"PRAGMA incremental_vacuum({self._slack})").fetchall()
+            # Not execute: it would stop after the first page, which comes as a row without columns.
+            self._db.executescript(f"PRAGMA incremental_vacuum({self._slack})")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _fit(self, entries: Sequence[Entry], places: list[int], priority: int) -> list[int]:
         """Make room for entries of one priority; return those that fit, the newest if not all."""
+        drops = DropCounts()
         while places:
             if self._make_room(sum(footprint(len(entries[i].payload)) for i in places), priority):
                 break
             older = (len(places) + 1) // 2
-            self._count_dropped(
-                (entries[i].kind, entries[i].stamp, len(entries[i].payload))
-                for i in places[:older]
-            )
+            for entry in (entries[i] for i in places[:older]):
+                drops.add(entry.kind, entry.stamp, len(entry.payload))
             places = places[older:]
+        self._count(drops)
         return places
 
     def _make_room(self, need: int, priority: int) -> bool:
@@ -510,20 +508,22 @@ class Store:
             (priority, DROPPED, _VICTIMS + len(self._out)),
         ).fetchall()
         freed = 0
-        lost: dict[str, tuple[str, int, int]] = {}
+        drops = DropCounts()
+        gone: set[str] = set()
         for seq, record, kind, stamp, parts, size in rows:
-            if (table == "chunk" and seq in self._out) or record in lost:
+            if (table == "chunk" and seq in self._out) or record in gone:
                 continue
             if parts == 1:
                 self._db.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
             else:  # without this part the others are of no use
                 size = self._delete_record(record)
-            lost[record] = kind, stamp, size
+                gone.add(record)
+            drops.add(kind, stamp, size)
             freed += footprint(size)
             if freed >= need:
                 break
-        self._count_dropped(lost.values())
-        return bool(lost)
+        self._count(drops)
+        return bool(drops)
 
     def _delete_record(self, record: str) -> int:
         size = 0
@@ -534,19 +534,14 @@ class Store:
             self._db.execute(f"DELETE FROM {table} {condition}", (record,))
         return size
 
-    def _count_dropped(self, records: Iterable[tuple[str, int, int]]) -> None:
-        """Count drops, of each kind, stamp and bytes."""
-        sums: dict[str, list[int]] = {}
-        for kind, stamp, size in records:
-            known = sums.setdefault(kind, [0, 0, stamp, stamp])
-            known[:] = known[0] + 1, known[1] + size, min(known[2], stamp), max(known[3], stamp)
-        for kind, (count, size, first, last) in sums.items():
+    def _count(self, drops: DropCounts) -> None:
+        for kind, new in drops:
             self._db.execute(
                 "INSERT INTO dropped VALUES (?1, ?2, ?2, ?3, ?4, ?5) ON CONFLICT (kind) DO UPDATE "
                 "SET total = total + ?2, records = records + ?2, bytes = bytes + ?3, "
                 "first_stamp = min(ifnull(first_stamp, ?4), ?4), "
                 "last_stamp = max(ifnull(last_stamp, ?5), ?5)",
-                (kind, count, size, first, last),
+                (kind, new.records, new.bytes, new.first_stamp, new.last_stamp),
             )
 
     def _tell_drops(self) -> None:
@@ -580,6 +575,22 @@ class Store:
             )
 
         self._write(write)
+
+
+def _chunk(record: str, entry: Entry, created: int, part: int, parts: int, data: bytes) -> Chunk:
+    return Chunk(
+        record,
+        entry.kind,
+        entry.priority,
+        entry.stamp,
+        entry.level,
+        entry.policy,
+        created,
+        part,
+        parts,
+        hashlib.sha256(data).digest(),
+        data,
+    )
 
 
 def footprint(size: int) -> int:

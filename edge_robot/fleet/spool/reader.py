@@ -1,0 +1,61 @@
+"""Looks into a spool that another process may be using."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_robot.errors import UserError
+from edge_robot.fleet.spool.records import Chunk, Drops
+from edge_robot.fleet.spool.store import CHUNK_COLUMNS, FILE
+
+
+class SpoolReader:
+    """The content of a spool, read only.
+
+    Args:
+        folder: The spool's.
+
+    Raises:
+        UserError: there is no spool, or it cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / FILE
+        if not path.exists():
+            raise UserError(f"there is no spool in {folder}")
+        try:
+            self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            self._db.execute("SELECT kind FROM dropped").fetchall()
+        except sqlite3.Error as error:
+            raise UserError(f"cannot read the spool {path}: {error}") from error
+
+    def waiting(self) -> Iterator[Chunk]:
+        """Yield the chunks to be sent, in the order they will be."""
+        for columns in self._db.execute(
+            f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE id NOT IN (SELECT id FROM staged) "
+            "ORDER BY priority DESC, seq"
+        ):
+            yield Chunk(*columns)
+
+    def refused(self) -> Iterator[tuple[Chunk, str]]:
+        """Yield the chunks that will not be sent, with the reason."""
+        rows = self._db.execute(f"SELECT reason, {CHUNK_COLUMNS} FROM refused ORDER BY seq")
+        for reason, *columns in rows:
+            yield Chunk(*columns), reason
+
+    def untold_drops(self) -> list[tuple[str, Drops]]:
+        """Return what was dropped, by kind, and no record has told yet."""
+        rows = self._db.execute(
+            "SELECT kind, records, bytes, first_stamp, last_stamp FROM dropped WHERE records > 0"
+        )
+        return [(kind, Drops(*columns)) for kind, *columns in rows]
+
+    def dropped(self) -> dict[str, int]:
+        """Return how many records were dropped, by kind, since the database exists."""
+        return dict(self._db.execute("SELECT kind, total FROM dropped ORDER BY kind"))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
