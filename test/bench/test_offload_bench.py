@@ -89,5 +89,5 @@ def test_a_short_run_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_injected_errors_are_counted_by_what_became_of_them() -> None:
     figures = errors.measure(30, quiet)
     assert figures["injected"] >= 30
-    assert figures["false_empties"] == sum(figures["believed"].values())
+    assert figures["false_empties"] == len(figures["believed"]) == 0
     assert figures["true_answers"] > 0 and figures["answered_on_board"] > 0
