@@ -26,7 +26,8 @@ CHUNK = 4096
 QUEUE = 64
 """Chunks on their way per connection and direction; the sender is held back beyond."""
 RETRANSMISSION_TIMEOUT = 0.2
-"""Least time after which TCP sends again what was lost, s (Linux); doubled each time in vain."""
+"""Time beyond a round trip after which TCP sends again what was lost, s: in Linux the least that
+RFC 6298's 4·RTTVAR counts for. Doubled, with the round trip, each time it is in vain."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ class LinkQuality:
     jitter: float = 0.0
     loss: float = 0.0
     bandwidth: float = 0.0
+
+    def draw(self) -> float:
+        """Draw how long a chunk takes, its repetitions included, s."""
+        travels = _log_normal(self.delay, self.deviation)
+        timeout = 2.0 * self.delay + RETRANSMISSION_TIMEOUT
+        return travels + random.uniform(0.0, self.jitter) + _repeats(self.loss, timeout)
 
 
 class RadioLink:
@@ -209,9 +216,7 @@ class _Direction:
 
     def due(self, now: float) -> float:
         """Return when data that enters now leaves, s."""
-        quality = self.quality
-        travels = _log_normal(quality.delay, quality.deviation)
-        return now + travels + random.uniform(0.0, quality.jitter) + _repeats(quality.loss)
+        return now + self.quality.draw()
 
     async def pass_on(self, due: float, size: int) -> None:
         """Wait until a chunk may leave."""
@@ -237,9 +242,9 @@ def _log_normal(mean: float, deviation: float) -> float:
     return random.lognormvariate(math.log(mean) - variance / 2.0, math.sqrt(variance))
 
 
-def _repeats(loss: float) -> float:
-    """Draw how long TCP needs to get a chunk across that may be lost, again and again, s."""
-    waited, timeout = 0.0, RETRANSMISSION_TIMEOUT
+def _repeats(loss: float, timeout: float) -> float:
+    """Draw how long TCP waits until it sends a chunk that is not lost, s."""
+    waited = 0.0
     while random.random() < loss:
         waited += timeout
         timeout *= 2.0

@@ -141,7 +141,7 @@ def test_delays_have_their_mean_and_a_heavy_tail() -> None:
 def test_a_lost_chunk_comes_after_its_time_outs(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([0.01, 0.04, 0.5])
     monkeypatch.setattr(random, "random", lambda: next(drawn))
-    assert radio_link._repeats(0.05) == pytest.approx(0.2 + 0.4)
+    assert radio_link._repeats(0.05, 0.2) == pytest.approx(0.2 + 0.4)
 
 
 def test_delay_and_bandwidth_take_their_time(echo: int) -> None:
