@@ -9,16 +9,22 @@ from memory for each run.
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import cv2
+import grpc
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from edge_robot.bench.figures import percentiles
 from edge_robot.bench.runtimes import Start, bench_domain, programs, standalone
@@ -39,6 +45,7 @@ _DEADLINE = 0.25  # s; the bridge's
 _PATIENCE = 10.0  # s; expiry of requests where throughput alone counts
 _GREED = 10
 _BATCH = 32
+_HEARTBEAT = 0.025  # s; the bridge's
 
 
 def measure(seconds: float, runtime: str, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -69,19 +76,23 @@ def measure(seconds: float, runtime: str, progress: Callable[[str], None]) -> di
     return {"runtime": runtime, "run_s": seconds, **figures}
 
 
-def dense_network() -> bytes:
-    """Return the ONNX file of the dense network: random weights, ReLU between the layers."""
+def dense_network(layers: tuple[int, ...] = _LAYERS) -> bytes:
+    """Return the ONNX file of a dense network of random weights, ReLU after each.
+
+    Args:
+        layers: Sizes of its values, from input `x` to output `y`.
+    """
     rng = np.random.default_rng(0)
     nodes, weights, value = [], [], "x"
-    for layer, (rows, columns) in enumerate(pairwise(_LAYERS)):
+    for layer, (rows, columns) in enumerate(pairwise(layers)):
         matrix = rng.standard_normal((rows, columns), np.float32) / np.float32(math.sqrt(rows))
         weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
         nodes.append(helper.make_node("MatMul", [value, f"w{layer}"], [f"m{layer}"]))
-        value = "y" if layer == len(_LAYERS) - 2 else f"r{layer}"
+        value = "y" if layer == len(layers) - 2 else f"r{layer}"
         nodes.append(helper.make_node("Relu", [f"m{layer}"], [value]))
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ("N", size))
-        for name, size in (("x", _LAYERS[0]), ("y", _LAYERS[-1]))
+        for name, size in (("x", layers[0]), ("y", layers[-1]))
     ]
     graph = helper.make_graph(nodes, DENSE, ends[:1], ends[1:], weights)
     opset = [helper.make_opsetid("", 17)]
@@ -153,7 +164,8 @@ class _Server:
             "deadline_ms": _DEADLINE * 1e3,
             "latency": percentiles(latencies),
             "in_time": round(in_time / asked, 4),
-            **_audit(run, counts),
+            "heartbeat": percentiles(self._trips),
+            **audit(run, counts),
         }
 
     def fairness(self, model: str, rate: float, greed: int) -> dict[str, Any]:
@@ -169,9 +181,10 @@ class _Server:
         asked = [sum(robot["fates"].values()) for robot in run]
         others = answered[1:] if greed > 1 else answered
         mean = sum(others) / len(others)
-        figures = {
+        figures: dict[str, Any] = {
             "requests_per_s": round(rate, 1),
             "robots": count,
+            "heartbeat": percentiles(self._trips),
             "answered_of_asked": round(sum(answered) / sum(asked), 3),
             "jain_index": round(jain_index(others), 4),
             "smallest_over_mean": round(min(others) / mean, 3),
@@ -179,7 +192,7 @@ class _Server:
         if greed > 1:
             figures["greedy_asks_times"] = greed
             figures["greedy_over_mean"] = round(answered[0] / mean, 2)
-        return figures | _audit(run, counts)
+        return figures | audit(run, counts)
 
     def _run(
         self, model: str, rates: list[float], seconds: float, expiry: float
@@ -194,7 +207,8 @@ class _Server:
             seconds=seconds,
             expiry=expiry,
         )
-        run = robots.next()["robots"]
+        with _heartbeats(self._port) as self._trips:
+            run = robots.next()["robots"]
         counts = self._counts()
         counts.subtract(before)
         return run, counts
@@ -204,7 +218,31 @@ class _Server:
         return Counter(self._program.next())
 
 
-def _audit(run: list[dict[str, Any]], counts: Counter[str]) -> dict[str, Any]:
+@contextmanager
+def _heartbeats(port: int) -> Iterator[list[float]]:
+    """Ask a backend every 25 ms whether it lives, while the body runs; give the round trips, s."""
+    trips: list[float] = []
+    done = threading.Event()
+
+    def beat() -> None:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = pb_grpc.GRPCInferenceServiceStub(channel)
+            stub.ServerLive(pb.ServerLiveRequest())  # connects
+            while not done.wait(_HEARTBEAT):
+                begun = time.perf_counter()
+                stub.ServerLive(pb.ServerLiveRequest())
+                trips.append(time.perf_counter() - begun)
+
+    with ThreadPoolExecutor(1) as pool:
+        beats = pool.submit(beat)
+        try:
+            yield trips
+        finally:
+            done.set()
+            beats.result()
+
+
+def audit(run: list[dict[str, Any]], counts: Counter[str]) -> dict[str, Any]:
     """Return the fates of requests, and how much was computed that nobody could use."""
     fates: Counter[str] = Counter()
     for robot in run:
