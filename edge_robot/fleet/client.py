@@ -29,6 +29,9 @@ MAX_ANSWER = 8 << 20
 _BEAT_TIMEOUT = 2.0
 _MAX_BEAT = 64 << 10
 _DIAGNOSIS_PAUSE = 1.0
+_LANES = 4
+_STALL = 1.0
+"""So long a lane is avoided on which a request was given up, s."""
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _LIVE_REQUEST = pb.ServerLiveRequest().SerializeToString()
@@ -254,8 +257,36 @@ class _GivenUpError(Exception):
     """The connection was given up before the answer came."""
 
 
+class _Lane:
+    """One TCP connection for requests.
+
+    Attributes:
+        channel: The channel.
+        model_infer: Its method `ModelInfer`.
+        calls: Those under way on it.
+        avoid_until: A call was given up on it: what was lost there may still hold up what is
+            behind it, s.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        # Answers are parsed by whoever asks: gRPC would log a traceback for one that it cannot,
+        # and go on with None.
+        self.model_infer = channel.unary_unary(_SERVICE + "ModelInfer")
+        self.calls: set[Any] = set()
+        self.avoid_until = 0.0
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is connected."""
+        return self.channel.get_state() is grpc.ChannelConnectivity.READY
+
+
 class _Connection:
-    """Two channels to the backend: one for heartbeats, one for requests.
+    """Channels to the backend: one for heartbeats, and lanes for requests.
+
+    TCP keeps the order: a packet that is lost holds up all that is sent behind it on its
+    connection, for 200 ms and more. So no request is sent behind another, while there are lanes.
 
     Raises:
         UserError: the credentials cannot be read any more.
@@ -263,18 +294,14 @@ class _Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._given_up = False
-        self._calls: set[Any] = set()
         self._address = endpoint.address
         self._token_file = endpoint.credentials.token_file
         self._tls = endpoint.credentials.channel_credentials()
         self._options = _CHANNEL_OPTIONS + endpoint.credentials.channel_options()
         self._metadata = endpoint.credentials.metadata()
         self._beats = self._open(_MAX_BEAT)
-        self._work = self._open(MAX_ANSWER)
-        # Answers are parsed here: gRPC would log a traceback for one that it cannot, and go on
-        # with None.
         self._live = self._beats.unary_unary(_SERVICE + "ServerLive")
-        self._model_infer = self._work.unary_unary(_SERVICE + "ModelInfer")
+        self._lanes = [_Lane(self._open(MAX_ANSWER)) for _ in range(_LANES)]
 
     async def beat(self) -> None:
         """Ask for a sign of life; raise `_BrokenError` unless it comes."""
@@ -307,10 +334,13 @@ class _Connection:
         """
         if self._given_up:
             raise _GivenUpError
-        call = self._model_infer(
+        now = time.monotonic()
+        # The first that is free: one in use is warm, and TCP sends more at a time over it.
+        lane = min(self._lanes, key=lambda lane: (now < lane.avoid_until, len(lane.calls)))
+        call = lane.model_infer(
             request.SerializeToString(), timeout=timeout, metadata=self._metadata
         )
-        self._calls.add(call)
+        lane.calls.add(call)
         try:
             return pb.ModelInferResponse.FromString(await call)
         except grpc.aio.AioRpcError as error:
@@ -318,7 +348,9 @@ class _Connection:
             if "Received message larger than max" in details:  # by this side, whatever the code
                 raise InvalidAnswerError(details) from error
             # A backend too may say UNAVAILABLE, of a model; then its connection still stands.
-            stands = self._work_stands() and not details.startswith("Stream removed")
+            stands = lane.stands and not details.startswith("Stream removed")
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                lane.avoid_until = time.monotonic() + _STALL
             if code in _TRANSPORT and not stands:
                 raise _BrokenError(f"{code.name}: {details}") from error
             raise RequestError(code, details) from error
@@ -327,29 +359,30 @@ class _Connection:
         except asyncio.CancelledError:
             if self._given_up:
                 raise _GivenUpError from None
+            lane.avoid_until = time.monotonic() + _STALL
             raise
         finally:
-            self._calls.discard(call)
+            lane.calls.discard(call)
 
     def prepare(self) -> None:
         """Connect for requests, so that the first need not wait for it."""
-        self._work.get_state(try_to_connect=True)
+        for lane in self._lanes:
+            lane.channel.get_state(try_to_connect=True)
 
     async def close(self) -> None:
         """Release those who wait for an answer, and both channels."""
         self._given_up = True
-        for call in self._calls:
-            call.cancel()
-        await asyncio.gather(self._beats.close(), self._work.close())
+        for lane in self._lanes:
+            for call in lane.calls:
+                call.cancel()
+        channels = [self._beats, *(lane.channel for lane in self._lanes)]
+        await asyncio.gather(*(channel.close() for channel in channels))
 
     def _open(self, max_answer: int) -> grpc.aio.Channel:
         options = [*self._options, ("grpc.max_receive_message_length", max_answer)]
         if self._tls is None:
             return grpc.aio.insecure_channel(self._address, options=options)
         return grpc.aio.secure_channel(self._address, self._tls, options=options)
-
-    def _work_stands(self) -> bool:
-        return self._work.get_state() is grpc.ChannelConnectivity.READY
 
     def _judge_status(self, error: grpc.aio.AioRpcError) -> None:
         code, details = error.code(), str(error.details())
