@@ -5,6 +5,9 @@ An observer listens as any node would. Faults are real: a process is killed (SIG
 every topic is remapped to NAME/sent, from where a relay of the observer's forwards each sample, or,
 while the fault lasts, none.
 
+What the fleet costs the control path is measured in turns: the stack without bridge, telemetry and
+backend, and the stack with them while the link between them is cut again and again.
+
 What a fault must lead to follows from the contracts: the deadline of the topic that falls silent,
 and how long the ladder of modes then lets the robot go on. Two control periods later zero must be
 commanded at the wheels; where the last stage itself is silent, the base must stop by its own
@@ -24,18 +27,28 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry
+from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import MessageInfo
 from rosgraph_msgs.msg import Clock
+from std_srvs.srv import SetBool
 
 from edge_robot import topics
 from edge_robot.bench.e2e_stack import Stack, stress
-from edge_robot.bench.e2e_trace import PERIOD, Command, ModeNote, Trace, figures
+from edge_robot.bench.e2e_trace import (
+    PERIOD,
+    Command,
+    ModeNote,
+    Trace,
+    camera_to_command,
+    figures,
+)
 from edge_robot.bench.runtimes import bench_domain, standalone
 from edge_robot.control.modes import Mode, ModeTimes
 from edge_robot.errors import UserError
@@ -164,6 +177,7 @@ class _Observer(Node):
         self._position = self._ends[1]
         self._goal_given = 0.0
         self._goals = self.create_publisher(PoseStamped, topics.GOAL.name, qos_profile(topics.GOAL))
+        self._link = self.create_client(SetBool, "/network_link/set_up")
         # The stack publishes into /NAME/sent what others hear from the relay.
         for topic in relayed:
             self._relay(topic)
@@ -236,6 +250,10 @@ class _Observer(Node):
         self.trace.time_outs.append((info["source_timestamp"], message.base_timed_out))
 
     # --- hands --------------------------------------------------------------------------------
+
+    def set_link(self, up: bool) -> None:
+        """Cut the link to the fleet, or restore it."""
+        self._link.call_async(SetBool.Request(data=up))
 
     def drive_on(self) -> None:
         """Give the next goal when the last one is near, and the same again to a robot at rest."""
@@ -318,8 +336,10 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _running(seed: int, relayed: Sequence[Topic], folder: Path) -> Iterator[_Run]:
-    """Run the stack, until its robot drives."""
+def _running(
+    seed: int, folder: Path, relayed: Sequence[Topic] = (), without: Sequence[str] = ()
+) -> Iterator[_Run]:
+    """Run the stack, or all of it but some nodes, until its robot drives."""
     folder.mkdir(parents=True)
     environment = dict(standalone(bench_domain()).environment)
     environment["EDGE_ROBOT_SENSOR_RELIABILITY"] = "reliable"
@@ -329,7 +349,7 @@ def _running(seed: int, relayed: Sequence[Topic], folder: Path) -> Iterator[_Run
         if contract.topic in relayed:
             rule = f"{contract.topic.name}:={_sent(contract.topic)}"
             remappings.setdefault(f"/{contract.node}", []).append(rule)
-    stack = Stack(folder, seed, remappings, environment)
+    stack = Stack(folder, seed, remappings, environment, without)
     try:
         if relayed:
             # The relay stands for the network, which no load of the machine delays.
@@ -361,6 +381,44 @@ def _span(run: _Run, seconds: float) -> dict[str, Any]:
     }
     run.watch(1.5)  # stages report once a second
     return {**figures(run.trace, start, end), "cores": cores}
+
+
+def _fleet_cost(
+    seed: int, pairs: int, seconds: float, folder: Path, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return camera to command with and without the fleet, in turns, and the ratios."""
+    latencies: dict[str, list[NDArray[np.float64]]] = {"with": [], "without": []}
+    misses = dict.fromkeys(latencies, 0)
+    for pair in range(pairs):
+        for kind in ("without", "with") if pair % 2 else ("with", "without"):
+            progress(f"{kind} the fleet, {pair + 1} of {pairs}, {seconds:g} s")
+            without = () if kind == "with" else _FLEET
+            with _running(seed, folder / f"{kind}-{pair}", without=without) as run:
+                start = time.time_ns()
+                for turn in range(round(seconds / _CUT)):
+                    if kind == "with":
+                        run.observer.set_link(turn % 2 == 0)
+                    run.watch(_CUT)
+                end = time.time_ns()
+                run.watch(1.5)  # stages report once a second
+                latencies[kind].append(camera_to_command(run.trace, start, end))
+                misses[kind] += figures(run.trace, start, end)["deadline_misses"]
+    found: dict[str, Any] = {"pairs": pairs, "seconds": seconds}
+    for kind, parts in latencies.items():
+        values = np.concatenate(parts) * 1e3
+        found[kind] = {
+            **{f"p{share}": round(float(np.percentile(values, share)), 1) for share in (50, 99)},
+            "samples": len(values),
+            "deadline_misses": misses[kind],
+        }
+    for share in ("p50", "p99"):
+        found[f"ratio_{share}"] = round(found["with"][share] / found["without"][share], 3)
+    return found
+
+
+_FLEET = ("fleet_bridge", "fleet_telemetry", "fleet_backend", "network_link")
+_CUT = 2.5
+"""How long the link is up, and how long it is cut, s."""
 
 
 def _suffer(run: _Run, fault: Fault, random: Random) -> dict[str, Any]:
@@ -446,6 +504,7 @@ def measure(
     faults: Sequence[Fault] = FAULTS,
     seconds: float = SECONDS,
     seed: int = 1,
+    fleet_pairs: int = 0,
     folder: Path = Path("runs"),
     progress: Callable[[str], None] = lambda text: None,
     sofar: Callable[[dict[str, Any]], None] = lambda figures: None,
@@ -456,13 +515,15 @@ def measure(
         faults: Which to try.
         seconds: How long calm and stress are each measured; 0: not at all.
         seed: Of the warehouse and of the faults' moments.
+        fleet_pairs: How often the stack is run with and without the fleet.
         folder: Gets recordings and logs.
         progress: Is told how far it is.
         sofar: Is given what has been found, again and again.
 
     Returns:
         `calm` and `stress`: figures of `edge_robot.bench.e2e_trace.figures`; `faults`: each by its
-        name, and `faults_ok`: how many led to what they must.
+        name, and `faults_ok`: how many led to what they must; `fleet`: camera to command, ms, with
+        and without it.
 
     Raises:
         UserError: the stack does not come to drive.
@@ -473,7 +534,7 @@ def measure(
     direct = [fault for fault in faults if fault.kind != "lost"]
     if seconds or direct:
         progress("starting the stack")
-        with _running(seed, (), folder / "direct") as run:
+        with _running(seed, folder / "direct") as run:
             if seconds:
                 progress(f"calm, {seconds:g} s")
                 found["calm"] = _span(run, seconds)
@@ -488,10 +549,12 @@ def measure(
     lost = [fault for fault in faults if fault.kind == "lost"]
     if lost:
         progress("starting the stack with a relay in every topic that is lost")
-        with _running(seed, [f.contract.topic for f in lost], folder / "relayed") as run:
+        with _running(seed, folder / "relayed", [f.contract.topic for f in lost]) as run:
             for fault in lost:
                 progress(fault.name)
                 found["faults"][fault.name] = _suffer(run, fault, random)
                 sofar(found)
+    if fleet_pairs:
+        found["fleet"] = _fleet_cost(seed, fleet_pairs, seconds or SECONDS, folder, progress)
     found["faults_ok"] = sum(row["ok"] for row in found["faults"].values())
     return found

@@ -31,6 +31,7 @@ class Stack:
         seed: Of the warehouse.
         remappings: Node name to remapping rules.
         environment: Of the processes.
+        without: Names of nodes that are left out.
 
     Attributes:
         log: File with all that they say.
@@ -42,13 +43,14 @@ class Stack:
         seed: int,
         remappings: Mapping[str, Sequence[str]],
         environment: Mapping[str, str],
+        without: Sequence[str] = (),
     ) -> None:
         arguments = {
             "seed": str(seed),
             "recording": str(folder / "recording.mcap"),
             **{name: str(_free_port()) for name in ("fleet_port", "link_port", "dashboard_port")},
         }
-        wanted = {"arguments": arguments, "remappings": remappings}
+        wanted = {"arguments": arguments, "remappings": remappings, "without": list(without)}
         self.log = folder / "stack.log"
         self._log = self.log.open("w")
         self._pids: dict[str, int] = {}

@@ -1,7 +1,7 @@
 """Runs the demo's processes without its conductor, and says which pid each has.
 
-Arguments, as JSON: `arguments` for demo.launch.xml, and `remappings`: node name to rules that are
-added to its command line.
+Arguments, as JSON: `arguments` for demo.launch.xml; `remappings`: node name to rules that are
+added to its command line; `without`: names of nodes that are left out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def main() -> int:
     """Run until told to stop."""
     wanted = json.loads(sys.argv[1])
     found = load(find_launch_file("demo"), wanted["arguments"], dict(os.environ)).processes
-    processes = [_prepared(p, wanted["remappings"]) for p in found if p.node != CONDUCTOR]
+    left_out = {CONDUCTOR, *(f"/{name}" for name in wanted["without"])}
+    processes = [_prepared(p, wanted["remappings"]) for p in found if p.node not in left_out]
     return LaunchService(processes, _Lines()).run()
 
 

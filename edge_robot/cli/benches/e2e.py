@@ -26,6 +26,10 @@ def register(bench: typer.Typer) -> None:
             float,
             typer.Option(min=0.0, help="How long calm and stress are each measured; 0: not."),
         ] = 30.0,
+        fleet_pairs: Annotated[
+            int,
+            typer.Option(min=0, help="How often to run with and without the fleet, in turns."),
+        ] = 0,
         seed: Annotated[int, typer.Option(min=0, help="Of warehouse and faults.")] = 1,
         as_json: AsJson = False,
     ) -> None:
@@ -42,6 +46,7 @@ def register(bench: typer.Typer) -> None:
             chosen,
             seconds,
             seed,
+            fleet_pairs,
             progress=progress,
             sofar=lambda figures: output.sofar({"e2e": figures}),
         )
