@@ -73,7 +73,8 @@ def register(app: typer.Typer) -> None:
             int,
             typer.Option(
                 min=0,
-                help="Requests computed at once; 0: one for each core.",
+                help="Requests computed at once; 0: one for each core, with Ray one in each "
+                "replica.",
                 rich_help_panel=_MODELS,
             ),
         ] = 0,
@@ -206,24 +207,25 @@ def register(app: typer.Typer) -> None:
         settings.access()  # before models are loaded, which takes long
         if name and len(model or ()) != 1:
             raise UserError("--name is for a single --model; others have their files' names")
+        at_once = workers or (1 if engine is EngineKind.RAY else os.cpu_count() or 1)
         models = Models(
             tuple(model or ()),
             name,
             _text(repository),
-            copies=workers or os.cpu_count() or 1,
+            copies=at_once,
             min_score=min_score,
             threads=threads,
         )
         if engine is EngineKind.RAY:
             from edge_robot.fleet.backend.ray_engine import RayEngine
 
-            replicas = RayEngine(models, _options(ray_options))
+            replicas = RayEngine(models, _options(ray_options), workers=at_once)
             try:
                 _until_told(lambda: serve(lambda: replicas.scheduler, settings), grace)
             finally:
                 replicas.close()
         else:
-            _until_told(lambda: serve(embedded(models, workers), settings), grace)
+            _until_told(lambda: serve(embedded(models, at_once), settings), grace)
 
 
 def _until_told(start: Callable[[], Backend], grace: float) -> None:

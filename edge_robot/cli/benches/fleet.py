@@ -70,3 +70,20 @@ def register(bench: typer.Typer) -> None:
         output = Output(as_json, file)
         output.add({"backend": measure(seconds, runtime, progress)})
         output.finish()
+
+    @bench.command()
+    def backend_ray(
+        file: JsonFile = None,
+        seconds: Annotated[float, typer.Option(min=0.5, help="Of each run.")] = 5.0,
+        turns: Annotated[int, typer.Option(min=1, help="Of each backend.")] = 3,
+        as_json: AsJson = False,
+    ) -> None:
+        """The backend on Ray Serve beside the embedded one; a replica is killed under load.
+
+        Needs the extra `ray`.
+        """
+        from edge_robot.bench import backend_ray as ray_bench
+
+        output = Output(as_json, file)
+        output.add({"backend_ray": ray_bench.measure(seconds, turns, progress)})
+        output.finish()

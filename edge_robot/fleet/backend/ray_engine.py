@@ -12,6 +12,7 @@ Ray is asked for here and nowhere else: `pip install 'edge_robot[ray]'`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -33,6 +34,8 @@ from edge_robot.fleet.backend.scheduler import (
     UnknownModelError,
     size_of,
 )
+from edge_robot.fleet.backend.serving import Models, ServerSettings
+from edge_robot.fleet.backend.serving import serve as serve_backend
 
 try:
     import ray
@@ -45,6 +48,9 @@ except ImportError as error:
 
 APPLICATION = "edge_robot"
 DEPLOYMENT = "models"
+
+_GRACE = 10.0
+"""Time for requests that are there when a door is taken down, s."""
 
 RETRY_PAUSE = 0.02
 """Between a replica's death and the next attempt, s: time for Serve to take it off its list."""
@@ -78,12 +84,12 @@ class Replica:
 
     Args:
         load: Returns the models; called once in each replica.
+        workers: Requests computed at once.
         limits: What this replica's scheduler permits.
     """
 
-    def __init__(self, load: Callable[[], Sequence[Model]], limits: Limits) -> None:
-        cores = ray.get_runtime_context().get_assigned_resources().get("CPU", 1.0)
-        self._scheduler = Scheduler(load(), workers=max(1, int(cores)), limits=limits)
+    def __init__(self, load: Callable[[], Sequence[Model]], workers: int, limits: Limits) -> None:
+        self._scheduler = Scheduler(load(), workers=workers, limits=limits)
 
     async def describe(self) -> list[RemoteModel]:
         """Return what is served."""
@@ -264,6 +270,8 @@ class RayEngine:
             reads be there on each machine of the cluster.
         options: Of the deployment, in Ray Serve's own words: `num_replicas`,
             `autoscaling_config`, `ray_actor_options` …
+        workers: Requests that a replica computes at once; by default it asks Ray for as many
+            cores.
         limits: What is permitted: quotas altogether, the rest in each replica.
 
     Attributes:
@@ -277,19 +285,24 @@ class RayEngine:
         self,
         load: Callable[[], Sequence[Model]],
         options: Mapping[str, Any],
+        *,
+        workers: int = 1,
         limits: Limits | None = None,
     ) -> None:
         limits = limits or Limits()
+        deployment = replicas(load, options, workers, limits)
+        alone = "RAY_ADDRESS" not in os.environ  # else a cluster, which may grow
         # What robots do is nobody's business outside; Ray would report its use.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if not ray.is_initialized():
             ray.init(include_dashboard=False, logging_level="warning", log_to_driver=False)
-        # The faces are the door; Serve's own HTTP and gRPC proxies are not wanted.
-        serve.start(proxy_location="Disabled")
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)  # a line for each cancellation
+        if alone:
+            _check_room(options, workers)
         try:
-            handle = serve.run(
-                deployment(options, load, limits), name=APPLICATION, route_prefix=None
-            )
+            # The faces are the door; Serve's own HTTP and gRPC proxies are not wanted.
+            serve.start(proxy_location="Disabled")
+            handle = serve.run(deployment, name=APPLICATION, route_prefix=None)
         except RuntimeError as error:
             self.close()
             raise UserError(f"Ray Serve could not start the models: {error}") from error
@@ -301,10 +314,53 @@ class RayEngine:
         ray.shutdown()
 
 
-def deployment(
-    options: Mapping[str, Any], load: Callable[[], Sequence[Model]], limits: Limits
+class Faces:
+    """The backend's doors on one machine of a cluster.
+
+    Args:
+        handle: Serve's handle of the deployment of `Replica`.
+        limits: Whose quotas are kept here: each door counts for itself.
+        settings: Where to listen, and to whom.
+    """
+
+    def __init__(self, handle: Any, limits: Limits, settings: ServerSettings) -> None:
+        def load() -> RayScheduler:
+            return RayScheduler(handle, handle.describe.remote().result(), limits)
+
+        self._backend = serve_backend(load, settings)
+
+    def __del__(self) -> None:
+        """Drain; Serve calls this when it takes the door down."""
+        self._backend.stop(_GRACE)
+
+
+def application(args: Mapping[str, Any]) -> Any:
+    """Return the backend as an application of Ray Serve, for `serve deploy` and KubeRay.
+
+    Its deployments are `models`, the replicas, and `faces`, the doors, one on a machine at most.
+
+    Args:
+        args: Of the application in Serve's configuration: `models` and `server` have fields of
+            `Models` and of `ServerSettings`; `workers` are requests a replica computes at once.
+
+    Raises:
+        UserError: an argument is unknown.
+    """
+    workers = int(args.get("workers", 1))
+    try:
+        models = Models(**{"copies": workers, **args["models"]})
+        settings = ServerSettings(**args.get("server", {}))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"arguments of the Ray application: {error}") from error
+    limits = Limits()
+    faces = serve.deployment(Faces, name="faces", max_replicas_per_node=1)
+    return faces.bind(replicas(models, {}, workers, limits), limits, settings)
+
+
+def replicas(
+    load: Callable[[], Sequence[Model]], options: Mapping[str, Any], workers: int, limits: Limits
 ) -> Any:
-    """Return the deployment of `Replica`, bound to its arguments.
+    """Return the deployment of `Replica`, bound to its arguments; they are `RayEngine`'s.
 
     Raises:
         UserError: an option is unknown, or its value not allowed.
@@ -313,11 +369,30 @@ def deployment(
         # More than a replica's scheduler lets wait: it knows the deadlines, Serve's router does
         # not, so nothing may wait in front of it.
         "max_ongoing_requests": 2 * limits.waiting,
+        "ray_actor_options": {"num_cpus": workers},
         "logging_config": {"enable_access_log": False},  # a line for every image
     }
     # A robot's quota is kept where all its requests pass.
-    own = replace(limits, quota=Quota(), quotas={})
+    own = replace(limits, quota=Quota(places=limits.waiting), quotas={})
     try:
-        return serve.deployment(Replica, name=DEPLOYMENT, **{**defaults, **options}).bind(load, own)
+        bare = serve.deployment(Replica, name=DEPLOYMENT, **{**defaults, **options})
     except (TypeError, ValueError) as error:
         raise UserError(f"options of the Ray deployment: {error}") from error
+    return bare.bind(load, workers, own)
+
+
+def _check_room(options: Mapping[str, Any], workers: int) -> None:
+    """Serve waits without a word, and without end, for cores that nobody will add.
+
+    Raises:
+        UserError: the machine has not enough of them for the replicas it is to begin with.
+    """
+    scaling = options.get("autoscaling_config") or {}
+    count = scaling.get("min_replicas", 1) if scaling else options.get("num_replicas", 1)
+    each = (options.get("ray_actor_options") or {}).get("num_cpus", workers)
+    cores = ray.cluster_resources().get("CPU", 0)
+    if isinstance(count, int) and count * each > cores:
+        raise UserError(
+            f"{count} replicas of {each:g} cores do not fit into the {cores:g} that Ray has here; "
+            "ask for less in num_replicas or ray_actor_options, or name a cluster in RAY_ADDRESS"
+        )
