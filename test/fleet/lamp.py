@@ -1,7 +1,11 @@
-"""A detector whose answers and speed a test controls, and pictures for it."""
+"""A detector whose answers and speed a test controls, and pictures for it.
+
+Run as a program it serves that detector, prints the ports of gRPC and HTTP, and ends on SIGTERM.
+"""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -71,3 +75,15 @@ def wait_for(condition: Callable[[], bool], what: str, limit: float = 20.0) -> N
     while not condition():
         assert time.monotonic() < end, f"waited {limit} s in vain for {what}"
         time.sleep(0.002)
+
+
+def _main() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    backend = lamp_backend(LampDetector(), http_port=0)
+    print(backend.port, backend.http_port, flush=True)
+    signal.sigwait({signal.SIGTERM})
+    backend.stop()
+
+
+if __name__ == "__main__":
+    _main()

@@ -31,6 +31,7 @@ from edge_robot.fleet.backend.reception import (
     MAX_CALLS,
     MAX_MESSAGE,
     RECEIVE_TIME,
+    GoneError,
     Reception,
     SlowRequestError,
     TooLargeError,
@@ -308,6 +309,8 @@ async def _received(request: web.Request) -> bytes:
         raise TooLargeError(too_large) from None
     except web.RequestPayloadError as error:
         raise InvalidRequestError(f"the body is malformed: {error}") from error
+    except ConnectionError as error:
+        raise GoneError("the connection ended within the body") from error
     except asyncio.TimeoutError:
         raise SlowRequestError(f"the body did not come in within {RECEIVE_TIME:.0f} s") from None
 

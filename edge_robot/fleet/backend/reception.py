@@ -54,6 +54,10 @@ class SlowRequestError(Exception):
     """The request took longer to come in than the server waits."""
 
 
+class GoneError(Exception):
+    """Who asked has hung up."""
+
+
 class TooLargeError(Exception):
     """The request is larger than the server takes."""
 
@@ -88,6 +92,7 @@ _REFUSALS: dict[type[BaseException], tuple[str, grpc.StatusCode, int]] = {
     SlowRequestError: ("slow", _CODE.DEADLINE_EXCEEDED, 408),
     UnknownCallerError: ("denied", _CODE.UNAUTHENTICATED, 401),
     ForbiddenError: ("denied", _CODE.PERMISSION_DENIED, 403),
+    GoneError: ("cancelled", _CODE.CANCELLED, 499),
     asyncio.CancelledError: ("cancelled", _CODE.CANCELLED, 499),
 }
 
