@@ -188,6 +188,8 @@ class CameraMeasurement:
         view: The camera at the capture time.
         depths: (K, 2) depth of each object's centre along the optical axis and its standard
             deviation, m, where lidar points or a second lens told it, else NaN; None: of no box.
+        regions: (R, 4) x1 y1 x2 y2 of the only parts of the image that were looked at, pixels;
+            None: all of it.
         source: CAMERA for the onboard detector, FLEET for the backend's second opinion.
         sensor: Name of the camera.
         treatment: What the tracker made of the sensor.
@@ -199,6 +201,7 @@ class CameraMeasurement:
     labels: Sequence[str]
     view: CameraView
     depths: Array | None = None
+    regions: Array | None = None
     source: Source = Source.CAMERA
     sensor: str = "camera"
     treatment: Treatment = TRUSTED
@@ -211,6 +214,15 @@ class CameraMeasurement:
         finite = np.isfinite(np.column_stack([self.boxes, self.scores])).all(axis=1)
         extended = (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
         return self.select(np.asarray(finite & extended & _are_probabilities(self.scores)))
+
+    def looked_at(self, boxes: Array) -> NDArray[np.bool_]:
+        """Return for boxes (N, 4) in pixels whether an object there would have been seen whole."""
+        if self.regions is None:
+            return np.ones(len(boxes), bool)
+        inside = (boxes[:, None, :2] >= self.regions[:, :2]) & (
+            boxes[:, None, 2:] <= self.regions[:, 2:]
+        )
+        return np.logical_or.reduce(np.logical_and.reduce(inside, axis=-1), axis=-1)
 
     def of_classes(self, labels: Collection[str]) -> CameraMeasurement:
         """Return the measurement with its boxes of some classes alone."""

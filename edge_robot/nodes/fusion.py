@@ -13,7 +13,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 from tf2_ros import Buffer, TransformException, TransformListener
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -203,16 +203,23 @@ class Fusion(Node):
     def _on_fleet(self, message: FleetDetections) -> None:
         frame = message.detections.header.frame_id
         cameras = (name for name, info in self._info.items() if info.header.frame_id == frame)
-        self._accept_image(next(cameras, ""), message.detections, Source.FLEET)
+        image, regions = message.detections, message.regions
+        self._accept_image(next(cameras, ""), image, Source.FLEET, regions)
 
-    def _accept_image(self, name: str, message: Detection2DArray, source: Source) -> None:
+    def _accept_image(
+        self,
+        name: str,
+        message: Detection2DArray,
+        source: Source,
+        regions: Sequence[RegionOfInterest] = (),
+    ) -> None:
         sensor, info = sensor_name(source, name or "fleet"), self._info.get(name)
         if info is None:
             self._drop(sensor, Refusal.NO_CALIBRATION, f"in frame {message.header.frame_id}")
             return
 
         def fuse(pose: Array) -> None:
-            measurement = camera_measurement(message, info, pose, source, name)
+            measurement = camera_measurement(message, info, pose, source, name, regions)
             self._fuse(message.header, measurement)
 
         stamp = self._captured(source, name, message.header)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Transform, Vector3
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     Detection2DArray,
@@ -163,8 +165,12 @@ def camera_measurement(
     fixed_from_optical: Array,
     source: Source,
     sensor: str,
+    regions: Sequence[RegionOfInterest] = (),
 ) -> CameraMeasurement:
-    """Return the boxes of an image, with where the camera of this name was and how it projects."""
+    """Return the boxes of an image, with where the camera of this name was and how it projects.
+
+    `regions` are the only parts of the image that were looked at; none: all of it.
+    """
     boxes, scores, labels, depths = [], [], [], []
     for detection in message.detections:
         best = max(detection.results, key=lambda result: result.hypothesis.score, default=None)
@@ -190,8 +196,17 @@ def camera_measurement(
         labels=labels,
         view=camera_view(info, fixed_from_optical),
         depths=np.array(depths, float).reshape(-1, 2),
+        regions=_corners(regions) if regions else None,
         source=source,
         sensor=sensor,
+    )
+
+
+def _corners(regions: Sequence[RegionOfInterest]) -> Array:
+    """Return x1 y1 x2 y2 of regions, (R, 4)."""
+    return np.array(
+        [(r.x_offset, r.y_offset, r.x_offset + r.width, r.y_offset + r.height) for r in regions],
+        float,
     )
 
 

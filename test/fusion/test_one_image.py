@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scene import Sensors
 
@@ -48,3 +50,19 @@ def test_pixels_that_have_a_track_feed_no_other() -> None:
         tracker.process(fleet.camera(0.1 * k, [between], source=Source.FLEET))
     (track,) = tracker.tracks()
     assert np.hypot(*(track.position[:2] - stays)) < 0.6
+
+
+def test_what_was_not_looked_at_is_not_missed() -> None:
+    """Of a look at some parts of an image, only what would lie in these parts is missed."""
+    existence = {}
+    for parts in (None, [], [[0.0, 0.0, 1.0, 1.0]], [[0.0, 0.0, 640.0, 480.0]]):
+        sensors, fleet, tracker = Sensors(), Sensors(7), Tracker()
+        for k in range(5):
+            tracker.process(sensors.camera(0.1 * k, [BOTH]))
+        regions = None if parts is None else np.array(parts).reshape(-1, 4)
+        empty = fleet.camera(0.45, [], source=Source.FLEET)
+        tracker.process(replace(empty, regions=regions))
+        existence[str(parts)] = tracker.tracks()[0].existence
+    nowhere, corner = existence["[]"], existence["[[0.0, 0.0, 1.0, 1.0]]"]
+    assert nowhere == corner > existence["None"]
+    assert existence["[[0.0, 0.0, 640.0, 480.0]]"] == existence["None"]

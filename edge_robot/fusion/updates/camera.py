@@ -94,7 +94,8 @@ def update_with_camera(
     )
 
     scores = measurement.scores[columns[fresh]]
-    _update_existence(tracks, rows[fresh], scores, in_view & ~told, config)
+    missed = in_view & ~told & measurement.looked_at(expected)
+    _update_existence(tracks, rows[fresh], scores, missed, config)
     tracks.classes[rows] *= _FADE
     tracks.classes[rows, labels[columns]] += measurement.scores[columns]
     tracks.seen[rows, source] = measurement.stamp
