@@ -8,26 +8,37 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import rclpy
 import tritonclient.grpc as triton
 from diagnostic_msgs.msg import DiagnosticArray
 from edge_robot.msg import FleetDetections, LinkState
 from lamp import LampDetector, lamp_image
+from nav_msgs.msg import OccupancyGrid
+from nav_msgs.msg import Path as NavPath
+from nav_msgs.srv import GetPlan
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
-from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import Detection2DArray
 
 import edge_robot  # noqa: F401 - makes rclpy importable without ROS 2
 from edge_robot import topics
+from edge_robot.fleet.backend.detector_model import DetectorModel
+from edge_robot.fleet.backend.planner_model import PlannerModel
+from edge_robot.fleet.backend.scheduler import Scheduler
 from edge_robot.fleet.backend.server import Backend
+from edge_robot.nodes.detection_messages import to_detection_array
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.perception.detections import Detections
 
 LIMIT = 40.0
 
@@ -42,6 +53,10 @@ def start(node: str, **parameters: object) -> subprocess.Popen[str]:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+Seen = tuple[str, float, tuple[float, float, float, float]]
+"""Class, score, and x1 y1 x2 y2 of what the onboard detector found."""
 
 
 class Observer(Node):
@@ -66,8 +81,9 @@ class Observer(Node):
             self.answers.append,
             qos_profile(topics.FLEET_DETECTIONS),
         )
-        self.person_height: float | None = None
+        self.seen: list[Seen] | None = None
         self.figures: dict[str, str] = {}
+        self.said: dict[str, str] = defaultdict(str)
         self._found = self.create_publisher(
             Detection2DArray,
             topics.CAMERA_DETECTIONS.name,
@@ -92,17 +108,19 @@ class Observer(Node):
         image.header.frame_id = "camera_front_optical_frame"
         image.data = self._pixels.tobytes()
         self._images.publish(image)
-        if self.person_height is not None:
-            person = Detection2D(results=[ObjectHypothesisWithPose()])
-            person.results[0].hypothesis.class_id = "person"
-            person.results[0].hypothesis.score = 0.5
-            person.bbox.center.position.x = person.bbox.center.position.y = height / 2
-            person.bbox.size_x, person.bbox.size_y = 20.0, self.person_height
-            self._found.publish(Detection2DArray(header=image.header, detections=[person]))
+        if self.seen is not None:
+            found = Detections(
+                np.array([box for _, _, box in self.seen], np.float32).reshape(-1, 4),
+                np.array([score for _, score, _ in self.seen], np.float32),
+                np.arange(len(self.seen)),
+                tuple(label for label, _, _ in self.seen),
+            )
+            self._found.publish(to_detection_array(found, image.header))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             self.figures |= {item.key: item.value for item in status.values}
+            self.said[status.name] = status.message
 
     def count(self, verdict: str) -> int:
         return int(self.figures.get(verdict, "0"))
@@ -112,6 +130,26 @@ class Observer(Node):
         while not condition():
             assert time.monotonic() < end, f"waited {LIMIT} s in vain for {what}"
             self._spinner.spin_once(timeout_sec=0.05)
+
+    def publish_map(self) -> None:
+        grid = OccupancyGrid(data=np.zeros(30 * 60, np.int8))
+        grid.header.frame_id = "map"
+        grid.info.resolution, grid.info.width, grid.info.height = 0.1, 60, 30
+        grid.info.origin.orientation.w = 1.0
+        self._maps = self.create_publisher(OccupancyGrid, topics.MAP.name, qos_profile(topics.MAP))
+        self._maps.publish(grid)
+
+    def plan(self, start: tuple[float, float], goal: tuple[float, float]) -> NavPath:
+        client = self.create_client(GetPlan, "/fleet_bridge/make_plan")
+        self.until(client.service_is_ready, "the service")
+        request = GetPlan.Request()
+        for pose, (x, y) in ((request.start, start), (request.goal, goal)):
+            pose.header.frame_id = "map"
+            pose.pose.position.x, pose.pose.position.y = x, y
+            pose.pose.orientation.w = 1.0
+        future = client.call_async(request)
+        self.until(future.done, "a path")
+        return future.result().plan
 
     def set_link(self, up: bool) -> None:
         self.until(self._client.service_is_ready, "the service")
@@ -179,7 +217,9 @@ def test_the_policies_decide_by_what_was_found_on_board(
 ) -> None:
     privacy = tmp_path / "privacy.yaml"
     privacy.write_text("levels: {fog: {default: raw}}\nmax_protected_height: 0.4\n")
-    observer.person_height = 100.0
+    tall, small = ("person", 0.9, (10, 10, 30, 110)), ("person", 0.9, (10, 10, 30, 30))
+    doubtful = ("box", 0.4, (98.0, 34.0, 158.0, 62.0))
+    observer.seen = [tall]
     process = start(
         "fleet_bridge",
         endpoint=f"127.0.0.1:{backend.port}",
@@ -195,16 +235,74 @@ def test_the_policies_decide_by_what_was_found_on_board(
         observer.until(lambda: observer.count(refused) >= 3, "refusals")
         assert not observer.answers
 
-        observer.person_height = 20.0
-        observer.until(lambda: observer.answers, "an answer on a frame that rules permit")
-        observer.until(lambda: observer.count("worth it") >= 1, "its count")
+        # Where the frame may not leave, its doubtful part may, and boxes are those of the frame.
+        observer.seen = [tall, doubtful]
+        observer.until(lambda: observer.answers, "an answer on the part of a frame")
+        (part,) = observer.answers[-1].regions
+        assert (part.x_offset, part.y_offset, part.width, part.height) == (68, 18, 120, 60)
+        (lamp,) = observer.answers[-1].detections.detections
+        assert abs(lamp.bbox.center.position.x - 128.0) < 2.0
 
-        observer.person_height = None  # the detector leaves frames out, but is not silent
+        observer.seen = [small]
+        observer.until(lambda: not observer.answers[-1].regions, "an answer on a whole frame")
+        observer.until(lambda: observer.count("worth it") >= 1, "its count")
+        assert observer.said["fleet_bridge: privacy"] == "fog may see raw"
+
+        observer.seen = None  # the detector leaves frames out, but is not silent
         unseen = "because: detect: fog: not looked at on board"
         before = observer.count(unseen)
         observer.until(lambda: observer.count(unseen) > before, "frames let go")
     finally:
         process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=LIMIT) == 0
+
+
+def test_the_cloud_serves_where_the_hall_is_gone_and_paths_are_found_there_or_on_board(
+    observer: Observer, detector: LampDetector
+) -> None:
+    models = [DetectorModel("lamp", "1", [detector]), PlannerModel()]
+    backend = Backend(lambda: Scheduler(models, workers=1), port=0)
+    running = ExitStack()
+    running.callback(backend.stop)
+    address = f"127.0.0.1:{backend.port}"
+    observer.seen = []
+    observer.publish_map()
+    process = start(
+        "fleet_bridge",
+        endpoints="[hall, cloud]",
+        **{"hall.address": f"127.0.0.1:{free_port()}", "cloud.address": address},
+        **{"cloud.tier": "cloud", "model": "lamp", "deadline": 5.0, "expiry": 9.0},
+        plan_deadline=5.0,
+    )
+    try:
+        observer.until(lambda: observer.answers, "an answer of the cloud")
+        assert (observer.answers[0].computed_by, observer.answers[0].tier) == (address, "cloud")
+        observer.until(lambda: observer.links[-1][1].placement.startswith("cloud: "), "placement")
+        link = observer.links[-1][1]
+        assert link.up and link.endpoint == address
+        assert [(item.name, item.up) for item in link.endpoints] == [
+            ("hall", False),
+            ("cloud", True),
+        ]
+        assert link.endpoints[0].cause
+
+        # How long it takes on board is not known before the first, which is begun there at once.
+        observer.plan((1.0, 1.0), (4.0, 2.0))
+        plan = observer.plan((1.0, 1.0), (4.0, 2.0))
+        assert plan.header.frame_id == "map"
+        assert [plan.poses[k].pose.position.x for k in (0, -1)] == [1.0, 4.0]
+        observer.until(lambda: f"by {address}" in observer.said["fleet_bridge: plans"], "by whom")
+        assert not observer.plan((1.0, 1.0), (90.0, 2.0)).poses
+        observer.until(lambda: "outside" in observer.said["fleet_bridge: plans"], "why not")
+
+        running.close()
+        observer.until(lambda: not observer.links[-1][1].up, "the loss")
+        alone = observer.plan((1.0, 1.0), (4.0, 2.0))
+        assert [p.pose for p in alone.poses] == [p.pose for p in plan.poses]
+        observer.until(lambda: "by onboard" in observer.said["fleet_bridge: plans"], "by whom")
+    finally:
+        process.send_signal(signal.SIGINT)
+        running.close()
         assert process.wait(timeout=LIMIT) == 0
 
 
