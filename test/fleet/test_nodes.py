@@ -32,11 +32,13 @@ from vision_msgs.msg import Detection2DArray
 
 import edge_robot  # noqa: F401 - makes rclpy importable without ROS 2
 from edge_robot import topics
+from edge_robot.errors import UserError
 from edge_robot.fleet.backend.detector_model import DetectorModel
 from edge_robot.fleet.backend.planner_model import PlannerModel
 from edge_robot.fleet.backend.scheduler import Scheduler
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.nodes.detection_messages import to_detection_array
+from edge_robot.nodes.fleet_bridge import FleetBridge
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.perception.detections import Detections
 
@@ -334,11 +336,7 @@ def _is_ready(client: triton.InferenceServerClient, model: str) -> bool:
 
 
 BAD_PARAMETERS: list[tuple[str, dict[str, object], str]] = [
-    ("fleet_bridge", {"rate": 0.0}, "rate"),
     ("fleet_bridge", {"endpoint": "nowhere"}, "host:port"),
-    ("fleet_bridge", {"silence": 0.01}, "silence"),
-    ("fleet_bridge", {"privacy_policy": "/nowhere.yaml"}, "/nowhere.yaml"),
-    ("fleet_bridge", {"endpoints": "[hall]", "hall.address": "h:1", "hall.tier": "moon"}, "moon"),
     ("network_link", {"target": "nowhere"}, "host:port"),
     ("network_link", {"delay": -1.0}, "negative"),
     ("fleet_backend", {"model": "/nowhere.onnx"}, "/nowhere.onnx"),
@@ -352,3 +350,30 @@ def test_bad_parameters_are_one_clear_line(domain: int) -> None:
         assert process.returncode == 2, complaint
         assert complaint.startswith("error: ") and complaint.count("\n") == 1, complaint
         assert words in complaint
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"rate": 0.0}, "rate"),
+        ({"silence": 0.01}, "heartbeat_period"),
+        ({"deadline": 0.5, "expiry": 0.4}, "expiry"),
+        ({"uplink_rate": -1.0}, "uplink_rate"),
+        ({"plan_clearance": -1.0}, "path_clearance"),
+        ({"privacy_policy": "/nowhere.yaml"}, "/nowhere.yaml"),
+        ({"endpoints": "[hall, hall]"}, "twice: hall, hall"),
+        ({"endpoints": "[hall]"}, r"hall\.\*: .*host:port"),
+        ({"endpoints": "[hall]", "hall.address": "h:1", "hall.tier": "moon"}, "'moon' is none of"),
+        ({"endpoints": "[hall]", "hall.address": "h:1", "hall.ca_file": "x.pem"}, "tls: true"),
+    ],
+)
+def test_what_is_wrong_with_a_bridges_parameters_is_said(
+    parameters: dict[str, object], words: str, domain: int
+) -> None:
+    pairs = [f"{name}:={value}" for name, value in parameters.items()]
+    rclpy.init(args=["--ros-args", *(part for pair in pairs for part in ("-p", pair))])
+    try:
+        with pytest.raises(UserError, match=words):
+            FleetBridge()
+    finally:
+        rclpy.try_shutdown()
