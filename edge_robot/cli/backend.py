@@ -28,6 +28,13 @@ class EngineKind(str, Enum):
     RAY = "ray"
 
 
+class Runtime(str, Enum):
+    """What runs a detector."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
 class TokenRole(str, Enum):
     """What a token is for."""
 
@@ -62,6 +69,20 @@ def register(app: typer.Typer) -> None:
                 rich_help_panel=_MODELS,
             ),
         ] = None,
+        planner: Annotated[
+            bool,
+            typer.Option(
+                help="Plan paths over maps as well, as model `planner`.", rich_help_panel=_MODELS
+            ),
+        ] = True,
+        archive: Annotated[
+            Path | None,
+            typer.Option(
+                help="Folder for what robots have kept while they were cut off, sent to the "
+                "model `archive`.",
+                rich_help_panel=_MODELS,
+            ),
+        ] = None,
         min_score: Annotated[
             float | None,
             typer.Option(
@@ -82,6 +103,18 @@ def register(app: typer.Typer) -> None:
             int,
             typer.Option(min=1, help="Threads one inference may use.", rich_help_panel=_MODELS),
         ] = 1,
+        runtime: Annotated[
+            Runtime,
+            typer.Option(help="What detectors run on.", rich_help_panel=_MODELS),
+        ] = Runtime.ONNXRUNTIME,
+        limits: Annotated[
+            Path | None,
+            typer.Option(
+                help="YAML file of limits: waiting, batch, delay, lead, and quota (of every robot) "
+                "and quotas (by robot) of requests and bytes a second, burst and places.",
+                rich_help_panel=_MODELS,
+            ),
+        ] = None,
         engine: Annotated[
             EngineKind,
             typer.Option(
@@ -192,7 +225,14 @@ def register(app: typer.Typer) -> None:
         if new_token:
             _make_token(tokens, new_token, role)
             return
-        from edge_robot.fleet.backend.serving import Models, ServerSettings, embedded, serve
+        from edge_robot.fleet.backend.scheduler import Limits
+        from edge_robot.fleet.backend.serving import (
+            Models,
+            ServerSettings,
+            embedded,
+            read_limits,
+            serve,
+        )
 
         settings = ServerSettings(
             host=host,
@@ -212,20 +252,26 @@ def register(app: typer.Typer) -> None:
             tuple(model or ()),
             name,
             _text(repository),
+            planner=planner,
+            archive=_text(archive),
             copies=at_once,
+            runtime=runtime.value,
             min_score=min_score,
             threads=threads,
         )
+        permitted = read_limits(limits) if limits else Limits()
         if engine is EngineKind.RAY:
+            if archive is not None:
+                raise UserError("--archive is one database, and needs --engine embedded")
             from edge_robot.fleet.backend.ray_engine import RayEngine
 
-            replicas = RayEngine(models, _options(ray_options), workers=at_once)
+            replicas = RayEngine(models, _options(ray_options), workers=at_once, limits=permitted)
             try:
                 _until_told(lambda: serve(lambda: replicas.scheduler, settings), grace)
             finally:
                 replicas.close()
         else:
-            _until_told(lambda: serve(embedded(models, at_once), settings), grace)
+            _until_told(lambda: serve(embedded(models, at_once, permitted), settings), grace)
 
 
 def _until_told(start: Callable[[], Backend], grace: float) -> None:

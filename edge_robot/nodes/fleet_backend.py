@@ -20,8 +20,13 @@ class FleetBackend(Node):
         model = self._parameter("model", "warehouse_fleet", ".onnx file, or name in models/")
         name = self._parameter("name", "", "name it is served under; the file's if empty")
         threads = self._parameter("threads", 1, "threads one inference may use")
+        runtime = self._parameter("runtime", "onnxruntime", "it runs on: onnxruntime or openvino")
+        planner = self._parameter("planner", True, "plan paths over maps as well")
+        archive = self._parameter("archive", "", "folder for what robots spool; none if empty")
         settings = declare_settings(self, ServerSettings())
-        models = Models((model,), name, threads=threads)
+        models = Models(
+            (model,), name, planner=planner, archive=archive, runtime=runtime, threads=threads
+        )
         self._backend = serve(embedded(models, workers=1), settings)
         self.get_logger().info(
             f"model {self._backend.models[0].name!r} on {settings.host}:{self._backend.port}"

@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2 as pb
 
+from edge_robot.fleet import protocol
 from edge_robot.fleet.backend.detector_model import DetectorModel
 from edge_robot.fleet.backend.scheduler import Limits, Scheduler
 from edge_robot.fleet.backend.server import Backend
+from edge_robot.fleet.tensors import add_arrays, to_arrays
 from edge_robot.perception.detections import Detections
 
 MODEL = "lamp"
@@ -67,6 +70,22 @@ def lamp_image() -> NDArray[np.uint8]:
     image = np.zeros((120, 200, 3), np.uint8)
     image[32:64, 96:160] = 255
     return image
+
+
+def image_in(request: Any) -> NDArray[np.uint8]:
+    """The image that a backend finds in a `ModelInferRequest`."""
+    model = DetectorModel(MODEL, "1", [LampDetector()])
+    return model.prepare(model.read(to_arrays(request)))
+
+
+def answer_with(found: Detections, id_: str = "") -> Any:
+    """The `ModelInferResponse` by which a backend says what it found."""
+    answer = pb.ModelInferResponse(model_name=MODEL, model_version="1", id=id_)
+    answer.parameters[protocol.MODEL_SHA256].string_param = LampDetector.sha256
+    names = np.array([name.encode() for name in found.class_names], object)
+    values = (found.boxes, found.scores, found.class_ids, names)
+    add_arrays(answer, {t.name: v for t, v in zip(protocol.OUTPUTS, values, strict=True)})
+    return answer
 
 
 def wait_for(condition: Callable[[], bool], what: str, limit: float = 20.0) -> None:

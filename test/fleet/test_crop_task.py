@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lamp import MODEL
-from tritonclient.grpc import service_pb2 as pb
+from lamp import MODEL, answer_with, image_in
 
 from edge_robot.fleet.adaptation import Encoding
-from edge_robot.fleet.backend.codec import image_reader, response
 from edge_robot.fleet.boundary import Boundary, Cleared, Picture, Regions
 from edge_robot.fleet.privacy_policy import Kind, Level, PrivacyPolicy, Tier
 from edge_robot.fleet.tasks.detect_crop import MAX_REGIONS, doubtful_regions, encode_crops
@@ -57,7 +55,7 @@ def answer(boxes: np.ndarray) -> Any:
     detections = Detections(
         boxes.astype(np.float32), np.full(n, 0.8, np.float32), np.zeros(n, np.int64), NAMES
     )
-    return response(pb.ModelInferRequest(), detections, MODEL, "1", "00", 0)
+    return answer_with(detections)
 
 
 def test_what_is_doubtful_or_missed_is_looked_at_again_with_its_surroundings() -> None:
@@ -123,7 +121,7 @@ def test_boxes_come_back_to_the_frame_exactly(regions: np.ndarray, seed: int) ->
         image[y1:y2, x1:x2] = 30
         image[top:bottom, left:right] = greys[-1]
     encoded = encode_crops(cleared(image, regions), SIZE, MODEL, 0.0, Encoding(100, 1.0))
-    picture = image_reader(encoded.request)()[..., 0].astype(int)
+    picture = image_in(encoded.request)[..., 0].astype(int)
     boxes = []
     for grey in greys:
         rows, columns = np.nonzero(np.abs(picture - grey) < 3)
@@ -140,7 +138,7 @@ def test_what_a_part_cuts_off_or_what_lies_over_two_is_not_reported() -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     regions = np.array([[0, 100, 100, 200], [300, 100, 400, 200]])
     encoded = encode_crops(cleared(image, regions), SIZE, MODEL, 0.0, Encoding(80, 0.5))
-    height, width = image_reader(encoded.request)().shape[:2]
+    height, width = image_in(encoded.request).shape[:2]
     assert max(height, width) <= 210 // 2
     second_at = (0, 54) if height > width else (54, 0)
     second = np.array([*second_at, *second_at])

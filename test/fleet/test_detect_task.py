@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lamp import MODEL, lamp_image
+from lamp import MODEL, answer_with, image_in, lamp_image
 from tritonclient.grpc import service_pb2 as pb
 
 from edge_robot.fleet import protocol
 from edge_robot.fleet.adaptation import Encoding
-from edge_robot.fleet.backend.codec import image_reader, response
 from edge_robot.fleet.boundary import Boundary, Cleared, Picture
 from edge_robot.fleet.privacy_policy import Kind, PrivacyPolicy, Tier
 from edge_robot.fleet.tasks.detect import encode_frame, read_detections
@@ -31,7 +30,7 @@ SIZE = (20, 10)
 
 
 def answer(found: Detections = FOUND) -> Any:
-    return response(pb.ModelInferRequest(id="1"), found, MODEL, "1", "00", 1000)
+    return answer_with(found, "1")
 
 
 def cleared(image: np.ndarray) -> Cleared[Any]:
@@ -43,7 +42,7 @@ def cleared(image: np.ndarray) -> Cleared[Any]:
 def test_request_and_answer_survive_the_way() -> None:
     image = lamp_image()
     encoded = encode_frame(cleared(image), MODEL, 0.0, Encoding(95, 1.0))
-    decoded = image_reader(encoded.request)()
+    decoded = image_in(encoded.request)
     assert decoded.shape == image.shape
     assert np.abs(decoded.astype(int) - image).mean() < 2.0
 
@@ -58,7 +57,7 @@ def test_request_and_answer_survive_the_way() -> None:
 def test_boxes_of_a_smaller_image_come_back_in_pixels_of_the_whole_one() -> None:
     image = lamp_image()  # 200 x 120
     encoded = encode_frame(cleared(image), MODEL, 0.0, Encoding(80, 0.33))
-    assert image_reader(encoded.request)().shape == (40, 66, 3)
+    assert image_in(encoded.request).shape == (40, 66, 3)
     whole = replace(FOUND, boxes=np.array([[0, 0, 66, 40], [33, 10, 66, 20]], np.float32))
     np.testing.assert_allclose(
         encoded.decode(answer(whole)).found.boxes, [[0, 0, 200, 120], [100, 30, 200, 60]], atol=1e-4

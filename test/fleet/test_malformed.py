@@ -18,7 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import grpc
@@ -286,12 +286,12 @@ def _with_wrong_member_in_binary(rng: random.Random) -> bytes:
 class Victim:
     """A backend in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: IO[str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "lamp.py"],
             cwd=Path(__file__).parent,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=log,
             text=True,
         )
         assert self._process.stdout is not None
@@ -306,7 +306,8 @@ class Victim:
         try:
             self._infer(data, timeout=LIMIT, **how)
         except grpc.RpcError as error:
-            return str(error.code().name)
+            hung = error.details() == "Deadline Exceeded"  # by this side, not by the server
+            return "HUNG" if hung else str(error.code().name)
         return "OK"
 
     def http(self, data: bytes, patience: float = 0.25) -> int:
@@ -327,34 +328,39 @@ class Victim:
         pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
 
-    def end(self) -> str:
-        """Tell it to end, which it must do well; return what it had to say."""
+    def end(self) -> int:
+        """Tell it to end; return its status."""
         self._channel.close()
         self._process.terminate()
-        _, said = self._process.communicate(timeout=LIMIT)
-        assert self._process.returncode == 0
-        return said
+        return self._process.wait(timeout=LIMIT)
 
 
 @pytest.fixture
-def victim() -> Iterator[Victim]:
-    victim = Victim()
-    yield victim
-    victim.end()
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        victim = Victim(stream)
+        yield victim
+        assert victim.end() == 0
+    # libjpeg has a line for a picture it does not like; more must not come from strangers.
+    said = [line for line in log.read_text().splitlines() if "JPEG" not in line]
+    assert not said, said[:20]
 
 
 @pytest.mark.timeout(600)
 def test_malformed_requests_are_refused_and_forgotten(victim: Victim) -> None:
     rng = random.Random(1)
     seen: Counter[str] = Counter()
+    for kind in range(5):  # memory is compared with what it is after the heaviest
+        seen[victim.grpc(heavy(kind))] += 1
+        seen[victim.grpc(heavy(kind), compression=grpc.Compression.Gzip)] += 1
     early = 0
     begun = time.monotonic()
     for number in range(COUNT):
         # Of the heavy ones, a few: they cost the sender as much.
         if number % 2:
-            message = heavy(rng.randrange(5)) if number % 60 == 1 else rng.choice(GRPC)(rng)
-            how = {"compression": grpc.Compression.Gzip} if number % 120 == 1 else {}
-            status = victim.grpc(message, **how)
+            message = heavy(number // 200 % 5) if number % 200 == 1 else rng.choice(GRPC)(rng)
+            status = victim.grpc(message)
             assert status in PROPER_GRPC, (status, message[:300])
             seen[status] += 1
         else:
@@ -366,7 +372,8 @@ def test_malformed_requests_are_refused_and_forgotten(victim: Victim) -> None:
             early = victim.resident()
         if number % 1000 == 999:
             rate = number / (time.monotonic() - begun)
-            print(f"{number + 1} sent, {rate:.0f}/s, {victim.resident() >> 20} MiB")
+            resident = victim.resident() >> 20
+            print(f"{number + 1} sent, {rate:.0f}/s, {resident} MiB", flush=True)
     print(dict(seen.most_common()), f"{early >> 20} → {victim.resident() >> 20} MiB")
     assert victim.resident() - early < GROWTH
     assert victim.grpc(GOOD) == "OK"

@@ -95,12 +95,12 @@ class Archive:
     version = "1"
     sha256 = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     platform = "python"
-    inputs = (
+    inputs: tuple[TensorSpec, ...] = (
         TensorSpec("robot", "BYTES", (1,)),
         *(TensorSpec(name, "BYTES", (-1,)) for name in wire.TEXTS),
         *(TensorSpec(name, "INT64", (-1,)) for name in wire.NUMBERS),
     )
-    outputs = (
+    outputs: tuple[TensorSpec, ...] = (
         TensorSpec("id", "BYTES", (-1,)),
         TensorSpec("part", "INT64", (-1,)),
         TensorSpec("status", "BYTES", (-1,)),

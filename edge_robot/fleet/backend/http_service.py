@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import itertools
 import json
+import logging
 import math
 import time
 import zlib
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
@@ -56,6 +58,8 @@ IDLE_TIME = 75.0
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository")
 
+_log = logging.getLogger(__name__)
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -77,6 +81,7 @@ async def start(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_logger(reception),
         handler_cancellation=True,  # who hangs up is not worked for any longer
         auto_decompress=False,  # done here, within bounds
         shutdown_timeout=LAST_WORDS,
@@ -138,6 +143,26 @@ def _application(
     app.router.add_post("/v2/repository/index", known(service.repository_index))
     app.router.add_get("/metrics", known(service.metrics))
     return app
+
+
+class _Malformed(logging.Handler):
+    """Counts what is no HTTP, which aiohttp tells its log and nobody else, a page for each."""
+
+    def __init__(self, reception: Reception) -> None:
+        super().__init__()
+        self._reception = reception
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+            self._reception.metrics.requests.add("unknown", "", "http", "invalid")
+        else:
+            _log.handle(record)
+
+
+def _logger(reception: Reception) -> logging.Logger:
+    logger = logging.Logger("aiohttp")
+    logger.addHandler(_Malformed(reception))
+    return logger
 
 
 class _Connections:
