@@ -91,7 +91,7 @@ def to_arrays(message: Any) -> dict[str, NDArray[Any]]:
             raise TensorError(f"{what} is in shared memory, which is not offered here: send it")
         shape = tuple(tensor.shape)
         if raw:
-            if tensor.HasField("contents"):
+            if tensor.contents.ListFields():  # MLServer sends the field, and leaves it empty
                 raise TensorError(f"{what} has both raw and typed contents; give one of them")
             arrays[tensor.name] = from_raw(what, tensor.datatype, shape, raw[i])
         else:

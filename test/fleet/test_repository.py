@@ -98,8 +98,10 @@ class FakeTriton(ModuleType):
     class TritonModelException(Exception): ...
 
     class TritonError:
-        def __init__(self, message: str) -> None:
-            self.message = message
+        INVALID_ARG = 3
+
+        def __init__(self, message: str, code: int) -> None:
+            self.message, self.code = message, code
 
     class Tensor:
         def __init__(self, name: str, array: np.ndarray) -> None:
@@ -112,9 +114,9 @@ class FakeTriton(ModuleType):
             return self._array
 
     class InferenceResponse:
-        def __init__(self, tensors: Any = (), error: Any = None) -> None:
+        def __init__(self, tensors: Any = (), error: Any = None, parameters: Any = None) -> None:
             self.tensors = {tensor.name(): tensor.as_numpy() for tensor in tensors}
-            self.error = error
+            self.error, self.parameters = error, parameters
 
     class Request:
         def __init__(self, name: str, array: np.ndarray) -> None:

@@ -147,6 +147,12 @@ def test_typed_contents_that_break_their_word_are_refused(
         to_arrays(request)
 
 
+def test_empty_typed_contents_beside_raw_ones_are_mlservers_way() -> None:
+    message = request_with("UINT8", [1], b"\7")
+    message.inputs[0].contents.SetInParent()
+    assert to_arrays(message)["x"].tolist() == [7]
+
+
 def test_messages_that_contradict_themselves_are_refused() -> None:
     twice = request_with("UINT8", [1], b"\0")
     with pytest.raises(TensorError, match="2 raw contents for 1 inputs"):

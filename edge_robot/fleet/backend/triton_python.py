@@ -12,6 +12,7 @@ from typing import Any
 import triton_python_backend_utils as triton  # part of Triton, found there alone
 
 from edge_robot.errors import UserError
+from edge_robot.fleet import protocol
 from edge_robot.fleet.backend.models import InvalidRequestError
 from edge_robot.fleet.backend.repository import GRAPH, load_detector
 
@@ -31,6 +32,7 @@ class TritonPythonModel:
             self._model = load_detector(path, args["model_name"], args["model_version"], copies=1)
         except UserError as error:
             raise triton.TritonModelException(str(error)) from error
+        self._told = {protocol.MODEL_SHA256: self._model.sha256} if _tells() else None
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer requests, each by itself: a bad one is an error of its own alone."""
@@ -41,8 +43,19 @@ class TritonPythonModel:
         try:
             item = self._model.prepare(self._model.read(inputs))
         except InvalidRequestError as error:
-            return triton.InferenceResponse(error=triton.TritonError(str(error)))
+            refusal = triton.TritonError(str(error), triton.TritonError.INVALID_ARG)
+            return triton.InferenceResponse(error=refusal)
         (outputs,) = self._model.compute([item])
-        return triton.InferenceResponse(
-            [triton.Tensor(name, array) for name, array in outputs.items()]
-        )
+        tensors = [triton.Tensor(name, array) for name, array in outputs.items()]
+        if self._told is None:
+            return triton.InferenceResponse(tensors)
+        return triton.InferenceResponse(tensors, parameters=self._told)
+
+
+def _tells() -> bool:
+    """Whether an answer can have parameters here: in Triton 2.51 (24.10) it could not yet."""
+    try:
+        triton.InferenceResponse([], parameters={})
+    except TypeError:
+        return False
+    return True
