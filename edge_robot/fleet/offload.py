@@ -342,14 +342,20 @@ class OffloadEngine:
         """Ask another endpoint too, once, if that may be and makes sense; return whether it is."""
         if offered.asked_twice:
             return False
-        offered.asked_twice = True
         others = [replica for replica in self._replicas if replica is not offered.first]
         place = self._place(offered, others, offered.task.expiry, time.monotonic())
         if isinstance(place, NoAnswer) or not self._hedges[offered.task.name].take():
             return False
+        offered.asked_twice = True
         self._hedged += 1
         self._ask(offered, replace(place, why=f"asked a second time; {place.why}"))
         return True
+
+    def _ask_again_when_possible(self, offered: Offered[Any, Any]) -> None:
+        if not offered.asked_twice and not self._ask_again(offered):
+            offered.second_alarm = self._thread.call_at(
+                time.monotonic() + _LOOK_AGAIN, self._ask_again_when_possible, offered
+            )
 
     async def _attempt(self, offered: Offered[Any, Any], place: _Place) -> None:
         """Make one request, and see what comes of it."""
@@ -532,6 +538,8 @@ class OffloadEngine:
 
 _LESS_THAN_A_SWITCH = 200e-6
 """An encoder that takes less than this would only wait for another thread, s."""
+_LOOK_AGAIN = 0.02
+"""Time after which a slow request that could not be asked a second time may be, s."""
 _NOT_CLEARED = Withheld("nothing was cleared for this tier")
 
 

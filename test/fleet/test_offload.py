@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +13,14 @@ from lamp import MODEL, LampDetector, lamp_backend, lamp_image, wait_for
 from numpy.typing import NDArray
 
 from edge_robot.fleet.adaptation import Encoding
+from edge_robot.fleet.admission import Budgets
 from edge_robot.fleet.backend.server import Backend
-from edge_robot.fleet.boundary import Boundary, Picture
+from edge_robot.fleet.boundary import Boundary, Picture, Withheld
 from edge_robot.fleet.breaker import BreakerState
 from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.hedging import WARM_UP
 from edge_robot.fleet.link import LinkTiming
-from edge_robot.fleet.offload import OffloadEngine, Settings, Status
+from edge_robot.fleet.offload import Offered, OffloadEngine, Settings, Status
 from edge_robot.fleet.privacy_policy import Kind, Level, PrivacyPolicy, Tier
 from edge_robot.fleet.replica import LinkStatus
 from edge_robot.fleet.tasks.detect import image_request, read_detections
@@ -53,29 +55,35 @@ class Robot:
 
     def __init__(
         self,
-        port: int,
+        ports: int | Sequence[int],
         task: Task[NDArray[np.uint8], Detections] = TASK,
         timing: LinkTiming = PATIENT,
         explore_after: float = 1.0,
         local: Callable[[], Detections] | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self.outcomes: list[Answer[Detections] | NoAnswer] = []
         self.changes: list[tuple[float, LinkStatus]] = []
+        self.late: list[Answer[Detections]] = []
         self.last: LinkStatus | None = None
+        self.status: Status | None = None
         self.reports = 0
         self.offered = 0
         self.task = task
         self.local = local
         self.engine = OffloadEngine(
-            [Endpoint("", f"127.0.0.1:{port}")],
-            Settings(timing=timing, explore_after=explore_after),
+            [
+                Endpoint("", f"127.0.0.1:{port}")
+                for port in ([ports] if isinstance(ports, int) else ports)
+            ],
+            Settings(timing=timing, explore_after=explore_after, budgets=budgets or Budgets()),
             self._on_status,
         )
         self.engine.start()
 
     def _on_status(self, status: Status) -> None:
         self.reports += 1
-        (link,) = status.links
+        self.status, link = status, status.links[0]
         if self.last is None or (link.up, link.breaker) != (self.last.up, self.last.breaker):
             self.changes.append((time.monotonic(), link))
         self.last = link
@@ -84,15 +92,18 @@ class Robot:
     def up(self) -> bool:
         return self.last is not None and self.last.up
 
-    def offer(self, age: float = 0.0) -> None:
+    def offer(
+        self, age: float = 0.0, clearances: Clearances[NDArray[np.uint8]] | None = None
+    ) -> Offered[NDArray[np.uint8], Detections]:
         self.offered += 1
-        self.engine.offer(
+        return self.engine.offer(
             self.task,
-            cleared(lamp_image()),
+            clearances or cleared(lamp_image()),
             self.offered,
             age,
             self.outcomes.append,
-            local=self.local,
+            self.late.append if self.local else None,
+            self.local,
         )
 
     def ask(self, age: float = 0.0) -> Answer[Detections] | NoAnswer:
@@ -306,16 +317,109 @@ def test_invalid_answers_are_rejected(
     robot.ask_until_answered()
 
 
-def test_what_is_in_flight_is_bounded(
+def test_what_is_in_flight_is_bounded_and_the_late_makes_room_for_the_new(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    robot = make_robot(backend.port, task=replace(TASK, deadline=0.3, in_flight=2))
+    robot.ask_until_answered()
+    detector.free.clear()
+    calls = detector.calls
+    begun = time.monotonic()
+    robot.offer()
+    robot.offer()
+    busy = robot.ask()
+    assert isinstance(busy, NoAnswer)
+    assert busy.reason is Reason.BUSY or time.monotonic() - begun > 0.3
+    wait_for(lambda: time.monotonic() - begun > 0.35, "the deadline")
+    before = len(robot.outcomes)
+    robot.offer()
+    wait_for(lambda: len(robot.outcomes) > before, "the first to be given up")
+    superseded = robot.outcomes[-1]
+    assert isinstance(superseded, NoAnswer) and superseded.reason is Reason.SUPERSEDED
+    detector.free.set()
+    wait_for(lambda: len(robot.outcomes) == robot.offered, "the others")
+    assert detector.calls <= calls + 3
+
+
+def test_what_is_cancelled_is_not_computed(
     make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
 ) -> None:
     robot = make_robot(backend.port)
     robot.ask_until_answered()
     detector.free.clear()
-    for _ in range(TASK.in_flight):
-        robot.offer()
-    outcome = robot.ask()
-    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.BUSY
+    calls, before = detector.calls, len(robot.outcomes)
+    robot.offer()
+    wait_for(lambda: detector.calls > calls, "a computation")
+    second = robot.offer()
+    wait_for(lambda: robot.status is not None and robot.status.links[0].outstanding == 2, "both")
+    second.cancel()
+    second.cancel()
+    wait_for(lambda: len(robot.outcomes) > before, "its outcome")
+    outcome = robot.outcomes[-1]
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.CANCELLED
+    assert outcome.stamp == robot.offered
+    wait_for(lambda: robot.status is not None and robot.status.links[0].outstanding == 1, "one")
+    detector.free.set()
+    wait_for(lambda: len(robot.outcomes) == robot.offered, "the answer to the first")
+    robot.ask_until_answered()
+    assert detector.calls == calls + 2, "the first and the last"
+    assert len(robot.outcomes) == robot.offered
+
+
+def test_what_is_withheld_or_beyond_the_budget_is_not_sent(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    robot = make_robot(backend.port, budgets=Budgets(byte_rate=1.0, byte_burst=3000.0))
+    size = robot.ask_until_answered().sent_bytes
+    assert 1000 < size < 3000
+    calls = detector.calls
+    before = len(robot.outcomes)
+    robot.offer(clearances={Tier.FOG: Withheld("a person too large")})
+    wait_for(lambda: len(robot.outcomes) > before, "an outcome")
+    outcome = robot.outcomes[-1]
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.PRIVACY
+    assert "a person too large" in outcome.detail
+    robot.offer(clearances={})
+    outcomes = [robot.ask() for _ in range(3)]
+    assert isinstance(outcomes[-1], NoAnswer) and outcomes[-1].reason is Reason.BUDGET
+    assert sum(outcome.sent_bytes for outcome in robot.outcomes) <= 3001
+    assert detector.calls <= calls + 2
+
+
+def test_two_endpoints_help_each_other_out(
+    make_robot: Callable[..., Robot], detector: LampDetector
+) -> None:
+    other = LampDetector()
+    first, second = lamp_backend(detector), lamp_backend(other)
+    robot = make_robot([first.port, second.port])
+    detectors = {f"127.0.0.1:{first.port}": detector, f"127.0.0.1:{second.port}": other}
+    wait_for(
+        lambda: robot.status is not None and all(link.up for link in robot.status.links),
+        "both links",
+    )
+    while robot.status is None or robot.status.answered < 2 * WARM_UP:
+        last = robot.ask_until_answered()
+    # Slow: whoever is asked first; the other is asked a second time, and the first one's told.
+    slow = detectors[last.computed_by]
+    slow.free.clear()
+
+    def hedged() -> bool:
+        answer = robot.ask()
+        return isinstance(answer, Answer) and "second time" in answer.reason
+
+    wait_for(hedged, "a second request")
+    assert robot.outcomes[-1].sent_bytes > last.sent_bytes
+    slow.free.set()
+    # Gone: what is outstanding there is asked elsewhere, and so is everything after.
+    first.stop()
+    wait_for(lambda: not robot.up, "the loss to be noticed")
+    answer = robot.ask()
+    assert isinstance(answer, Answer) and answer.computed_by == f"127.0.0.1:{second.port}"
+    assert robot.status.hedged <= 0.05 * robot.status.sent
+    assert len(robot.outcomes) == robot.offered
+    assert_never_empty(robot)
+    robot.engine.close()
+    second.stop()
 
 
 def test_the_local_fallback_computes_what_the_backend_does_not(
@@ -330,8 +434,7 @@ def test_the_local_fallback_computes_what_the_backend_does_not(
 
     robot = make_robot(radio.port, local=local)
     wait_for(lambda: robot.up, "the link")
-    robot.ask()  # begun at once, since nothing is known of how long it takes
-    assert robot.ask_until_answered().computed_by != ONBOARD
+    wait_for(lambda: robot.ask_until_answered().computed_by != ONBOARD, "an answer of the backend")
     radio.set_up(False)
     wait_for(lambda: not robot.up, "the loss to be noticed")
     answer = robot.ask()
@@ -339,6 +442,29 @@ def test_the_local_fallback_computes_what_the_backend_does_not(
     assert answer.value.labels == ["lamp"] and "link down" in answer.reason
     assert all("fleet-onboard" in name for name in computed_in), "never in the link's own thread"
     radio.set_up(True)
+
+
+def test_a_result_stands_at_the_deadline_and_the_late_answer_still_comes(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    onboard = LampDetector()
+    robot = make_robot(
+        backend.port,
+        task=replace(TASK, deadline=0.5),
+        local=lambda: onboard.detect(lamp_image()),
+    )
+    wait_for(lambda: robot.up, "the link")
+    wait_for(lambda: robot.ask_until_answered().computed_by != ONBOARD, "an answer of the backend")
+    detector.free.clear()
+    answer = robot.ask()
+    assert isinstance(answer, Answer) and answer.computed_by == ONBOARD
+    assert 0.3 < answer.age < 0.5 and not answer.late, "as late as it may begin, yet in time"
+    late = len(robot.late)
+    detector.free.set()
+    wait_for(lambda: len(robot.late) > late, "the late answer")
+    assert robot.late[-1].stamp == answer.stamp and robot.late[-1].late
+    assert robot.late[-1].computed_by != ONBOARD
+    assert len(robot.outcomes) == robot.offered
 
 
 def test_closing_ends_what_is_outstanding(
@@ -356,7 +482,7 @@ def test_closing_ends_what_is_outstanding(
     assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.CANCELLED
 
 
-@pytest.mark.parametrize("delay_ms", range(8))
+@pytest.mark.parametrize("delay_ms", [0, 1, 3, 6])
 def test_closing_at_any_moment_of_an_offer_is_orderly(
     make_robot: Callable[..., Robot], backend: Backend, delay_ms: int
 ) -> None:
