@@ -293,7 +293,16 @@ DEADLINES = Topic(
     Qos(depth=50),
     "budgets kept and missed",
 )
-LINK = Topic("/fleet/link", "edge_robot/LinkState", "on change, 5", _LATCHED, "link to the backend")
+LINK = Topic(
+    "/fleet/link", "edge_robot/LinkState", "on change, 5", _LATCHED, "links to the backends"
+)
+PRIVACY = Topic(
+    "/fleet/privacy",
+    "edge_robot/PrivacyState",
+    "1 per node",
+    Qos(depth=10),
+    "what may leave the robot, and what was withheld, by whom that sends",
+)
 DIAGNOSTICS = Topic(
     "/diagnostics",
     "diagnostic_msgs/DiagnosticArray",
@@ -355,6 +364,7 @@ TOPICS: tuple[Topic, ...] = (
     ESTOP,
     DEADLINES,
     LINK,
+    PRIVACY,
     DIAGNOSTICS,
     BATTERY,
     EVENTS,

@@ -21,7 +21,7 @@ from std_srvs.srv import SetBool
 from edge_robot import topics
 from edge_robot.control import modes
 from edge_robot.introspection.interfaces import interface_class
-from edge_robot.msg import LinkState
+from edge_robot.msg import LinkState, PrivacyState
 from edge_robot.nodes.conversions import image_to_bgr, seconds, yaw_of
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
@@ -45,10 +45,11 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def boxes(array: Any) -> list[dict[str, Any]]:
+def boxes(array: Any, tier: str) -> list[dict[str, Any]]:
     """Return the boxes of a `vision_msgs/Detection2DArray`: centre and size in pixels."""
     return [
         {
+            "tier": tier,
             "x": detection.bbox.center.position.x,
             "y": detection.bbox.center.position.y,
             "w": detection.bbox.size_x,
@@ -84,7 +85,37 @@ def view_link(m: Any) -> Any:
         "answered": m.answered,
         "late": m.late,
         "failed": m.failed,
+        "placement": m.placement,
+        "endpoints": [
+            {
+                "name": item.name,
+                "tier": item.tier,
+                "up": item.up,
+                "breaker": BREAKER.get(item.breaker, str(item.breaker)),
+                "cause": item.cause,
+                "rtt_ms": finite(item.rtt_p50 * 1e3),
+                "rtt_p95_ms": finite(item.rtt_p95 * 1e3),
+                "loss": finite(item.loss),
+                "bandwidth": finite(item.bandwidth),
+            }
+            for item in m.endpoints
+        ],
     }
+
+
+def view_privacy(m: Any) -> list[dict[str, Any]]:
+    """What may leave the robot, and what was withheld, one entry for each kind and tier."""
+    return [
+        {
+            "kind": item.kind,
+            "tier": item.tier,
+            "level": item.level,
+            "cleared": item.cleared,
+            "withheld": item.withheld,
+            "reasons": dict(zip(item.reasons, map(int, item.times), strict=True)),
+        }
+        for item in m.disclosures
+    ]
 
 
 def view_tracks(m: Any) -> Any:
@@ -127,8 +158,8 @@ VIEWS: dict[str, tuple[Topic, Callable[[Any], Any]]] = {
     "path": (topics.PATH, lambda m: [[p.pose.position.x, p.pose.position.y] for p in m.poses]),
     "trajectory": (topics.TRAJECTORY, lambda m: [[p.x, p.y] for p in m.points]),
     "goal": (topics.GOAL, lambda m: [m.pose.position.x, m.pose.position.y]),
-    "onboard": (topics.CAMERA_DETECTIONS, lambda m: boxes(m)),
-    "fleet": (topics.FLEET_DETECTIONS, lambda m: boxes(m.detections)),
+    "onboard": (topics.CAMERA_DETECTIONS, lambda m: boxes(m, "onboard")),
+    "fleet": (topics.FLEET_DETECTIONS, lambda m: boxes(m.detections, m.tier)),
     "command": (topics.CMD_VEL, lambda m: [m.twist.linear.x, m.twist.angular.z]),
 }
 """What the page shows, from which topic; fusing names and conversions keeps them in one place."""
@@ -152,6 +183,10 @@ class Dashboard(Node):
             topics.DEADLINES.name,
             self._on_deadlines,
             qos_profile(topics.DEADLINES),
+        )
+        self._privacy: dict[str, list[dict[str, Any]]] = {}
+        self.create_subscription(
+            PrivacyState, topics.PRIVACY.name, self._on_privacy, qos_profile(topics.PRIVACY)
         )
         self._stop_client = self.create_client(SetBool, "/estop/set")
         self._server = DashboardServer(self, Access(token), host, port)
@@ -185,10 +220,17 @@ class Dashboard(Node):
             "missed": status.total_missed,
         }
 
+    def _on_privacy(self, state: PrivacyState) -> None:
+        self._privacy[state.node] = view_privacy(state)
+
     def state(self) -> dict[str, Any]:
         """Return the newest of everything but pictures, each with the age of its arrival in s."""
         now = steady_seconds()
-        state: dict[str, Any] = {"stages": dict(self._deadlines), "ages": {}}
+        state: dict[str, Any] = {
+            "stages": dict(self._deadlines),
+            "privacy": dict(self._privacy),
+            "ages": {},
+        }
         for name, (topic, view) in VIEWS.items():
             newest = self._newest.get(topic.name)
             if newest is None:

@@ -6,7 +6,6 @@ is sent, where, and what may leave at all; here they are put together.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from rclpy.clock import Clock, ClockType
@@ -17,11 +16,12 @@ from edge_robot.errors import UserError
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.offload import OffloadEngine
 from edge_robot.fleet.privacy_policy import Kind, Tier
-from edge_robot.nodes.diagnostics import OK, DiagnosticsReporter
+from edge_robot.nodes.diagnostics import DiagnosticsReporter
 from edge_robot.nodes.diagnostics import Status as Health
 from edge_robot.nodes.fleet_links import LinkReporter
 from edge_robot.nodes.fleet_parameters import BridgeSettings, declare_endpoints
 from edge_robot.nodes.fleet_plans import PlanService
+from edge_robot.nodes.fleet_privacy import PrivacyReporter
 from edge_robot.nodes.fleet_second_opinions import SecondOpinions
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.runner import run
@@ -41,8 +41,9 @@ class FleetBridge(Node):
             raise UserError(
                 f"fleet_bridge parameters: {error}; see config/fleet_bridge.yaml"
             ) from error
-        self._boundary = Boundary(settings.policy())
-        self._tiers = [tier for tier in Tier if any(item.tier is tier for item in endpoints)]
+        boundary = Boundary(settings.policy())
+        tiers = [tier for tier in Tier if any(item.tier is tier for item in endpoints)]
+        self._privacy = PrivacyReporter(self, boundary, tiers, (Kind.DETECT, Kind.PLAN))
         self._links = LinkReporter(self)
         self._engine = OffloadEngine(endpoints, settings.engine(), self._links.publish)
         buffer = Buffer()
@@ -51,13 +52,13 @@ class FleetBridge(Node):
             self,
             self._engine,
             endpoints,
-            self._boundary,
+            boundary,
             policy,
             buffer,
             settings,
             self._links.placed,
         )
-        self._plans = PlanService(self, self._engine, self._boundary, self._tiers, buffer, settings)
+        self._plans = PlanService(self, self._engine, boundary, tiers, buffer, settings)
         self._diagnostics = DiagnosticsReporter(self, self._health)
         # A dead engine must end the node: its last word on the link would stand for ever.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -79,25 +80,7 @@ class FleetBridge(Node):
         yield from self._links.health()
         yield from self._opinions.health()
         yield from self._plans.health()
-        yield self._privacy()
-
-    def _privacy(self) -> Health:
-        """Return what level is in force for whom, and how often what was withheld, and why."""
-        policy, totals = self._boundary.policy, Counter[str]()
-        for (tier, kind, reason), count in self._boundary.counts().items():
-            totals[f"{'withheld' if reason else 'cleared'}: {kind.value}: {tier.value}"] += count
-            if reason:
-                totals[f"because: {kind.value}: {tier.value}: {reason}"] += count
-        levels = {
-            f"level: {kind.value}: {tier.value}": policy.level(tier, kind).name.lower()
-            for tier in self._tiers
-            for kind in (Kind.DETECT, Kind.PLAN)
-        }
-        said = "; ".join(
-            f"{tier.value} may see {policy.level(tier, Kind.DETECT).name.lower()}"
-            for tier in self._tiers
-        )
-        return Health("privacy", OK, said, {**levels, **totals})
+        yield from self._privacy.health()
 
 
 def main() -> None:

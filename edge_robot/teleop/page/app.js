@@ -30,6 +30,7 @@ function onText(message) {
   }
   state = message;
   drawState();
+  drawFleet();
 }
 
 async function onBinary(buffer) {
@@ -108,10 +109,24 @@ function drawState() {
     ["speed", robot ? `${robot.v.toFixed(2)} m/s, ${robot.w.toFixed(2)} rad/s` : "–"],
     ["commanded", state.command ? `${state.command[0].toFixed(2)} m/s, ${state.command[1].toFixed(2)} rad/s` : "–"],
     ["speed limit", mode ? `${mode.max_speed.toFixed(2)} m/s` : "–"],
-    ["backend", link ? `${link.endpoint} (breaker ${link.breaker})` : "–"],
-    ["round trip", link ? `${milliseconds(link.rtt_ms)} median, ${milliseconds(link.rtt_p95_ms)} p95` : "–"],
+    ["last work", link && link.placement ? link.placement : "–"],
     ["offloaded", link ? `${link.offered} offered, ${link.answered} in time, ${link.late} late, ${link.failed} failed` : "–"],
   ]);
+}
+
+const share = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
+
+function drawFleet() {
+  const endpoints = state.link ? state.link.endpoints : [];
+  rows("endpoints", endpoints.map((it) => [
+    `${it.name} (${it.tier})`, it.up ? (it.breaker === "closed" ? "up" : `up, breaker ${it.breaker}`) : it.cause,
+    `${milliseconds(it.rtt_ms)}, p95 ${milliseconds(it.rtt_p95_ms)}`, share(it.loss),
+    it.bandwidth === null ? "–" : `${Math.round(it.bandwidth / 1e3)} kB/s`,
+  ]));
+  rows("privacy", Object.values(state.privacy).flat().map((it) => [
+    `${it.kind.replaceAll("_", " ")} → ${it.tier}`, it.level, it.cleared, it.withheld,
+    Object.entries(it.reasons).map(([why, times]) => `${why} (${times})`).join(", "),
+  ]));
 }
 
 function label(pen, text, left, bottom) {
@@ -144,6 +159,7 @@ function drawCamera() {
       const [left, top] = [box.x - box.w / 2, box.y - box.h / 2];
       pen.strokeRect(left, top, box.w, box.h);
       if (tier === "onboard") label(pen, `${box.class} ${box.score.toFixed(2)}`, left, Math.max(14, top));
+      else label(pen, `${box.class} · ${box.tier}`, left, top + box.h + 14);
     }
   }
 }
