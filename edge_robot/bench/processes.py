@@ -1,10 +1,14 @@
-"""What the kernel knows of a process: memory, threads, descriptors."""
+"""What the kernel knows of a process, and how it is asked to end."""
 
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,20 @@ def usage(pid: int) -> Usage:
     if "VmRSS" not in numbers:  # a zombie
         raise ProcessLookupError(f"process {pid} has ended")
     return Usage(int(numbers["VmRSS"]), int(numbers["Threads"]), descriptors)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end the body as SIGINT does, and SIGINT in a background job too."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,19 +6,16 @@ buffer, a server with parameters, and a client that calls it and sets its parame
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import pairwise
 from statistics import median
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from edge_robot.bench.processes import Usage, usage
+from edge_robot.bench.processes import Usage, interruptible, usage
 from edge_robot.bench.runtimes import Program, Start, bench_domain, programs, standalone
 
 PERIOD = 10.0
@@ -46,23 +43,6 @@ def start_graph(start: Start, period: float = PERIOD) -> dict[str, Program]:
         "keeper": start("keeper", name="soak_keeper", period=period),
         "caller": start("caller", name="soak_caller", keeper="/soak_keeper", period=period),
     }
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the body as SIGINT does, and SIGINT in a background job too."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def trend(times: list[float], series: list[Usage]) -> dict[str, Any]:
@@ -126,7 +106,7 @@ def measure(
 
     begin = time.monotonic()
     ended = "in time"
-    with _interruptible(), programs(standalone(bench_domain())) as start:
+    with interruptible(), programs(standalone(bench_domain())) as start:
         graph = start_graph(start)
         try:
             while time.monotonic() - begin < minutes * 60:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import subprocess
+import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,8 +15,10 @@ import pytest
 from edge_robot.bench.offload import errors, faults
 from edge_robot.bench.offload.faults import Fault, Robot, summary
 from edge_robot.bench.offload.lies import lies
-from edge_robot.bench.offload.paths import BLACK_HOLE, RESET, Loopback
+from edge_robot.bench.offload.namespaces import Namespaces
+from edge_robot.bench.offload.paths import BLACK_HOLE, LINK_DOWN, ONE_WAY_LOSS, RESET, Loopback
 from edge_robot.bench.offload.robot import FLEET, ONBOARD, Result
+from edge_robot.bench.runtimes import Runtime
 
 
 def quiet(text: str) -> None:
@@ -91,3 +97,56 @@ def test_injected_errors_are_counted_by_what_became_of_them() -> None:
     assert figures["injected"] >= 30
     assert figures["false_empties"] == len(figures["believed"]) == 0
     assert figures["true_answers"] > 0 and figures["answered_on_board"] > 0
+
+
+_ECHO = """
+import socket
+server = socket.create_server(("0.0.0.0", 5000))
+print(flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.sendall(connection.recv(1))
+"""
+_CALL = """
+import socket, sys
+for line in sys.stdin:
+    try:
+        with socket.create_connection((sys.argv[1], 5000), timeout=0.25) as connection:
+            connection.sendall(b"x")
+            print(connection.recv(1) == b"x", flush=True)
+    except OSError:
+        print(False, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_faults_in_namespaces_begin_and_end() -> None:
+    """A fresh connection passes, unless the way is cut: silently, one way, or without carrier."""
+    python = Runtime("python", (sys.executable, "-I", "-S", "-c"), (), {})
+    try:
+        way = Namespaces(python, random.Random(0))
+    except OSError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        contextlib.closing(way),
+        subprocess.Popen([*way.backend.command, _ECHO], **pipes) as server,  # type: ignore[call-overload]
+        subprocess.Popen([*way.robot.command, _CALL, way.host], **pipes) as caller,  # type: ignore[call-overload]
+    ):
+
+        def passes() -> bool:
+            caller.stdin.write("\n")
+            caller.stdin.flush()
+            return bool(caller.stdout.readline() == "True\n")
+
+        server.stdout.readline()
+        assert passes()
+        for fault in (BLACK_HOLE, ONE_WAY_LOSS, LINK_DOWN):
+            way.begin(fault)
+            assert not passes(), fault
+            way.end(fault)
+            assert passes(), fault
+        server.kill()
+        caller.kill()
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
+    assert f"edge-robot-{os.getpid()}" not in listed.stdout

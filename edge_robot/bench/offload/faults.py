@@ -155,6 +155,14 @@ def measure(
     return figures
 
 
+def in_short(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures for people: by the kind of fault for the engine with one backend alone."""
+    short = dict(figures)
+    for name in set(_POLICIES) - {"engine"}:
+        short[name] = {key: value for key, value in figures[name].items() if key != "by_kind"}
+    return short
+
+
 @contextmanager
 def _path(runtime: Runtime, choice: random.Random) -> Iterator[Path]:
     path: Path

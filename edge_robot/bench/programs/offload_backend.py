@@ -6,7 +6,6 @@ Arguments, as JSON: `host`, `port` (0: any free one) and `service`, the time of 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 
@@ -36,17 +35,16 @@ class TimedDetector:
 
 
 def main() -> None:
-    """Serve until told to go."""
+    """Serve until the bench closes the pipe, or is gone itself."""
     wanted = json.loads(sys.argv[1])
     model = DetectorModel(MODEL, "1", [TimedDetector(wanted["service"])])
     backend = Backend(
         lambda: Scheduler([model], workers=1), host=wanted["host"], port=wanted["port"]
     )
     print(json.dumps({"port": backend.port}), flush=True)
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    sys.stdin.read()
     backend.stop()
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     main()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,15 +39,14 @@ class Liar(pb_grpc.GRPCInferenceServiceServicer):
 
 
 def main() -> None:
-    """Serve until told to go."""
+    """Serve until the bench closes the pipe, or is gone itself."""
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(Liar(), server)
     print(json.dumps({"port": server.add_insecure_port("127.0.0.1:0")}), flush=True)
     server.start()
-    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    sys.stdin.read()
     server.stop(grace=None)
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     main()
