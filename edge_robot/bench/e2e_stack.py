@@ -48,6 +48,8 @@ class Stack:
         arguments = {
             "seed": str(seed),
             "recording": str(folder / "recording.mcap"),
+            "spool": str(folder / "spool"),
+            "archive": str(folder / "archive"),
             **{name: str(_free_port()) for name in ("fleet_port", "link_port", "dashboard_port")},
         }
         wanted = {"arguments": arguments, "remappings": remappings, "without": list(without)}

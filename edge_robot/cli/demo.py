@@ -113,6 +113,8 @@ def run_demo(
     filled = {
         "recording": str((folder / "recording.mcap").resolve()),
         "facts": str((folder / "facts.json").resolve()),
+        "spool": str((folder / "spool").resolve()),
+        "archive": str((folder / "archive").resolve()),
         "fleet_port": str(_free_port()),
         "link_port": str(_free_port()),
         "dashboard_port": str(_free_port()),

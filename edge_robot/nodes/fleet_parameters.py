@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,26 +72,28 @@ class BridgeSettings:
         return Settings(LinkTiming(period=self.heartbeat_period, silence=self.silence), budgets)
 
     def policy(self) -> PrivacyPolicy:
-        """Read the privacy policy.
-
-        Raises:
-            UserError: it cannot be read, or makes no sense.
-        """
-        shipped = share_dir() / "config" / "privacy.yaml"
-        return read_policy(Path(self.privacy_policy) if self.privacy_policy else shipped)
+        """Read the privacy policy; see `privacy_policy`."""
+        return privacy_policy(self.privacy_policy)
 
 
 _RATES = ("uplink_rate", "uplink_power", "spending_rate")
 
 
+def privacy_policy(file: str) -> PrivacyPolicy:
+    """Read a privacy policy; without a file's name, the one in config/.
+
+    Raises:
+        UserError: it cannot be read, or makes no sense.
+    """
+    return read_policy(Path(file) if file else share_dir() / "config" / "privacy.yaml")
+
+
 @dataclass(frozen=True)
-class _EndpointSettings:
-    """What is said of one endpoint, under its name: `NAME.address` and so on."""
+class ConnectionSettings:
+    """How a backend is reached, under its name: `NAME.address` and so on."""
 
     address: str = setting("", "host:port")
     tier: str = setting("fog", "fog (on the premises) or cloud: what it may see, who is first")
-    cost: float = setting(0.0, "of one request, as spending_rate counts")
-    energy_per_byte: float = setting(0.0, "of the radio on the way there, J/byte")
     tls: bool = setting(False, "encrypted, and the backend must prove who it is")
     ca_file: str = setting("", "certificates (PEM) of those whom to believe that; none: system's")
     certificate_file: str = setting("", "the robot's own certificate (PEM), for mutual TLS")
@@ -111,9 +113,20 @@ class _EndpointSettings:
         }
         credentials = Credentials(tls=self.tls, server_name=self.server_name, **files)
         credentials.check()
-        return Endpoint(
-            name, self.address, tiers[self.tier], self.cost, self.energy_per_byte, credentials
-        )
+        return Endpoint(name, self.address, tiers[self.tier], credentials=credentials)
+
+
+@dataclass(frozen=True)
+class _EndpointSettings(ConnectionSettings):
+    """How a backend is reached that work is offered to, and what that costs."""
+
+    cost: float = setting(0.0, "of one request, as spending_rate counts")
+    energy_per_byte: float = setting(0.0, "of the radio on the way there, J/byte")
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint."""
+        reached = super().endpoint(name)
+        return replace(reached, cost=self.cost, energy_per_byte=self.energy_per_byte)
 
 
 def declare_endpoints(node: Node) -> list[Endpoint]:

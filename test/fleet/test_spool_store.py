@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -152,6 +153,23 @@ def test_a_file_is_one_record_and_half_a_file_is_none(store: Store, tmp_path: Pa
     file.write_bytes(bytes(8 * MIB))
     assert store.add_file(entry, file) is None  # larger than the spool
     assert [item.kind for item in drain(store)] == [DROPPED]
+
+
+def test_what_may_be_heard_twice_is_taken_once(folder: Path) -> None:
+    file = folder / "drive.mcap"
+    file.write_bytes(os.urandom(2 * CHUNK_BYTES))
+    recording = Entry("recording/drive", Priority.RECORDING, 7, b"", once="drive.mcap")
+    heard = dataclasses.replace(event(1), once="a1b2")
+    for _ in range(2):
+        store = Store(folder / "spool", 4 * MIB)
+        assert store.add_file(recording, file, is_cancelled=lambda: True) is None
+        store.add([heard, event(2), heard])
+        store.add_file(recording, file)
+        store.close()
+    store = Store(folder / "spool", 4 * MIB)
+    kept = drain(store)
+    assert [entry.stamp for entry in kept] == [1, 2, 2, 7]
+    store.close()
 
 
 def test_a_process_killed_while_it_reads_a_file_leaves_nothing_of_it(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ BATCH_TIME = 0.25
 """What a batch takes at the permitted rate, s: the longest that the link is busy at a stretch."""
 MAX_BATCH = 8 * CHUNK_BYTES
 
+_LEAST_RATE = 1_000.0  # bytes/s, over a link however slow: one measured as dead is down, or unknown
 _STALE = 2.0  # s; the bridge tells of the link five times a second
 _FLOOR_WINDOW = 60.0  # s
 _SPARE = 0.005  # s that a round trip may grow without that meaning a queue
@@ -61,7 +62,8 @@ class LinkFigures:
         up: Whether it stands.
         round_trip: Typical time of a heartbeat, s; NaN where not known.
         bandwidth: Measured, bytes/s; NaN where not known.
-        outstanding: Requests not answered yet.
+        outstanding: Requests sent less those settled; what it never falls below is taken for
+            requests given up.
     """
 
     up: bool
@@ -81,6 +83,24 @@ class Wait(Enum):
     RATE = "within the rate"
 
 
+class _Floor:
+    """The least value of late: of the present window and the one before."""
+
+    def __init__(self) -> None:
+        self._least = [math.inf, math.inf]
+        self._end = -math.inf
+
+    def add(self, value: float, now: float) -> None:
+        if now >= self._end:
+            self._least = [self._least[1], math.inf]
+            self._end = now + _FLOOR_WINDOW
+        self._least[1] = min(self._least[1], value)
+
+    @property
+    def value(self) -> float:
+        return min(self._least)
+
+
 class Pace:
     """Says when to send and how much. Times are s on one steady clock.
 
@@ -96,8 +116,8 @@ class Pace:
         self._jitter = jitter
         self._link: LinkFigures | None = None
         self._heard = -math.inf
-        self._floors = [math.inf, math.inf]  # least round trip of the last window and of this one
-        self._window_end = -math.inf
+        self._least_round_trip = _Floor()
+        self._least_outstanding = _Floor()
         self._next = -math.inf  # when the rate permits the next batch
         self._last_sent = -math.inf
         self._busy_since: float | None = None
@@ -107,12 +127,10 @@ class Pace:
     def heard(self, link: LinkFigures, now: float) -> None:
         """Take in news of the link."""
         self._link, self._heard = link, now
-        if now >= self._window_end:
-            self._floors = [self._floors[1], math.inf]
-            self._window_end = now + _FLOOR_WINDOW
         if math.isfinite(link.round_trip):
-            self._floors[1] = min(self._floors[1], link.round_trip)
-        if not link.outstanding:
+            self._least_round_trip.add(link.round_trip, now)
+        self._least_outstanding.add(link.outstanding, now)
+        if link.outstanding <= self._least_outstanding.value:
             self._busy_since = None
         elif self._busy_since is None:
             self._busy_since = now
@@ -127,7 +145,8 @@ class Pace:
         if link is not None:
             if not link.up:
                 return BATCH_TIME, Wait.LINK
-            if link.round_trip > self._settings.rise * min(self._floors) + _SPARE:
+            least = self._least_round_trip.value
+            if link.round_trip > self._settings.rise * least + _SPARE:
                 return BATCH_TIME, Wait.ROUND_TRIP
             if self._busy_since is not None:
                 # Never for ever: a bridge that always asks must not fill the disk.
@@ -141,7 +160,8 @@ class Pace:
         link = self._known(now)
         if link is None or not math.isfinite(link.bandwidth):
             return self._settings.rate
-        return max(1.0, min(self._settings.rate, self._settings.share * link.bandwidth))
+        share = max(self._settings.share * link.bandwidth, _LEAST_RATE)
+        return min(self._settings.rate, share)
 
     def batch_bytes(self, now: float) -> int:
         """Return the size the next batch should have, bytes."""

@@ -42,6 +42,8 @@ class Entry:
         payload: The content; its meaning is a matter between the two ends.
         level: How much it reveals.
         policy: Of images, `boundary.Cleared.policy`; empty where there are none.
+        once: Key under which the spool takes but one entry, even after a restart: for what may be
+            heard twice. Empty: no key.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Entry:
     payload: bytes = field(repr=False)
     level: Level = Level.METADATA
     policy: str = ""
+    once: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
-"""The robot's side of store and forward: one thread accepts, one sends."""
+"""The robot's side of store and forward: threads that accept what is put, and one that sends."""
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from edge_robot.errors import UserError
 from edge_robot.fleet.priority import yield_to_others
 from edge_robot.fleet.spool.records import DropCounts, Entry, Priority
 from edge_robot.fleet.spool.sender import Sender
@@ -55,9 +58,13 @@ class Spool:
         self._overflow = DropCounts()
         self._closing = threading.Event()
         self._failure: BaseException | None = None
-        work = [self._accept] if sender is None else [self._accept, self._forward]
+        self._files: queue.SimpleQueue[tuple[Entry, Path] | None] = queue.SimpleQueue()
+        work = [self._accept, self._accept_files]
+        if sender is not None:
+            work.append(self._forward)
         self._threads = [
-            threading.Thread(target=self._run, args=(loop,), name="spool") for loop in work
+            threading.Thread(target=self._run, args=(loop,), name="spool", daemon=True)
+            for loop in work
         ]
         for thread in self._threads:
             thread.start()
@@ -82,6 +89,10 @@ class Spool:
                 self._overflow.add(lost.entry.kind, lost.entry.stamp, len(lost.entry.payload))
             self._news.notify()
 
+    def put_file(self, entry: Entry, path: Path) -> None:
+        """Hand over a file, which is read at leisure; see `Store.add_file`."""
+        self._files.put((entry, path))
+
     def raise_if_failed(self) -> None:
         """Raise what ended one of the threads."""
         if self._failure is not None:
@@ -94,6 +105,7 @@ class Spool:
             UserError: as `Store.add`.
         """
         self._closing.set()
+        self._files.put(None)
         with self._news:
             self._news.notify()
         if self._sender is not None:
@@ -110,6 +122,7 @@ class Spool:
         except BaseException as error:
             self._failure = error
             self._closing.set()
+            self._files.put(None)
 
     def _accept(self) -> None:
         while self._wait_for_entries():
@@ -167,6 +180,13 @@ class Spool:
             with self._news:
                 self._overflow.merge(overflow)
             raise
+
+    def _accept_files(self) -> None:
+        while (file := self._files.get()) is not None:
+            try:
+                self._store.add_file(*file, self._closing.is_set)
+            except UserError as error:  # one file less; the others may be well
+                self._on_trouble(str(error))
 
     def _forward(self) -> None:
         assert self._sender is not None

@@ -14,7 +14,6 @@ pages it has, dropping by priority, until there is room again.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import sqlite3
@@ -29,6 +28,7 @@ from typing import TypeVar
 from edge_robot.errors import UserError
 from edge_robot.fleet.spool import database
 from edge_robot.fleet.spool.database import PAGE_BYTES
+from edge_robot.fleet.spool.payload import pack
 from edge_robot.fleet.spool.records import (
     CHUNK_BYTES,
     DAMAGED,
@@ -59,18 +59,22 @@ CREATE INDEX chunk_record ON chunk (id) WHERE parts > 1;
 CREATE TABLE refused (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL, {_TYPES});
 CREATE INDEX refused_order ON refused (priority DESC, seq);
 CREATE INDEX refused_record ON refused (id) WHERE parts > 1;
-CREATE TABLE staged (id TEXT PRIMARY KEY);
+CREATE TABLE staged (id TEXT PRIMARY KEY, key TEXT NOT NULL);
+CREATE TABLE once (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE dropped (
     kind TEXT PRIMARY KEY, total INTEGER NOT NULL,
     records INTEGER NOT NULL, bytes INTEGER NOT NULL, first_stamp INTEGER, last_stamp INTEGER
 )
 """
-"""`staged` names files of which not all is there yet. `dropped` counts in `total` since the
+"""`staged` names files of which not all is there yet; `once` has the newest keys of entries taken
+once. `dropped` counts in `total` since the
 database exists, and in the other columns what no record has told yet."""
 
 _NOT_STAGED = "id NOT IN (SELECT id FROM staged)"
 _CHUNK_OVERHEAD = 400  # bytes of a chunk without its data: columns, index entries, inner pages
 _VICTIMS = 256  # chunks dropped at a time
+_PIECE = 4  # chunks of a file read and committed together
+_KEYS = 10_000  # of entries taken once
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class Store:
             self._fill_ballast()
             if damage:
                 self._on_trouble(damage)
-                told = json.dumps({"text": damage}).encode()
+                told = pack({"text": damage})
                 self.add([Entry(DAMAGED, Priority.NOTICE, time.time_ns(), told)])
         except BaseException:
             self._owner.release()
@@ -162,8 +166,8 @@ class Store:
             entries: Together at most `group_bytes`.
 
         Returns:
-            The id of each; None for one that was dropped, as there was only room at the cost of
-            what goes before it. That is counted like any other drop.
+            The id of each; None for one whose key is known, and for one that was dropped, as there
+            was only room at the cost of what goes before it: that is counted like any other drop.
 
         Raises:
             DiskFullError: the disk is full, and nothing may be dropped for them.
@@ -177,8 +181,9 @@ class Store:
 
         def write() -> None:
             ids.clear()
-            for priority in sorted({entry.priority for entry in entries}, reverse=True):
-                places = [i for i, entry in enumerate(entries) if entry.priority == priority]
+            new = [i for i, entry in enumerate(entries) if self._claim(entry.once)]
+            for priority in sorted({entries[i].priority for i in new}, reverse=True):
+                places = [i for i in new if entries[i].priority == priority]
                 for i in self._fit(entries, places, priority):
                     ids[i] = self._new_id()
                     self._insert(ids[i], entries[i])
@@ -187,38 +192,53 @@ class Store:
             self._write(write)
         return [ids.get(i) for i in range(len(entries))]
 
-    def add_file(self, entry: Entry, path: Path) -> str | None:
+    def add_file(
+        self, entry: Entry, path: Path, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> str | None:
         """Accept a file as one record, read a piece at a time; it counts once all of it is there.
 
         Args:
             entry: What it is; its payload is the file's content instead.
             path: Of the file, which stays where it is.
+            is_cancelled: Asked between two pieces; if so, nothing of the file is kept.
 
         Returns:
-            Its id, or None where it was dropped as in `add`.
+            Its id; None where `add` would return that, or if it was cancelled.
 
         Raises:
             UserError: it cannot be read, or it became shorter meanwhile; or as `add`.
         """
-        record = self._new_id()
-        created = time.time_ns()
+        record, created = self._new_id(), time.time_ns()
+
+        def begin() -> bool:
+            if not self._claim(entry.once):
+                return False
+            self._db.execute("INSERT INTO staged VALUES (?, ?)", (record, entry.once))
+            return True
+
         with self._lock:
-            self._write(lambda: self._db.execute("INSERT INTO staged VALUES (?)", (record,)))
+            if not self._write(begin):
+                return None
         try:
             with path.open("rb") as file:
                 parts = max(1, -(-os.fstat(file.fileno()).st_size // CHUNK_BYTES))
-                for part in range(parts):
-                    data = file.read(CHUNK_BYTES)
-                    if not data and part:
-                        raise UserError(f"spool: {path} became shorter while it was read")
-                    chunk = _chunk(record, entry, created, part, parts, data)
-                    if not self._add_staged(chunk):
+                for first in range(0, parts, _PIECE):
+                    chunks = []
+                    for part in range(first, min(first + _PIECE, parts)):
+                        data = file.read(CHUNK_BYTES)
+                        if not data and part:
+                            raise UserError(f"spool: {path} became shorter while it was read")
+                        chunks.append(_chunk(record, entry, created, part, parts, data))
+                    if is_cancelled():
+                        self._abandon(record)
                         return None
-        except BaseException as error:
-            with self._lock:
-                self._write(lambda: self._unstage(record))
-            if isinstance(error, OSError):
-                raise UserError(f"spool: cannot read {path}: {error.strerror}") from error
+                    if not self._add_staged(chunks):
+                        return None
+        except OSError as error:
+            self._abandon(record)
+            raise UserError(f"spool: cannot read {path}: {error.strerror}") from error
+        except UserError:
+            self._abandon(record)
             raise
         with self._lock:
             self._write(lambda: self._db.execute("DELETE FROM staged WHERE id = ?", (record,)))
@@ -305,10 +325,12 @@ class Store:
                 aside = database.set_aside(self._path, label)
                 damage = f"the spool's database was damaged ({error}); it is set aside as {aside}"
                 db = database.open_database(self._path, SCHEMA, self._wal_bytes)
-            with database.transaction(db):
-                # Files whose end was not written when the process ended: never accepted.
-                db.execute("DELETE FROM chunk WHERE parts > 1 AND id IN (SELECT id FROM staged)")
-                db.execute("DELETE FROM staged")
+            # Files whose end was not written when the process ended were never accepted.
+            for record, key in db.execute("SELECT id, key FROM staged").fetchall():
+                with database.transaction(db):
+                    db.execute("DELETE FROM chunk WHERE id = ?", (record,))
+                    db.execute("DELETE FROM once WHERE key = ?", (key,))
+                    db.execute("DELETE FROM staged WHERE id = ?", (record,))
             (pages,) = db.execute("PRAGMA page_count").fetchone()
             # One from the time of a higher bound may stay until its records have left.
             db.execute(f"PRAGMA max_page_count={max(self._all_pages, pages)}").fetchone()
@@ -348,26 +370,52 @@ class Store:
             ),
         )
 
-    def _add_staged(self, chunk: Chunk) -> bool:
-        """Add a chunk of a file; where there is no room, drop what there is of the file."""
+    def _add_staged(self, chunks: Sequence[Chunk]) -> bool:
+        """Add chunks of a file; where there is no room, drop what there is of the file."""
+        first = chunks[0]
 
         def write() -> bool:
-            if self._make_room(footprint(len(chunk.data)), chunk.priority):
-                self._insert_chunk(chunk)
+            need = sum(footprint(len(chunk.data)) for chunk in chunks)
+            if self._make_room(need, first.priority):
+                for chunk in chunks:
+                    self._insert_chunk(chunk)
                 return True
-            self._unstage(chunk.id)
+            self._unstage(first.id)
             drops = DropCounts()
-            drops.add(chunk.kind, chunk.stamp, chunk.parts * CHUNK_BYTES)
+            drops.add(first.kind, first.stamp, first.parts * CHUNK_BYTES)
             self._count(drops)
             return False
 
         with self._lock:
             return self._write(write)
 
+    def _abandon(self, record: str) -> None:
+        """Take back what there is of a file, as if it had never been offered."""
+
+        def write() -> None:
+            self._db.execute(
+                "DELETE FROM once WHERE key = (SELECT key FROM staged WHERE id = ?)", (record,)
+            )
+            self._unstage(record)
+
+        with self._lock:
+            self._write(write)
+
     def _unstage(self, record: str) -> None:
         # A file of a single chunk is either all there or not at all.
         self._db.execute("DELETE FROM chunk WHERE id = ? AND parts > 1", (record,))
         self._db.execute("DELETE FROM staged WHERE id = ?", (record,))
+
+    def _claim(self, key: str) -> bool:
+        """Return whether an entry of a key may be taken: then no other will be."""
+        if not key:
+            return True
+        claimed = self._db.execute("INSERT OR IGNORE INTO once (key) VALUES (?)", (key,)).rowcount
+        if claimed:
+            self._db.execute(
+                "DELETE FROM once WHERE number <= (SELECT max(number) FROM once) - ?", (_KEYS,)
+            )
+        return bool(claimed)
 
     def _apply(self, verdicts: Sequence[tuple[Held, Verdict | None]]) -> None:
         for held, verdict in verdicts:
@@ -568,7 +616,7 @@ class Store:
                     "first_stamp": first,
                     "last_stamp": last,
                 }
-                entry = Entry(DROPPED, Priority.NOTICE, last, json.dumps(told).encode())
+                entry = Entry(DROPPED, Priority.NOTICE, last, pack(told))
                 self._insert(self._new_id(), entry)
             self._db.execute(
                 "UPDATE dropped SET records = 0, bytes = 0, first_stamp = NULL, last_stamp = NULL"
