@@ -31,7 +31,7 @@ from edge_robot.fleet.backend.access import (
     new_token,
 )
 from edge_robot.fleet.backend.server import Backend
-from edge_robot.fleet.backend.serving import ServerSettings
+from edge_robot.fleet.backend.serving import ServerSettings, read_limits
 
 TIMEOUT = 10.0
 
@@ -246,3 +246,28 @@ def test_the_command_makes_a_token_and_shows_it_once(tmp_path: Path) -> None:
     )
     token = done.stdout.strip()
     assert Tokens.read(tmp_path / "tokens").caller(f"Bearer {token}").role is Role.MONITOR
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("quota: {request: 1}", "'request' is no limit; known are waiting"),
+        ("waiting: -1", "waiting is -1, not a number greater than 0"),
+        ("quotas: {robot7: {places: true}}", "places is True"),
+        ("- 1", "cannot be used"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_malformed_limits_are_one_clear_line(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_limits(file)
+
+
+def test_limits_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text("waiting: 8\nquota: {places: 2}\nquotas: {robot7: {requests: 5}}\n")
+    limits = read_limits(file)
+    assert (limits.waiting, limits.quota.places) == (8, 2)
+    assert limits.quotas["robot7"].requests == 5

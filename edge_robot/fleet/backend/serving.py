@@ -154,7 +154,10 @@ def _quota(values: dict[str, Any]) -> Quota:
 
 
 def _numbers(kind: type[T], values: dict[str, Any]) -> T:
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
     for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"{name!r} is no limit")
         if name in ("quota", "quotas"):
             continue
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
