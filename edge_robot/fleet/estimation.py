@@ -223,6 +223,9 @@ class LinkEstimate:
 
 def _weighted_median(pairs: Sequence[tuple[float, float]]) -> float:
     """Return the lower median of (value, weight) pairs."""
-    values, weights = zip(*sorted(pairs), strict=True)
-    total = np.cumsum(weights)
-    return float(values[int(np.searchsorted(total, total[-1] / 2.0))])
+    half, passed = sum(weight for _, weight in pairs) / 2.0, 0.0
+    for value, weight in sorted(pairs):  # so few of them that NumPy would take longer
+        passed += weight
+        if passed >= half:
+            break
+    return value

@@ -308,7 +308,7 @@ class OffloadEngine:
                     endpoint,
                     (Reason.BUDGET, lacking) if lacking else None,
                     estimate.chance_in_time(size, left, now) if encoding else 0.0,
-                    estimate.expected(size, now),
+                    estimate.expected(size, now) if len(replicas) > 1 else 0.0,
                     replica.outstanding,
                     replica.stalled(self._hedges[task.name].delay, now),
                     replica.idle(now) >= self._settings.explore_after,
@@ -387,12 +387,17 @@ class OffloadEngine:
         elif offered.on_late is not None:
             answer = replace(answer, late=True)
             offered.on_late(answer)
-        # Only now: whoever waits for the answer need not wait for what is learnt from it.
         self._late += answer.late
         self._answered += not answer.late
+        # Later: whoever waits for the answer need not wait for what is learnt from it.
+        self._thread.later(self._learn, offered, replica, reply, answer.late)
+
+    def _learn(
+        self, offered: Offered[Any, Any], replica: Replica, reply: _Reply, late: bool
+    ) -> None:
         was_first = replica is offered.first
         self._hedges[offered.task.name].answered(reply.elapsed if was_first else math.inf)
-        replica.succeeded(offered.task, reply.size, reply.elapsed, reply.response, answer.late)
+        replica.succeeded(offered.task, reply.size, reply.elapsed, reply.response, late)
 
     async def _request(self, offered: Offered[Any, Any], place: _Place) -> _Reply | NoAnswer:
         task, replica = offered.task, place.replica
