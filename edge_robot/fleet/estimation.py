@@ -223,9 +223,6 @@ class LinkEstimate:
 
 def _weighted_median(pairs: Sequence[tuple[float, float]]) -> float:
     """Return the lower median of (value, weight) pairs."""
+    ordered = sorted(pairs)  # so few of them that NumPy would take longer
     half, passed = sum(weight for _, weight in pairs) / 2.0, 0.0
-    for value, weight in sorted(pairs):  # so few of them that NumPy would take longer
-        passed += weight
-        if passed >= half:
-            break
-    return value
+    return next(value for value, weight in ordered if (passed := passed + weight) >= half)

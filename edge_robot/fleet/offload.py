@@ -275,10 +275,9 @@ class OffloadEngine:
         self._ask(offered, place)
         if offered.local is not None:
             begin = offered.captured + task.deadline - self._onboard.lead(task.name)
-            if begin > now:
-                offered.onboard_alarm = self._thread.call_at(begin, self._compute_onboard, offered)
-            else:
-                self._compute_onboard(offered)
+            offered.onboard_alarm = self._thread.call_at(
+                max(begin, now), self._compute_onboard, offered, max(begin, now)
+            )
 
     def _place(
         self, offered: Offered[Any, Any], replicas: Sequence[Replica], limit: float, now: float
@@ -482,16 +481,16 @@ class OffloadEngine:
             self._settle(offered, missed)
             return
         offered.why = f"{missed.reason.value}: {missed.detail}"
-        self._compute_onboard(offered)
+        self._compute_onboard(offered, time.monotonic())
 
-    def _compute_onboard(self, offered: Offered[Any, Any]) -> None:
+    def _compute_onboard(self, offered: Offered[Any, Any], planned: float) -> None:
         if not offered.settled and not offered.onboard:
             offered.onboard = True
-            self._thread.spawn(self._see_onboard(offered))
+            self._thread.spawn(self._see_onboard(offered, planned))
 
-    async def _see_onboard(self, offered: Offered[Any, Any]) -> None:
+    async def _see_onboard(self, offered: Offered[Any, Any], planned: float) -> None:
         assert offered.local is not None
-        value = await self._onboard.compute(offered.task.name, offered.local)
+        value = await self._onboard.compute(offered.task.name, offered.local, planned)
         if offered.settled:
             return
         self._computed_onboard += 1

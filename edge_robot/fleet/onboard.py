@@ -14,8 +14,8 @@ import numpy as np
 from edge_robot.fleet.work import Out
 
 WINDOW = 100
-GUARD = 0.005
-"""Added to what a computation is expected to take: timers and threads are not exact, s."""
+GUARD = 0.01
+"""Added to what it takes: the next may meet a busier machine, s."""
 
 
 class Onboard:
@@ -28,17 +28,22 @@ class Onboard:
     def lead(self, name: str) -> float:
         """Return how long before the deadline to begin work of a name, s; infinite at first.
 
-        The 99th percentile, waiting for the thread included: the 95th would let one in twenty be
-        late.
+        The 99th percentile, from when it was to begin until it was there: the 95th would let one in
+        twenty be late.
         """
         took = self._took[name]
         return float(np.quantile(took, 0.99)) + GUARD if took else math.inf
 
-    async def compute(self, name: str, local: Callable[[], Out]) -> Out:
-        """Call a function in the worker thread; its errors are the caller's."""
-        begun = time.monotonic()
+    async def compute(self, name: str, local: Callable[[], Out], planned: float) -> Out:
+        """Call a function in the worker thread; its errors are the caller's.
+
+        Args:
+            name: Of the work.
+            local: The function.
+            planned: When it was to begin, s of `time.monotonic`.
+        """
         value = await asyncio.get_running_loop().run_in_executor(self._worker, local)
-        self._took[name].append(time.monotonic() - begun)
+        self._took[name].append(time.monotonic() - planned)
         return value
 
     def close(self) -> None:
