@@ -99,3 +99,10 @@ def test_a_batch_size_is_used_if_it_was_measured_to_pay() -> None:
     costs = BatchCosts(6)
     assert cheapest(costs, per_item, available=9) == 1
     assert costs.wanted() == 1
+
+
+def test_a_slow_moment_is_not_held_against_requests_for_ever() -> None:
+    costs = BatchCosts(1)
+    costs.add(1, 5.0, now=10.0)
+    assert costs.quickest(11.0) == 5.0
+    assert costs.quickest(13.0) == 0.0, "nothing would be computed, and so never be measured again"

@@ -91,6 +91,8 @@ def test_the_earliest_deadline_is_first_and_what_is_cancelled_or_expired_is_not_
         expired = ask(scheduler, 4.0, expires=now + 0.05)
         await asyncio.sleep(0.1)
         never.cancel()
+        # Told at once though no worker is free, and no place is taken any more.
+        await until(lambda: expired.done() and scheduler.waiting == 2)
         model.free.set()
         await asyncio.gather(first, late, soon)
         with pytest.raises(ExpiredError):
@@ -176,7 +178,7 @@ def test_no_batch_makes_its_most_urgent_request_late() -> None:
     asyncio.run(scene())
 
 
-def test_a_model_that_fails_is_an_error_of_these_requests_alone() -> None:
+def test_a_request_that_a_model_fails_at_fails_alone() -> None:
     async def scene() -> None:
         class Broken(Doubler):
             def compute(self, items: Sequence[float]) -> list[Tensors]:
@@ -184,10 +186,18 @@ def test_a_model_that_fails_is_an_error_of_these_requests_alone() -> None:
                     raise MemoryError("no room")
                 return super().compute(items)
 
-        scheduler = Scheduler([Broken()], workers=1)
-        with pytest.raises(MemoryError):
-            await ask(scheduler, 13.0)
-        assert (await ask(scheduler, 1.0)).outputs["y"].tolist() == [2.0]
+        model = Broken()
+        scheduler = Scheduler([model], workers=1)
+        model.free.clear()
+        running = ask(scheduler, 0.0)
+        await until(lambda: model.computed)
+        together = [ask(scheduler, x) for x in (1.0, 13.0)]
+        await asyncio.sleep(0.0)
+        model.free.set()
+        await running
+        good, bad = await asyncio.gather(*together, return_exceptions=True)
+        assert isinstance(good, Result) and good.outputs["y"].tolist() == [2.0]
+        assert isinstance(bad, MemoryError)
         assert scheduler.counts["failed"] == 1
 
     asyncio.run(scene())
@@ -229,5 +239,52 @@ def test_draining_answers_what_waits_and_refuses_what_is_new() -> None:
         await draining
         assert (await running).outputs and (await waiting).outputs
         scheduler.close()
+
+    asyncio.run(scene())
+
+
+def test_what_can_no_longer_be_done_in_time_is_dropped_unstarted() -> None:
+    async def scene() -> None:
+        model = Doubler()
+        model.run_s = 0.1
+        scheduler = Scheduler([model], workers=1)
+        await ask(scheduler, 0.0)
+        with pytest.raises(ExpiredError, match="too late"):
+            await ask(scheduler, 1.0, expires=time.monotonic() + 0.05)
+        await ask(scheduler, 2.0, expires=time.monotonic() + 5.0)
+        assert model.computed == [0.0, 2.0]
+
+    asyncio.run(scene())
+
+
+def test_a_robot_ahead_of_its_share_waits_whatever_its_deadlines() -> None:
+    async def scene() -> None:
+        model = Doubler()
+        model.run_s = 0.03  # more than one robot may be ahead of another
+        scheduler = Scheduler([model], workers=1, limits=Limits(batch=1))
+        model.free.clear()
+        running = ask(scheduler, 0.0, robot="first")
+        await until(lambda: model.computed)
+        now = time.monotonic()
+        greedy = [ask(scheduler, x, robot="greedy", expires=now + 5.0 + x) for x in (1, 2, 3, 4)]
+        modest = [ask(scheduler, x, robot="modest", expires=now + 9.0 + x) for x in (11, 12)]
+        await asyncio.sleep(0.0)
+        model.free.set()
+        await asyncio.gather(running, *greedy, *modest)
+        assert model.computed[1] == 1.0 and sorted(model.computed[2:5]) == [2.0, 11.0, 12.0]
+
+    asyncio.run(scene())
+
+
+def test_requests_that_come_thick_wait_for_each_other_where_a_batch_pays() -> None:
+    async def scene() -> None:
+        model = Doubler()
+        scheduler = Scheduler([model], workers=2, limits=Limits(delay=1.0))
+        lane = scheduler._lane("doubler", "")
+        for size in lane.costs.sizes:
+            for _ in range(3):
+                lane.costs.add(size, 0.004, time.monotonic())
+        await asyncio.gather(*(ask(scheduler, x, robot=str(x)) for x in range(9)))
+        assert sorted(model.batches) == [1, 8], "nothing is known of the first one's followers"
 
     asyncio.run(scene())

@@ -17,6 +17,7 @@ _GAIN = 0.9
 """A larger batch must cost less per request than this share of a smaller one's cost: answers of a
 batch are late by the work for the others."""
 _MEMORY = 60.0  # s; a size that seemed not to pay is tried again after this time
+_FRESH = 2.0  # s; older times say nothing against a request's chance: the machine was busy then
 
 
 class BatchCosts:
@@ -32,15 +33,17 @@ class BatchCosts:
         self.sizes = sorted({1 << power for power in range(largest.bit_length())} | {largest})
         self._times: dict[int, deque[float]] = {size: deque(maxlen=_SAMPLES) for size in self.sizes}
         self._tried = dict.fromkeys(self.sizes, -math.inf)
+        self._latest: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
 
     def add(self, size: int, seconds: float, now: float) -> None:
         """Remember that a batch of that size took that long.
 
         Args:
-            size: One of `sizes`; others, left by requests that fell away, are not comparable.
+            size: Of which only `sizes` are compared; others are left by requests that fell away.
             seconds: It took, s.
             now: s.
         """
+        self._latest.append((now, seconds))
         if size in self._times:
             self._times[size].append(seconds)
             self._tried[size] = now
@@ -52,9 +55,13 @@ class BatchCosts:
         smaller = [other for other in self.sizes if other < size and self._times[other]]
         return median(self._times[smaller[-1]]) * size / smaller[-1] if smaller else 0.0
 
-    def quickest(self) -> float:
-        """Return the shortest time that one request took of late, s; 0 where none is known."""
-        return min(self._times[1], default=0.0)
+    def quickest(self, now: float) -> float:
+        """Return the shortest time in which anything was computed just now, s; 0 where nothing was.
+
+        Args:
+            now: s.
+        """
+        return min((took for at, took in self._latest if now - at < _FRESH), default=0.0)
 
     def best(self, available: int, now: float) -> int:
         """Return the size to compute next.

@@ -190,8 +190,8 @@ class Scheduler:
 
     Attributes:
         counts: Requests so far by fate: `computed` (of these `late`: expired meanwhile), `expired`,
-            `cancelled`, `refused`, `invalid`, `failed`; and `started`: those whose computing
-            began.
+            `cancelled`, `refused`, `invalid`, `failed`; and `started`: those that were
+            computed, whether or not somebody still waited in the end.
         batches: Batches so far by size.
     """
 
@@ -427,7 +427,7 @@ class Scheduler:
             lane = head.lane
             if lane in held:
                 continue
-            if now + lane.costs.quickest() > head.expires:
+            if now + lane.costs.quickest(now) > head.expires:
                 self._fail(head, ExpiredError("too late to be computed in time"))
                 continue
             mates = [job for job in ready if job.lane is lane and not job.future.done()]
@@ -468,12 +468,7 @@ class Scheduler:
 
     async def _compute(self, batch: list[_Job], charged: float) -> None:
         begun = time.monotonic()
-        try:
-            outcomes: Sequence[
-                Result | Exception
-            ] = await asyncio.get_running_loop().run_in_executor(self._pool, _work, batch)
-        except Exception as error:  # a fault of the model: it is the answer, and told there
-            outcomes = [error] * len(batch)
+        outcomes = await asyncio.get_running_loop().run_in_executor(self._pool, _work, batch)
         now = time.monotonic()
         self._free += 1
         share = (now - begun) / len(batch)
@@ -502,7 +497,7 @@ def _work(batch: Sequence[_Job]) -> list[Result | Exception]:
         try:
             _check_wanted(job)
             prepared[job] = job.lane.model.prepare(job.item)
-        except (ExpiredError, InvalidRequestError) as error:
+        except Exception as error:  # its own answer, whatever it is, and no other's
             outcomes[job] = error
     for job in list(prepared):  # again: preparing took its time
         try:
@@ -512,15 +507,28 @@ def _work(batch: Sequence[_Job]) -> list[Result | Exception]:
             del prepared[job]
     if prepared:
         model = batch[0].lane.model
-        answers = model.compute(list(prepared.values()))
+        answers = _answers(model, list(prepared.values()))
         ended = time.monotonic()
         for job, answer in zip(prepared, answers, strict=True):
             outcomes[job] = (
                 answer
-                if isinstance(answer, InvalidRequestError)
+                if isinstance(answer, Exception)
                 else Result(answer, model, begun - job.submitted, ended - begun, len(prepared))
             )
     return [outcomes[job] for job in batch]
+
+
+def _answers(model: Model, items: Sequence[Any]) -> Sequence[Tensors | Exception]:
+    """Compute prepared requests; where that fails, each by itself, so that one fails alone."""
+    try:
+        answers = model.compute(items)
+        if len(answers) != len(items):
+            raise RuntimeError(f"{len(answers)} answers to {len(items)} requests")
+        return answers
+    except Exception as error:  # a fault of the model: the answer, and told where it is awaited
+        if len(items) == 1:
+            return [error]
+    return [_answers(model, [item])[0] for item in items]
 
 
 def _check_wanted(job: _Job) -> None:
