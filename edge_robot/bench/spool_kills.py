@@ -23,6 +23,7 @@ from edge_robot.bench.spool_processes import ROBOT, Nursery
 from edge_robot.fleet.backend.archive import read_archive
 from edge_robot.fleet.spool.reader import SpoolReader
 from edge_robot.fleet.spool.records import DROPPED
+from edge_robot.fleet.spool.store import MIN_BYTES
 
 LONGEST_LIFE = 0.3
 """Time within which one of the two is killed after the other, s: random, start-up included."""
@@ -198,6 +199,13 @@ def measure(
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure_small(
+    kills: int, seed: int = 1, progress: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Do the same with a spool that is too small and too slow, so that it must drop."""
+    return measure(kills, seed, progress, MIN_BYTES, rate=200_000.0, period=0.001)
 
 
 def _is_waiting(folder: Path) -> bool:

@@ -16,13 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tritonclient.grpc import service_pb2 as pb
-
 from edge_robot.bench import disk_writes
+from edge_robot.bench.spool_direct import Direct
 from edge_robot.bench.spool_processes import ROBOT, entry
-from edge_robot.fleet import tensors
 from edge_robot.fleet.backend.archive import Archive
-from edge_robot.fleet.backend.models import InvalidRequestError
 from edge_robot.fleet.spool import wire
 from edge_robot.fleet.spool.records import DAMAGED, Chunk, Verdict
 from edge_robot.fleet.spool.store import Store
@@ -44,13 +41,9 @@ class Told:
 
 
 def ask(archive: Archive, chunks: list[Chunk]) -> list[Verdict]:
-    """Return what the archive says of chunks, by way of the wire's form."""
-    message = wire.request(ROBOT, chunks, timeout=1.0)
-    (outputs,) = archive.compute([archive.prepare(archive.read(tensors.to_arrays(message)))])
-    assert not isinstance(outputs, InvalidRequestError)
-    answer = pb.ModelInferResponse()
-    tensors.add_arrays(answer, outputs)
-    return wire.read_verdicts(answer, chunks)
+    """Return what the archive says of chunks."""
+    response = Direct(archive).infer(wire.request(ROBOT, chunks, timeout=1.0), 1.0)
+    return wire.read_verdicts(response, chunks)
 
 
 def record(folder: Path, steps: int, seed: int) -> disk_writes.DiskLog:

@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
-from edge_robot.fleet import tensors
+from edge_robot.bench.spool_direct import Direct
 from edge_robot.fleet.backend.archive import Archive
-from edge_robot.fleet.backend.models import InvalidRequestError
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.privacy_policy import PrivacyPolicy, Tier
 from edge_robot.fleet.spool.pace import Pace, PaceSettings
@@ -87,18 +85,13 @@ def robot(folder: str, port: int, log: str, first: int, period: float, **bounds:
 
 
 class _Door(pb_grpc.GRPCInferenceServiceServicer):
-    """The least of a server that stands before a model."""
+    """The least of a server that stands before the archive."""
 
     def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+        self._connection = Direct(archive)
 
     def ModelInfer(self, request: Any, context: Any) -> Any:
-        prepared = self._archive.prepare(self._archive.read(tensors.to_arrays(request)))
-        (outputs,) = self._archive.compute([prepared])
-        assert not isinstance(outputs, InvalidRequestError)
-        answer = pb.ModelInferResponse(model_name=self._archive.name, id=request.id)
-        tensors.add_arrays(answer, outputs)
-        return answer
+        return self._connection.infer(request, 0.0)
 
 
 def archive(folder: str, port: int) -> None:

@@ -34,6 +34,7 @@ from edge_robot.msg import DeadlineStatus, Event, LinkState, RobotMode
 from edge_robot.nodes.conversions import nanoseconds
 from edge_robot.nodes.diagnostics import ERROR, OK, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.fleet_parameters import ConnectionSettings, privacy_policy
+from edge_robot.nodes.fleet_privacy import PrivacyReporter
 from edge_robot.nodes.hard_examples import HardExamples, to_jpeg
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
@@ -122,6 +123,8 @@ class FleetTelemetry(Node):
         self._handed_over: set[str] = set()
         self._dropped = self._store.status().dropped
         self._listen()
+        kinds = (Kind.TELEMETRY, Kind.EVENT, Kind.HARD_EXAMPLE, Kind.RECORDING)
+        self._privacy = PrivacyReporter(self, self._boundary, (self._tier,), kinds)
         self._diagnostics = DiagnosticsReporter(self, self._health)
         self.get_logger().info(f"spool {folder}, for {endpoint.address} ({self._tier.value})")
 
@@ -334,13 +337,9 @@ class FleetTelemetry(Node):
                 "archived": self._sender.archived,
                 "refused": status.refused,
                 **{f"dropped: {kind}": count for kind, count in status.dropped.items()},
-                **{
-                    f"withheld: {kind.value}: {reason}": count
-                    for (_, kind, reason), count in self._boundary.counts().items()
-                    if reason
-                },
             },
         )
+        yield from self._privacy.health()
 
 
 def _is_finished(path: Path) -> bool:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import grpc
-from tritonclient.grpc import service_pb2 as pb
-
-from edge_robot.fleet import tensors
+from edge_robot.bench.spool_direct import Direct
 from edge_robot.fleet.backend.archive import Archive
-from edge_robot.fleet.backend.models import InvalidRequestError
-from edge_robot.fleet.client import RequestError
 from edge_robot.fleet.spool.records import Entry, Priority
 
 MIB = 1 << 20
@@ -24,27 +20,16 @@ def event(number: int) -> Entry:
     return Entry("event/mode", Priority.EVENT, number, b"%d" % number)
 
 
-class Direct:
+class Flaky(Direct):
     """A connection to an archive in this process; `fail` says what goes wrong instead."""
 
     def __init__(self, archive: Archive) -> None:
-        self.archive = archive
-        self.fail: Any = None
+        super().__init__(archive)
+        self.fail: Callable[[Any], None] | None = None
         self.requests = 0
 
     def infer(self, request: Any, timeout: float) -> Any:
         self.requests += 1
         if self.fail is not None:
             self.fail(request)
-        try:
-            item = self.archive.prepare(self.archive.read(tensors.to_arrays(request)))
-            (outputs,) = self.archive.compute([item])
-        except InvalidRequestError as error:
-            raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
-        assert not isinstance(outputs, InvalidRequestError)
-        response = pb.ModelInferResponse()
-        tensors.add_arrays(response, outputs)
-        return response
-
-    def cancel(self) -> None:
-        pass
+        return super().infer(request, timeout)

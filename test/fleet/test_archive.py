@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spooling import MIB, Direct
+from spooling import MIB
 
+from edge_robot.bench.spool_direct import Direct
 from edge_robot.errors import UserError
 from edge_robot.fleet.backend.archive import FILE, Archive, read_archive
 from edge_robot.fleet.backend.models import InvalidRequestError

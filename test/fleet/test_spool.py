@@ -10,9 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
-from spooling import MIB, Direct, event, telemetry
+from spooling import MIB, Flaky, event, telemetry
 
-from edge_robot.bench import spool_kills, spool_power
+from edge_robot.bench import spool_kills, spool_outage, spool_power
 from edge_robot.fleet.backend.archive import Archive
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.client import RequestError
@@ -100,7 +100,7 @@ class Rig:
         self.now = 0.0
         self.store = Store(folder / "spool", 4 * MIB)
         self.archive = Archive(folder / "archive")
-        self.connection = Direct(self.archive)
+        self.connection = Flaky(self.archive)
         self.sender = Sender(
             self.store,
             self.connection,
@@ -239,7 +239,7 @@ def test_twenty_kills_lose_nothing() -> None:
 
 
 def test_kills_of_a_spool_too_small_leave_only_what_was_told_dropped() -> None:
-    figures = spool_kills.measure(6, max_bytes=2 * MIB, rate=200_000.0, period=0.001)
+    figures = spool_kills.measure_small(6)
     assert figures["dropped_and_told"] > 0
     assert [figures[name] for name in ("lost", "duplicated", "altered", "refused")] == [0] * 4
 
@@ -256,3 +256,12 @@ def test_power_loss_loses_nothing_and_would_without_its_syncs(
     assert figures["records_checked"] > 500
     monkeypatch.setattr(database, "SYNCHRONOUS", "NORMAL")
     assert spool_power.measure(cuts=10, steps=120)["lost"] > 0
+
+
+def test_a_long_outage_stays_inside_its_bound_and_says_what_was_dropped() -> None:
+    figures = spool_outage.measure(hours=1.0, max_bytes=8 * MIB)
+    assert figures["most_on_disk_mb"] <= 8.0
+    kinds = figures["kinds"]
+    assert kinds["telemetry/deadlines"]["dropped"] > 1000
+    assert kinds["event/event"] == {"put": 72, "archived": 72, "dropped": 0, "told_dropped": 0}
+    assert figures["unexplained"] == 0

@@ -1,4 +1,4 @@
-"""`edge-robot bench offload`: the fleet bridge, the robot's side and the backend's."""
+"""`edge-robot bench offload|backend|backend-ray|spool`: both ends of the fleet bridge."""
 
 from __future__ import annotations
 
@@ -93,4 +93,45 @@ def register(bench: typer.Typer) -> None:
 
         output = Output(as_json, file)
         output.add({"backend_ray": ray_bench.measure(seconds, turns, progress)})
+        output.finish()
+
+    @bench.command()
+    def spool(
+        file: JsonFile = None,
+        kills: Annotated[
+            int, typer.Option(min=0, help="Of the robot's and the archive's process.")
+        ] = 1000,
+        cuts: Annotated[
+            int, typer.Option(min=0, help="Power losses, on recorded disk writes.")
+        ] = 1000,
+        hours: Annotated[
+            float, typer.Option(min=0.0, help="Without a link, in virtual time.")
+        ] = 24.0,
+        seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 1,
+        as_json: AsJson = False,
+    ) -> None:
+        """Store and forward: kill -9, power loss, a day's outage; is every record accounted for?
+
+        `lost`, `duplicated`, `altered` and `unexplained` must be 0. About 8 minutes; 0 leaves a
+        part out.
+        """
+        from edge_robot.bench import spool_kills, spool_outage, spool_power, spool_throughput
+
+        output = Output(as_json, file)
+        found: dict[str, Any] = {"throughput": spool_throughput.measure()}
+        output.sofar({"spool": found})
+        if hours:
+            found["outage"] = spool_outage.measure(hours, seed=seed, progress=progress)
+            output.sofar({"spool": found})
+        if cuts:
+            found["power_loss"] = spool_power.measure(cuts, seed=seed, progress=progress)
+            output.sofar({"spool": found})
+        if kills:
+            small = kills // 10
+            found["kills"] = spool_kills.measure(kills - small, seed, progress)
+            output.sofar({"spool": found})
+        if kills and small:
+            progress(f"{small} kills of a spool that is too small")
+            found["kills_of_a_small_spool"] = spool_kills.measure_small(small, seed, progress)
+        output.add({"spool": found})
         output.finish()
