@@ -71,7 +71,8 @@ def test_it_stands_back_for_the_link(figures: LinkFigures, reason: Wait) -> None
 
 def test_a_bridge_that_always_asks_delays_it_and_no_more() -> None:
     sending = pace(patience=5.0)
-    now, sent = 0.0, 0
+    sending.heard(CALM, 0.0)
+    now, sent = 0.2, 0
     while now < 60.0:
         sending.heard(link(outstanding=1), now)
         if sending.wait(now)[0] == 0.0:
@@ -79,6 +80,9 @@ def test_a_bridge_that_always_asks_delays_it_and_no_more() -> None:
             sent += 1
         now += 0.2
     assert sent == pytest.approx(12, abs=1)
+    for now in range(60, 200):  # one that is never settled was given up
+        sending.heard(link(outstanding=1), float(now))
+    assert sending.wait(199.0) == (0.0, Wait.NOTHING)
 
 
 def test_failed_attempts_wait_ever_longer() -> None:
