@@ -161,7 +161,21 @@ def test_a_certificate_and_a_token_open_the_http_face(
     assert http_status(guarded, "/metrics", tls, monitor) == 200
 
 
-def test_the_token_says_who_asks(guarded: Backend, tokens: tuple[Path, str, str]) -> None:
+def test_the_token_says_who_asks_whatever_the_request_says(tokens: tuple[Path, str, str]) -> None:
+    file, robot, monitor = tokens
+    backend = lamp_backend(LampDetector(), http_port=0, access=Access(tokens=Tokens.read(file)))
+    with triton.InferenceServerClient(f"127.0.0.1:{backend.port}") as client:
+        client.infer(MODEL, [lamp_input()], headers=bearer(robot), parameters={"robot": "another"})
+    url = f"http://127.0.0.1:{backend.http_port}/metrics"
+    request = urllib.request.Request(url, headers=bearer(monitor))
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        text = answer.read().decode()
+    assert 'robot="robot7",face="grpc",outcome="computed"} 1' in text
+    assert "another" not in text and robot not in text
+    backend.stop()
+
+
+def test_tokens_are_told_apart(tokens: tuple[Path, str, str]) -> None:
     _, robot, _ = tokens
     access = Access(tokens=Tokens.read(tokens[0]))
     assert access.caller(f"Bearer {robot}") == Caller("robot7", Role.ROBOT)

@@ -19,7 +19,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from edge_robot.errors import UserError
-from edge_robot.fleet.backend import grpc_service, http_service
+from edge_robot.fleet.backend import grpc_service, http_service, reception
 from edge_robot.fleet.backend.scheduler import Scheduler
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.fleet.tensors import add_arrays
@@ -96,6 +96,22 @@ def test_a_path_that_is_not_served_says_so(backend: Backend) -> None:
 def test_sizes_are_bounded(backend: Backend) -> None:
     status, answer = ask(backend, INFER, {"inputs": "a" * http_service.MAX_JSON})
     assert status == 413 and "send tensors as binary data" in answer["error"]
+
+
+def test_deep_json_is_refused_before_it_is_read(backend: Backend) -> None:
+    deep: list[Any] = []
+    for _ in range(http_service.MAX_DEPTH):
+        deep = [deep]
+    status, answer = ask(backend, INFER, deep)
+    assert status == 400 and "nested more than" in answer["error"]
+
+
+def test_what_is_in_the_house_is_bounded_in_bytes(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "MAX_IN_FLIGHT", 1000)
+    status, answer = ask(backend, INFER, image_document())
+    assert status == 429 and "in the house already" in answer["error"]
 
 
 def test_expired_in_the_queue(backend: Backend, detector: LampDetector) -> None:

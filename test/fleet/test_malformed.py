@@ -31,7 +31,7 @@ from edge_robot.fleet.backend.reception import MAX_MESSAGE
 from edge_robot.fleet.protocol import pack_bytes
 from edge_robot.fleet.tensors import add_arrays
 
-COUNT = int(os.environ.get("EDGE_ROBOT_MALFORMED", "300"))
+COUNT = int(os.environ.get("EDGE_ROBOT_MALFORMED", "250"))
 GROWTH = 48 * 1024 * 1024
 """Memory that the server may hold more of after the campaign than after its beginning, bytes."""
 LIMIT = 20.0
@@ -353,8 +353,7 @@ def test_malformed_requests_are_refused_and_forgotten(victim: Victim) -> None:
     rng = random.Random(1)
     seen: Counter[str] = Counter()
     for kind in range(5):  # memory is compared with what it is after the heaviest
-        seen[victim.grpc(heavy(kind))] += 1
-        seen[victim.grpc(heavy(kind), compression=grpc.Compression.Gzip)] += 1
+        seen[victim.grpc(heavy(kind), compression=grpc.Compression(kind % 2 * 2))] += 1
     early = 0
     begun = time.monotonic()
     for number in range(COUNT):

@@ -53,6 +53,8 @@ from edge_robot.fleet.tensors import (
 
 MAX_JSON = 2 * 1024 * 1024
 """Size of a request's JSON, bytes: to read it takes the event loop from everybody else."""
+MAX_DEPTH = 500
+"""Nesting of a request's JSON: to read it must leave the interpreter's stack to others."""
 IDLE_TIME = 75.0
 """Time a connection may stay open between requests, s."""
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -375,13 +377,24 @@ def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], memo
             f"the request has {length} bytes of JSON; at most {MAX_JSON} are taken: "
             "send tensors as binary data"
         )
+    _check_depth(body[:length])
     try:
         document = json.loads(body[:length])
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidRequestError(f"the request is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise InvalidRequestError("the request is no JSON object")
     return document, memoryview(body)[length:]
+
+
+def _check_depth(text: bytes) -> None:
+    """Refuse what is nested too deeply; brackets within strings count as well."""
+    characters = np.frombuffer(text, np.uint8)
+    opening = (characters == ord("[")) | (characters == ord("{"))
+    closing = (characters == ord("]")) | (characters == ord("}"))
+    depth = np.cumsum(opening.astype(np.int8) - closing.astype(np.int8), dtype=np.int32)
+    if depth.max(initial=0) > MAX_DEPTH:
+        raise InvalidRequestError(f"the request's JSON is nested more than {MAX_DEPTH} deep")
 
 
 def _get(container: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
@@ -484,9 +497,9 @@ async def _compressed(request: web.Request, head: bytes, tail: Sequence[bytes]) 
     if tail:
         headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
     body = b"".join((head, *tail))
-    accepted = request.headers.get("Accept-Encoding", "").lower()
+    wishes = request.headers.get("Accept-Encoding", "").lower().replace(" ", "").split(",")
     for encoding, compress in (("gzip", gzip.compress), ("deflate", zlib.compress)):
-        if encoding in accepted:
+        if any(wish in (encoding, f"{encoding};q=1") for wish in wishes):
             headers["Content-Encoding"] = encoding
             body = await asyncio.to_thread(compress, body, 1)
             break
