@@ -15,4 +15,7 @@ def yield_to_others() -> None:
     Linux keeps a niceness per thread; elsewhere it belongs to the process and is left alone.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HEAVY_WORK_NICENESS)
+        thread = threading.get_native_id()
+        # Lower already, as Ray's workers are: only root could raise it.
+        niceness = max(HEAVY_WORK_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)

@@ -107,9 +107,9 @@ def test_an_answer_carries_the_newest_model_and_its_times(engine: ModuleType) ->
     result = ask(replicas, robot="r2", priority=1)
     assert (result.model.version, result.model.sha256) == ("10", "ef" * 32)
     assert (result.queue_s, result.service_s, result.batch) == (0.25, 0.5, 3)
-    name, version, _, left, robot, priority = replicas._handle.calls[0]
+    name, version, _, (_, sent, left), robot, priority = replicas._handle.calls[0]
     assert (name, version, robot, priority) == ("net", "10", "r2", 1)
-    assert 4.5 < left <= 5.0
+    assert 4.5 < sent + left - (time.monotonic() - 0.5) <= 5.5
     with pytest.raises(UnknownModelError, match="'net' version 3 is not served"):
         replicas.find("net", "3")
 
@@ -148,8 +148,38 @@ def test_what_expires_or_is_given_up_is_cancelled_at_the_replica(engine: ModuleT
 
     asyncio.run(give_up())
     assert given_up.cancelled
-    assert replicas._handle.calls[0][3] == math.inf
+    assert replicas._handle.calls[0][3][2] == math.inf
     assert replicas.counts == {"cancelled": 1}
+
+
+def test_a_replica_has_less_time_by_the_way_to_it_and_back(engine: ModuleType) -> None:
+    """Its answers take 0.1 s more than it needs for them; that is known from the first on."""
+    slow = [Response(engine._Computed({}, 0.0, 0.0, 1), delay=0.1) for _ in range(3)]
+    replicas = scheduler(engine, *slow)
+    for _ in slow:
+        ask(replicas, left=1.0)
+    times = [left for *_, (_, _, left), _, _ in replicas._handle.calls]
+    assert times[0] > 0.98
+    assert 0.85 < times[1] < 0.97
+    assert 0.85 < times[2] < times[1]
+
+
+def test_a_replica_counts_the_way_where_it_has_the_same_clock(engine: ModuleType) -> None:
+    seen = []
+
+    class Scheduler:
+        async def submit(self, *_: Any, expires: float, **__: Any) -> Any:
+            seen.append(expires)
+            raise ExpiredError("late")
+
+    replica = engine.Replica.__new__(engine.Replica)
+    replica._scheduler = Scheduler()
+    sent = time.monotonic() - 2.0
+    for clock in (engine._BOOT, "another machine's"):
+        call = replica.compute("net", "1", INPUTS, (clock, sent, 5.0), "", 0)
+        assert isinstance(asyncio.run(call), ExpiredError)
+    assert seen[0] == sent + 5.0
+    assert seen[1] == pytest.approx(time.monotonic() + 5.0, abs=1.0)
 
 
 def test_a_replicas_refusal_is_raised_here(engine: ModuleType) -> None:

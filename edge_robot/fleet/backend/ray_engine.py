@@ -15,10 +15,13 @@ import asyncio
 import logging
 import math
 import os
+import re
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edge_robot.errors import UserError
@@ -51,6 +54,13 @@ DEPLOYMENT = "models"
 
 _GRACE = 10.0
 """Time for requests that are there when a door is taken down, s."""
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else uuid.uuid4().hex
+"""The same in all processes that share a monotonic clock, and nowhere else."""
+
+_LONGER, _SHORTER = 0.5, 0.02
+"""Gains of the time to a replica and back: it is believed quickly when it grows."""
 
 RETRY_PAUSE = 0.02
 """Between a replica's death and the next attempt, s: time for Serve to take it off its list."""
@@ -99,7 +109,13 @@ class Replica:
         ]
 
     async def compute(
-        self, model: str, version: str, inputs: Tensors, left: float, robot: str, priority: int
+        self,
+        model: str,
+        version: str,
+        inputs: Tensors,
+        time_left: tuple[str, float, float],
+        robot: str,
+        priority: int,
     ) -> _Computed | Exception:
         """Compute a request; see `Scheduler.submit`.
 
@@ -109,17 +125,20 @@ class Replica:
             model: Name of the model.
             version: Of the model.
             inputs: Its tensors.
-            left: Time until nobody wants the answer any more, s: another machine's monotonic
-                clock says nothing here.
+            time_left: What tells the sender's clock from others, when it was sent by that clock,
+                s, and how long after that its answer is of use, s.
             robot: Who asks.
             priority: As in `Scheduler.submit`.
         """
+        clock, sent, left = time_left
+        # Another machine's monotonic clock says nothing here: then the way is not counted.
+        begun = sent if clock == _BOOT else time.monotonic()
         try:
             result = await self._scheduler.submit(
                 model,
                 version,
                 inputs,
-                expires=time.monotonic() + left,
+                expires=begun + left,
                 robot=robot,
                 priority=priority,
             )
@@ -150,6 +169,9 @@ class RayScheduler:
         self._models = list(models)
         self._quotas = Quotas(limits.quota, limits.quotas)
         self._places: Counter[str] = Counter()
+        # Time to a replica and back, s, as most requests need it: a replica has that much less
+        # than is left here, so that nothing is computed whose answer would come too late.
+        self._way = 0.0
         self._stopping = False
 
     @property
@@ -225,11 +247,14 @@ class RayScheduler:
         self, expires: float, model: RemoteModel, inputs: Tensors, robot: str, priority: int
     ) -> _Computed:
         while True:
-            left = expires - time.monotonic()
+            sent = time.monotonic()
+            left = expires - sent
             if left <= 0.0:
                 raise ExpiredError(f"expired {-left * 1e3:.0f} ms before it could be computed")
+            # Half of it at least: an estimate that is too long must be tried to be mended.
+            there = left - min(self._way, left / 2.0)
             response = self._handle.compute.remote(
-                model.name, model.version, inputs, left, robot, priority
+                model.name, model.version, inputs, (_BOOT, sent, there), robot, priority
             )
             try:
                 outcome = await asyncio.wait_for(response, None if left == math.inf else left)
@@ -245,6 +270,8 @@ class RayScheduler:
                 raise
             if isinstance(outcome, Exception):
                 raise outcome
+            way = time.monotonic() - sent - outcome.queue_s - outcome.service_s
+            self._way += (_LONGER if way > self._way else _SHORTER) * (way - self._way)
             return outcome
 
     async def drain(self, grace: float) -> None:
@@ -294,6 +321,8 @@ class RayEngine:
         alone = "RAY_ADDRESS" not in os.environ  # else a cluster, which may grow
         # What robots do is nobody's business outside; Ray would report its use.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Only what computes yields to others, as without Ray; a replica's loop does not.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         if not ray.is_initialized():
             ray.init(include_dashboard=False, logging_level="warning", log_to_driver=False)
         logging.getLogger("ray.serve").setLevel(logging.WARNING)  # a line for each cancellation
@@ -304,8 +333,9 @@ class RayEngine:
             serve.start(proxy_location="Disabled")
             handle = serve.run(deployment, name=APPLICATION, route_prefix=None)
         except RuntimeError as error:
+            reason = _reason() or str(error)
             self.close()
-            raise UserError(f"Ray Serve could not start the models: {error}") from error
+            raise UserError(f"Ray Serve could not start the models: {reason}") from error
         self.scheduler = RayScheduler(handle, handle.describe.remote().result(), limits)
 
     def close(self) -> None:
@@ -396,3 +426,11 @@ def _check_room(options: Mapping[str, Any], workers: int) -> None:
             f"{count} replicas of {each:g} cores do not fit into the {cores:g} that Ray has here; "
             "ask for less in num_replicas or ray_actor_options, or name a cluster in RAY_ADDRESS"
         )
+
+
+def _reason() -> str:
+    """Return why the models could not be loaded: the last line of a replica's trace."""
+    application = serve.status().applications.get(APPLICATION)
+    there = application.deployments.get(DEPLOYMENT) if application else None
+    found = re.findall(rf"{UserError.__name__}: (.*)", there.message if there else "")
+    return found[-1] if found else ""
