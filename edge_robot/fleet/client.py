@@ -48,6 +48,15 @@ _CHANNEL_OPTIONS = [
     ("grpc.enable_http_proxy", 0),
 ]
 
+# A connection whose bytes nobody acknowledges for so long (on Linux: TCP_USER_TIMEOUT, which gRPC
+# sets with keep-alive) is replaced; heartbeats, on their own, would not notice. Pings, which some
+# servers take for abuse, come only into calls longer than any here.
+_WORK_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_ANSWER),
+    ("grpc.keepalive_time_ms", 600_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+]
+
 # Statuses that only a server that works can send: what is asked may be unknown to it or too much.
 _SIGNS_OF_LIFE = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _TRANSPORT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN}
@@ -270,7 +279,7 @@ class _Lane:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
-        # Answers are parsed by whoever asks: gRPC would log a traceback for one that it cannot,
+        # Whoever asks parses the answer: gRPC would log a traceback for one that it cannot parse,
         # and go on with None.
         self.model_infer = channel.unary_unary(_SERVICE + "ModelInfer")
         self.calls: set[Any] = set()
@@ -299,9 +308,9 @@ class _Connection:
         self._tls = endpoint.credentials.channel_credentials()
         self._options = _CHANNEL_OPTIONS + endpoint.credentials.channel_options()
         self._metadata = endpoint.credentials.metadata()
-        self._beats = self._open(_MAX_BEAT)
+        self._beats = self._open([("grpc.max_receive_message_length", _MAX_BEAT)])
         self._live = self._beats.unary_unary(_SERVICE + "ServerLive")
-        self._lanes = [_Lane(self._open(MAX_ANSWER)) for _ in range(_LANES)]
+        self._lanes: list[_Lane] = []  # none before `prepare`: most attempts are in vain
 
     async def beat(self) -> None:
         """Ask for a sign of life; raise `_BrokenError` unless it comes."""
@@ -322,7 +331,7 @@ class _Connection:
                 raise _BrokenError("the backend says that it is not live")
 
     async def infer(self, request: Any, timeout: float) -> Any:
-        """Return the response to a request.
+        """Return the response to a request; only after `prepare`.
 
         The call itself is awaited: a task around it would cost the answer another turn of the loop.
 
@@ -366,6 +375,8 @@ class _Connection:
 
     def prepare(self) -> None:
         """Connect for requests, so that the first need not wait for it."""
+        if not self._lanes:
+            self._lanes = [_Lane(self._open(_WORK_OPTIONS)) for _ in range(_LANES)]
         for lane in self._lanes:
             lane.channel.get_state(try_to_connect=True)
 
@@ -378,8 +389,8 @@ class _Connection:
         channels = [self._beats, *(lane.channel for lane in self._lanes)]
         await asyncio.gather(*(channel.close() for channel in channels))
 
-    def _open(self, max_answer: int) -> grpc.aio.Channel:
-        options = [*self._options, ("grpc.max_receive_message_length", max_answer)]
+    def _open(self, more: list[tuple[str, int]]) -> grpc.aio.Channel:
+        options = [*self._options, *more]
         if self._tls is None:
             return grpc.aio.insecure_channel(self._address, options=options)
         return grpc.aio.secure_channel(self._address, self._tls, options=options)

@@ -11,6 +11,8 @@ late, but they still come once a period.
 While it is down, a new connection is tried every `LinkTiming.probe_pause` without giving up those
 before; the first one that is answered is taken ("happy eyeballs", RFC 8305). So a connection that
 hangs delays no recovery, and one that needs seconds, over a satellite with TLS, comes about too.
+The connection that fell silent is among them for a while: where packets are lost, TCP sends them
+again after 200 ms or more, and then all is there at once, with the answers to requests.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ class LinkTiming:
         probe_pause: Longest pause between the starts of two attempts; each is drawn from its
             upper half, so that a fleet that lost its backend together does not come back in step.
         refusal_pause: The same while it is known that only a person can mend what is wrong.
+        stall: Time for which a connection that fell silent is kept, with the requests on it.
         grace: Time given to unread answers when the driver itself was held up.
     """
 
@@ -49,6 +52,7 @@ class LinkTiming:
     probe_timeout: float = 2.0
     probe_pause: float = 0.3
     refusal_pause: float = 5.0
+    stall: float = 1.0
     grace: float = 0.010
 
 
@@ -71,6 +75,21 @@ class Beat:
 
     number: int
     connection: int
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A heartbeat that is not answered yet.
+
+    Attributes:
+        at: When it was sent, s.
+        connection: Over which.
+        opens: Whether the connection was opened for it.
+    """
+
+    at: float
+    connection: int
+    opens: bool
 
 
 class LinkMonitor:
@@ -103,10 +122,11 @@ class LinkMonitor:
         self._refused = False
         self._number = 0
         self._attempt = 0
-        # Heartbeat number -> when it was sent and over which connection, oldest first.
-        self._waiting: dict[int, tuple[float, int]] = {}
+        self._waiting: dict[int, _Sent] = {}  # by number, oldest first
+        self._fell_silent = -math.inf
         self._next_beat = now
         self._last_answer = -math.inf
+        self._begun = now
         self._patience = timing.silence
         self._confirmed = 0
         self._excused = False
@@ -126,7 +146,7 @@ class LinkMonitor:
     @property
     def connections(self) -> set[int]:
         """The connections that may still be answered; others can be closed."""
-        return {self.connection} | {connection for _, connection in self._waiting.values()}
+        return {self.connection} | {beat.connection for beat in self._waiting.values()}
 
     def round_trip(self, quantile: float) -> float:
         """Return a quantile of the last round trips, s; NaN before the first."""
@@ -145,30 +165,30 @@ class LinkMonitor:
         """
         if number not in self._waiting:
             return None  # of a connection already given up
-        sent, connection = self._waiting.pop(number)
-        elapsed, round_trip = now - sent, None
+        sent = self._waiting.pop(number)
+        elapsed = now - sent.at
         self._kept.append(True)
         self._confirmed += 1
         if self.phase is LinkPhase.DOWN:
             self.phase = LinkPhase.CONFIRMING
-            self.connection = connection
-            self._waiting.clear()
-            self._refused = False
-            # The next answer takes no longer than the first: that one had to connect before.
-            self._patience = max(self.timing.silence, elapsed)
-            self._next_beat = now
-        else:
-            round_trip = elapsed
-            self._round_trips.append(round_trip)
+            self._take(sent.connection)
+            # Answers do not come once a period before the first of the next heartbeats is back. It
+            # takes no longer than one for which the connection had to be opened.
+            expected = elapsed if sent.opens else self.round_trip(0.5)
+            self._patience = self.timing.silence + expected
+            self._next_beat = self._begun = now
+        elif sent.at >= self._begun:
+            self._patience = self.timing.silence
+        if not sent.opens:
+            self._round_trips.append(elapsed)
         self._sign_of_life(now)
         if self.phase is LinkPhase.CONFIRMING and self._confirmed >= self.timing.confirmations:
             self.cause = f"{self._confirmed} heartbeats answered in a row"
             self.phase = LinkPhase.UP
             self.since = now
             self._was_up = True
-            self._patience = self.timing.silence
         self._plan()
-        return round_trip
+        return None if sent.opens else elapsed
 
     def request_answered(self, now: float) -> None:
         """Report that the backend answered a request, with whatever result."""
@@ -179,6 +199,7 @@ class LinkMonitor:
     def request_lost(self, now: float, cause: str) -> None:
         """Report that the connection broke under a request."""
         if self.phase is not LinkPhase.DOWN:
+            self._take(0)
             self._go_down(now, cause)
 
     def failed(self, number: int, now: float, cause: str) -> None:
@@ -186,8 +207,11 @@ class LinkMonitor:
         if number not in self._waiting:
             return
         if self.phase is LinkPhase.DOWN:
-            self._give_up_attempt(number, cause)
+            self._give_up(number)
+            self._explain(cause)
+            self._plan()
         else:
+            self._take(0)
             self._go_down(now, cause)
 
     def explained(self, now: float, cause: str, refused: bool) -> None:
@@ -210,13 +234,15 @@ class LinkMonitor:
         self._plan()
 
     def _probe(self, now: float) -> Beat | None:
-        for number, (sent, _) in list(self._waiting.items()):
-            if now >= sent + self.timing.probe_timeout:
-                self._give_up_attempt(number, f"no answer within {self.timing.probe_timeout:g} s")
+        for number, sent in list(self._waiting.items()):
+            if now >= self._given_up_at(sent):
+                self._give_up(number)
+                if sent.opens:
+                    self._explain(f"no answer within {self.timing.probe_timeout:g} s")
         beat = None
         if now >= self._next_beat:
             self._attempt += 1
-            beat = self._send(now, self._attempt)
+            beat = self._send(now, self._attempt, opens=True)
             longest = self.timing.refusal_pause if self._refused else self.timing.probe_pause
             self._next_beat = now + self._pause(longest)
         self._plan()
@@ -232,20 +258,26 @@ class LinkMonitor:
                 self.next_poll = now + self.timing.grace
                 return None
             age = (now - self._last_answer) * 1e3
-            self._go_down(
-                now, f"no answer for {age:.0f} ms, {len(self._waiting)} heartbeats unanswered"
-            )
+            cause = f"no answer for {age:.0f} ms, {len(self._waiting)} heartbeats unanswered"
+            self._fell_silent = now
+            self._go_down(now, cause)
             return None
         beat = None
         if now >= self._next_beat:
-            beat = self._send(now, self.connection)
+            beat = self._send(now, self.connection, opens=False)
             # In step with the schedule, but without making up for beats missed while held up.
             self._next_beat = max(self._next_beat + self.timing.period, now)
         self._plan()
         return beat
 
     def _oldest(self) -> float:
-        return next(iter(self._waiting.values()))[0]
+        return next(iter(self._waiting.values())).at
+
+    def _given_up_at(self, sent: _Sent) -> float:
+        """When an attempt, or a connection that fell silent, is given up."""
+        if sent.opens:
+            return sent.at + self.timing.probe_timeout
+        return self._fell_silent + self.timing.stall
 
     def _silent_at(self) -> float:
         """When the silence is long enough, and was not just our own not asking."""
@@ -255,38 +287,47 @@ class LinkMonitor:
     def _plan(self) -> None:
         alarm = math.inf
         if self._waiting and self.phase is LinkPhase.DOWN:
-            alarm = self._oldest() + self.timing.probe_timeout
+            alarm = min(self._given_up_at(sent) for sent in self._waiting.values())
         elif self._waiting:
             alarm = self._silent_at()
         self.next_poll = min(self._next_beat, alarm)
 
-    def _send(self, now: float, connection: int) -> Beat:
+    def _send(self, now: float, connection: int, opens: bool) -> Beat:
         self._number += 1
-        self._waiting[self._number] = (now, connection)
+        self._waiting[self._number] = _Sent(now, connection, opens)
         return Beat(self._number, connection)
 
     def _sign_of_life(self, now: float) -> None:
         self._last_answer = now
         self._excused = False
 
-    def _give_up_attempt(self, number: int, cause: str) -> None:
+    def _give_up(self, number: int) -> None:
         del self._waiting[number]
         self._kept.append(False)
-        # A vain attempt does not explain why the link was lost, and less than a closer look.
+
+    def _take(self, connection: int) -> None:
+        """Let go of all connections but one; 0 for all."""
+        self.connection = connection
+        for number, sent in list(self._waiting.items()):
+            if sent.connection != connection:
+                self._give_up(number)
+
+    def _explain(self, cause: str) -> None:
+        """A vain attempt does not explain why the link was lost, and less than a closer look."""
         if not self._was_up and not self._refused:
             self.cause = cause
 
     def _go_down(self, now: float, cause: str) -> None:
-        self._kept.extend([False] * len(self._waiting))
-        self._waiting.clear()
         self._confirmed = 0
         if self.phase is LinkPhase.UP:
             self.since = now
-        if self.phase is LinkPhase.UP or not self._was_up:
             self.cause = cause
+        else:
+            self._explain(cause)
         self.phase = LinkPhase.DOWN
         self.connection = 0
-        self._next_beat = self.next_poll = now + self._pause(self.timing.probe_pause)
+        self._next_beat = now + self._pause(self.timing.probe_pause)
+        self._plan()
 
     def _pause(self, longest: float) -> float:
         return longest * (0.5 + 0.5 * self._jitter())

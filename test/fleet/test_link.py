@@ -25,6 +25,7 @@ class World:
     handshakes: int = 0
     works: bool = True
     hold_up: float = 0.0
+    stalled_until: float = 0.0  # connections that are open by then; new ones work
     now: float = 100.0
     last_answer: float = -math.inf
     history: list[tuple[float, LinkPhase]] = field(default_factory=list)
@@ -57,9 +58,10 @@ class World:
                         known = beat.connection in self.opened
                         self.opened.add(beat.connection)
                         round_trips = 1 if known else 1 + self.handshakes
-                        heapq.heappush(
-                            self._answers, (self.now + round_trips * self.rtt, beat.number)
-                        )
+                        arrives = self.now + round_trips * self.rtt
+                        if known:
+                            arrives = max(arrives, self.stalled_until)
+                        heapq.heappush(self._answers, (arrives, beat.number))
                 # A late driver may look twice, but must not be asked to spin.
                 assert self.monitor.next_poll > self.now - self.hold_up - 1e-9 or beat is not None
             if not self.history or self.history[-1][1] is not self.monitor.phase:
@@ -227,6 +229,22 @@ def test_an_attempt_is_given_up_in_the_end() -> None:
             waiting = connection in monitor.connections
             assert waiting == (now < begun + TIMING.probe_timeout)
     assert "no answer within 2 s" in monitor.cause
+
+
+def test_a_connection_that_was_only_held_up_is_taken_back_with_what_is_on_it() -> None:
+    """TCP sends again what was lost after 200 ms, and then all answers are there at once."""
+    world = World(rtt=0.03)
+    world.run(0.5)
+    connection = world.monitor.connection
+    world.stalled_until = world.now + 0.23
+    world.run(0.2)
+    assert not world.monitor.up
+    assert connection in world.monitor.connections
+    world.run(0.1)
+    assert world.monitor.up and world.monitor.connection == connection
+    world.stalled_until = world.now + TIMING.stall + 1.0
+    world.run(TIMING.silence + TIMING.stall + 0.1)
+    assert connection not in world.monitor.connections, "in the end it is given up"
 
 
 def test_pauses_between_attempts_are_jittered_within_bounds() -> None:
