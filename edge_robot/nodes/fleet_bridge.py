@@ -7,11 +7,14 @@ is sent, where, and what may leave at all; here they are put together.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from nav_msgs.msg import OccupancyGrid
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from tf2_ros import Buffer, TransformListener
 
+from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.offload import OffloadEngine
@@ -20,12 +23,15 @@ from edge_robot.nodes.diagnostics import DiagnosticsReporter
 from edge_robot.nodes.diagnostics import Status as Health
 from edge_robot.nodes.fleet_links import LinkReporter
 from edge_robot.nodes.fleet_parameters import BridgeSettings, declare_endpoints
-from edge_robot.nodes.fleet_plans import PlanService
 from edge_robot.nodes.fleet_privacy import PrivacyReporter
 from edge_robot.nodes.fleet_second_opinions import SecondOpinions
 from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.perception.tiering.policy import TierPolicy, TierSettings
+
+if TYPE_CHECKING:
+    from edge_robot.nodes.fleet_plans import PlanService
 
 
 class FleetBridge(Node):
@@ -46,19 +52,23 @@ class FleetBridge(Node):
         self._privacy = PrivacyReporter(self, boundary, tiers, (Kind.DETECT, Kind.PLAN))
         self._links = LinkReporter(self)
         self._engine = OffloadEngine(endpoints, settings.engine(), self._links.publish)
-        buffer = Buffer()
-        self._listener = TransformListener(buffer, self)
+        self._buffer = Buffer()
+        self._listener = TransformListener(self._buffer, self)
         self._opinions = SecondOpinions(
             self,
             self._engine,
             endpoints,
             boundary,
             policy,
-            buffer,
+            self._buffer,
             settings,
             self._links.placed,
         )
-        self._plans = PlanService(self, self._engine, boundary, tiers, buffer, settings)
+        self._plans: PlanService | None = None
+        self._settings, self._boundary, self._tiers = settings, boundary, tiers
+        self.create_subscription(
+            OccupancyGrid, topics.MAP.name, self._on_map, qos_profile(topics.MAP), raw=True
+        )
         self._diagnostics = DiagnosticsReporter(self, self._health)
         # A dead engine must end the node: its last word on the link would stand for ever.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -76,10 +86,22 @@ class FleetBridge(Node):
             engine.close()
         super().destroy_node()
 
+    def _on_map(self, data: bytes) -> None:
+        """Offer to plan as soon as there is something to plan on."""
+        if self._plans is None:
+            # Planning takes a second to load, and many a robot has no map.
+            from edge_robot.nodes.fleet_plans import PlanService
+
+            self._plans = PlanService(
+                self, self._engine, self._boundary, self._tiers, self._buffer, self._settings
+            )
+        self._plans.hear(data)
+
     def _health(self) -> Iterable[Health]:
         yield from self._links.health()
         yield from self._opinions.health()
-        yield from self._plans.health()
+        if self._plans is not None:
+            yield from self._plans.health()
         yield from self._privacy.health()
 
 

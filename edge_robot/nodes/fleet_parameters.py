@@ -45,6 +45,7 @@ class BridgeSettings:
         for name, holds, expected in (
             ("deadline and expiry", 0.0 < self.deadline <= self.expiry, "0 < deadline <= expiry"),
             ("plan_deadline", self.plan_deadline > 0.0, "above 0"),
+            ("plan_clearance", 0.0 <= self.plan_clearance <= 3.0, "0..3"),
             ("min_score", 0.0 <= self.min_score <= 1.0, "0..1"),
             (
                 "onboard_wait",

@@ -29,7 +29,6 @@ from edge_robot.nodes.diagnostics import OK
 from edge_robot.nodes.diagnostics import Status as Health
 from edge_robot.nodes.fleet_parameters import BridgeSettings
 from edge_robot.nodes.goal_messages import GoalError, read_goal
-from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.static_map import static_map
 from edge_robot.planning.global_planner import GlobalPlannerConfig
 from edge_robot.planning.map_plan import Outcome, Route
@@ -76,9 +75,6 @@ class PlanService:
         self._map: tuple[StaticMap, str] | None = None
         self._counts: Counter[str] = Counter()
         self._last = "none asked for yet"
-        node.create_subscription(
-            OccupancyGrid, topics.MAP.name, self._on_map, qos_profile(topics.MAP), raw=True
-        )
         # In a group of its own: whatever else the node does goes on while a path is looked for.
         node.create_service(GetPlan, SERVICE, self._serve, callback_group=ReentrantCallbackGroup())
 
@@ -86,7 +82,8 @@ class PlanService:
         """Return the diagnostics."""
         yield Health("plans", OK, self._last, dict(self._counts))
 
-    def _on_map(self, data: bytes) -> None:
+    def hear(self, data: bytes) -> None:
+        """Plan over another map from now on: a serialized `nav_msgs/OccupancyGrid`."""
         self._unread, self._map = data, None
 
     async def _serve(self, request: Any, response: Any) -> Any:
@@ -121,7 +118,7 @@ class PlanService:
             self._unread = None
             self._map = static_map(message), message.header.frame_id or "map"
         if self._map is None:
-            raise UserError(f"nobody has published a map on {topics.MAP.name} yet")
+            raise UserError(f"what was published on {topics.MAP.name} is no map")
         return self._map
 
     def _errand(self, request: Any, static: StaticMap, frame: str) -> Errand:

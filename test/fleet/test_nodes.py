@@ -359,7 +359,7 @@ def test_bad_parameters_are_one_clear_line(domain: int) -> None:
         ({"silence": 0.01}, "heartbeat_period"),
         ({"deadline": 0.5, "expiry": 0.4}, "expiry"),
         ({"uplink_rate": -1.0}, "uplink_rate"),
-        ({"plan_clearance": -1.0}, "path_clearance"),
+        ({"plan_clearance": -1.0}, "plan_clearance"),
         ({"privacy_policy": "/nowhere.yaml"}, "/nowhere.yaml"),
         ({"endpoints": "[hall, hall]"}, "twice: hall, hall"),
         ({"endpoints": "[hall]"}, r"hall\.\*: .*host:port"),

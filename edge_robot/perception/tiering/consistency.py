@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.optimize import linear_sum_assignment
+import numpy as np
 
 from edge_robot.perception.decoders.boxes import iou_matrix
 from edge_robot.perception.detections import Detections
@@ -35,11 +35,18 @@ class Surprise:
 
 
 def compare(found: Detections, expected: Expected) -> Surprise:
-    """Match detections with tracks by overlap, whatever their classes, and return what is left."""
+    """Match detections with tracks by overlap, whatever their classes, and return what is left.
+
+    The best pair first. The best sum of overlaps is hardly ever another matching, and finding it
+    takes a solver whose import alone costs more than a minute of this.
+    """
     overlap = iou_matrix(expected.boxes, found.boxes)
-    rows, columns = linear_sum_assignment(-overlap)
-    matched = overlap[rows, columns] >= _MIN_OVERLAP
-    rows, columns = rows[matched], columns[matched]
+    rows, columns = [], []
+    while overlap.size and overlap.max() >= _MIN_OVERLAP:
+        row, column = np.unravel_index(overlap.argmax(), overlap.shape)
+        overlap[row], overlap[:, column] = 0.0, 0.0
+        rows.append(row)
+        columns.append(column)
     labels = found.labels
     unseen, untracked = expected.existence.copy(), found.scores.copy()
     unseen[rows] = 0.0

@@ -18,10 +18,16 @@ def view_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     Args:
         image: (H, W, 3) uint8 BGR.
     """
-    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    coarse = image[:: _step(image.shape[0]), :: _step(image.shape[1])]
+    small = cv2.resize(coarse, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
     centred = (grey - grey.mean()).ravel()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-6), np.float32)
+
+
+def _step(size: int) -> int:
+    """Return of how many rows or columns one is enough: of each pixel of a view, ten by ten."""
+    return max(1, size // (10 * _SIDE))
 
 
 class RecentViews:
