@@ -31,7 +31,7 @@ def robot(results: list[Result], links: list[tuple[float, bool]]) -> Robot:
 
 def result(frame: int, after: float, by: str = FLEET, lamp: bool = True) -> Result:
     captured = 100.0 + frame / 10.0
-    return Result(frame, captured, captured + after, by, lamp, captured)
+    return Result(frame, captured, captured, captured + after, by, lamp, captured)
 
 
 def test_a_result_counts_at_its_deadline_and_a_gap_in_the_fault_that_made_it() -> None:
@@ -111,7 +111,7 @@ _CALL = """
 import socket, sys
 for line in sys.stdin:
     try:
-        with socket.create_connection((sys.argv[1], 5000), timeout=0.25) as connection:
+        with socket.create_connection((sys.argv[1], 5000), timeout=float(line)) as connection:
             connection.sendall(b"x")
             print(connection.recv(1) == b"x", flush=True)
     except OSError:
@@ -127,26 +127,29 @@ def test_faults_in_namespaces_begin_and_end() -> None:
         way = Namespaces(python, random.Random(0))
     except OSError as error:
         pytest.skip(f"no network namespaces here: {error}")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        contextlib.closing(way),
-        subprocess.Popen([*way.backend.command, _ECHO], **pipes) as server,  # type: ignore[call-overload]
-        subprocess.Popen([*way.robot.command, _CALL, way.host], **pipes) as caller,  # type: ignore[call-overload]
-    ):
+    with contextlib.closing(way), contextlib.ExitStack() as stack:
 
-        def passes() -> bool:
-            caller.stdin.write("\n")
-            caller.stdin.flush()
-            return bool(caller.stdout.readline() == "True\n")
+        def run(*command: str) -> subprocess.Popen[str]:
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        server = run(*way.backend.command, _ECHO)
+        caller = run(*way.robot.command, _CALL, way.host)
+        assert server.stdout and caller.stdin and caller.stdout
+
+        def passes(patience: float) -> bool:
+            print(patience, file=caller.stdin, flush=True)
+            return caller.stdout.readline() == "True\n"
 
         server.stdout.readline()
-        assert passes()
+        assert passes(20.0)
         for fault in (BLACK_HOLE, ONE_WAY_LOSS, LINK_DOWN):
             way.begin(fault)
-            assert not passes(), fault
+            assert not passes(0.25), fault
             way.end(fault)
-            assert passes(), fault
-        server.kill()
-        caller.kill()
+            assert passes(20.0), fault
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
     assert f"edge-robot-{os.getpid()}" not in listed.stdout

@@ -79,6 +79,7 @@ class Robot:
         results: In the order they came.
         links: When the link to the first backend went up or down, s of `time.monotonic`.
         camera: Start of its camera, s.
+        given_up: Frames for which the engine said that there will be no result.
     """
 
     program: Program
@@ -86,6 +87,7 @@ class Robot:
     results: list[Result] = field(default_factory=list)
     links: list[tuple[float, bool]] = field(default_factory=list)
     camera: float = 0.0
+    given_up: int = 0
 
     def listen(self) -> None:
         """Take in what it has said since."""
@@ -95,6 +97,8 @@ class Robot:
             elif "link" in line:
                 if line["link"]["endpoint"] == self.first:
                     self.links.append((line["link"]["at"], line["link"]["up"]))
+            elif "given_up" in line:
+                self.given_up += 1
             else:
                 self.camera = line["camera"]
 
@@ -292,7 +296,7 @@ def summary(
     old = np.array(
         [firsts[n].captured - firsts[n].observed if n in firsts else np.nan for n in numbers]
     )
-    ends, gaps = _gaps(there, begun, ended)
+    ends, gaps = _gaps(np.array([result.at for result in firsts.values()]), begun, ended)
     windows = [fault.begun for fault in faults] + [ended]
     by_kind: dict[str, Any] = {}
     for kind in dict.fromkeys(fault.kind for fault in faults):
@@ -311,10 +315,14 @@ def summary(
         "on_deadline_percent": _percent(in_time),
         "missed": int(np.sum(~in_time)),
         "without_any_result": int(np.sum(np.isinf(there))),
+        "given_up": robot.given_up,
         "largest_gap_ms": round(float(gaps.max()), 1),
         "gap_p99_ms": round(float(np.quantile(gaps, 0.99)), 1),
         "by_the_fleet_percent": _percent(np.array([result.by == FLEET for result in valid])),
         "observed_before_p99_ms": round(float(np.nanquantile(old, 0.99)) * 1e3, 1),
+        "frame_taken_after_max_ms": round(
+            1e3 * max((result.taken - result.captured for result in valid), default=0.0), 1
+        ),
         "empty_answers": sum(not result.lamp for result in robot.results),
         "by_kind": by_kind,
     }

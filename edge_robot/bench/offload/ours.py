@@ -30,6 +30,8 @@ def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float)
         if isinstance(outcome, Answer):
             by = robot.ONBOARD if outcome.computed_by == ONBOARD else robot.FLEET
             tell(outcome.stamp, by, outcome.value)
+        else:
+            say(given_up=outcome.reason.value)
 
     def on_status(status: Status) -> None:
         for link in status.links:

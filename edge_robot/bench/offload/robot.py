@@ -23,10 +23,12 @@ class Frame:
     Attributes:
         number: Counted from the start of the camera, those that nobody took included.
         captured: When, s of `time.monotonic`.
+        taken: When the robot had it, s: later, where it was busy, or its machine.
     """
 
     number: int
     captured: float
+    taken: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Result:
     Attributes:
         frame: Its number.
         captured: When, s of `time.monotonic`.
+        taken: When the robot had it, s.
         at: When the result was there, s.
         by: `ONBOARD` or `FLEET`.
         lamp: It holds what was to be seen.
@@ -45,6 +48,7 @@ class Result:
 
     frame: int
     captured: float
+    taken: float
     at: float
     by: str
     lamp: bool
@@ -65,7 +69,7 @@ def frames(rate: float) -> Iterator[Frame]:
             time.sleep(max(0.0, start + (number + 1) / rate - time.monotonic()))
             continue
         number = newest
-        yield Frame(number, start + number / rate)
+        yield Frame(number, start + number / rate, time.monotonic())
 
 
 def detect_onboard() -> Detections:
@@ -79,6 +83,7 @@ def tell(frame: Frame, by: str, detections: Detections, observed: float | None =
     result = Result(
         frame.number,
         frame.captured,
+        frame.taken,
         time.monotonic(),
         by,
         holds_the_lamp(detections),
