@@ -42,6 +42,7 @@ from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import camera_view, expected_in_view, pose_matrix
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.expected import Expected
+from edge_robot.perception.tiering.pairing import Pairing
 from edge_robot.perception.tiering.policy import TierPolicy
 
 # Not offering a frame is the daily run of things; these are worth a line in the log.
@@ -55,8 +56,6 @@ _WORTH_A_WARNING = {
 _TOO_MUCH = {Reason.PRIVACY, Reason.TOO_LATE, Reason.BUDGET}
 """For these a frame stays on board whose doubtful parts may still be sent."""
 
-_MAX_WAITING = 8
-"""Images held for their onboard detections."""
 _MAX_TRACK_AGE = 0.5
 """Tracks older than this against an image say nothing about it, s."""
 
@@ -81,9 +80,8 @@ class _Offer:
 class SecondOpinions:
     """Hands frames to the engine and publishes what comes back, never waiting for it.
 
-    An image is held until its onboard detections are there, and decided about at once then. One
-    that they do not come for in time was left out on board: others are looked at, it is let go.
-    Where none come for any image, nobody looks, and every image is worth a second opinion.
+    A frame that the onboard detector left out is let go: others are looked at. Where it looks at
+    none, every frame is worth a second opinion.
 
     Nothing is published for a frame without an answer: the onboard detections stand alone.
     Outcomes arrive, and are published, in the engine's thread.
@@ -115,7 +113,9 @@ class SecondOpinions:
         self._boundary = boundary
         self._policy = policy
         self._buffer = buffer
-        self._wait, self._silence = settings.onboard_wait, settings.onboard_silence
+        self._pairing: Pairing[Image] = Pairing(
+            settings.onboard_wait, settings.onboard_silence, steady_seconds()
+        )
         self._on_placement = on_placement
         self._tiers = {item.address: item.tier for item in endpoints}
         self._hidden = self._hidden_classes()
@@ -130,9 +130,6 @@ class SecondOpinions:
         )
         self._settings = settings
         self._policy_lock = threading.Lock()  # outcomes come in the engine's thread
-        self._waiting: dict[int, tuple[Image, float]] = {}
-        self._early: dict[int, Detections] = {}  # detections that overtook their image
-        self._last_onboard = steady_seconds()
         # Tracks come twice as often as images: only those that are asked for are read.
         self._unread_tracks: bytes | None = None
         self._tracks: TrackedObjectArray | None = None
@@ -156,14 +153,14 @@ class SecondOpinions:
             raw=True,
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        node.create_timer(0.25 * self._wait, self._let_go, clock=steady)
+        node.create_timer(0.25 * settings.onboard_wait, self._let_go, clock=steady)
 
     def health(self) -> Iterable[Health]:
         """Return the diagnostics."""
         with self._policy_lock:
             counts = dict(self._policy.counts)
             share = self._policy.share(steady_seconds())
-        silent = self._silent
+        silent = self._pairing.silent(steady_seconds())
         yield Health(
             "second opinions",
             WARN if silent else OK,
@@ -186,38 +183,20 @@ class SecondOpinions:
     def _on_image(self, image: Image) -> None:
         self._engine.raise_if_failed()
         stamp = nanoseconds(image.header.stamp)
-        found = self._early.pop(stamp, None)
-        if found is not None or self._silent:
-            self._consider(image, found)
-            return
-        self._waiting[stamp] = image, steady_seconds()
-        if len(self._waiting) > _MAX_WAITING:
-            self._consider(self._waiting.pop(next(iter(self._waiting)))[0], None)
+        self._consider(self._pairing.add_image(stamp, image, steady_seconds()))
 
     def _on_detections(self, message: Detection2DArray) -> None:
-        self._last_onboard = steady_seconds()
         stamp, found = nanoseconds(message.header.stamp), from_detection_array(message)
-        held = self._waiting.pop(stamp, None)
-        if held is not None:
-            self._consider(held[0], found)
-            return
-        self._early[stamp] = found
-        if len(self._early) > _MAX_WAITING:
-            del self._early[next(iter(self._early))]
+        self._consider(self._pairing.add_found(stamp, found, steady_seconds()))
 
     def _let_go(self) -> None:
-        """Decide about images whose onboard detections did not come in time."""
-        now = steady_seconds()
-        for stamp, (image, since) in list(self._waiting.items()):
-            if now - since >= self._wait:
-                del self._waiting[stamp]
-                self._consider(image, None)
+        self._consider(self._pairing.let_go(steady_seconds()))
 
-    @property
-    def _silent(self) -> bool:
-        return steady_seconds() - self._last_onboard > self._silence
+    def _consider(self, pairs: Iterable[tuple[Image, Detections | None]]) -> None:
+        for image, found in pairs:
+            self._decide(image, found)
 
-    def _consider(self, image: Image, found: Detections | None) -> None:
+    def _decide(self, image: Image, found: Detections | None) -> None:
         """Ask boundary and policy about an image, and offer it if both agree."""
         try:
             pixels = image_to_bgr(image)
@@ -231,9 +210,9 @@ class SecondOpinions:
         if parts is None and not _any_cleared(whole):
             return
         with self._policy_lock:
-            decision = self._policy.decide(
-                pixels, found, expected, steady_seconds(), silent=self._silent
-            )
+            now = steady_seconds()
+            silent = self._pairing.silent(now)
+            decision = self._policy.decide(pixels, found, expected, now, silent=silent)
         if not decision.offered:
             return
         age = (self._node.get_clock().now().nanoseconds - nanoseconds(image.header.stamp)) * 1e-9
