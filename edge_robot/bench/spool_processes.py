@@ -17,16 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import grpc
-from tritonclient.grpc import service_pb2_grpc as pb_grpc
-
-from edge_robot.bench.spool_direct import Direct
 from edge_robot.fleet.backend.archive import Archive
+from edge_robot.fleet.backend.scheduler import Scheduler
+from edge_robot.fleet.backend.server import Backend
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.privacy_policy import PrivacyPolicy, Tier
 from edge_robot.fleet.spool.pace import Pace, PaceSettings
@@ -84,23 +81,10 @@ def robot(folder: str, port: int, log: str, first: int, period: float, **bounds:
         time.sleep(period)
 
 
-class _Door(pb_grpc.GRPCInferenceServiceServicer):
-    """The least of a server that stands before the archive."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._connection = Direct(archive)
-
-    def ModelInfer(self, request: Any, context: Any) -> Any:
-        return self._connection.infer(request, 0.0)
-
-
 def archive(folder: str, port: int) -> None:
-    """Serve the archive, until killed."""
-    server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)])
-    pb_grpc.add_GRPCInferenceServiceServicer_to_server(_Door(Archive(Path(folder))), server)
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    server.wait_for_termination()
+    """Serve the archive by the fleet's backend, until killed."""
+    _backend = Backend(lambda: Scheduler([Archive(Path(folder))]), port=port)
+    signal.pause()
 
 
 _ROLES: dict[str, Callable[..., None]] = {"robot": robot, "archive": archive}
