@@ -20,7 +20,7 @@ from typing import Any
 
 from edge_robot.bench import spool_processes
 from edge_robot.bench.spool_processes import ROBOT, Nursery
-from edge_robot.fleet.backend.archive import read_archive
+from edge_robot.fleet.backend.archive import ArchiveReader
 from edge_robot.fleet.spool.reader import SpoolReader
 from edge_robot.fleet.spool.records import DROPPED
 from edge_robot.fleet.spool.store import MIN_BYTES
@@ -95,8 +95,10 @@ def audit(folder: Path) -> dict[str, Any]:
     """
     accepted = Audit({int(line) for line in (folder / _LOG).read_text().split()})
     records: dict[str, tuple[str, int, dict[int, bytes]]] = {}
-    for item in read_archive(folder / _ARCHIVE, ROBOT):
+    archive = ArchiveReader(folder / _ARCHIVE)
+    for item in archive.records(ROBOT):
         records[item.id] = item.kind, item.missing + len(item.chunks), dict(item.chunks)
+    archive.close()
     in_archive = sum(parts == len(chunks) for _, parts, chunks in records.values())
     spool = SpoolReader(folder / _SPOOL)
     refused = len(list(spool.refused()))

@@ -29,6 +29,8 @@ COMMANDS = (
     "train",
     "quantize",
     "backend",
+    "spool",
+    "archive",
     "bench",
     "topic",
     "node",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 from spooling import MIB
 
 from edge_robot.bench.spool_direct import Direct
+from edge_robot.cli import archive as archive_command
 from edge_robot.errors import UserError
-from edge_robot.fleet.backend.archive import FILE, Archive, read_archive
+from edge_robot.fleet.backend.archive import FILE, Archive, ArchiveReader
 from edge_robot.fleet.backend.models import InvalidRequestError
 from edge_robot.fleet.spool import wire
+from edge_robot.fleet.spool.payload import pack
 from edge_robot.fleet.spool.records import KEPT, Chunk, Verdict
 from edge_robot.fleet.tensors import to_arrays
 
@@ -59,6 +62,7 @@ def test_what_comes_twice_is_kept_once(archive: Archive) -> None:
         (chunk(id="b-1", sha256=bytes(32)), "damaged"),
         (chunk(id="b-1", part=1), "part 1 of 1"),
         (chunk(id="not a name"), "no name"),
+        (chunk(id="b-1", kind="event/../../etc"), "no name"),
         (chunk(bytes(MIB + 1), id="b-1"), "at most"),
     ],
 )
@@ -122,10 +126,10 @@ def test_an_answer_to_something_else_is_not_believed(archive: Archive) -> None:
 def test_it_is_read_while_it_is_written_and_a_damaged_one_is_left_alone(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     ask(archive, chunk(), chunk(id="a-2", kind="telemetry/odometry"))
-    assert [item.id for item in read_archive(tmp_path, kind="telemetry")] == ["a-2"]
-    assert [item.id for item in read_archive(tmp_path, robot="robot1", kind="event/mode")] == [
-        "a-1"
-    ]
+    reader = ArchiveReader(tmp_path)
+    assert [item.id for item in reader.records(kind="telemetry")] == ["a-2"]
+    assert [item.id for item in reader.records("robot1", "event/mode")] == ["a-1"]
+    reader.close()
     with pytest.raises(UserError, match="in use by process"):
         Archive(tmp_path)
     archive.close()
@@ -133,3 +137,31 @@ def test_it_is_read_while_it_is_written_and_a_damaged_one_is_left_alone(tmp_path
     with pytest.raises(UserError, match="damaged"):
         Archive(tmp_path)
     assert (tmp_path / FILE).read_bytes() == b"no database" * 1000
+
+
+def test_it_is_listed_and_exported_as_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = Archive(tmp_path / "archive")
+    image, recording = b"\xff\xd8image", os.urandom(100)
+    ask(
+        archive,
+        chunk(pack({"mode": "nominal"})),
+        chunk(pack({"score": 1.5}, image), id="a-2", kind="hard_example/frame"),
+        chunk(recording, id="a-3", kind="recording/drive.mcap"),
+        chunk(b"half", id="a-4", kind="recording/half.mcap", parts=2),
+    )
+    archive.close()
+    archive_command.list_holdings(tmp_path / "archive")
+    assert "recording/half" in capsys.readouterr().out
+    output = tmp_path / "out"
+    archive_command.export(tmp_path / "archive", output)
+    assert capsys.readouterr().out == "3 records written, 1 incomplete ones left out\n"
+    (line,) = (output / "robot1" / "event" / "mode.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"id": "a-1", "stamp": 5, "created": 6, "mode": "nominal"}
+    for kind, content in (("hard_example/frame", image), ("recording/drive.mcap", recording)):
+        path = output / "robot1" / f"{kind}.jsonl"
+        (line,) = path.read_text().splitlines()
+        assert (path.parent / json.loads(line)["file"]).read_bytes() == content
+    with pytest.raises(UserError, match="new folder"):
+        archive_command.export(tmp_path / "archive", output)

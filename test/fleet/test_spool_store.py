@@ -75,6 +75,20 @@ def test_what_is_not_settled_as_kept_stays(store: Store) -> None:
     (again,) = store.take(MIB)
     assert (again.chunk, again.attempts) == (first.chunk, 1)
     assert store.status().refused == 1
+    assert store.retry_refused() == 1
+    (retried,) = store.take(MIB)
+    assert retried.chunk == second.chunk
+
+
+def test_what_is_on_its_way_is_not_dropped(store: Store) -> None:
+    store.add([telemetry(number, 60_000) for number in range(2)])
+    sent = store.take(MIB)
+    for number in range(2, 60):
+        store.add([telemetry(number, 60_000)])
+    dropped = store.status().dropped["telemetry/odometry"]
+    store.settle([(held, KEPT) for held in sent])
+    assert len({held.chunk.id for held in sent}) == 2
+    assert len([e for e in drain(store) if e.kind != DROPPED]) == 60 - 2 - dropped
 
 
 def test_ids_are_new_after_every_start(tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ MAX_PARTS = 1 << 20
 """Chunks of a record."""
 
 _WAL_BYTES = 16 << 20
-_TEXT = re.compile(r"[A-Za-z0-9][\w./-]{0,127}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
+_KIND = re.compile(r"[A-Za-z0-9][\w.-]{0,63}(/[A-Za-z0-9][\w.-]{0,127})?", re.ASCII)
+"""Robots and kinds become names of files: no `..`, and nothing hidden."""
+
 _SCHEMA = """
 CREATE TABLE robot (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 CREATE TABLE record (
@@ -134,8 +137,8 @@ class Archive:
             robot, chunks = wire.read_chunks(inputs)
         except ValueError as error:
             raise InvalidRequestError(str(error)) from error
-        if not _TEXT.fullmatch(robot):
-            raise InvalidRequestError("input 'robot' is no name: letters, digits, . _ - /")
+        if not _NAME.fullmatch(robot):
+            raise InvalidRequestError("input 'robot' is no name: letters, digits, . _ -")
         return robot, chunks
 
     def prepare(self, item: tuple[str, list[Chunk]]) -> tuple[str, list[tuple[Chunk, str]]]:
@@ -219,25 +222,69 @@ class Archive:
         return _NEW
 
 
-def read_archive(folder: Path, robot: str = "", kind: str = "") -> Iterator[Archived]:
-    """Yield what an archive keeps, which another process may be writing, by capture time.
+@dataclass(frozen=True)
+class Holding:
+    """What an archive has of one kind of one robot.
+
+    Attributes:
+        robot, kind: Whose, and what.
+        records: How many.
+        incomplete: Of these, how many of which chunks are missing.
+        bytes: Of content.
+        first_stamp, last_stamp: Of their capture times, ns.
+    """
+
+    robot: str
+    kind: str
+    records: int
+    incomplete: int
+    bytes: int
+    first_stamp: int
+    last_stamp: int
+
+
+class ArchiveReader:
+    """The content of an archive, which another process may be writing.
 
     Args:
         folder: The archive's.
-        robot: Whose; empty: all.
-        kind: What; empty: all. `telemetry` means every kind that begins with `telemetry/`, too.
 
     Raises:
-        UserError: there is no archive.
+        UserError: there is no archive, or it cannot be read.
     """
-    path = folder / FILE
-    if not path.exists():
-        raise UserError(f"there is no archive in {folder}")
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        yield from _records(db, robot, kind)
-    finally:
-        db.close()
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / FILE
+        if not path.exists():
+            raise UserError(f"there is no archive in {folder}")
+        try:
+            self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            self._db.execute("SELECT name FROM robot").fetchall()
+        except sqlite3.Error as error:
+            raise UserError(f"cannot read the archive {path}: {error}") from error
+
+    def holdings(self) -> list[Holding]:
+        """Return what there is, by robot and kind."""
+        rows = self._db.execute(
+            "SELECT robot, kind, count(*), sum(missing > 0), sum(ifnull(size, 0)), min(stamp), "
+            "max(stamp) FROM record LEFT JOIN "
+            "(SELECT record, sum(length(data)) AS size FROM chunk GROUP BY record) ON record = key "
+            "GROUP BY robot, kind ORDER BY robot, kind"
+        )
+        return [Holding(*row) for row in rows]
+
+    def records(self, robot: str = "", kind: str = "") -> Iterator[Archived]:
+        """Yield records by capture time.
+
+        Args:
+            robot: Whose; empty: all.
+            kind: What; empty: all. `telemetry` means all that begin with `telemetry/`, too.
+        """
+        return _records(self._db, robot, kind)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
 
 
 def _records(db: sqlite3.Connection, robot: str, kind: str) -> Iterator[Archived]:
@@ -258,8 +305,8 @@ def _records(db: sqlite3.Connection, robot: str, kind: str) -> Iterator[Archived
 
 def _fault(chunk: Chunk) -> str:
     """Return why a chunk can never be kept; empty if it can."""
-    if not _TEXT.fullmatch(chunk.id) or not _TEXT.fullmatch(chunk.kind):
-        return "its id or kind is no name: letters, digits, . _ - /"
+    if not _NAME.fullmatch(chunk.id) or not _KIND.fullmatch(chunk.kind):
+        return "its id or kind is no name: letters, digits, . _ -, and one / in a kind"
     if not 0 <= chunk.part < chunk.parts <= MAX_PARTS:
         return f"part {chunk.part} of {chunk.parts}"
     if len(chunk.policy) > 128 or len(chunk.data) > MAX_DATA:

@@ -293,6 +293,20 @@ class Store:
         with self._lock:
             self._write(lambda: self._count(drops))
 
+    def retry_refused(self) -> int:
+        """Put what was set aside back among what is to be sent; return how many chunks."""
+
+        def write() -> int:
+            count = self._db.execute(
+                f"INSERT INTO chunk ({CHUNK_COLUMNS}) SELECT {CHUNK_COLUMNS} FROM refused "
+                "ORDER BY seq"
+            ).rowcount
+            self._db.execute("DELETE FROM refused")
+            return count
+
+        with self._lock:
+            return self._write(write)
+
     def status(self) -> Status:
         """Return what it holds; takes some 30 ms for a million chunks."""
         with self._lock:
