@@ -144,6 +144,30 @@ def register(app: typer.Typer) -> None:
 
         typer.echo(f"removed {remove_model(name)}")
 
+    @model.command()
+    def deploy(
+        source: Annotated[
+            str, typer.Argument(metavar="NAME|FILE", help="A name from `model list`, or a file.")
+        ],
+        repository: Annotated[Path, typer.Argument(help="Folder, made if need be.")],
+        name: Annotated[str, typer.Option(help="It is served under; its file's by default.")] = "",
+        max_batch_size: Annotated[
+            int,
+            typer.Option(
+                min=0, help="Of an ONNX file without a card: size of its batches; 0: none."
+            ),
+        ] = 0,
+    ) -> None:
+        """Put a model, as its next version, into a folder that a backend or Triton serves.
+
+        A model with a card is a detector, images in and detections out, in Triton as well. Serve
+        the folder by `edge-robot backend --repository`.
+        """
+        from edge_robot.fleet.backend.repository import add as add_to_repository
+
+        folder = add_to_repository(repository, source, name, max_batch_size=max_batch_size)
+        typer.echo(f"deployed {source}: {folder}")
+
 
 def _facts(entry: Entry) -> dict[str, Any]:
     card = entry.card

@@ -11,9 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import typer
 from test_models import IDENTITY, network
 from tritonclient.grpc import model_config_pb2 as pb
+from typer.testing import CliRunner
 
+from edge_robot.cli.model import register
 from edge_robot.errors import UserError
 from edge_robot.fleet.backend import repository
 from edge_robot.perception.catalogue import trial_image
@@ -33,8 +36,11 @@ def served(root: Path) -> list[tuple[str, str]]:
 
 def test_what_is_added_is_served_and_a_new_version_takes_its_place(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(network(IDENTITY))
+    app = typer.Typer()
+    register(app)
     for _ in range(2):
-        repository.add(tmp_path / "models", str(tmp_path / "net.onnx"), max_batch_size=8)
+        deploy = ["model", "deploy", str(tmp_path / "net.onnx"), str(tmp_path / "models")]
+        assert CliRunner().invoke(app, [*deploy, "--max-batch-size", "8"]).exit_code == 0
     (model,) = repository.load(tmp_path / "models", copies=1).models
     assert (model.name, model.version, model.max_batch) == ("net", "2", 8)
     assert [spec.shape for spec in model.inputs] == [(-1, 3)]
