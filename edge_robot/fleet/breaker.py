@@ -1,4 +1,4 @@
-"""Stops offering work to a backend that is there but fails at it."""
+"""Stops offering work to a backend that is there but fails at it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BreakerState(Enum):
 class CircuitBreaker:
     """Opens on a lost link or on failures in a row; closes when a trial request succeeds.
 
-    Pure, like `edge_robot.fleet.link.LinkMonitor`. After failures the pause before the next trial
+    After failures the pause before the next trial
     doubles up to a limit; a link that has come back is tried at once.
 
     Args:

@@ -11,31 +11,29 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic
+from typing import Any
 
 import grpc
 
 from edge_robot.fleet import protocol
-from edge_robot.fleet.adaptation import CANDIDATES, Encoding, size_of
+from edge_robot.fleet.adaptation import CANDIDATES, Encoding
 from edge_robot.fleet.admission import Admission, Budgets, Price
 from edge_robot.fleet.boundary import Cleared, Withheld
 from edge_robot.fleet.client import LinkLostError, RequestError
+from edge_robot.fleet.encoding import Encoder
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.hedging import HedgePolicy
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.loop import LoopThread
 from edge_robot.fleet.onboard import Onboard
 from edge_robot.fleet.placement import Candidate, place
-from edge_robot.fleet.priority import yield_to_others
 from edge_robot.fleet.replica import LinkStatus, Replica
 from edge_robot.fleet.work import (
     ONBOARD,
     Answer,
     Clearances,
-    Encoded,
     In,
     InvalidAnswerError,
     NoAnswer,
@@ -93,41 +91,50 @@ class Status:
     missed: Mapping[Reason, int]
 
 
-class Offered(Generic[In, Out]):
-    """A piece of work that was offered."""
+class Offered:
+    """A piece of work that was offered; the engine makes it."""
 
-    def __init__(
-        self,
-        task: Task[In, Out],
-        clearances: Clearances[In],
-        stamp: Any,
-        captured: float,
-        on_outcome: Callable[[Answer[Out] | NoAnswer], None],
-        on_late: Callable[[Answer[Out]], None] | None,
-        local: Callable[[], Out] | None,
-        on_cancel: Callable[[Offered[Any, Any]], None],
-    ) -> None:
-        self.task = task
-        self.clearances = clearances
-        self.stamp = stamp
-        self.captured = captured
-        self.on_outcome = on_outcome
-        self.on_late = on_late
-        self.local = local
-        self.on_cancel = on_cancel
-        self.settled = False
-        self.sent_bytes = 0
-        self.first: Replica | None = None  # who was asked first
-        self.attempts: set[asyncio.Task[None]] = set()  # requests under way
-        self.asked_twice = False
-        self.second_alarm: asyncio.Handle | None = None  # to ask a second time
-        self.onboard_alarm: asyncio.Handle | None = None  # to begin on board
-        self.onboard = False  # whether the computation on board has begun
-        self.why = "no answer yet"  # why it has
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel = cancel
 
     def cancel(self) -> None:
         """Give it up, from any thread: its outcome, if it has none yet, says so."""
-        self.on_cancel(self)
+        self._cancel()
+
+
+@dataclass(eq=False)
+class _Offer:
+    """A piece of work and what has become of it so far; only in the engine's thread.
+
+    Attributes:
+        captured: When its input was, s of `time.monotonic`.
+        settled: Whether its outcome has been told.
+        sent_bytes: Of all its requests.
+        first: Who was asked first.
+        attempts: Requests under way.
+        asked_twice: Whether a second was made.
+        second_alarm: Will ask a second time.
+        onboard_alarm: Will begin on board.
+        onboard: Whether that has begun.
+        why: Why it has.
+    """
+
+    task: Task[Any, Any]
+    clearances: Clearances[Any]
+    stamp: Any
+    captured: float
+    on_outcome: Callable[[Any], None]
+    on_late: Callable[[Any], None] | None
+    local: Callable[[], Any] | None
+    settled: bool = False
+    sent_bytes: int = 0
+    first: Replica | None = None
+    attempts: set[asyncio.Task[None]] = field(default_factory=set)
+    asked_twice: bool = False
+    second_alarm: asyncio.Handle | None = None
+    onboard_alarm: asyncio.Handle | None = None
+    onboard: bool = False
+    why: str = "no answer yet"
 
     def no_answer(self, reason: Reason, detail: object) -> NoAnswer:
         """Return the outcome of being given up now."""
@@ -173,18 +180,16 @@ class OffloadEngine:
         self._settings = settings
         self._on_status = on_status
         self._thread = LoopThread("fleet", self._give_everything_up)
-        self._replicas = [Replica(endpoint, settings.timing, self._tell) for endpoint in endpoints]
+        self._replicas = [
+            Replica(endpoint, settings.timing, self._tell, self._lost) for endpoint in endpoints
+        ]
         self._by_endpoint = {replica.endpoint: replica for replica in self._replicas}
         self._admission = Admission(settings.budgets)
-        self._encoder = ThreadPoolExecutor(
-            1, thread_name_prefix="fleet-encode", initializer=yield_to_others
-        )
+        self._encoder = Encoder()
         self._onboard = Onboard()
         self._hedges: dict[str, HedgePolicy] = defaultdict(lambda: HedgePolicy(settings.hedge_cap))
-        self._encoding_time: dict[str, float] = {}  # of late, s
-        self._best_size: dict[str, float] = {}  # of late, in the best encoding, bytes
-        self._unsettled: dict[Offered[Any, Any], None] = {}
-        self._asking: dict[str, dict[Offered[Any, Any], None]] = defaultdict(dict)
+        self._unsettled: dict[_Offer, None] = {}
+        self._asking: dict[str, dict[_Offer, None]] = defaultdict(dict)
         self._number = 0
         self._offered = self._sent = self._hedged = self._answered = self._late = 0
         self._computed_onboard = 0
@@ -203,7 +208,7 @@ class OffloadEngine:
             self._thread.close()
         finally:
             self._onboard.close()
-            self._encoder.shutdown()
+            self._encoder.close()
 
     def raise_if_failed(self) -> None:
         """Raise what ended the engine's thread, if it ended by an error."""
@@ -218,7 +223,7 @@ class OffloadEngine:
         on_outcome: Callable[[Answer[Out] | NoAnswer], None],
         on_late: Callable[[Answer[Out]], None] | None = None,
         local: Callable[[], Out] | None = None,
-    ) -> Offered[In, Out]:
+    ) -> Offered:
         """Offer one piece of work, from any thread; returns at once.
 
         Args:
@@ -232,21 +237,11 @@ class OffloadEngine:
             local: Computes the value on board, in a worker thread, where the fleet does not in
                 time. Without it, there is a result only if the fleet has one.
         """
-        offered = Offered(
-            task,
-            clearances,
-            stamp,
-            time.monotonic() - age,
-            on_outcome,
-            on_late,
-            local,
-            lambda given_up: self._thread.call_soon(self._cancel, given_up),
-        )
-        self._thread.call_soon(self._decide, offered)
-        return offered
+        offer = _Offer(task, clearances, stamp, time.monotonic() - age, on_outcome, on_late, local)
+        self._thread.call_soon(self._decide, offer)
+        return Offered(partial(self._thread.call_soon, self._cancel, offer))
 
-    def status(self) -> Status:
-        """Return the state of the links and of the work; only in the engine's thread."""
+    def _status(self) -> Status:
         return Status(
             links=tuple(replica.status() for replica in self._replicas),
             offered=self._offered,
@@ -261,35 +256,34 @@ class OffloadEngine:
     def _run(self, replica: Replica) -> None:
         self._thread.spawn(replica.client.run())
 
-    def _decide(self, offered: Offered[Any, Any]) -> None:
+    def _decide(self, offer: _Offer) -> None:
         self._offered += 1
-        self._unsettled[offered] = None
-        task, now = offered.task, time.monotonic()
-        refusal = self._make_room(offered, now)
-        place = refusal or self._place(offered, self._replicas, task.deadline, now)
+        self._unsettled[offer] = None
+        task, now = offer.task, time.monotonic()
+        refusal = self._make_room(offer, now)
+        place = refusal or self._place(offer, self._replicas, task.deadline, now)
         if isinstance(place, NoAnswer):
-            self._miss(offered, place)
+            self._miss(offer, place)
             return
-        offered.first = place.replica
-        self._asking[task.name][offered] = None
-        self._ask(offered, place)
-        if offered.local is not None:
-            begin = offered.captured + task.deadline - self._onboard.lead(task.name)
-            offered.onboard_alarm = self._thread.call_at(
-                max(begin, now), self._compute_onboard, offered, max(begin, now)
+        offer.first = place.replica
+        self._asking[task.name][offer] = None
+        self._ask(offer, place)
+        if offer.local is not None:
+            begin = offer.captured + task.deadline - self._onboard.lead(task.name)
+            offer.onboard_alarm = self._thread.call_at(
+                max(begin, now), self._compute_onboard, offer, max(begin, now)
             )
 
     def _place(
-        self, offered: Offered[Any, Any], replicas: Sequence[Replica], limit: float, now: float
+        self, offer: _Offer, replicas: Sequence[Replica], limit: float, now: float
     ) -> _Place | NoAnswer:
         """Choose an endpoint from which an answer before the age `limit` is likely, s."""
-        task, least = offered.task, self._settings.min_chance
-        left = offered.captured + limit - now - self._encoding_time.get(task.name, 0.0)
-        best_size = self._best_size.get(task.name, 0.0)
+        task, least = offer.task, self._settings.min_chance
+        left = offer.captured + limit - now - self._encoder.time(task)
         candidates, encodings = [], {}
         for replica in replicas:
-            endpoint, obstacle = replica.endpoint, replica.obstacle(now)
-            cleared = offered.clearances.get(endpoint.tier, _NOT_CLEARED)
+            endpoint, obstacle = replica.endpoint, replica.obstacle(task, now)
+            cleared = offer.clearances.get(endpoint.tier, _NOT_CLEARED)
             if isinstance(cleared, Withheld):
                 obstacle = Reason.PRIVACY, cleared.reason
             if obstacle is not None:
@@ -297,9 +291,10 @@ class OffloadEngine:
                 continue
             encoding: Encoding | None = Encoding()
             if task.adaptive:
-                encoding = replica.encoding(task, round(best_size), left, least, now)
+                best_size = self._encoder.best_size(task)
+                encoding = replica.encoding(task, best_size, left, least, now)
             encodings[endpoint] = encoding or CANDIDATES[-1].encoding
-            size = _size(task, encodings[endpoint], best_size)
+            size = self._encoder.size(task, encodings[endpoint])
             lacking = self._admission.lacks(_price(endpoint, size), now)
             estimate = replica.estimate(task)
             candidates.append(
@@ -316,95 +311,91 @@ class OffloadEngine:
         choice = place(candidates, least)
         if choice.endpoint is None:
             assert choice.reason is not None
-            return offered.no_answer(choice.reason, choice.detail)
+            return offer.no_answer(choice.reason, choice.detail)
         return _Place(self._by_endpoint[choice.endpoint], encodings[choice.endpoint], choice.detail)
 
-    def _make_room(self, offered: Offered[Any, Any], now: float) -> NoAnswer | None:
+    def _make_room(self, offer: _Offer, now: float) -> NoAnswer | None:
         """Give up what has missed its deadline where newer work needs its place."""
-        task = offered.task
+        task = offer.task
         asking = self._asking[task.name]
         if len(asking) < task.in_flight:
             return None
         oldest = next(iter(asking))
         if now - oldest.captured <= task.deadline:
-            return offered.no_answer(Reason.BUSY, f"{len(asking)} in flight")
+            return offer.no_answer(Reason.BUSY, f"{len(asking)} in flight")
         self._stop_asking(oldest, Reason.SUPERSEDED)
         if not oldest.settled and oldest.local is None:
             detail = "late, and newer work needs its place"
             self._settle(oldest, oldest.no_answer(Reason.SUPERSEDED, detail))
         return None
 
-    def _ask(self, offered: Offered[Any, Any], place: _Place) -> None:
-        offered.attempts.add(self._thread.spawn(self._attempt(offered, place)))
+    def _ask(self, offer: _Offer, place: _Place) -> None:
+        offer.attempts.add(self._thread.spawn(self._attempt(offer, place)))
 
-    def _ask_again(self, offered: Offered[Any, Any]) -> bool:
+    def _ask_again(self, offer: _Offer) -> bool:
         """Ask another endpoint too, once, if that may be and makes sense; return whether it is."""
-        if offered.asked_twice:
+        if offer.asked_twice:
             return False
-        others = [replica for replica in self._replicas if replica is not offered.first]
-        place = self._place(offered, others, offered.task.expiry, time.monotonic())
-        if isinstance(place, NoAnswer) or not self._hedges[offered.task.name].take():
+        others = [replica for replica in self._replicas if replica is not offer.first]
+        place = self._place(offer, others, offer.task.expiry, time.monotonic())
+        if isinstance(place, NoAnswer) or not self._hedges[offer.task.name].take():
             return False
-        offered.asked_twice = True
+        offer.asked_twice = True
         self._hedged += 1
-        self._ask(offered, replace(place, why=f"asked a second time; {place.why}"))
+        self._ask(offer, replace(place, why=f"asked a second time; {place.why}"))
         return True
 
-    def _ask_again_when_possible(self, offered: Offered[Any, Any]) -> None:
-        if not offered.asked_twice and not self._ask_again(offered):
-            offered.second_alarm = self._thread.call_at(
-                time.monotonic() + _LOOK_AGAIN, self._ask_again_when_possible, offered
+    def _ask_again_when_possible(self, offer: _Offer) -> None:
+        if not offer.asked_twice and not self._ask_again(offer):
+            offer.second_alarm = self._thread.call_at(
+                time.monotonic() + _LOOK_AGAIN, self._ask_again_when_possible, offer
             )
 
-    async def _attempt(self, offered: Offered[Any, Any], place: _Place) -> None:
+    async def _attempt(self, offer: _Offer, place: _Place) -> None:
         """Make one request, and see what comes of it."""
-        result = await self._request(offered, place)
+        result = await self._request(offer, place)
         this = asyncio.current_task()
         assert this is not None
-        offered.attempts.discard(this)
+        offer.attempts.discard(this)
         if isinstance(result, NoAnswer):
-            self._attempt_failed(offered, place.replica, result)
+            self._attempt_failed(offer, place.replica, result)
         else:
-            self._attempt_succeeded(offered, place.replica, result)
+            self._attempt_succeeded(offer, place.replica, result)
 
-    def _attempt_failed(
-        self, offered: Offered[Any, Any], replica: Replica, missed: NoAnswer
-    ) -> None:
-        if replica is offered.first and missed.reason is Reason.TIMEOUT:
-            self._hedges[offered.task.name].answered(math.inf)
-        if not self._ask_again(offered) and not offered.attempts:
-            self._stop_asking(offered)
-            self._miss(offered, missed)
+    def _attempt_failed(self, offer: _Offer, replica: Replica, missed: NoAnswer) -> None:
+        if replica is offer.first and missed.reason is Reason.TIMEOUT:
+            self._hedges[offer.task.name].answered(math.inf)
+        if not self._ask_again(offer) and not offer.attempts:
+            self._stop_asking(offer)
+            self._miss(offer, missed)
 
-    def _attempt_succeeded(
-        self, offered: Offered[Any, Any], replica: Replica, reply: _Reply
-    ) -> None:
-        self._stop_asking(offered)
+    def _attempt_succeeded(self, offer: _Offer, replica: Replica, reply: _Reply) -> None:
+        self._stop_asking(offer)
         answer = reply.answer
-        if not offered.settled:
-            self._settle(offered, answer)
-        elif offered.on_late is not None:
+        if not offer.settled:
+            self._settle(offer, answer)
+        elif offer.on_late is not None:
             answer = replace(answer, late=True)
-            offered.on_late(answer)
+            offer.on_late(answer)
         self._late += answer.late
         self._answered += not answer.late
         # Later: whoever waits for the answer need not wait for what is learnt from it.
-        self._thread.later(self._learn, offered, replica, reply, answer.late)
+        self._thread.later(self._learn, offer, replica, reply, answer.late)
 
-    def _learn(
-        self, offered: Offered[Any, Any], replica: Replica, reply: _Reply, late: bool
-    ) -> None:
-        was_first = replica is offered.first
-        self._hedges[offered.task.name].answered(reply.elapsed if was_first else math.inf)
-        replica.succeeded(offered.task, reply.size, reply.elapsed, reply.response, late)
+    def _learn(self, offer: _Offer, replica: Replica, reply: _Reply, late: bool) -> None:
+        was_first = replica is offer.first
+        self._hedges[offer.task.name].answered(reply.elapsed if was_first else math.inf)
+        replica.succeeded(offer.task, reply.size, reply.elapsed, reply.response, late)
 
-    async def _request(self, offered: Offered[Any, Any], place: _Place) -> _Reply | NoAnswer:
-        task, replica = offered.task, place.replica
-        encoded = await self._encode(offered, place)
+    async def _request(self, offer: _Offer, place: _Place) -> _Reply | NoAnswer:
+        task, replica = offer.task, place.replica
+        cleared = offer.clearances[replica.endpoint.tier]
+        assert isinstance(cleared, Cleared)
+        encoded = await self._encoder.encode(task, cleared, place.encoding)
         request, sent = encoded.request, time.monotonic()
-        left = offered.captured + task.expiry - sent
+        left = offer.captured + task.expiry - sent
         if left <= 0.0:
-            return offered.no_answer(Reason.TIMEOUT, "expired before it could be sent")
+            return offer.no_answer(Reason.TIMEOUT, "expired before it could be sent")
         self._number += 1
         number = self._number
         request.id = str(number)
@@ -412,11 +403,11 @@ class OffloadEngine:
         size = request.ByteSize()
         lacking = self._admission.spend(_price(replica.endpoint, size), sent)
         if lacking:
-            return offered.no_answer(Reason.BUDGET, lacking)
-        offered.sent_bytes += size
-        if replica is offered.first:
-            self._first_sent(offered, sent)
-        replica.began(number, sent)
+            return offer.no_answer(Reason.BUDGET, lacking)
+        offer.sent_bytes += size
+        if replica is offer.first:
+            self._first_sent(offer, sent)
+        replica.began(number, task, sent)
         try:
             response = await replica.client.infer(request, left)
             if response.id != request.id:
@@ -424,142 +415,118 @@ class OffloadEngine:
             replica.check_model(task, request, response)
             value = encoded.decode(response)
         except (LinkLostError, InvalidAnswerError, OldModelError, RequestError) as error:
-            missed = offered.no_answer(_reason(error), f"{replica.endpoint.name}: {error}")
+            missed = offer.no_answer(_reason(error), f"{replica.endpoint.name}: {error}")
             replica.failed(task, size, time.monotonic() - sent, missed.reason, str(error))
             return missed
         except asyncio.CancelledError:
             now = time.monotonic()
             slow = now - sent > self._hedges[task.name].delay
-            overdue = slow or now - offered.captured > task.deadline
+            overdue = slow or now - offer.captured > task.deadline
             replica.abandoned(number, task, size, now - sent if overdue else 0.0)
             raise
         finally:
             replica.ended(number)
         now = time.monotonic()
-        age = now - offered.captured
+        age = now - offer.captured
         answer = Answer(
             value,
-            offered.stamp,
+            offer.stamp,
             age,
             age > task.deadline,
             computed_by=replica.endpoint.address,
             model=f"{response.model_name}@{response.model_version}",
             model_sha256=response.parameters[protocol.MODEL_SHA256].string_param,
             reason=place.why,
-            sent_bytes=offered.sent_bytes,
+            sent_bytes=offer.sent_bytes,
         )
         return _Reply(answer, size, now - sent, response)
 
-    def _first_sent(self, offered: Offered[Any, Any], now: float) -> None:
+    def _first_sent(self, offer: _Offer, now: float) -> None:
         self._sent += 1
-        hedge = self._hedges[offered.task.name]
+        hedge = self._hedges[offer.task.name]
         hedge.sent()
         if len(self._replicas) > 1 and hedge.delay < math.inf:
-            offered.second_alarm = self._thread.call_at(now + hedge.delay, self._ask_again, offered)
+            offer.second_alarm = self._thread.call_at(
+                now + hedge.delay, self._ask_again_when_possible, offer
+            )
 
-    async def _encode(self, offered: Offered[Any, Any], place: _Place) -> Encoded[Any]:
-        task = offered.task
-        cleared = offered.clearances[place.replica.endpoint.tier]
-        assert isinstance(cleared, Cleared)
-        encode = partial(_timed, partial(task.encode, cleared, place.encoding))
-        if self._encoding_time.get(task.name, math.inf) < _LESS_THAN_A_SWITCH:
-            encoded, took = encode()
-        else:
-            loop = asyncio.get_running_loop()
-            encoded, took = await loop.run_in_executor(self._encoder, encode)
-        _blend(self._encoding_time, task.name, took)
-        share = size_of(place.encoding) if task.adaptive else 1.0
-        _blend(self._best_size, task.name, encoded.request.ByteSize() / share)
-        return encoded
-
-    def _miss(self, offered: Offered[Any, Any], missed: NoAnswer) -> None:
+    def _miss(self, offer: _Offer, missed: NoAnswer) -> None:
         """Report that the fleet does not answer: on board, then, where that is possible."""
         self._missed[missed.reason] += 1
-        if offered.settled:
+        if offer.settled:
             return
-        if offered.local is None:
-            self._settle(offered, missed)
+        if offer.local is None:
+            self._settle(offer, missed)
             return
-        offered.why = f"{missed.reason.value}: {missed.detail}"
-        self._compute_onboard(offered, time.monotonic())
+        offer.why = f"{missed.reason.value}: {missed.detail}"
+        self._compute_onboard(offer, time.monotonic())
 
-    def _compute_onboard(self, offered: Offered[Any, Any], planned: float) -> None:
-        if not offered.settled and not offered.onboard:
-            offered.onboard = True
-            self._thread.spawn(self._see_onboard(offered, planned))
+    def _compute_onboard(self, offer: _Offer, planned: float) -> None:
+        if not offer.settled and not offer.onboard:
+            offer.onboard = True
+            self._thread.spawn(self._see_onboard(offer, planned))
 
-    async def _see_onboard(self, offered: Offered[Any, Any], planned: float) -> None:
-        assert offered.local is not None
-        value = await self._onboard.compute(offered.task.name, offered.local, planned)
-        if offered.settled:
+    async def _see_onboard(self, offer: _Offer, planned: float) -> None:
+        assert offer.local is not None
+        value = await self._onboard.compute(offer.task.name, offer.local, planned)
+        if offer.settled:
             return
         self._computed_onboard += 1
-        age = time.monotonic() - offered.captured
-        late, sent = age > offered.task.deadline, offered.sent_bytes
-        self._settle(
-            offered, Answer(value, offered.stamp, age, late, ONBOARD, "", "", offered.why, sent)
-        )
-        if offered.on_late is None:
-            self._stop_asking(offered, Reason.TIMEOUT)
+        age = time.monotonic() - offer.captured
+        late, sent = age > offer.task.deadline, offer.sent_bytes
+        self._settle(offer, Answer(value, offer.stamp, age, late, ONBOARD, "", "", offer.why, sent))
+        if offer.on_late is None:
+            self._stop_asking(offer, Reason.TIMEOUT)
 
-    def _settle(self, offered: Offered[Any, Any], outcome: Answer[Any] | NoAnswer) -> None:
-        offered.settled = True
-        del self._unsettled[offered]
-        if offered.onboard_alarm is not None:
-            offered.onboard_alarm.cancel()
-        offered.on_outcome(outcome)
+    def _settle(self, offer: _Offer, outcome: Answer[Any] | NoAnswer) -> None:
+        offer.settled = True
+        del self._unsettled[offer]
+        if offer.onboard_alarm is not None:
+            offer.onboard_alarm.cancel()
+        offer.on_outcome(outcome)
 
-    def _cancel(self, offered: Offered[Any, Any]) -> None:
-        self._stop_asking(offered, Reason.CANCELLED)
-        if not offered.settled:
-            self._settle(offered, offered.no_answer(Reason.CANCELLED, "by whom it was offered"))
+    def _cancel(self, offer: _Offer) -> None:
+        self._stop_asking(offer, Reason.CANCELLED)
+        if not offer.settled:
+            self._settle(offer, offer.no_answer(Reason.CANCELLED, "by whom it was offered"))
 
-    def _stop_asking(self, offered: Offered[Any, Any], reason: Reason | None = None) -> None:
+    def _stop_asking(self, offer: _Offer, reason: Reason | None = None) -> None:
         """Cancel what is under way; count why, where nothing has ended it."""
-        asking = self._asking[offered.task.name]
-        if offered not in asking:
+        asking = self._asking[offer.task.name]
+        if offer not in asking:
             return
-        del asking[offered]
-        if offered.second_alarm is not None:
-            offered.second_alarm.cancel()
-        for attempt in offered.attempts:
+        del asking[offer]
+        if offer.second_alarm is not None:
+            offer.second_alarm.cancel()
+        for attempt in offer.attempts:
             attempt.cancel()
-        offered.attempts.clear()
+        offer.attempts.clear()
         if reason is not None:
             self._missed[reason] += 1
 
     def _give_everything_up(self) -> None:
-        for offered in list(self._unsettled):
-            self._settle(offered, offered.no_answer(Reason.CANCELLED, "the engine was closed"))
+        for offer in list(self._unsettled):
+            self._settle(offer, offer.no_answer(Reason.CANCELLED, "the engine was closed"))
+
+    def _lost(self, replica: Replica) -> None:
+        """Help those whose answer is on its way over a link that is down, and may never come."""
+        for asking in self._asking.values():
+            for offer in [offer for offer in asking if offer.first is replica]:
+                if not self._ask_again(offer) and offer.local is not None:
+                    offer.why = f"{Reason.LINK_DOWN.value}: {replica.client.link.cause}"
+                    self._compute_onboard(offer, time.monotonic())
 
     def _tell(self) -> None:
-        self._on_status(self.status())
+        self._on_status(self._status())
 
     def _report(self) -> None:
         self._tell()
         self._thread.call_at(time.monotonic() + 1.0 / self._settings.report_rate, self._report)
 
 
-_LESS_THAN_A_SWITCH = 200e-6
-"""An encoder that takes less than this would only wait for another thread, s."""
 _LOOK_AGAIN = 0.02
 """Time after which a slow request that could not be asked a second time may be, s."""
 _NOT_CLEARED = Withheld("nothing was cleared for this tier")
-
-
-def _timed(function: Callable[[], Encoded[Any]]) -> tuple[Encoded[Any], float]:
-    """Call a function; return its value and how long it took, s."""
-    begun = time.monotonic()
-    return function(), time.monotonic() - begun
-
-
-def _size(task: Task[Any, Any], encoding: Encoding, best_size: float) -> int:
-    return max(1, round(best_size * (size_of(encoding) if task.adaptive else 1.0)))
-
-
-def _blend(means: dict[str, float], name: str, value: float) -> None:
-    """Follow a quantity by a running mean."""
-    means[name] = means.get(name, value) + 0.125 * (value - means.get(name, value))
 
 
 def _price(endpoint: Endpoint, size: float) -> Price:

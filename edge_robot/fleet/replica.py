@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from edge_robot.fleet.adaptation import Encoding, encoding_for
 from edge_robot.fleet.breaker import BreakerState, CircuitBreaker
 from edge_robot.fleet.client import FleetClient
 from edge_robot.fleet.endpoints import Endpoint
-from edge_robot.fleet.estimation import LinkEstimate
+from edge_robot.fleet.estimation import LinkEstimate, RoundTrips
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.privacy_policy import Tier
 from edge_robot.fleet.work import InvalidAnswerError, OldModelError, Reason, Task
@@ -28,7 +29,7 @@ class LinkStatus:
         endpoint: Its address.
         tier: How far away it is.
         up: Whether it can be reached.
-        breaker: Whether work is offered to it.
+        breaker: Whether work is offered to it; of several kinds, the one that is most open.
         cause: Why link or breaker are as they are.
         rtt_p50: Half of the last heartbeats came back within this; NaN before the first.
         rtt_p95: Most of them did.
@@ -58,28 +59,50 @@ class LinkStatus:
     failed: int
 
 
+class _Kind:
+    """What is known of one kind of work at one endpoint.
+
+    A breaker for each: a backend that fails at plans may still be good at detections.
+
+    Attributes:
+        estimate: How long its requests take.
+        breaker: Whether it is offered.
+        trial: Number of the request that decides whether a half-open breaker closes.
+        encoding: In use for it; None while nothing is sent.
+    """
+
+    def __init__(self, round_trips: RoundTrips) -> None:
+        self.estimate = LinkEstimate(round_trips)
+        self.breaker = CircuitBreaker()
+        self.trial = 0
+        self.encoding: Encoding | None = None
+
+
 class Replica:
     """One endpoint; everything in the engine's thread.
 
     Args:
         endpoint: Which.
         timing: Times of the heartbeats.
-        on_change: Called when link or breaker change, at once.
+        on_change: Called when link or a breaker change, at once.
+        on_lost: Called when the link has gone down, with this.
     """
 
     def __init__(
-        self, endpoint: Endpoint, timing: LinkTiming, on_change: Callable[[], None]
+        self,
+        endpoint: Endpoint,
+        timing: LinkTiming,
+        on_change: Callable[[], None],
+        on_lost: Callable[[Replica], None],
     ) -> None:
         self.endpoint = endpoint
         self.client = FleetClient(endpoint, timing, self._link_changed)
-        self._breaker = CircuitBreaker()
         self._on_change = on_change
+        self._on_lost = on_lost
+        self._kinds: dict[str, _Kind] = {}
         self._begun: dict[int, float] = {}  # outstanding: number -> when sent, oldest first
-        self._trial = 0
         self._last_sent = -math.inf
-        self._estimates: dict[str, LinkEstimate] = {}
         self._latest: LinkEstimate | None = None
-        self._encodings: dict[str, Encoding] = {}
         self._newest: dict[str, int] = {}
         self._sent = self._answered = self._late = self._failed = 0
 
@@ -96,15 +119,15 @@ class Replica:
         """Return the time since the last request was sent, s."""
         return now - self._last_sent
 
-    def obstacle(self, now: float) -> tuple[Reason, str] | None:
+    def obstacle(self, task: Task[Any, Any], now: float) -> tuple[Reason, str] | None:
         """Return why nothing can be sent now; None if it can."""
         if not self.client.link.up:
             return Reason.LINK_DOWN, self.client.link.cause
-        state = self._breaker.state
-        allowed = self._breaker.allows(now)
-        self._tell_if_changed(state)
+        breaker = self._kind(task).breaker
+        with self._telling(breaker):
+            allowed = breaker.allows(now)
         if not allowed:
-            return Reason.BREAKER_OPEN, self._breaker.cause or "one request is its trial"
+            return Reason.BREAKER_OPEN, breaker.cause or "one request is its trial"
         return None
 
     def encoding(
@@ -119,27 +142,24 @@ class Replica:
             least: Lowest chance of an answer in time, 0..1.
             now: s.
         """
-        estimate, current = self.estimate(task), self._encodings.get(task.name)
-        chosen = encoding_for(estimate, left, now, size, current, min_chance=least)
-        if chosen is None:
-            self._encodings.pop(task.name, None)
-        else:
-            self._encodings[task.name] = chosen
-        return chosen
+        kind = self._kind(task)
+        kind.encoding = encoding_for(
+            kind.estimate, left, now, size, kind.encoding, min_chance=least
+        )
+        return kind.encoding
 
     def estimate(self, task: Task[Any, Any]) -> LinkEstimate:
-        """Return what is known about requests of a task."""
-        if task.name not in self._estimates:
-            self._estimates[task.name] = LinkEstimate(self.client.round_trips)
-        return self._estimates[task.name]
+        """Return what is known about how long requests of a task take."""
+        return self._kind(task).estimate
 
-    def began(self, number: int, now: float) -> None:
+    def began(self, number: int, task: Task[Any, Any], now: float) -> None:
         """Report that a request is sent."""
         self._sent += 1
         self._begun[number] = self._last_sent = now
-        if self._breaker.state is BreakerState.HALF_OPEN:
-            self._trial = number
-        self._breaker.started()
+        kind = self._kind(task)
+        if kind.breaker.state is BreakerState.HALF_OPEN:
+            kind.trial = number
+        kind.breaker.started()
 
     def ended(self, number: int) -> None:
         """Report that a request is no longer outstanding, whatever became of it."""
@@ -154,10 +174,11 @@ class Replica:
             size: Of the request, bytes.
             overdue: Time it was waited for in vain, s; 0 if it was cancelled before its time.
         """
+        kind = self._kind(task)
         if overdue:
-            self.estimate(task).add_unanswered(size, overdue, time.monotonic())
-        if number == self._trial:
-            self._breaker.abandoned()
+            kind.estimate.add_unanswered(size, overdue, time.monotonic())
+        if number == kind.trial:
+            kind.breaker.abandoned()
 
     def succeeded(
         self, task: Task[Any, Any], size: int, elapsed: float, response: Any, late: bool
@@ -174,24 +195,23 @@ class Replica:
         self._late += late
         self._answered += not late
         service = response.parameters[protocol.SERVICE_TIME].int64_param * 1e-6
-        self._latest = self.estimate(task)
-        self._latest.add_answer(size, elapsed, service, time.monotonic())
-        state = self._breaker.state
-        self._breaker.succeeded()
-        self._tell_if_changed(state)
+        kind = self._kind(task)
+        kind.estimate.add_answer(size, elapsed, service, time.monotonic())
+        self._latest = kind.estimate
+        with self._telling(kind.breaker):
+            kind.breaker.succeeded()
 
     def failed(
         self, task: Task[Any, Any], size: int, elapsed: float, reason: Reason, detail: str
     ) -> None:
         """Report that a request failed."""
-        now = time.monotonic()
+        now, kind = time.monotonic(), self._kind(task)
         self._failed += 1
         if reason in (Reason.TIMEOUT, Reason.LINK_DOWN):
-            self.estimate(task).add_unanswered(size, elapsed, now)
+            kind.estimate.add_unanswered(size, elapsed, now)
         if reason is not Reason.LINK_DOWN:  # the link's own state says so
-            state = self._breaker.state
-            self._breaker.failed(now, detail)
-            self._tell_if_changed(state)
+            with self._telling(kind.breaker):
+                kind.breaker.failed(now, detail)
 
     def check_model(self, task: Task[Any, Any], request: Any, response: Any) -> None:
         """Remember which model answers.
@@ -222,14 +242,15 @@ class Replica:
 
     def status(self) -> LinkStatus:
         """Return the state of the link and of the work."""
-        link = self.client.link
+        link, worst = self.client.link, self._worst_breaker()
+        untried = BreakerState.HALF_OPEN if link.up else BreakerState.OPEN
         return LinkStatus(
             name=self.endpoint.name,
             endpoint=self.endpoint.address,
             tier=self.endpoint.tier,
             up=link.up,
-            breaker=self._breaker.state,
-            cause=self._breaker.cause or link.cause,
+            breaker=worst.state if worst else untried,
+            cause=(worst.cause if worst else "") or link.cause,
             rtt_p50=link.round_trip(0.5),
             rtt_p95=link.round_trip(0.95),
             loss=link.loss,
@@ -241,13 +262,35 @@ class Replica:
             failed=self._failed,
         )
 
-    def _link_changed(self) -> None:
-        if self.client.link.up:
-            self._breaker.link_found(time.monotonic())
-        else:
-            self._breaker.link_lost()
-        self._on_change()
+    def _kind(self, task: Task[Any, Any]) -> _Kind:
+        kind = self._kinds.get(task.name)
+        if kind is None:
+            kind = self._kinds[task.name] = _Kind(self.client.round_trips)
+            if self.client.link.up:
+                kind.breaker.link_found(time.monotonic())
+        return kind
 
-    def _tell_if_changed(self, before: BreakerState) -> None:
-        if self._breaker.state is not before:
+    def _worst_breaker(self) -> CircuitBreaker | None:
+        breakers = [kind.breaker for kind in self._kinds.values()]
+        return max(breakers, key=lambda breaker: _OPENNESS[breaker.state], default=None)
+
+    def _link_changed(self) -> None:
+        up = self.client.link.up
+        for kind in self._kinds.values():
+            if up:
+                kind.breaker.link_found(time.monotonic())
+            else:
+                kind.breaker.link_lost()
+        self._on_change()
+        if not up:
+            self._on_lost(self)
+
+    @contextmanager
+    def _telling(self, breaker: CircuitBreaker) -> Iterator[None]:
+        before = breaker.state
+        yield
+        if breaker.state is not before:
             self._on_change()
+
+
+_OPENNESS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}

@@ -94,7 +94,7 @@ class Robot:
 
     def offer(
         self, age: float = 0.0, clearances: Clearances[NDArray[np.uint8]] | None = None
-    ) -> Offered[NDArray[np.uint8], Detections]:
+    ) -> Offered:
         self.offered += 1
         return self.engine.offer(
             self.task,
@@ -370,7 +370,7 @@ def test_what_is_withheld_or_beyond_the_budget_is_not_sent(
     make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
 ) -> None:
     robot = make_robot(backend.port, budgets=Budgets(byte_rate=1.0, byte_burst=3000.0))
-    size = min(outcome.sent_bytes for outcome in robot.outcomes if isinstance(outcome, Answer))
+    size = robot.ask_until_answered().sent_bytes
     assert 1000 < size < 3000
     calls = detector.calls
     before = len(robot.outcomes)
