@@ -74,7 +74,7 @@ def test_probes_and_ports_are_those_that_the_backend_is_told() -> None:
 
 
 def test_the_ray_application_has_the_arguments_and_deployments_of_the_code() -> None:
-    service, _ = documents(DEPLOY / "kubernetes" / "rayservice.yaml")
+    service, *_ = documents(DEPLOY / "kubernetes" / "rayservice.yaml")
     (application,) = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
     module, _, function = application["import_path"].partition(":")
     source = importlib.util.find_spec(module)
