@@ -40,6 +40,7 @@ class Certificates:
         self._run(
             *("req", "-x509", *_KEY, "-keyout", self.key(name), "-out", self.pem(name)),
             *("-days", "1", "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE"),
+            *("-addext", "keyUsage=critical,keyCertSign"),  # strict readers, as Python 3.13, ask it
         )
 
     def _issue(self, name: str, alternative: str, authority: str, days: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import subprocess
@@ -10,10 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 import tritonclient.grpc as triton
+from certificates import Certificates
 from lamp import MODEL, LampDetector, lamp_backend, lamp_image
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
@@ -23,7 +26,6 @@ from edge_robot.errors import UserError
 from edge_robot.fleet.backend.access import (
     Access,
     Caller,
-    Certificates,
     ForbiddenError,
     Role,
     Tokens,
@@ -32,34 +34,18 @@ from edge_robot.fleet.backend.access import (
 )
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.fleet.backend.serving import ServerSettings, read_limits
+from edge_robot.fleet.client import FleetClient
+from edge_robot.fleet.credentials import Credentials
+from edge_robot.fleet.endpoints import Endpoint
+from edge_robot.fleet.link import LinkTiming
+from edge_robot.fleet.tensors import add_arrays, to_arrays
 
 TIMEOUT = 10.0
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca, server and robot (signed by ca), stranger (by itself): .pem and .key of each."""
-    folder = tmp_path_factory.mktemp("pki")
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    def request(name: str, *more: str) -> None:
-        openssl(
-            *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-keyout", f"{name}.key", "-subj", f"/CN={name}", *more),
-        )
-
-    for name in ("ca", "stranger"):
-        request(name, "-x509", "-days", "2", "-out", f"{name}.pem")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    for name in ("server", "robot"):
-        request(name, "-out", f"{name}.csr")
-        openssl(
-            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
-            *("-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem"),
-        )
-    return folder
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +56,15 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 
 
 @pytest.fixture(scope="module")
-def guarded(pki: Path, tokens: tuple[Path, str, str]) -> Iterator[Backend]:
+def guarded(pki: Certificates, tokens: tuple[Path, str, str]) -> Iterator[Backend]:
     """A backend that asks for both a client's certificate and a token."""
-    certificates = Certificates(pki / "server.pem", pki / "server.key", pki / "ca.pem")
-    access = Access(certificates, Tokens.read(tokens[0]))
-    backend = lamp_backend(LampDetector(), http_port=0, access=access)
+    settings = ServerSettings(
+        tls_cert=str(pki.pem("good")),
+        tls_key=str(pki.key("good")),
+        client_ca=str(pki.pem("ca")),
+        tokens=str(tokens[0]),
+    )
+    backend = lamp_backend(LampDetector(), http_port=0, access=settings.access())
     yield backend
     backend.stop()
 
@@ -109,15 +99,15 @@ def http_status(backend: Backend, path: str, tls: ssl.SSLContext | None, token: 
 
 
 def test_a_certificate_and_a_token_open_the_grpc_face(
-    guarded: Backend, pki: Path, tokens: tuple[Path, str, str]
+    guarded: Backend, pki: Certificates, tokens: tuple[Path, str, str]
 ) -> None:
     _, robot, monitor = tokens
     with triton.InferenceServerClient(
-        f"localhost:{guarded.port}",
+        f"127.0.0.1:{guarded.port}",
         ssl=True,
-        root_certificates=str(pki / "ca.pem"),
-        private_key=str(pki / "robot.key"),
-        certificate_chain=str(pki / "robot.pem"),
+        root_certificates=str(pki.pem("ca")),
+        private_key=str(pki.key("robot")),
+        certificate_chain=str(pki.pem("robot")),
     ) as client:
         assert client.is_server_ready(), "probes bear no tokens"
         given = [lamp_input()]
@@ -129,30 +119,54 @@ def test_a_certificate_and_a_token_open_the_grpc_face(
         assert status(client.get_model_metadata, MODEL) == "UNAUTHENTICATED"
 
 
-def test_no_certificate_no_connection(
-    guarded: Backend, pki: Path, tokens: tuple[Path, str, str]
+def test_our_own_client_passes_the_same_door(
+    guarded: Backend, pki: Certificates, tokens: tuple[Path, str, str], tmp_path: Path
 ) -> None:
-    roots = (pki / "ca.pem").read_bytes()
-    strange = ((pki / "stranger.key").read_bytes(), (pki / "stranger.pem").read_bytes())
+    (tmp_path / "token").write_text(tokens[1])
+    (tmp_path / "token").chmod(0o600)
+    files = (pki.pem("ca"), pki.pem("robot"), pki.key("robot"))
+    credentials = Credentials(True, *files, token_file=tmp_path / "token")
+    endpoint = Endpoint("", f"127.0.0.1:{guarded.port}", credentials=credentials)
+    client = FleetClient(endpoint, LinkTiming(), lambda: None)
+    request = pb.ModelInferRequest(model_name=MODEL)
+    add_arrays(request, {"image": lamp_image()})
+
+    async def ask() -> Any:
+        running = asyncio.create_task(client.run())
+        while not client.link.up:
+            await asyncio.sleep(0.01)
+        answer = await client.infer(request, TIMEOUT)
+        running.cancel()
+        return answer
+
+    answer = asyncio.run(asyncio.wait_for(ask(), TIMEOUT))
+    assert to_arrays(answer)["boxes"].tolist() == [[96.0, 32.0, 160.0, 64.0]]
+
+
+def test_no_certificate_no_connection(
+    guarded: Backend, pki: Certificates, tokens: tuple[Path, str, str]
+) -> None:
+    roots = pki.pem("ca").read_bytes()
+    strange = (pki.key("stranger").read_bytes(), pki.pem("stranger").read_bytes())
     for pair in (None, strange):
         credentials = grpc.ssl_channel_credentials(roots, *(pair or ()))
-        with grpc.secure_channel(f"localhost:{guarded.port}", credentials) as channel:
+        with grpc.secure_channel(f"127.0.0.1:{guarded.port}", credentials) as channel:
             stub = pb_grpc.GRPCInferenceServiceStub(channel)
             with pytest.raises(grpc.RpcError) as raised:
                 stub.ServerLive(pb.ServerLiveRequest(), timeout=TIMEOUT)
             assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
-    tls = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+    tls = ssl.create_default_context(cafile=str(pki.pem("ca")))
     with pytest.raises((OSError, ssl.SSLError)):
         http_status(guarded, "/v2", tls, tokens[1])
 
 
 def test_a_certificate_and_a_token_open_the_http_face(
-    guarded: Backend, pki: Path, tokens: tuple[Path, str, str]
+    guarded: Backend, pki: Certificates, tokens: tuple[Path, str, str]
 ) -> None:
     _, robot, monitor = tokens
-    tls = ssl.create_default_context(cafile=str(pki / "ca.pem"))
-    tls.load_cert_chain(pki / "robot.pem", pki / "robot.key")
+    tls = ssl.create_default_context(cafile=str(pki.pem("ca")))
+    tls.load_cert_chain(pki.pem("robot"), pki.key("robot"))
     assert http_status(guarded, "/v2/health/ready", tls) == 200
     assert http_status(guarded, "/v2", tls) == 401
     assert http_status(guarded, "/v2", tls, "x" * 1000) == 401
@@ -215,9 +229,9 @@ def test_malformed_token_files_are_refused(tmp_path: Path, text: str, reason: st
 
 
 def test_it_listens_beyond_this_machine_only_protected(
-    pki: Path, tokens: tuple[Path, str, str]
+    pki: Certificates, tokens: tuple[Path, str, str]
 ) -> None:
-    tls = {"tls_cert": str(pki / "server.pem"), "tls_key": str(pki / "server.key")}
+    tls = {"tls_cert": str(pki.pem("good")), "tls_key": str(pki.key("good"))}
     known = {"tokens": str(tokens[0])}
     for settings in ({}, known, tls):
         with pytest.raises(UserError, match=r"0\.0\.0\.0 can be reached.*--insecure"):
@@ -225,27 +239,27 @@ def test_it_listens_beyond_this_machine_only_protected(
         ServerSettings(host="0.0.0.0", insecure=True, **settings).access()
         ServerSettings(host="::1", **settings).access()
     ServerSettings(host="0.0.0.0", **tls, **known).access()
-    ServerSettings(host="0.0.0.0", **tls, client_ca=str(pki / "ca.pem")).access()
+    ServerSettings(host="0.0.0.0", **tls, client_ca=str(pki.pem("ca"))).access()
 
 
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"tls_cert": "server.pem"}, "both a certificate and its key"),
+        ({"tls_cert": "good.pem"}, "both a certificate and its key"),
         ({"client_ca": "ca.pem"}, "needs TLS"),
-        ({"tls_cert": "server.pem", "tls_key": "robot.key"}, "server.pem with key"),
-        ({"tls_cert": "server.pem", "tls_key": "none.key"}, "No such file"),
+        ({"tls_cert": "good.pem", "tls_key": "robot.key"}, "good.pem with key"),
+        ({"tls_cert": "good.pem", "tls_key": "none.key"}, "No such file"),
         (
-            {"tls_cert": "server.pem", "tls_key": "server.key", "client_ca": "server.key"},
+            {"tls_cert": "good.pem", "tls_key": "good.key", "client_ca": "good.key"},
             "roots of client certificates",
         ),
     ],
 )
 def test_certificates_that_cannot_be_used_are_one_clear_line(
-    pki: Path, files: dict[str, str], reason: str
+    pki: Certificates, files: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason):
-        settings = ServerSettings(**{name: str(pki / file) for name, file in files.items()})
+        settings = ServerSettings(**{name: str(pki.folder / file) for name, file in files.items()})
         lamp_backend(LampDetector(), access=settings.access())
 
 
