@@ -1,6 +1,6 @@
 """A connection to one fleet backend that always knows whether it stands, and why not.
 
-Heartbeats have a TCP connection of their own, so that they never wait behind an image.
+Heartbeats have TCP connections of their own, so that they never wait behind an image.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ MAX_ANSWER = 8 << 20
 
 # A heartbeat's fate is the monitor's to decide; this only ends calls nobody waits for any more.
 _BEAT_TIMEOUT = 2.0
-_MAX_BEAT = 64 << 10
 _DIAGNOSIS_PAUSE = 1.0
+_BEAT_LANES = 3
 _LANES = 4
+"""TCP connections for heartbeats, and for requests."""
 _STALL = 1.0
 """So long a lane is avoided on which a request was given up, s."""
 
@@ -48,6 +49,7 @@ _CHANNEL_OPTIONS = [
     ("grpc.enable_http_proxy", 0),
 ]
 
+_BEAT_OPTIONS = [("grpc.max_receive_message_length", 64 << 10)]
 # A connection whose bytes nobody acknowledges for so long (on Linux: TCP_USER_TIMEOUT, which gRPC
 # sets with keep-alive) is replaced; heartbeats, on their own, would not notice. Pings, which some
 # servers take for abuse, come only into calls longer than any here.
@@ -267,21 +269,20 @@ class _GivenUpError(Exception):
 
 
 class _Lane:
-    """One TCP connection for requests.
+    """One TCP connection for one method.
 
     Attributes:
         channel: The channel.
-        model_infer: Its method `ModelInfer`.
+        call: The method; takes and returns bytes. Whoever calls it parses the answer: gRPC would
+            log a traceback for one that it cannot parse, and go on with None.
         calls: Those under way on it.
         avoid_until: A call was given up on it: what was lost there may still hold up what is
             behind it, s.
     """
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, method: str) -> None:
         self.channel = channel
-        # Whoever asks parses the answer: gRPC would log a traceback for one that it cannot parse,
-        # and go on with None.
-        self.model_infer = channel.unary_unary(_SERVICE + "ModelInfer")
+        self.call = channel.unary_unary(_SERVICE + method)
         self.calls: set[Any] = set()
         self.avoid_until = 0.0
 
@@ -292,10 +293,10 @@ class _Lane:
 
 
 class _Connection:
-    """Channels to the backend: one for heartbeats, and lanes for requests.
+    """Lanes to the backend, some for heartbeats and some for requests.
 
     TCP keeps the order: a packet that is lost holds up all that is sent behind it on its
-    connection, for 200 ms and more. So no request is sent behind another, while there are lanes.
+    connection, for 200 ms and more. So nothing is sent behind another, while there are lanes.
 
     Raises:
         UserError: the credentials cannot be read any more.
@@ -308,18 +309,21 @@ class _Connection:
         self._tls = endpoint.credentials.channel_credentials()
         self._options = _CHANNEL_OPTIONS + endpoint.credentials.channel_options()
         self._metadata = endpoint.credentials.metadata()
-        self._beats = self._open([("grpc.max_receive_message_length", _MAX_BEAT)])
-        self._live = self._beats.unary_unary(_SERVICE + "ServerLive")
-        self._lanes: list[_Lane] = []  # none before `prepare`: most attempts are in vain
+        # No more before `prepare`: most attempts are in vain.
+        self._beat_lanes = [self._open("ServerLive", _BEAT_OPTIONS)]
+        self._lanes: list[_Lane] = []
 
     async def beat(self) -> None:
         """Ask for a sign of life; raise `_BrokenError` unless it comes."""
         if self._given_up:
             raise _BrokenError("connection given up")
+        # The first unless something is held up there; a further one only when it is connected.
+        lanes = [lane for lane in self._beat_lanes if lane.stands] or self._beat_lanes[:1]
+        lane = min(lanes, key=lambda lane: len(lane.calls))
+        call = lane.call(_LIVE_REQUEST, timeout=_BEAT_TIMEOUT, metadata=self._metadata)
+        lane.calls.add(call)
         try:
-            answer = pb.ServerLiveResponse.FromString(
-                await self._live(_LIVE_REQUEST, timeout=_BEAT_TIMEOUT, metadata=self._metadata)
-            )
+            answer = pb.ServerLiveResponse.FromString(await call)
         except grpc.aio.AioRpcError as error:
             self._judge_status(error)
         except DecodeError as error:
@@ -329,6 +333,8 @@ class _Connection:
         else:
             if not answer.live:
                 raise _BrokenError("the backend says that it is not live")
+        finally:
+            lane.calls.discard(call)
 
     async def infer(self, request: Any, timeout: float) -> Any:
         """Return the response to a request; only after `prepare`.
@@ -346,9 +352,7 @@ class _Connection:
         now = time.monotonic()
         # The first that is free: one in use is warm, and TCP sends more at a time over it.
         lane = min(self._lanes, key=lambda lane: (now < lane.avoid_until, len(lane.calls)))
-        call = lane.model_infer(
-            request.SerializeToString(), timeout=timeout, metadata=self._metadata
-        )
+        call = lane.call(request.SerializeToString(), timeout=timeout, metadata=self._metadata)
         lane.calls.add(call)
         try:
             return pb.ModelInferResponse.FromString(await call)
@@ -374,26 +378,28 @@ class _Connection:
             lane.calls.discard(call)
 
     def prepare(self) -> None:
-        """Connect for requests, so that the first need not wait for it."""
-        if not self._lanes:
-            self._lanes = [_Lane(self._open(_WORK_OPTIONS)) for _ in range(_LANES)]
-        for lane in self._lanes:
+        """Connect all lanes, so that the first request need not wait for it."""
+        while len(self._beat_lanes) < _BEAT_LANES:
+            self._beat_lanes.append(self._open("ServerLive", _BEAT_OPTIONS))
+        while len(self._lanes) < _LANES:
+            self._lanes.append(self._open("ModelInfer", _WORK_OPTIONS))
+        for lane in (*self._beat_lanes, *self._lanes):
             lane.channel.get_state(try_to_connect=True)
 
     async def close(self) -> None:
-        """Release those who wait for an answer, and both channels."""
+        """Release those who wait for an answer, and all channels."""
         self._given_up = True
         for lane in self._lanes:
             for call in lane.calls:
                 call.cancel()
-        channels = [self._beats, *(lane.channel for lane in self._lanes)]
-        await asyncio.gather(*(channel.close() for channel in channels))
+        lanes = (*self._beat_lanes, *self._lanes)
+        await asyncio.gather(*(lane.channel.close() for lane in lanes))
 
-    def _open(self, more: list[tuple[str, int]]) -> grpc.aio.Channel:
+    def _open(self, method: str, more: list[tuple[str, int]]) -> _Lane:
         options = [*self._options, *more]
         if self._tls is None:
-            return grpc.aio.insecure_channel(self._address, options=options)
-        return grpc.aio.secure_channel(self._address, self._tls, options=options)
+            return _Lane(grpc.aio.insecure_channel(self._address, options=options), method)
+        return _Lane(grpc.aio.secure_channel(self._address, self._tls, options=options), method)
 
     def _judge_status(self, error: grpc.aio.AioRpcError) -> None:
         code, details = error.code(), str(error.details())
