@@ -23,13 +23,17 @@ from edge_robot.bench.spool_processes import ROBOT, Nursery
 from edge_robot.fleet.backend.archive import ArchiveReader
 from edge_robot.fleet.spool.reader import SpoolReader
 from edge_robot.fleet.spool.records import DROPPED
-from edge_robot.fleet.spool.store import MIN_BYTES
+from edge_robot.fleet.spool.room import MIN_BYTES
+from edge_robot.fleet.spool.store import FILE
 
 LONGEST_LIFE = 0.3
 """Time within which one of the two is killed after the other, s: random, start-up included."""
 
 PERIOD = 0.004
 """Between two entries, s."""
+
+FILLING_TIME = 60.0
+"""Longest time until a small spool is full, s."""
 
 SETTLE_TIME = 20.0
 """Time to deliver what is left, at the end, s."""
@@ -136,6 +140,7 @@ def measure(
     rate: float = _DELIVERY_RATE,
     period: float = PERIOD,
     longest_life: float = LONGEST_LIFE,
+    full_before: bool = False,
 ) -> dict[str, Any]:
     """Kill one of the two processes, start it again, and so on; then let them deliver, and count.
 
@@ -147,12 +152,13 @@ def measure(
         rate: Of sending, bytes/s.
         period: Between two entries, s.
         longest_life: See `LONGEST_LIFE`, s.
+        full_before: Whether nobody is killed before the spool has dropped something.
 
     Returns:
         What `audit` found, and how often which process was killed.
 
     Raises:
-        RuntimeError: a process ended by itself.
+        RuntimeError: a process ended by itself, or a small spool does not fill.
     """
     choice = random.Random(seed)
     killed: Counter[str] = Counter()
@@ -178,6 +184,11 @@ def measure(
                 )
 
             running = {role: start(role) for role in ("archive", "robot")}
+            until = time.monotonic() + FILLING_TIME
+            while full_before and not _has_dropped(folder / _SPOOL):
+                if time.monotonic() > until:
+                    raise RuntimeError(f"the spool was not full after {FILLING_TIME:g} s")
+                time.sleep(0.05)
             for number in range(kills):
                 time.sleep(choice.uniform(0.0, longest_life))
                 victim = choice.choice(sorted(running))
@@ -207,13 +218,23 @@ def measure_small(
     kills: int, seed: int = 1, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
     """Do the same with a spool that is too small and too slow, so that it must drop."""
-    return measure(kills, seed, progress, MIN_BYTES, rate=200_000.0, period=0.001)
+    return measure(kills, seed, progress, MIN_BYTES, rate=200_000.0, period=0.001, full_before=True)
 
 
 def _is_waiting(folder: Path) -> bool:
     spool = SpoolReader(folder)
     try:
         return next(spool.waiting(), None) is not None
+    finally:
+        spool.close()
+
+
+def _has_dropped(folder: Path) -> bool:
+    if not (folder / FILE).exists():
+        return False
+    spool = SpoolReader(folder)
+    try:
+        return bool(spool.dropped())
     finally:
         spool.close()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_robot.errors import UserError
+from edge_robot.fleet.spool import drops
 from edge_robot.fleet.spool.records import Chunk, Drops
 from edge_robot.fleet.spool.store import CHUNK_COLUMNS, FILE
 
@@ -34,7 +35,7 @@ class SpoolReader:
     def waiting(self) -> Iterator[Chunk]:
         """Yield the chunks to be sent, in the order they will be."""
         for columns in self._db.execute(
-            f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE id NOT IN (SELECT id FROM staged) "
+            f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE {drops.NOT_STAGED} "
             "ORDER BY priority DESC, seq"
         ):
             yield Chunk(*columns)
@@ -47,10 +48,7 @@ class SpoolReader:
 
     def untold_drops(self) -> list[tuple[str, Drops]]:
         """Return what was dropped, by kind, and no record has told yet."""
-        rows = self._db.execute(
-            "SELECT kind, records, bytes, first_stamp, last_stamp FROM dropped WHERE records > 0"
-        )
-        return [(kind, Drops(*columns)) for kind, *columns in rows]
+        return drops.untold(self._db)
 
     def dropped(self) -> dict[str, int]:
         """Return how many records were dropped, by kind, since the database exists."""

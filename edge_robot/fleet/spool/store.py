@@ -1,14 +1,7 @@
 """The bounded store of the robot: what was accepted and is not yet archived.
 
 A record counts as accepted once its commit is on the disk (see `database`). It leaves the store
-when the archive has it, or when room is needed for others: the oldest of the lowest priority first.
-What is dropped is counted in the same transaction, and told by a record of its own.
-
-The bound is on what lies on the disk: pages in use, free pages, log, ballast. SQLite is told it too
-(`max_page_count`), so that a wrong estimate here may drop too much, and never outgrows it.
-
-When others fill the disk, the ballast's room goes to the log, and the store goes on within the
-pages it has, dropping by priority, until there is room again.
+when the archive has it, or when room (`room`) is needed for others (`drops`).
 """
 
 from __future__ import annotations
@@ -20,19 +13,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
 from edge_robot.errors import UserError
-from edge_robot.fleet.spool import database
-from edge_robot.fleet.spool.database import PAGE_BYTES
+from edge_robot.fleet.spool import database, drops
 from edge_robot.fleet.spool.payload import pack
 from edge_robot.fleet.spool.records import (
     CHUNK_BYTES,
     DAMAGED,
-    DROPPED,
     Chunk,
     DropCounts,
     Entry,
@@ -40,13 +31,14 @@ from edge_robot.fleet.spool.records import (
     Priority,
     Verdict,
 )
+from edge_robot.fleet.spool.room import Room, footprint
 
 T = TypeVar("T")
 
 FILE = "spool.db"
-MIN_BYTES = 2 << 20
 
-CHUNK_COLUMNS = "id, kind, priority, stamp, level, policy, created, part, parts, sha256, data"
+CHUNK_COLUMNS = ", ".join(column.name for column in fields(Chunk))
+_PLACES = ", ".join("?" for _ in fields(Chunk))
 _TYPES = """
     id TEXT NOT NULL, kind TEXT NOT NULL, priority INTEGER NOT NULL, stamp INTEGER NOT NULL,
     level INTEGER NOT NULL, policy TEXT NOT NULL, created INTEGER NOT NULL, part INTEGER NOT NULL,
@@ -61,20 +53,12 @@ CREATE INDEX refused_order ON refused (priority DESC, seq);
 CREATE INDEX refused_record ON refused (id) WHERE parts > 1;
 CREATE TABLE staged (id TEXT PRIMARY KEY, key TEXT NOT NULL);
 CREATE TABLE once (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
-CREATE TABLE dropped (
-    kind TEXT PRIMARY KEY, total INTEGER NOT NULL,
-    records INTEGER NOT NULL, bytes INTEGER NOT NULL, first_stamp INTEGER, last_stamp INTEGER
-)
+{drops.TABLE}
 """
-"""`staged` names files of which not all is there yet; `once` has the newest keys of entries taken
-once. `dropped` counts in `total` since the
-database exists, and in the other columns what no record has told yet."""
+"""`staged` names files of which not all is there yet, `once` the newest keys of `Entry.once`."""
 
-_NOT_STAGED = "id NOT IN (SELECT id FROM staged)"
-_CHUNK_OVERHEAD = 400  # bytes of a chunk without its data: columns, index entries, inner pages
-_VICTIMS = 256  # chunks dropped at a time
 _PIECE = 4  # chunks of a file read and committed together
-_KEYS = 10_000  # of entries taken once
+_KEYS = 10_000
 
 
 @dataclass(frozen=True)
@@ -107,7 +91,7 @@ class Store:
 
     Args:
         folder: Where it lies; created if absent.
-        max_bytes: Bound on what it takes on the disk, at least `MIN_BYTES`.
+        max_bytes: Bound on what it takes on the disk, at least `room.MIN_BYTES`.
         on_trouble: Told in words what an operator should know: damage, a full disk.
 
     Attributes:
@@ -123,20 +107,10 @@ class Store:
         max_bytes: int,
         on_trouble: Callable[[str], None] = lambda text: None,
     ) -> None:
-        if max_bytes < MIN_BYTES:
-            raise UserError(f"spool: a bound of {max_bytes} bytes is below {MIN_BYTES}")
         database.make_folder(folder, "spool")
         self.folder = folder
         self._path = folder / FILE
-        self._ballast = folder / "spool.ballast"
-        self._max_bytes = max_bytes
-        # The log has its share of the bound, and the ballast, which stands in for it, as much.
-        self._wal_bytes = min(4 << 20, max_bytes // 4)
-        self._all_pages = (max_bytes - 2 * self._wal_bytes) // PAGE_BYTES
-        self._slack = self._all_pages // 8  # what estimates may err by
-        self._usable_pages = self._all_pages - self._slack
-        self._disk_full = False
-        self._on_trouble = on_trouble
+        self._room = Room(self._path, max_bytes, on_trouble)
         self._lock = threading.RLock()
         self._out: set[int] = set()  # taken, not yet settled
         # Unique even if the file is lost, or rolled back by a disk that lies about its syncs.
@@ -145,9 +119,8 @@ class Store:
         self._owner = database.Lock(folder / "spool.lock", f"the spool {folder}")
         try:
             damage = self._open()
-            self._fill_ballast()
             if damage:
-                self._on_trouble(damage)
+                on_trouble(damage)
                 told = pack({"text": damage})
                 self.add([Entry(DAMAGED, Priority.NOTICE, time.time_ns(), told)])
         except BaseException:
@@ -157,7 +130,7 @@ class Store:
     @property
     def group_bytes(self) -> int:
         """Most that `add` takes at once, `footprint`s together: it must fit into the log."""
-        return self._wal_bytes // 4
+        return self._room.log_bytes // 4
 
     def add(self, entries: Sequence[Entry]) -> list[str | None]:
         """Accept records, all in one commit.
@@ -257,7 +230,7 @@ class Store:
             batch: list[Held] = []
             size = 0
             rows = self._db.execute(
-                f"SELECT seq, attempts, {CHUNK_COLUMNS} FROM chunk WHERE {_NOT_STAGED} "
+                f"SELECT seq, attempts, {CHUNK_COLUMNS} FROM chunk WHERE {drops.NOT_STAGED} "
                 "ORDER BY priority DESC, seq"
             )
             for seq, attempts, *columns in rows:
@@ -286,12 +259,12 @@ class Store:
                 self._write(lambda: self._apply(verdicts))
             finally:
                 self._out.difference_update(held.seq for held, _ in verdicts)
-            self._give_back()
+            self._room.give_back(self._db)
 
-    def note_dropped(self, drops: DropCounts) -> None:
+    def note_dropped(self, lost: DropCounts) -> None:
         """Count records as dropped that could not even be offered."""
         with self._lock:
-            self._write(lambda: self._count(drops))
+            self._write(lambda: drops.count(self._db, lost))
 
     def retry_refused(self) -> int:
         """Put what was set aside back among what is to be sent; return how many chunks."""
@@ -314,12 +287,12 @@ class Store:
             (refused,) = self._db.execute("SELECT count(*) FROM refused").fetchone()
             dropped = self._db.execute("SELECT kind, total FROM dropped")
             return Status(
-                self._disk_bytes(),
-                self._max_bytes,
+                self._room.disk_bytes(),
+                self._room.max_bytes,
                 dict(waiting),
                 refused,
                 dict(dropped),
-                self._disk_full,
+                self._room.disk_full,
             )
 
     def close(self) -> None:
@@ -333,21 +306,19 @@ class Store:
         damage = ""
         try:
             try:
-                db = database.open_database(self._path, SCHEMA, self._wal_bytes)
+                db = database.open_database(self._path, SCHEMA, self._room.log_bytes)
             except database.DamagedError as error:
                 label = datetime.now(timezone.utc).strftime("damaged-%Y%m%dT%H%M%S.%f")
                 aside = database.set_aside(self._path, label)
                 damage = f"the spool's database was damaged ({error}); it is set aside as {aside}"
-                db = database.open_database(self._path, SCHEMA, self._wal_bytes)
+                db = database.open_database(self._path, SCHEMA, self._room.log_bytes)
             # Files whose end was not written when the process ended were never accepted.
             for record, key in db.execute("SELECT id, key FROM staged").fetchall():
                 with database.transaction(db):
                     db.execute("DELETE FROM chunk WHERE id = ?", (record,))
                     db.execute("DELETE FROM once WHERE key = ?", (key,))
                     db.execute("DELETE FROM staged WHERE id = ?", (record,))
-            (pages,) = db.execute("PRAGMA page_count").fetchone()
-            # One from the time of a higher bound may stay until its records have left.
-            db.execute(f"PRAGMA max_page_count={max(self._all_pages, pages)}").fetchone()
+            self._room.furnish(db)
         except sqlite3.Error as error:
             raise UserError(f"spool: cannot open {self._path}: {error}") from error
         self._db = db
@@ -360,28 +331,14 @@ class Store:
 
     def _insert(self, record: str, entry: Entry) -> None:
         created, payload = time.time_ns(), entry.payload
-        pieces = [payload[i : i + CHUNK_BYTES] for i in range(0, len(payload), CHUNK_BYTES)] or [
-            b""
-        ]
-        for part, data in enumerate(pieces):
-            self._insert_chunk(_chunk(record, entry, created, part, len(pieces), data))
+        parts = max(1, -(-len(payload) // CHUNK_BYTES))
+        for part in range(parts):
+            data = payload[part * CHUNK_BYTES : (part + 1) * CHUNK_BYTES]
+            self._insert_chunk(_chunk(record, entry, created, part, parts, data))
 
     def _insert_chunk(self, chunk: Chunk) -> None:
         self._db.execute(
-            f"INSERT INTO chunk ({CHUNK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                chunk.id,
-                chunk.kind,
-                chunk.priority,
-                chunk.stamp,
-                chunk.level,
-                chunk.policy,
-                chunk.created,
-                chunk.part,
-                chunk.parts,
-                chunk.sha256,
-                chunk.data,
-            ),
+            f"INSERT INTO chunk ({CHUNK_COLUMNS}) VALUES ({_PLACES})", tuple(vars(chunk).values())
         )
 
     def _add_staged(self, chunks: Sequence[Chunk]) -> bool:
@@ -395,9 +352,9 @@ class Store:
                     self._insert_chunk(chunk)
                 return True
             self._unstage(first.id)
-            drops = DropCounts()
-            drops.add(first.kind, first.stamp, first.parts * CHUNK_BYTES)
-            self._count(drops)
+            lost = DropCounts()
+            lost.add(first.kind, first.stamp, first.parts * CHUNK_BYTES)
+            drops.count(self._db, lost)
             return False
 
         with self._lock:
@@ -448,15 +405,15 @@ class Store:
 
     def _write(self, work: Callable[[], T]) -> T:
         """Run a transaction; where there is no room, once more within what the store has."""
-        if self._disk_full:
-            self._fill_ballast()
+        if self._room.disk_full:
+            self._room.fill_ballast()
         try:
             with database.transaction(self._db):
                 return work()
         except sqlite3.Error as error:
             if not database.is_full(error):
                 raise self._explained(error) from error
-            self._live_within()
+            self._room.make_do(self._db)
             try:
                 with database.transaction(self._db):
                     return work()
@@ -476,167 +433,33 @@ class Store:
             )
         return UserError(f"spool: cannot write {self._path}: {error}")
 
-    def _live_within(self) -> None:
-        """Answer a write that found no room: do with the pages there are."""
-        if self._free_bytes() > 2 * self._wal_bytes:
-            self._usable_pages -= self._slack // 4  # the bound was met: estimates are too low
-            return
-        self._ballast.unlink(missing_ok=True)
-        self._db.execute("PRAGMA wal_checkpoint").fetchone()
-        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        self._usable_pages = min(self._usable_pages, pages - self._slack // 4)
-        if not self._disk_full:
-            self._disk_full = True
-            self._on_trouble(
-                f"the disk of {self._path.parent} is full: the spool goes on within the "
-                f"{self._disk_bytes()} bytes it has; free some space"
-            )
-
-    def _fill_ballast(self) -> None:
-        """Take the ballast's room from the disk, and the bound's with it, if there is enough."""
-        missing = self._wal_bytes - _size(self._ballast)
-        if missing > 0 and self._free_bytes() < 2 * self._wal_bytes:
-            self._disk_full = True
-            return
-        with self._ballast.open("ab") as file:
-            os.posix_fallocate(file.fileno(), 0, self._wal_bytes)
-        self._disk_full = False
-        self._usable_pages = self._all_pages - self._slack
-
-    def _free_bytes(self) -> int:
-        disk = os.statvfs(self._path.parent)
-        return disk.f_bavail * disk.f_frsize
-
-    def _disk_bytes(self) -> int:
-        return database.disk_bytes(self._path) + _size(self._ballast)
-
-    def _give_back(self) -> None:
-        """Return pages to the disk when half of the file is free, some at a time."""
-        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
-        if 2 * free > pages:
-            # Not execute: it would stop after the first page, which comes as a row without columns.
-            self._db.executescript(f"PRAGMA incremental_vacuum({self._slack})")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
     def _fit(self, entries: Sequence[Entry], places: list[int], priority: int) -> list[int]:
         """Make room for entries of one priority; return those that fit, the newest if not all."""
-        drops = DropCounts()
+        lost = DropCounts()
         while places:
             if self._make_room(sum(footprint(len(entries[i].payload)) for i in places), priority):
                 break
             older = (len(places) + 1) // 2
             for entry in (entries[i] for i in places[:older]):
-                drops.add(entry.kind, entry.stamp, len(entry.payload))
+                lost.add(entry.kind, entry.stamp, len(entry.payload))
             places = places[older:]
-        self._count(drops)
+        drops.count(self._db, lost)
         return places
 
     def _make_room(self, need: int, priority: int) -> bool:
         """Drop what is not above a priority until there is room; return whether there is."""
-        while self._used_pages() + need // PAGE_BYTES + 1 > self._usable_pages:
-            if not self._drop_some(need, priority):
+        while not self._room.has(need, self._db):
+            if not drops.drop_some(self._db, need, priority, self._out):
                 return False
         return True
 
-    def _used_pages(self) -> int:
-        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
-        return int(pages - free)
-
-    def _drop_some(self, need: int, highest: int) -> bool:
-        """Drop the oldest of the lowest priority; return whether there was any."""
-        lowest = -1 << 31
-        while True:
-            found: list[tuple[int, str]] = []
-            for table in ("refused", "chunk"):
-                (priority,) = self._db.execute(
-                    f"SELECT min(priority) FROM {table} WHERE priority > ?",
-                    (lowest,),
-                ).fetchone()
-                if priority is not None and priority <= highest:
-                    found.append((priority, table))
-            if not found:
-                return False
-            lowest = min(priority for priority, _ in found)
-            for priority, table in found:
-                if priority == lowest and self._drop_from(table, priority, need):
-                    return True
-
-    def _drop_from(self, table: str, priority: int, need: int) -> bool:
-        rows = self._db.execute(
-            f"SELECT seq, id, kind, stamp, parts, length(data) FROM {table} "
-            f"WHERE priority = ? AND kind != ? AND {_NOT_STAGED} ORDER BY seq LIMIT ?",
-            (priority, DROPPED, _VICTIMS + len(self._out)),
-        ).fetchall()
-        freed = 0
-        drops = DropCounts()
-        gone: set[str] = set()
-        for seq, record, kind, stamp, parts, size in rows:
-            if (table == "chunk" and seq in self._out) or record in gone:
-                continue
-            if parts == 1:
-                self._db.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
-            else:  # without this part the others are of no use
-                size = self._delete_record(record)
-                gone.add(record)
-            drops.add(kind, stamp, size)
-            freed += footprint(size)
-            if freed >= need:
-                break
-        self._count(drops)
-        return bool(drops)
-
-    def _delete_record(self, record: str) -> int:
-        size = 0
-        for table in ("chunk", "refused"):
-            condition = "WHERE id = ? AND parts > 1"
-            rows = self._db.execute(f"SELECT length(data) FROM {table} {condition}", (record,))
-            size += sum(length for (length,) in rows)
-            self._db.execute(f"DELETE FROM {table} {condition}", (record,))
-        return size
-
-    def _count(self, drops: DropCounts) -> None:
-        for kind, new in drops:
-            self._db.execute(
-                "INSERT INTO dropped VALUES (?1, ?2, ?2, ?3, ?4, ?5) ON CONFLICT (kind) DO UPDATE "
-                "SET total = total + ?2, records = records + ?2, bytes = bytes + ?3, "
-                "first_stamp = min(ifnull(first_stamp, ?4), ?4), "
-                "last_stamp = max(ifnull(last_stamp, ?5), ?5)",
-                (kind, new.records, new.bytes, new.first_stamp, new.last_stamp),
-            )
-
     def _tell_drops(self) -> None:
-        """Make records of the drops not told yet, unless such records still wait to be sent."""
-        (pending,) = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM dropped WHERE records > 0) AND NOT EXISTS "
-            "(SELECT 1 FROM chunk WHERE priority = ? AND kind = ?)",
-            (Priority.NOTICE, DROPPED),
-        ).fetchone()
-        if not pending:
-            return
-
         def write() -> None:
-            for kind, count, size, first, last in self._db.execute(
-                "SELECT kind, records, bytes, first_stamp, last_stamp FROM dropped "
-                "WHERE records > 0"
-            ).fetchall():
-                told = {
-                    "text": f"dropped {count:,} of kind {kind} between {_moment(first)} and "
-                    f"{_moment(last)}",
-                    "kind": kind,
-                    "records": count,
-                    "bytes": size,
-                    "first_stamp": first,
-                    "last_stamp": last,
-                }
-                entry = Entry(DROPPED, Priority.NOTICE, last, pack(told))
+            for entry in drops.tell(self._db):
                 self._insert(self._new_id(), entry)
-            self._db.execute(
-                "UPDATE dropped SET records = 0, bytes = 0, first_stamp = NULL, last_stamp = NULL"
-            )
 
-        self._write(write)
+        if drops.is_to_be_told(self._db):
+            self._write(write)
 
 
 def _chunk(record: str, entry: Entry, created: int, part: int, parts: int, data: bytes) -> Chunk:
@@ -653,20 +476,3 @@ def _chunk(record: str, entry: Entry, created: int, part: int, parts: int, data:
         hashlib.sha256(data).digest(),
         data,
     )
-
-
-def footprint(size: int) -> int:
-    """Return what a record takes in the file, bytes, roughly.
-
-    Args:
-        size: Of its payload, bytes.
-    """
-    return size + size // 16 + _CHUNK_OVERHEAD * (1 + size // CHUNK_BYTES)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _moment(stamp: int) -> str:
-    return datetime.fromtimestamp(stamp * 1e-9, timezone.utc).isoformat(timespec="seconds")
