@@ -294,8 +294,8 @@ def _make_token(file: Path | None, name: str, role: TokenRole) -> None:
         raise UserError("--new-token needs --tokens FILE, to which the token's hash is added")
     print(new_token(file, name, Role(role.value)))
     print(
-        f"This is the token of {name!r}; it is kept nowhere else. A running backend reads {file} "
-        "when it starts.",
+        f"This is the token of {name!r}; it is kept nowhere else. Take its line out of {file} to "
+        "take it back: a running backend notices.",
         file=sys.stderr,
     )
 

@@ -62,7 +62,8 @@ PRIORITY = "priority"
 """Request parameter, whole number (as in Triton): 1 is served first; 0, as none, leaves it to
 the server."""
 ROBOT = "robot"
-"""Request parameter, text: who asks, for quotas and fair shares. A token's robot goes before it."""
+"""Request parameter, text: who asks, for quotas and fair shares. A token's robot goes before it; an
+input of this name (BYTES) must say the same as the token."""
 MODEL_SHA256 = "model_sha256"
 """Response parameter: hash of the model file that computed the answer."""
 SERVICE_TIME = "service_us"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from certificates import Certificates
@@ -23,6 +24,7 @@ from tritonclient.grpc import service_pb2_grpc as pb_grpc
 from tritonclient.utils import InferenceServerException
 
 from edge_robot.errors import UserError
+from edge_robot.fleet.backend import access
 from edge_robot.fleet.backend.access import (
     Access,
     Caller,
@@ -33,7 +35,7 @@ from edge_robot.fleet.backend.access import (
     new_token,
 )
 from edge_robot.fleet.backend.server import Backend
-from edge_robot.fleet.backend.serving import ServerSettings, read_limits
+from edge_robot.fleet.backend.serving import Models, ServerSettings, embedded, read_limits
 from edge_robot.fleet.client import FleetClient
 from edge_robot.fleet.credentials import Credentials
 from edge_robot.fleet.endpoints import Endpoint
@@ -177,7 +179,7 @@ def test_a_certificate_and_a_token_open_the_http_face(
 
 def test_the_token_says_who_asks_whatever_the_request_says(tokens: tuple[Path, str, str]) -> None:
     file, robot, monitor = tokens
-    backend = lamp_backend(LampDetector(), http_port=0, access=Access(tokens=Tokens.read(file)))
+    backend = lamp_backend(LampDetector(), http_port=0, access=Access(tokens=Tokens(file)))
     with triton.InferenceServerClient(f"127.0.0.1:{backend.port}") as client:
         client.infer(MODEL, [lamp_input()], headers=bearer(robot), parameters={"robot": "another"})
     url = f"http://127.0.0.1:{backend.http_port}/metrics"
@@ -191,16 +193,46 @@ def test_the_token_says_who_asks_whatever_the_request_says(tokens: tuple[Path, s
 
 def test_tokens_are_told_apart(tokens: tuple[Path, str, str]) -> None:
     _, robot, _ = tokens
-    access = Access(tokens=Tokens.read(tokens[0]))
-    assert access.caller(f"Bearer {robot}") == Caller("robot7", Role.ROBOT)
-    assert access.caller(f"bearer {robot}").name == "robot7"
+    guard = Access(tokens=Tokens(tokens[0]))
+    assert guard.caller(f"Bearer {robot}") == Caller("robot7", Role.ROBOT)
+    assert guard.caller(f"bearer {robot}").name == "robot7"
     for wrong in ("", robot, f"Basic {robot}", "Bearer ", f"Bearer {robot} ", "Bearer é"):
         with pytest.raises(UnknownCallerError) as raised:
-            access.caller(wrong)
+            guard.caller(wrong)
         assert robot not in str(raised.value)
     with pytest.raises(ForbiddenError, match="'robot7' is for a robot"):
         Caller("robot7", Role.ROBOT).require(Role.MONITOR)
     Caller().require(Role.MONITOR)  # where no tokens are asked for
+
+
+def test_a_token_is_taken_back_while_the_server_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "LOOK_PERIOD", 0.0)
+    file = tmp_path / "tokens"
+    lost = new_token(file, "lost")
+    known = Tokens(file)
+    assert known.caller(f"Bearer {lost}").name == "lost"
+    file.write_text("half a line")
+    assert known.caller(f"Bearer {lost}").name == "lost", "a slip locks nobody out"
+    file.unlink()
+    found = new_token(file, "found")
+    assert known.caller(f"Bearer {found}").name == "found"
+    with pytest.raises(UnknownCallerError):
+        known.caller(f"Bearer {lost}")
+
+
+def test_no_robot_speaks_for_another(tokens: tuple[Path, str, str], tmp_path: Path) -> None:
+    file, robot, _ = tokens
+    models = Models(planner=False, archive=str(tmp_path / "archive"))
+    backend = Backend(embedded(models), port=0, access=Access(tokens=Tokens(file)))
+    (archive,) = backend.models
+    with triton.InferenceServerClient(f"127.0.0.1:{backend.port}") as client:
+        for name, code in (("robot8", "PERMISSION_DENIED"), ("robot7", "INVALID_ARGUMENT")):
+            given = triton.InferInput("robot", [1], "BYTES")
+            given.set_data_from_numpy(np.array([name.encode()], object))
+            assert status(client.infer, archive.name, [given], headers=bearer(robot)) == code
+    backend.stop()
 
 
 def test_a_token_file_holds_no_token_and_is_for_its_owner(tokens: tuple[Path, str, str]) -> None:
@@ -224,7 +256,7 @@ def test_malformed_token_files_are_refused(tmp_path: Path, text: str, reason: st
     file = tmp_path / "tokens"
     file.write_text(text)
     with pytest.raises(UserError, match=reason) as raised:
-        Tokens.read(file)
+        Tokens(file)
     assert "secret" not in str(raised.value)
 
 
@@ -273,7 +305,7 @@ def test_the_command_makes_a_token_and_shows_it_once(tmp_path: Path) -> None:
         text=True,
     )
     token = done.stdout.strip()
-    assert Tokens.read(tmp_path / "tokens").caller(f"Bearer {token}").role is Role.MONITOR
+    assert Tokens(tmp_path / "tokens").caller(f"Bearer {token}").role is Role.MONITOR
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import logging
 import os
 import re
 import secrets
 import ssl
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -20,6 +21,11 @@ from edge_robot.errors import UserError
 
 MAX_TOKEN = 512
 """Longest token looked at, characters."""
+LOOK_PERIOD = 1.0
+"""How often the token file is looked at, s."""
+
+_log = logging.getLogger(__name__)
+
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -113,53 +119,39 @@ class Certificates:
 
 
 class Tokens:
-    """The tokens that are known, by their hashes: the tokens themselves are kept nowhere.
+    """The tokens of a file that are known, by their hashes: the tokens themselves are kept nowhere.
+
+    A line for each token: `SHA256 NAME [robot|monitor]`; `#` begins a comment. When the file is
+    replaced it is read anew, so that a token can be taken back while the server runs; while it is
+    malformed, what it said before holds.
 
     Args:
-        callers: By the SHA-256 of their token, 64 hexadecimal digits.
+        file: The file.
+
+    Raises:
+        UserError: it is missing, or a line is malformed.
     """
 
-    def __init__(self, callers: Mapping[str, Caller]) -> None:
-        self._callers = dict(callers)
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._callers = _read_tokens(file)
+        self._state = _state(file)
+        self._looked = time.monotonic()
 
-    @classmethod
-    def read(cls, file: Path) -> Tokens:
-        """Read a token file: a line for each, `SHA256 NAME [robot|monitor]`; `#` begins a comment.
-
-        Raises:
-            UserError: the file is missing or a line is malformed.
-        """
+    def _look(self) -> None:
+        """Read the file anew if it has changed."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_PERIOD:
+            return
+        self._looked = now
+        state = _state(self._file)
+        if state == self._state:
+            return
+        self._state = state
         try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"token file {file} cannot be read: {error}") from error
-        callers: dict[str, Caller] = {}
-        for number, line in enumerate(lines, 1):
-            words = line.partition("#")[0].split()
-            if not words:
-                continue
-            roles = {role.value: role for role in Role}
-            if (
-                len(words) not in (2, 3)
-                or not _SHA256.fullmatch(words[0])
-                or not _NAME.fullmatch(words[1])
-                or (len(words) == 3 and words[2] not in roles)
-            ):
-                # The line is not shown: somebody may have put the token itself there.
-                raise UserError(
-                    f"token file {file}, line {number} is not `SHA256 NAME [robot|monitor]`; "
-                    "`edge-robot backend --tokens FILE --new-token NAME` adds one that is"
-                )
-            if words[0] in callers:
-                raise UserError(f"token file {file}, line {number}: the token is there already")
-            role = roles[words[2]] if len(words) == 3 else Role.ROBOT
-            callers[words[0]] = Caller(words[1], role)
-        if not callers:
-            raise UserError(
-                f"token file {file} holds no token; "
-                "`edge-robot backend --tokens FILE --new-token NAME` adds one"
-            )
-        return cls(callers)
+            self._callers = _read_tokens(self._file)
+        except UserError as error:
+            _log.error("%s; the tokens known so far are still good", error)
 
     def caller(self, authorization: str) -> Caller:
         """Return whose token an `authorization` header bears.
@@ -169,6 +161,7 @@ class Tokens:
         Raises:
             UnknownCallerError: the header bears no token, or an unknown one.
         """
+        self._look()
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(token) <= MAX_TOKEN:
             raise UnknownCallerError(
@@ -220,6 +213,50 @@ class Access:
             "along or ask: give --tls-cert and --tls-key, and --tokens or --client-ca (parameters "
             "tls_cert …), or say --insecure if the network around it protects it"
         )
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Return what tells one content of a file from another; empty where there is none."""
+    try:
+        told = file.stat()
+    except OSError:
+        return ()
+    return told.st_ino, told.st_size, told.st_mtime_ns
+
+
+def _read_tokens(file: Path) -> dict[str, Caller]:
+    """Return callers by the SHA-256 of their token, 64 hexadecimal digits."""
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"token file {file} cannot be read: {error}") from error
+    callers: dict[str, Caller] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        roles = {role.value: role for role in Role}
+        if (
+            len(words) not in (2, 3)
+            or not _SHA256.fullmatch(words[0])
+            or not _NAME.fullmatch(words[1])
+            or (len(words) == 3 and words[2] not in roles)
+        ):
+            # The line is not shown: somebody may have put the token itself there.
+            raise UserError(
+                f"token file {file}, line {number} is not `SHA256 NAME [robot|monitor]`; "
+                "`edge-robot backend --tokens FILE --new-token NAME` adds one that is"
+            )
+        if words[0] in callers:
+            raise UserError(f"token file {file}, line {number}: the token is there already")
+        role = roles[words[2]] if len(words) == 3 else Role.ROBOT
+        callers[words[0]] = Caller(words[1], role)
+    if not callers:
+        raise UserError(
+            f"token file {file} holds no token; "
+            "`edge-robot backend --tokens FILE --new-token NAME` adds one"
+        )
+    return callers
 
 
 def is_loopback(host: str) -> bool:

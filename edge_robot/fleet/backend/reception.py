@@ -279,12 +279,14 @@ class Visit:
             remaining: Time the transport leaves, s; None if it does not say.
 
         Raises:
+            ForbiddenError: an input says that another robot asks.
             InvalidRequestError, UnknownModelError, RefusedError, ExpiredError: see `Engine`.
         """
         engine = self._reception.engine
         model = engine.find(model_name, version)
         self.model = model.name
         self.robot = self._token or _robot(parameters)
+        self._check_identity(inputs)
         _check_wanted(outputs, model)
         timeout = min(_timeout(parameters), math.inf if remaining is None else remaining)
         result = await engine.submit(
@@ -308,6 +310,17 @@ class Visit:
                 protocol.QUEUE_TIME: round(result.queue_s * 1e6),
             },
         )
+
+    def _check_identity(self, inputs: Tensors) -> None:
+        """Let no robot speak for another, as to the archive: its token says who it is."""
+        claimed = inputs.get(protocol.ROBOT)
+        if self._token and claimed is not None and claimed.dtype == object:
+            for name in claimed.flat:
+                if name != self._token.encode():
+                    raise ForbiddenError(
+                        f"input 'robot' says {shown(str(name, errors='replace'))}; the token is "
+                        f"that of {self._token!r}"
+                    )
 
 
 def _check_wanted(outputs: Sequence[str], model: ServedModel) -> None:

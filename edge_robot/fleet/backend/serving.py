@@ -57,7 +57,7 @@ class ServerSettings:
         if self.tls_cert:
             roots = Path(self.client_ca) if self.client_ca else None
             certificates = Certificates(Path(self.tls_cert), Path(self.tls_key), roots)
-        access = Access(certificates, Tokens.read(Path(self.tokens)) if self.tokens else None)
+        access = Access(certificates, Tokens(Path(self.tokens)) if self.tokens else None)
         if not self.insecure:
             access.require_protection(self.host)
         return access
