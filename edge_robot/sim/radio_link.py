@@ -25,9 +25,6 @@ CHUNK = 4096
 """Bytes forwarded at a time: small, so that connections share a narrow link fairly."""
 QUEUE = 64
 """Chunks on their way per connection and direction; the sender is held back beyond."""
-RETRANSMISSION_TIMEOUT = 0.2
-"""Time beyond a round trip after which TCP sends again what was lost, s: in Linux the least that
-RFC 6298's 4·RTTVAR counts for. Doubled, with the round trip, each time it is in vain."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,8 @@ class LinkQuality:
         jitter: Largest additional delay, uniform, s.
         loss: Chance of a chunk to be lost, 0 up to below 1. Like TCP, the link repeats it after a
             retransmission time-out, which also holds up what comes behind it on its connection.
+        patience: How much longer than a round trip that time-out is, s; it doubles each time it
+            is in vain. Linux waits 0.2 s at least (RFC 6298's 4·RTTVAR), that RFC 1 s in all.
         bandwidth: Of each direction, shared by all connections, bytes/s; 0 for no limit.
     """
 
@@ -47,12 +46,13 @@ class LinkQuality:
     deviation: float = 0.0
     jitter: float = 0.0
     loss: float = 0.0
+    patience: float = 0.2
     bandwidth: float = 0.0
 
     def draw(self) -> float:
         """Draw how long a chunk takes, its repetitions included, s."""
         travels = _log_normal(self.delay, self.deviation)
-        timeout = 2.0 * self.delay + RETRANSMISSION_TIMEOUT
+        timeout = 2.0 * self.delay + self.patience
         return travels + random.uniform(0.0, self.jitter) + _repeats(self.loss, timeout)
 
 

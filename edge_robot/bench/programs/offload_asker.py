@@ -1,12 +1,13 @@
-"""An engine that offers requests at a steady rate, however long their answers take.
+"""Asks at a steady rate, however long the answers take: by the engine, or by bare calls.
 
 Arguments, as JSON: `what` (`crops` or `frames`), `adaptive` (whether frames are encoded as the link
-allows), `endpoints`, `hedge_cap`, `requests`, `rate`, `expiry`. Says when its links are
-up, waits for a line, and prints in the end what became of the requests.
+allows), `endpoints`, `hedge_cap` (null: bare calls), `requests`, `rate`, `expiry`. Says when its
+links are up, waits for a line, and prints in the end what became of the requests.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
 import sys
@@ -16,14 +17,18 @@ from dataclasses import replace
 from typing import Any
 
 import cv2
+import grpc
 import numpy as np
+from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
+from edge_robot.bench.offload.robot import say
 from edge_robot.bench.offload.scene import MODEL, cleared, detection
 from edge_robot.fleet.adaptation import Encoding
 from edge_robot.fleet.boundary import Cleared
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.offload import OffloadEngine, Settings, Status
+from edge_robot.fleet.privacy_policy import Tier
 from edge_robot.fleet.tasks.detect import encode_frame
 from edge_robot.fleet.work import Answer, Clearances, Encoded, NoAnswer, Task
 
@@ -56,6 +61,43 @@ TASKS = {"crops": crops, "frames": frames}
 def main() -> None:
     """Ask, wait for everything, and tell."""
     wanted = json.loads(sys.argv[1])
+    task, image = TASKS[wanted["what"]](wanted["adaptive"])
+    task = replace(task, expiry=wanted["expiry"], in_flight=10_000)
+    asked = WARM_UP + wanted["requests"]
+    if wanted["hedge_cap"] is None:
+        say(up=True)
+        sys.stdin.readline()
+        picture = image[Tier.FOG]
+        assert isinstance(picture, Cleared)
+        ages = asyncio.run(bare(wanted["endpoints"][0], task, picture, wanted["rate"], asked))
+        say(durations=ages[WARM_UP:], without_answer={}, sent=asked, hedged=0)
+    else:
+        by_the_engine(wanted, task, image, asked)
+
+
+async def bare(
+    endpoint: str, task: Task[Any, Any], picture: Cleared[Any], rate: float, count: int
+) -> list[float]:
+    """Return how long bare calls over one connection take, each begun in time, s."""
+
+    async def call(begun: float) -> float:
+        encoded = task.encode(picture, Encoding())
+        encoded.decode(await stub.ModelInfer(encoded.request))
+        return time.monotonic() - begun
+
+    begun, calls = time.monotonic(), []
+    async with grpc.aio.insecure_channel(endpoint) as channel:
+        stub = pb_grpc.GRPCInferenceServiceStub(channel)
+        for number in range(count):
+            await asyncio.sleep(begun + number / rate - time.monotonic())
+            calls.append(asyncio.ensure_future(call(time.monotonic())))
+        return await asyncio.gather(*calls)
+
+
+def by_the_engine(
+    wanted: dict[str, Any], task: Task[Any, Any], image: Clearances[Any], count: int
+) -> None:
+    """Offer requests to the engine, and tell what became of them."""
     latest: list[Status] = []
     # A lost heartbeat is no lost link here: what is looked for would be given up.
     timing = LinkTiming(period=0.1, silence=5.0, probe_timeout=5.0)
@@ -66,31 +108,23 @@ def main() -> None:
     while not latest or not all(link.up for link in latest[-1].links):
         engine.raise_if_failed()
         time.sleep(0.05)
-    print(json.dumps({"up": True}), flush=True)
+    say(up=True)
     sys.stdin.readline()
     outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    task, image = TASKS[wanted["what"]](wanted["adaptive"])
-    task = replace(task, expiry=wanted["expiry"], in_flight=10_000)
     begun = time.monotonic()
-    asked = WARM_UP + wanted["requests"]
-    for number in range(asked):
+    for number in range(count):
         time.sleep(max(0.0, begun + number / wanted["rate"] - time.monotonic()))
         engine.raise_if_failed()
         engine.offer(task, image, number, 0.0, outcomes.put)
-    ends = [outcomes.get() for _ in range(asked)]
+    ends = [outcomes.get() for _ in range(count)]
     time.sleep(2.0 / settings.report_rate)  # the last status knows of the last request
     counted = [end for end in ends if end.stamp >= WARM_UP]
     missed = [end.reason.value for end in counted if isinstance(end, NoAnswer)]
-    print(
-        json.dumps(
-            {
-                "durations": [end.age for end in counted if isinstance(end, Answer)],
-                "without_answer": dict(Counter(missed)),
-                "sent": latest[-1].sent,
-                "hedged": latest[-1].hedged,
-            }
-        ),
-        flush=True,
+    say(
+        durations=[end.age for end in counted if isinstance(end, Answer)],
+        without_answer=dict(Counter(missed)),
+        sent=latest[-1].sent,
+        hedged=latest[-1].hedged,
     )
     engine.close()
 

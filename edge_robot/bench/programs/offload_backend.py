@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from edge_robot.bench.offload.scene import MODEL, seen
 from edge_robot.fleet.backend.detector_model import DetectorModel
-from edge_robot.fleet.backend.scheduler import Scheduler
+from edge_robot.fleet.backend.fairness import Quota
+from edge_robot.fleet.backend.scheduler import Limits, Scheduler
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.perception.detections import Detections
 
@@ -38,8 +39,12 @@ def main() -> None:
     """Serve until the bench closes the pipe, or is gone itself."""
     wanted = json.loads(sys.argv[1])
     model = DetectorModel(MODEL, "1", [TimedDetector(wanted["service"])])
+    # Its robots have no names: what they ask together is not what one may ask.
+    limits = Limits(quota=Quota(places=Limits.waiting))
     backend = Backend(
-        lambda: Scheduler([model], workers=1), host=wanted["host"], port=wanted["port"]
+        lambda: Scheduler([model], workers=1, limits=limits),
+        host=wanted["host"],
+        port=wanted["port"],
     )
     print(json.dumps({"port": backend.port}), flush=True)
     sys.stdin.read()
