@@ -45,6 +45,8 @@ _CHANNEL_OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 300),
     ("grpc.enable_retries", 0),
+    # Its pings are packets more that can be lost in front of a request.
+    ("grpc.http2.bdp_probe", 0),
     # A proxy in the environment is for the web, not for the robot's own backend.
     ("grpc.enable_http_proxy", 0),
 ]

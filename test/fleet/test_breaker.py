@@ -38,6 +38,15 @@ def test_a_found_link_is_tried_with_one_request() -> None:
     assert breaker.allows(5.0) and breaker.state is BreakerState.CLOSED
 
 
+def test_a_trial_that_is_cancelled_decides_nothing() -> None:
+    breaker = CircuitBreaker()
+    breaker.link_found(5.0)
+    assert breaker.allows(5.0)
+    breaker.started()
+    breaker.abandoned()
+    assert breaker.state is BreakerState.HALF_OPEN and breaker.allows(5.0)
+
+
 def test_failures_in_a_row_open_it_and_pauses_double_to_a_limit() -> None:
     breaker = closed()
     for _ in range(FAILURES - 1):
@@ -61,7 +70,11 @@ def test_failures_in_a_row_open_it_and_pauses_double_to_a_limit() -> None:
     assert 0.4 < pauses[0] < 1.1 and 7.5 < pauses[-1] < 8.1
 
 
-@given(st.lists(st.sampled_from(["ok", "fail", "start", "lost", "found", "wait"]), max_size=100))
+@given(
+    st.lists(
+        st.sampled_from(["ok", "fail", "start", "drop", "lost", "found", "wait"]), max_size=100
+    )
+)
 def test_invariants(events: list[str]) -> None:
     breaker = CircuitBreaker(threshold=FAILURES)
     link, now, in_a_row = False, 0.0, 0
@@ -75,6 +88,8 @@ def test_invariants(events: list[str]) -> None:
         elif event == "start":
             if breaker.allows(now):
                 breaker.started()
+        elif event == "drop":
+            breaker.abandoned()
         elif event == "lost":
             breaker.link_lost()
             link = False

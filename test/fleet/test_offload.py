@@ -288,13 +288,22 @@ def test_a_silent_computation_times_out_and_opens_the_breaker(
     assert_never_empty(robot)
 
 
-def test_refusals_are_typed(make_robot: Callable[..., Robot], backend: Backend) -> None:
-    task = replace(TASK, encode=lambda cleared, encoding: encoded(cleared.value, "another"))
-    robot = make_robot(backend.port, task=task)
-    wait_for(lambda: robot.up, "the link")
+def test_refusals_are_typed_and_stop_no_other_kind_of_work(
+    make_robot: Callable[..., Robot], backend: Backend
+) -> None:
+    robot = make_robot(backend.port)
+    robot.ask_until_answered()
+    robot.task = replace(
+        TASK, name="other", encode=lambda cleared, encoding: encoded(cleared.value, "another")
+    )
     outcome = robot.ask()
     assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.REFUSED
     assert "another" in outcome.detail
+    while isinstance(outcome, NoAnswer) and outcome.reason is not Reason.BREAKER_OPEN:
+        outcome = robot.ask()
+    assert robot.last is not None and robot.last.breaker is BreakerState.OPEN
+    robot.task = TASK
+    assert isinstance(robot.ask(), Answer)
 
 
 def test_invalid_answers_are_rejected(
@@ -430,7 +439,7 @@ def test_two_endpoints_help_each_other_out(
 
 
 def test_the_local_fallback_computes_what_the_backend_does_not(
-    make_robot: Callable[..., Robot], radio: RadioLink
+    make_robot: Callable[..., Robot], radio: RadioLink, detector: LampDetector
 ) -> None:
     onboard = LampDetector()
     computed_in: set[str] = set()
@@ -442,11 +451,19 @@ def test_the_local_fallback_computes_what_the_backend_does_not(
     robot = make_robot(radio.port, local=local)
     wait_for(lambda: robot.up, "the link")
     wait_for(lambda: robot.ask_until_answered().computed_by != ONBOARD, "an answer of the backend")
+    # In mid-flight: on board as soon as the loss is noticed, long before the deadline.
+    detector.free.clear()
+    before, calls = len(robot.outcomes), detector.calls
+    robot.offer()
+    wait_for(lambda: detector.calls > calls, "a computation")
     radio.set_up(False)
-    wait_for(lambda: not robot.up, "the loss to be noticed")
-    answer = robot.ask()
-    assert isinstance(answer, Answer) and answer.computed_by == ONBOARD
-    assert answer.value.labels == ["lamp"] and "link down" in answer.reason
+    wait_for(lambda: len(robot.outcomes) > before, "an answer", limit=0.8 * TASK.deadline)
+    assert not robot.up
+    # And at once, while it is down.
+    for answer in robot.outcomes[-1], robot.ask():
+        assert isinstance(answer, Answer) and answer.computed_by == ONBOARD
+        assert answer.value.labels == ["lamp"] and "link down" in answer.reason
+    detector.free.set()
     assert all("fleet-onboard" in name for name in computed_in), "never in the link's own thread"
     radio.set_up(True)
 
