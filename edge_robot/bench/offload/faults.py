@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ _LENGTH = (0.5, 2.0)
 """Of a fault, s; a brown-out always has the longer time."""
 _CALM = (0.5, 1.5)
 """Between the recovery from a fault and the next, s."""
+_SETTLED = 0.5
+"""After a fault, s: from then on the way and the backend are well."""
 _PATIENCE = 10.0
 """Longest wait for that recovery, s."""
 _START = 30.0
@@ -310,6 +313,12 @@ def summary(
             **_reactions(robot, [faults[number] for number in chosen], windows),
         }
     valid = [firsts[number] for number in numbers if number in firsts]
+    calm = [
+        result
+        for fault, over in zip(faults, windows[1:], strict=True)
+        for result in valid
+        if fault.ended + _SETTLED <= result.captured < over
+    ]
     return {
         "frames": len(numbers),
         "on_deadline_percent": _percent(in_time),
@@ -319,6 +328,8 @@ def summary(
         "largest_gap_ms": round(float(gaps.max()), 1),
         "gap_p99_ms": round(float(np.quantile(gaps, 0.99)), 1),
         "by_the_fleet_percent": _percent(np.array([result.by == FLEET for result in valid])),
+        "by_the_fleet_when_well_percent": _percent(np.array([r.by == FLEET for r in calm])),
+        "on_board_when_well_because": dict(Counter(r.why for r in calm if r.why)),
         "observed_before_p99_ms": round(float(np.nanquantile(old, 0.99)) * 1e3, 1),
         "frame_taken_after_max_ms": round(
             1e3 * max((result.taken - result.captured for result in valid), default=0.0), 1

@@ -28,8 +28,11 @@ def drive(endpoints: Sequence[str], rate: float, deadline: float, expiry: float)
 
     def on_outcome(outcome: Answer[Detections] | NoAnswer) -> None:
         if isinstance(outcome, Answer):
-            by = robot.ONBOARD if outcome.computed_by == ONBOARD else robot.FLEET
-            tell(outcome.stamp, by, outcome.value)
+            if outcome.computed_by == ONBOARD:
+                why = outcome.reason.split(":")[0]
+                tell(outcome.stamp, robot.ONBOARD, outcome.value, why=why)
+            else:
+                tell(outcome.stamp, robot.FLEET, outcome.value)
         else:
             say(given_up=outcome.reason.value)
 

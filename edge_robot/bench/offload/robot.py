@@ -44,6 +44,7 @@ class Result:
         lamp: It holds what was to be seen.
         observed: Capture of the frame it was computed from, s: an action of a chunk is for a
             later period than that.
+        why: It was computed on board, where a robot says so.
     """
 
     frame: int
@@ -53,6 +54,7 @@ class Result:
     by: str
     lamp: bool
     observed: float
+    why: str = ""
 
 
 def frames(rate: float) -> Iterator[Frame]:
@@ -78,7 +80,13 @@ def detect_onboard() -> Detections:
     return seen()
 
 
-def tell(frame: Frame, by: str, detections: Detections, observed: float | None = None) -> None:
+def tell(
+    frame: Frame,
+    by: str,
+    detections: Detections,
+    observed: float | None = None,
+    why: str = "",
+) -> None:
     """Print a result; `observed` where it was computed from an earlier frame."""
     result = Result(
         frame.number,
@@ -88,6 +96,7 @@ def tell(frame: Frame, by: str, detections: Detections, observed: float | None =
         by,
         holds_the_lamp(detections),
         frame.captured if observed is None else observed,
+        why,
     )
     say(result=vars(result))
 
