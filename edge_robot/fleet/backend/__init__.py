@@ -1,1 +1,1 @@
-"""The fleet backend: a server that answers the Open Inference Protocol with a detector."""
+"""The fleet backend: a server that answers the Open Inference Protocol with models."""

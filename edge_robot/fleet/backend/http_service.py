@@ -282,7 +282,9 @@ class _Service:
                 body = await asyncio.to_thread(_inflated, body, encoding)
             document, binary = _split(body, request.headers.get(HEADER_LENGTH))
             parameters = _get(document, "parameters", dict, {})
-            wanted = _wanted(document)
+            identity = _get(document, "id", str, "")
+            in_binary = _get(parameters, "binary_data_output", bool, False)
+            wanted = _wanted(document, in_binary)
             answer = await visit.infer(
                 request.match_info["model"],
                 request.match_info.get("version", ""),
@@ -290,9 +292,8 @@ class _Service:
                 list(wanted),
                 parameters,
             )
-            all_binary = _get(parameters, "binary_data_output", bool, False)
             head: dict[str, Any] = {
-                "id": _get(document, "id", str, ""),
+                "id": identity,
                 "model_name": answer.model.name,
                 "model_version": answer.model.version,
                 "parameters": answer.parameters,
@@ -300,20 +301,17 @@ class _Service:
             }
             tail: list[bytes] = []
             for name, array in answer.outputs.items():
-                binary_wanted = wanted.get(name)
-                if all_binary if binary_wanted is None else binary_wanted:
+                told: dict[str, Any] = {
+                    "name": name,
+                    "datatype": datatype_of(array),
+                    "shape": array.shape,
+                }
+                if wanted.get(name, in_binary):
                     tail.append(to_raw(array))
-                    data: dict[str, Any] = {"parameters": {"binary_data_size": len(tail[-1])}}
+                    told["parameters"] = {"binary_data_size": len(tail[-1])}
                 else:
-                    data = {"data": _listed(name, array)}
-                head["outputs"].append(
-                    {
-                        "name": name,
-                        "datatype": datatype_of(array),
-                        "shape": array.shape,
-                        **data,
-                    }
-                )
+                    told["data"] = _listed(name, array)
+                head["outputs"].append(told)
         return await _compressed(request, _to_json(head).encode(), tail)
 
     def _model(self, request: web.Request) -> ServedModel:
@@ -459,18 +457,22 @@ def _flat(what: str, datatype: str, values: list[Any]) -> list[Any]:
         raise TensorError(f"{what} holds text that is no Unicode") from error
 
 
-def _wanted(document: Mapping[str, Any]) -> dict[str, bool | None]:
-    """Return the outputs that are asked for, and whether in binary; None where it is not said."""
-    wanted: dict[str, bool | None] = {}
+def _wanted(document: Mapping[str, Any], in_binary: bool) -> dict[str, bool]:
+    """Return the outputs that are asked for, and whether in binary.
+
+    Args:
+        document: The request.
+        in_binary: Whether those are that do not say.
+    """
+    wanted: dict[str, bool] = {}
     for output in _get(document, "outputs", list, []):
         if not isinstance(output, dict):
             raise InvalidRequestError("an output is no JSON object")
         parameters = _get(output, "parameters", dict, {})
         if parameters.get("classification"):
             raise InvalidRequestError("classification of outputs is not offered here")
-        said = "binary_data" in parameters
-        binary = _get(parameters, "binary_data", bool, False) if said else None
-        wanted[_get(output, "name", str, None)] = binary
+        name = _get(output, "name", str, None)
+        wanted[name] = _get(parameters, "binary_data", bool, in_binary)
     return wanted
 
 
