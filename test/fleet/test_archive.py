@@ -12,16 +12,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from certificates import Certificates
 from spooling import MIB
 
 from edge_robot.bench.spool_direct import Direct
 from edge_robot.cli import archive as archive_command
 from edge_robot.errors import UserError
+from edge_robot.fleet.backend.access import new_token
 from edge_robot.fleet.backend.archive import FILE, Archive, ArchiveReader
 from edge_robot.fleet.backend.models import InvalidRequestError
+from edge_robot.fleet.backend.scheduler import Scheduler
+from edge_robot.fleet.backend.server import Backend
+from edge_robot.fleet.backend.serving import ServerSettings
+from edge_robot.fleet.client import RequestError
+from edge_robot.fleet.credentials import Credentials
 from edge_robot.fleet.spool import wire
 from edge_robot.fleet.spool.payload import pack
 from edge_robot.fleet.spool.records import KEPT, Chunk, Verdict
+from edge_robot.fleet.spool.sender import ArchiveConnection
 from edge_robot.fleet.tensors import to_arrays
 
 
@@ -165,3 +173,43 @@ def test_it_is_listed_and_exported_as_files(
         assert (path.parent / json.loads(line)["file"]).read_bytes() == content
     with pytest.raises(UserError, match="new folder"):
         archive_command.export(tmp_path / "archive", output)
+
+
+def test_behind_tls_and_tokens_no_robot_writes_for_another(tmp_path: Path) -> None:
+    pki = Certificates(tmp_path)
+    token = tmp_path / "token"
+    token.write_text(new_token(tmp_path / "tokens", "robot7"))
+    token.chmod(0o600)
+    settings = ServerSettings(
+        tls_cert=str(pki.pem("good")),
+        tls_key=str(pki.key("good")),
+        client_ca=str(pki.pem("ca")),
+        tokens=str(tmp_path / "tokens"),
+    )
+    archive = Archive(tmp_path / "archive")
+    backend = Backend(lambda: Scheduler([archive]), port=0, access=settings.access())
+    connection = ArchiveConnection(
+        f"127.0.0.1:{backend.port}",
+        Credentials(
+            tls=True,
+            ca_file=pki.pem("ca"),
+            certificate_file=pki.pem("robot"),
+            key_file=pki.key("robot"),
+            token_file=token,
+        ),
+    )
+    mine = [chunk()]
+    response = connection.infer(wire.request("robot7", mine, 5.0), 5.0)
+    assert wire.read_verdicts(response, mine) == [KEPT]
+    with pytest.raises(RequestError, match=r"PERMISSION_DENIED.*robot8"):
+        connection.infer(wire.request("robot8", mine, 5.0), 5.0)
+    token.unlink()  # as when it is being replaced
+    with pytest.raises(RequestError, match=r"UNAUTHENTICATED.*token"):
+        connection.infer(wire.request("robot7", mine, 5.0), 5.0)
+    connection.cancel()
+    with pytest.raises(RequestError, match="CANCELLED"):
+        connection.infer(wire.request("robot7", mine, 5.0), 5.0)
+    connection.close()
+    backend.stop()
+    assert [record.robot for record in archive.records()] == ["robot7"]
+    archive.close()

@@ -243,7 +243,7 @@ def test_twenty_kills_lose_nothing() -> None:
 
 
 def test_kills_of_a_spool_too_small_leave_only_what_was_told_dropped() -> None:
-    figures = spool_kills.measure_small(6)
+    figures = spool_kills.measure_small(4)
     assert figures["dropped_and_told"] > 0
     assert [figures[name] for name in ("lost", "duplicated", "altered", "refused")] == [0] * 4
 
@@ -263,9 +263,9 @@ def test_power_loss_loses_nothing_and_would_without_its_syncs(
 
 
 def test_a_long_outage_stays_inside_its_bound_and_says_what_was_dropped() -> None:
-    figures = spool_outage.measure(hours=1.0, max_bytes=8 * MIB)
-    assert figures["most_on_disk_mb"] <= 8.0
+    figures = spool_outage.measure(hours=0.5, max_bytes=4 * MIB)
+    assert figures["most_on_disk_mb"] <= 4.0
     kinds = figures["kinds"]
     assert kinds["telemetry/deadlines"]["dropped"] > 1000
-    assert kinds["event/event"] == {"put": 72, "archived": 72, "dropped": 0, "told_dropped": 0}
+    assert kinds["event/event"] == {"put": 36, "archived": 36, "dropped": 0, "told_dropped": 0}
     assert figures["unexplained"] == 0

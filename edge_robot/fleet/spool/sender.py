@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import grpc
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
+from edge_robot.errors import UserError
 from edge_robot.fleet.boundary import Boundary, Cleared, Data, Withheld
 from edge_robot.fleet.client import RequestError
 from edge_robot.fleet.credentials import PLAIN, Credentials
@@ -57,40 +58,41 @@ class Connection(Protocol):
 class ArchiveConnection:
     """A gRPC connection to the backend that has the archive; a `Connection`.
 
+    After a failure it is made anew, with certificates and token as the files have them then.
+
     Args:
         address: `host:port`.
         credentials: TLS and token.
 
     Raises:
-        UserError: as `Credentials`.
+        UserError: as `Credentials.check`.
     """
 
     def __init__(self, address: str, credentials: Credentials = PLAIN) -> None:
-        tls = credentials.channel_credentials()
-        options = [*_OPTIONS, *credentials.channel_options()]
-        self._channel = (
-            grpc.insecure_channel(address, options)
-            if tls is None
-            else grpc.secure_channel(address, tls, options)
-        )
+        credentials.check()
+        self._address = address
         self._credentials = credentials
-        self._infer = pb_grpc.GRPCInferenceServiceStub(self._channel).ModelInfer
+        self._channel: grpc.Channel | None = None
         self._lock = threading.Lock()
         self._call: Any = None
         self._cancelled = False
 
     def infer(self, request: Any, timeout: float) -> Any:
         """Send a request; see `Connection`."""
-        metadata = self._credentials.metadata()
         with self._lock:
             if self._cancelled:
                 raise RequestError(grpc.StatusCode.CANCELLED, "the connection is closed")
-            self._call = self._infer.future(request, timeout=timeout, metadata=metadata)
+            try:
+                self._call = self._begin(request, timeout)
+            except UserError as error:  # a file that is just being replaced will be there again
+                raise RequestError(grpc.StatusCode.UNAUTHENTICATED, str(error)) from error
         try:
             return self._call.result()
         except grpc.FutureCancelledError as error:
             raise RequestError(grpc.StatusCode.CANCELLED, "the connection is closed") from error
         except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                self.close()
             raise RequestError(error.code(), str(error.details())) from error
 
     def cancel(self) -> None:
@@ -101,8 +103,23 @@ class ArchiveConnection:
                 self._call.cancel()
 
     def close(self) -> None:
-        """Close the channel, when nothing is outstanding any more."""
-        self._channel.close()
+        """Close the channel, if there is one; nothing may be outstanding."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _begin(self, request: Any, timeout: float) -> Any:
+        metadata = self._credentials.metadata()
+        if self._channel is None:
+            tls = self._credentials.channel_credentials()
+            options = [*_OPTIONS, *self._credentials.channel_options()]
+            self._channel = (
+                grpc.insecure_channel(self._address, options)
+                if tls is None
+                else grpc.secure_channel(self._address, tls, options)
+            )
+        stub = pb_grpc.GRPCInferenceServiceStub(self._channel)
+        return stub.ModelInfer.future(request, timeout=timeout, metadata=metadata)
 
 
 class Sender:
