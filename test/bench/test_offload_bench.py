@@ -7,17 +7,20 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from contextlib import AbstractContextManager
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from edge_robot.bench.offload import errors, faults
+from edge_robot.bench.offload.chart import fault_chart
 from edge_robot.bench.offload.faults import Fault, Robot, summary
 from edge_robot.bench.offload.lies import lies
 from edge_robot.bench.offload.namespaces import Namespaces
-from edge_robot.bench.offload.paths import BLACK_HOLE, LINK_DOWN, ONE_WAY_LOSS, RESET, Loopback
 from edge_robot.bench.offload.robot import FLEET, ONBOARD, Result
+from edge_robot.bench.offload.ways import BLACK_HOLE, LINK_DOWN, ONE_WAY_LOSS, RESET, Loopback
 from edge_robot.bench.runtimes import Runtime
 
 
@@ -59,6 +62,16 @@ def test_frames_without_any_result_are_missed_and_counted_as_such() -> None:
     assert (figures["frames"], figures["missed"], figures["without_any_result"]) == (10, 9, 9)
 
 
+def test_the_chart_marks_every_result_around_the_first_fault_of_a_kind() -> None:
+    results = [result(n, 0.02, FLEET if n < 10 else ONBOARD) for n in range(100)]
+    drawing = ElementTree.fromstring(
+        fault_chart({"robot": results}, [(RESET, 101.0, 101.0), (RESET, 103.0, 104.0)])
+    )
+    marks = Counter(element.get("class") for element in drawing if element.tag.endswith("line"))
+    assert marks == {"fleet": 7 + 1, "onboard": 40 + 1, "old": 1}  # one of each in the legend
+    assert len([element for element in drawing if element.tag.endswith("rect")]) == 2
+
+
 def test_no_lie_is_a_true_answer() -> None:
     assert len(lies()) > 50
     assert {name.split(":")[0] for name in lies()} == {"error", "time-out", "empty", "values"}
@@ -69,15 +82,15 @@ def test_a_short_run_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Proxied(AbstractContextManager[Any]):
         def __init__(self, runtime: Any, choice: random.Random) -> None:
-            self.path = Loopback(runtime, choice)
+            self.way = Loopback(runtime, choice)
 
         def __enter__(self) -> Loopback:
-            return self.path
+            return self.way
 
         def __exit__(self, *error: object) -> None:
-            self.path.close()
+            self.way.close()
 
-    monkeypatch.setattr(faults, "_path", Proxied)
+    monkeypatch.setattr(faults, "_way", Proxied)
     monkeypatch.setattr(faults, "_POLICIES", {"engine": ("ours", 1)})
     monkeypatch.setattr(faults, "KINDS", (BLACK_HOLE,))
     monkeypatch.setattr(faults, "_LENGTH", (0.3, 0.3))

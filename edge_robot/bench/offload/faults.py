@@ -16,22 +16,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.bench.offload.chart import fault_chart
 from edge_robot.bench.offload.namespaces import Namespaces
-from edge_robot.bench.offload.paths import (
+from edge_robot.bench.offload.robot import FLEET, Result
+from edge_robot.bench.offload.ways import (
     BLACK_HOLE,
     BROWN_OUT,
     LINK_DOWN,
     ONE_WAY_LOSS,
     RESET,
     Loopback,
-    Path,
+    Way,
 )
-from edge_robot.bench.offload.robot import FLEET, Result
 from edge_robot.bench.runtimes import Program, Runtime, bench_domain, standalone
 
 STOPPED, KILLED = "stopped server", "killed server"
@@ -116,6 +118,7 @@ def measure(
     seed: int,
     progress: Callable[[str], None],
     sofar: Callable[[dict[str, Any]], None],
+    chart: Path | None = None,
 ) -> dict[str, Any]:
     """Return what becomes of the results of each policy through many faults.
 
@@ -125,6 +128,7 @@ def measure(
         seed: Of their order, lengths and times.
         progress: Is told of every tenth.
         sofar: Is given the figures at every tenth.
+        chart: Where to draw the results around the first fault of each kind, as SVG.
 
     Raises:
         RuntimeError: a process ended by itself.
@@ -134,8 +138,8 @@ def measure(
     choice.shuffle(kinds)
     faults: list[Fault] = []
     figures: dict[str, Any] = {}
-    with _path(standalone(bench_domain()), choice) as path, ExitStack() as stack:
-        site = _Site(path, stack)
+    with _way(standalone(bench_domain()), choice) as way, ExitStack() as stack:
+        site = _Site(way, stack)
         robots = site.robots(rate, seed)
         begun = site.wait_for_answers(robots)
         for number, kind in enumerate(kinds, 1):
@@ -150,10 +154,14 @@ def measure(
                     "rate_hz": rate,
                     "deadline_ms": DEADLINE * 1e3,
                     "minutes": round((ended - begun) / 60.0, 2),
-                    "by_way_of": path.name,
+                    "by_way_of": way.name,
                     **{n: summary(r, faults, rate, begun, ended) for n, r in robots.items()},
                 }
                 sofar(figures)
+                if chart is not None:
+                    drawn = [(fault.kind, fault.begun, fault.ended) for fault in faults]
+                    streams = {name: each.results for name, each in robots.items()}
+                    chart.write_text(fault_chart(streams, drawn))
                 ours = figures["engine"]
                 progress(
                     f"fault {number} of {count}: {ours['on_deadline_percent']} % on deadline, "
@@ -171,26 +179,27 @@ def in_short(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _path(runtime: Runtime, choice: random.Random) -> Iterator[Path]:
-    path: Path
+def _way(runtime: Runtime, choice: random.Random) -> Iterator[Way]:
+    way: Way
     try:
-        path = Namespaces(runtime, choice)
+        way = Namespaces(runtime, choice)
     except OSError:  # not root, or a machine without them
-        path = Loopback(runtime, choice)
+        way = Loopback(runtime, choice)
     try:
-        yield path
+        yield way
     finally:
-        path.close()
+        way.close()
 
 
 class _Site:
-    """Backends and robots on a path, ended with the stack."""
+    """Backends and robots at the ends of a way, ended with the stack."""
 
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self._path, self._stack = path, stack
-        self._backends = [self._start_backend(0) for _ in range(2)]
+    def __init__(self, way: Way, stack: ExitStack) -> None:
+        self._way, self._stack = way, stack
+        most = max(backends for _, backends in _POLICIES.values())
+        self._backends = [self._start_backend(0) for _ in range(most)]
         self._ports = [backend.next(_START)["port"] for backend in self._backends]
-        self._endpoints = path.endpoints(self._ports)
+        self._endpoints = way.endpoints(self._ports)
 
     def robots(self, rate: float, seed: int) -> dict[str, Robot]:
         """Start the robots."""
@@ -227,7 +236,7 @@ class _Site:
         elif kind == STOPPED:
             first.process.send_signal(signal.SIGSTOP)
         else:
-            self._path.begin(kind)
+            self._way.begin(kind)
         if kind != RESET:
             self.listen(robots, length)
         if kind == KILLED:
@@ -236,7 +245,7 @@ class _Site:
         elif kind == STOPPED:
             first.process.send_signal(signal.SIGCONT)
         elif kind != RESET:
-            self._path.end(kind)
+            self._way.end(kind)
         ended = time.monotonic()
         while time.monotonic() < ended + _PATIENCE:
             self.listen(robots, 0.1)
@@ -245,8 +254,8 @@ class _Site:
         return Fault(kind, begun, ended)
 
     def _start_backend(self, port: int) -> Program:
-        options = {"host": self._path.host, "port": port, "service": SERVICE}
-        return self._run(self._path.backend, "offload_backend", options)
+        options = {"host": self._way.host, "port": port, "service": SERVICE}
+        return self._run(self._way.backend, "offload_backend", options)
 
     def _start_robot(self, policy: str, endpoints: list[str], rate: float, seed: int) -> Robot:
         options = {
@@ -257,7 +266,7 @@ class _Site:
             "expiry": EXPIRY,
             "seed": seed,
         }
-        return Robot(self._run(self._path.robot, "offload_robot", options), endpoints[0])
+        return Robot(self._run(self._way.robot, "offload_robot", options), endpoints[0])
 
     def _run(self, runtime: Runtime, name: str, options: dict[str, Any]) -> Program:
         program = Program(runtime, name, **options)

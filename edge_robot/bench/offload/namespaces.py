@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edge_robot.bench.offload.paths import (
+from edge_robot.bench.offload.ways import (
     BLACK_HOLE,
     BROWN_OUT,
     BROWN_OUT_RATE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,10 @@ def register(bench: typer.Typer) -> None:
             int, typer.Option(min=0, help="Through the engine, and bare, to compare; 0: none.")
         ] = 1000,
         seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
+        chart: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", help="Where to draw what robots had, as SVG."),
+        ] = None,
         as_json: AsJson = False,
     ) -> None:
         """The bridge's engine: through faults and lies, over bad links, and beside bare calls.
@@ -54,7 +59,7 @@ def register(bench: typer.Typer) -> None:
             if requests:
                 output.add({"tail": tail.measure(requests, seed, progress)})
             if faults:
-                found = fault_bench.measure(faults, rate, seed, progress, sofar)
+                found = fault_bench.measure(faults, rate, seed, progress, sofar, chart)
                 if not as_json:
                     found = fault_bench.in_short(found)
                 output.add({"faults": found})

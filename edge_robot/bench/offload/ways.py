@@ -16,7 +16,7 @@ BROWN_OUT_RATE = 2_000.0
 """What is left of the bandwidth in a brown-out, bytes/s: too little for heartbeats and frames."""
 
 
-class Path(Protocol):
+class Way(Protocol):
     """A way that faults can befall.
 
     Attributes:
