@@ -115,7 +115,14 @@ class PrivacyPolicy:
     @property
     def digest(self) -> str:
         """Sixteen hex digits that are the same for the same policy only."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        levels = [self.level(tier, kind) for tier in Tier for kind in Kind]
+        rules = (
+            sorted(self.protected_classes),
+            self.max_protected_height,
+            sorted(self.protected_zones),
+            sorted(self.permitted_classes),
+        )
+        return hashlib.sha256(repr((levels, rules)).encode()).hexdigest()[:16]
 
 
 def read_policy(path: Path) -> PrivacyPolicy:

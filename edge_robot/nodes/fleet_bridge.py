@@ -67,7 +67,7 @@ class FleetBridge(Node):
         self._plans: PlanService | None = None
         self._settings, self._boundary, self._tiers = settings, boundary, tiers
         self.create_subscription(
-            OccupancyGrid, topics.MAP.name, self._on_map, qos_profile(topics.MAP), raw=True
+            OccupancyGrid, topics.MAP.name, self._on_map, qos_profile(topics.MAP)
         )
         self._diagnostics = DiagnosticsReporter(self, self._health)
         # A dead engine must end the node: its last word on the link would stand for ever.
@@ -86,7 +86,7 @@ class FleetBridge(Node):
             engine.close()
         super().destroy_node()
 
-    def _on_map(self, data: bytes) -> None:
+    def _on_map(self, message: OccupancyGrid) -> None:
         """Offer to plan as soon as there is something to plan on."""
         if self._plans is None:
             # Planning takes a second to load, and many a robot has no map.
@@ -95,7 +95,7 @@ class FleetBridge(Node):
             self._plans = PlanService(
                 self, self._engine, self._boundary, self._tiers, self._buffer, self._settings
             )
-        self._plans.hear(data)
+        self._plans.set_map(message)
 
     def _health(self) -> Iterable[Health]:
         yield from self._links.health()

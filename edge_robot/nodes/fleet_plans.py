@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from nav_msgs.msg import OccupancyGrid, Path
 from nav_msgs.srv import GetPlan
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 from tf2_ros import Buffer
 
@@ -30,6 +28,7 @@ from edge_robot.nodes.diagnostics import Status as Health
 from edge_robot.nodes.fleet_parameters import BridgeSettings
 from edge_robot.nodes.goal_messages import GoalError, read_goal
 from edge_robot.nodes.static_map import static_map
+from edge_robot.planning.drive import Failure
 from edge_robot.planning.global_planner import GlobalPlannerConfig
 from edge_robot.planning.map_plan import Outcome, Route
 from edge_robot.planning.static_map import StaticMap
@@ -70,8 +69,6 @@ class PlanService:
             settings.plan_deadline,
             settings.plan_deadline,
         )
-        # Maps are large and rarely asked about: read when the first path is asked for.
-        self._unread: bytes | None = None
         self._map: tuple[StaticMap, str] | None = None
         self._counts: Counter[str] = Counter()
         self._last = "none asked for yet"
@@ -82,19 +79,21 @@ class PlanService:
         """Return the diagnostics."""
         yield Health("plans", OK, self._last, dict(self._counts))
 
-    def hear(self, data: bytes) -> None:
-        """Plan over another map from now on: a serialized `nav_msgs/OccupancyGrid`."""
-        self._unread, self._map = data, None
+    def set_map(self, message: OccupancyGrid) -> None:
+        """Plan over another map from now on; over none if this one cannot be used."""
+        try:
+            self._map = static_map(message), message.header.frame_id or "map"
+        except UserError as error:
+            self._map = None
+            self._node.get_logger().error(f"map refused: {error}")
 
     async def _serve(self, request: Any, response: Any) -> Any:
         response.plan.header.stamp = self._node.get_clock().now().to_msg()
         try:
-            static, frame = self._read_map()
-            errand = self._errand(request, static, frame)
-        except (UserError, GoalError) as error:
+            errand, response.plan.header.frame_id = self._errand(request)
+        except GoalError as error:
             self._say("refused", f"no path: {error}")
             return response
-        response.plan.header.frame_id = frame
         found: Future = Future()
         content = Data(errand, Level.FEATURES)
         clearances = {tier: self._boundary.clear(Kind.PLAN, content, tier) for tier in self._tiers}
@@ -112,19 +111,19 @@ class PlanService:
         _fill(response.plan, route)
         return response
 
-    def _read_map(self) -> tuple[StaticMap, str]:
-        if self._unread is not None:
-            message = deserialize_message(self._unread, OccupancyGrid)
-            self._unread = None
-            self._map = static_map(message), message.header.frame_id or "map"
-        if self._map is None:
-            raise UserError(f"what was published on {topics.MAP.name} is no map")
-        return self._map
+    def _errand(self, request: Any) -> tuple[Errand, str]:
+        """Return what is asked for, and the frame it is in.
 
-    def _errand(self, request: Any, static: StaticMap, frame: str) -> Errand:
-        read = partial(read_goal, frame=frame, buffer=self._buffer)
-        start, goal = read(request.start), read(request.goal)
-        return Errand(static, (start.x, start.y), (goal.x, goal.y), self._config)
+        Raises:
+            GoalError: it cannot be answered.
+        """
+        if self._map is None:
+            raise GoalError(Failure.NO_PATH, f"what {topics.MAP.name} says cannot be used")
+        static, frame = self._map
+        start, goal = (
+            read_goal(pose, frame, self._buffer) for pose in (request.start, request.goal)
+        )
+        return Errand(static, (start.x, start.y), (goal.x, goal.y), self._config), frame
 
     def _say(self, what: str, text: str) -> None:
         self._counts[what] += 1

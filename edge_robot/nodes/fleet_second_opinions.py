@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
@@ -130,8 +129,6 @@ class SecondOpinions:
         )
         self._settings = settings
         self._policy_lock = threading.Lock()  # outcomes come in the engine's thread
-        # Tracks come twice as often as images: only those that are asked for are read.
-        self._unread_tracks: bytes | None = None
         self._tracks: TrackedObjectArray | None = None
         self._info: CameraInfo | None = None
         self._answers = node.create_publisher(
@@ -143,15 +140,9 @@ class SecondOpinions:
         for topic, kind, callback in (
             (topics.CAMERA_DETECTIONS, Detection2DArray, self._on_detections),
             (topics.CAMERA_INFO, CameraInfo, self._on_info),
+            (topics.TRACKS, TrackedObjectArray, self._on_tracks),
         ):
             node.create_subscription(kind, topic.name, callback, qos_profile(topic))
-        node.create_subscription(
-            TrackedObjectArray,
-            topics.TRACKS.name,
-            self._on_tracks,
-            qos_profile(topics.TRACKS),
-            raw=True,
-        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(0.25 * settings.onboard_wait, self._let_go, clock=steady)
 
@@ -177,8 +168,8 @@ class SecondOpinions:
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
-    def _on_tracks(self, data: bytes) -> None:
-        self._unread_tracks = data
+    def _on_tracks(self, tracks: TrackedObjectArray) -> None:
+        self._tracks = tracks
 
     def _on_image(self, image: Image) -> None:
         self._engine.raise_if_failed()
@@ -258,9 +249,6 @@ class SecondOpinions:
 
     def _expected(self, header: Header) -> Expected | None:
         """Return where tracks should be in an image; None where that is not known."""
-        if self._unread_tracks is not None:
-            self._tracks = deserialize_message(self._unread_tracks, TrackedObjectArray)
-            self._unread_tracks = None
         tracks, info = self._tracks, self._info
         if tracks is None or info is None:
             return None

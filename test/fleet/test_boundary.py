@@ -214,6 +214,27 @@ def test_the_policy_that_is_shipped_is_sound_and_blurs_people_for_the_cloud() ->
     assert shipped.protected_classes == ("person",)
 
 
+def test_a_policys_digest_is_what_it_says_not_how() -> None:
+    kinds = {(Tier.FOG, Kind.PLAN): Level.FEATURES, (Tier.CLOUD, Kind.EVENT): Level.METADATA}
+    levels = {Tier.FOG: Level.RAW, Tier.CLOUD: Level.BLURRED}
+    first = PrivacyPolicy(levels, kinds, permitted_classes=("box", "person"))
+    same = PrivacyPolicy(
+        dict(reversed(levels.items())),
+        {**dict(reversed(kinds.items())), (Tier.FOG, Kind.DETECT): Level.RAW},
+        permitted_classes=("person", "box"),
+    )
+    assert first.digest == same.digest
+    others = [
+        dataclasses.replace(first, kinds={}),
+        dataclasses.replace(first, levels=dict.fromkeys(Tier, Level.RAW)),
+        dataclasses.replace(first, protected_classes=()),
+        dataclasses.replace(first, protected_zones=((0.0, 0.0, 1.0, 1.0),)),
+        dataclasses.replace(first, max_protected_height=0.5),
+        dataclasses.replace(first, permitted_classes=()),
+    ]
+    assert len({first.digest, *(other.digest for other in others)}) == len(others) + 1
+
+
 def test_what_a_policy_file_leaves_out_is_not_permitted(tmp_path: Path) -> None:
     file = tmp_path / "privacy.yaml"
     file.write_text("levels: {fog: {detect: raw}}\n")
