@@ -242,6 +242,7 @@ def test_a_connection_that_was_only_held_up_is_taken_back_with_what_is_on_it() -
     assert connection in world.monitor.connections
     world.run(0.1)
     assert world.monitor.up and world.monitor.connection == connection
+    assert world.went(LinkPhase.UP) == world.stalled_until, "what was sent before confirms it"
     world.stalled_until = world.now + TIMING.stall + 1.0
     world.run(TIMING.silence + TIMING.stall + 0.1)
     assert connection not in world.monitor.connections, "in the end it is given up"
