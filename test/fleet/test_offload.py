@@ -225,7 +225,7 @@ def test_a_killed_backend_is_noticed_at_once_and_a_new_one_found(
     robot.ask_until_answered()
     backend.stop()
     wait_for(lambda: not robot.up, "the loss to be noticed", limit=10.0)  # not by silence
-    assert robot.last is not None and "UNAVAILABLE" in robot.last.cause
+    assert robot.last is not None and "no answer for" not in robot.last.cause
     backend = lamp_backend(detector, port=port)
     robot.ask_until_answered()
     backend.stop()
@@ -457,8 +457,8 @@ def test_the_local_fallback_computes_what_the_backend_does_not(
     robot.offer()
     wait_for(lambda: detector.calls > calls, "a computation")
     radio.set_up(False)
-    wait_for(lambda: len(robot.outcomes) > before, "an answer", limit=0.8 * TASK.deadline)
-    assert not robot.up
+    wait_for(lambda: not robot.up, "the loss to be noticed")
+    wait_for(lambda: len(robot.outcomes) > before, "an answer", limit=0.5)
     # And at once, while it is down.
     for answer in robot.outcomes[-1], robot.ask():
         assert isinstance(answer, Answer) and answer.computed_by == ONBOARD
@@ -478,6 +478,11 @@ def test_a_result_stands_at_the_deadline_and_the_late_answer_still_comes(
         local=lambda: onboard.detect(lamp_image()),
     )
     wait_for(lambda: robot.up, "the link")
+    detector.free.clear()
+    first = robot.ask()
+    assert isinstance(first, Answer) and first.computed_by == ONBOARD
+    assert first.age < 0.4, "begun at once: nobody knows yet how long it takes"
+    detector.free.set()
     wait_for(lambda: robot.ask_until_answered().computed_by != ONBOARD, "an answer of the backend")
     detector.free.clear()
     answer = robot.ask()

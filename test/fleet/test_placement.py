@@ -42,6 +42,7 @@ def test_latency_comes_before_tier_and_cost() -> None:
 def test_the_nearest_tier_comes_before_cost_and_cost_before_speed() -> None:
     near, far = Candidate(NEAR, expected=0.2), Candidate(FAR, expected=0.01)
     assert chosen(far, near) == "near"
+    assert chosen(Candidate(CHEAP), Candidate(replace(NEAR, cost=1.0))) == "near"
     assert chosen(far, Candidate(CHEAP, expected=0.2)) == "cheap"
 
 
