@@ -1,8 +1,9 @@
 """Which request is computed next, with which others, and which is not computed at all.
 
-The earliest deadline is first, among the robots that are within their fair share (`fairness`);
-requests for one model are computed together where that was measured to pay (`batching`). What has
-expired, was cancelled or can no longer be done in time is dropped before it costs anything.
+The earliest deadline is first, or the newest request where not all deadlines can be met, among the
+robots that are within their fair share (`fairness`). Requests for one model are computed together
+where that was measured to pay (`batching`). What has expired, was cancelled or can no longer be
+done in time is dropped before it costs anything.
 
 Everything but the computing itself happens in the event loop that `Scheduler.submit` is called in,
 so there are no locks. Computing is done by a few threads of low priority, one for each core: what
@@ -32,6 +33,7 @@ DEFAULT_PRIORITY = 2
 
 _PATIENCE = 1.0  # s; a request without a deadline is ordered as if it had this one
 _GAP_SHARE = 0.2  # of the newest gap between two requests in their running average
+_OVERLOAD = 0.5  # s; for which there is too much to do, from the last request that had to expire
 
 
 class UnknownModelError(Exception):
@@ -87,7 +89,7 @@ class Limits:
         quotas: Of some robots, by name.
     """
 
-    waiting: int = 256
+    waiting: int = 128
     batch: int = 64
     delay: float = 0.002
     lead: float = 0.02
@@ -132,10 +134,9 @@ class _Job:
     alarm: asyncio.TimerHandle | None = None
 
     @property
-    def rank(self) -> tuple[int, float, int]:
-        """What is served first is least."""
-        due = self.expires if math.isfinite(self.expires) else self.submitted + _PATIENCE
-        return self.priority, due, self.number
+    def due(self) -> float:
+        """When it is to be answered at the latest, s."""
+        return self.expires if math.isfinite(self.expires) else self.submitted + _PATIENCE
 
 
 class Engine(Protocol):
@@ -218,6 +219,7 @@ class Scheduler:
         self._running: set[asyncio.Task[None]] = set()
         self._hold: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._overloaded_until = -math.inf
         for model in models:
             self.add(model)
 
@@ -376,7 +378,7 @@ class Scheduler:
             )
         theirs = [j for j in self._waiting.values() if j.lane is lane and j.robot == greediest]
         self._fail(
-            max(theirs, key=lambda job: job.rank),
+            max(theirs, key=self._rank),
             RefusedError(f"made room for others: robot {greediest!r} has {most} requests waiting"),
         )
 
@@ -396,9 +398,25 @@ class Scheduler:
         if not job.future.done():
             job.future.set_exception(error)
 
-    def _expire(self, job: _Job) -> None:
-        if job.number in self._waiting:
-            self._fail(job, ExpiredError("expired before it could be computed"))
+    def _expire(self, job: _Job, reason: str = "expired before it could be computed") -> None:
+        if job.number not in self._waiting:
+            return
+        now = time.monotonic()
+        if job.expires - job.submitted > job.lane.costs.quickest(now):  # there was a chance once
+            self._overloaded_until = now + _OVERLOAD
+        self._fail(job, ExpiredError(reason))
+
+    def _rank(self, job: _Job) -> tuple[int, float, int]:
+        """Return what is least for the request to serve first, among robots within their share.
+
+        The earliest deadline, while all can be met. Where that is too much, it would serve each
+        request at the last moment or a little later, in batches as small as that leaves time for,
+        and lose most. Then the newest is first: what is served is fresh, in time and in full
+        batches, and what expires would have been lost in any order.
+        """
+        if time.monotonic() < self._overloaded_until:
+            return job.priority, -job.submitted, -job.number
+        return job.priority, job.due, job.number
 
     def _serve(self) -> None:
         """Give work to the workers that are free."""
@@ -420,7 +438,7 @@ class Scheduler:
         within = self._shares.within(self._places)
         ready = sorted(
             (job for job in self._waiting.values() if job.robot in within),
-            key=lambda job: job.rank,
+            key=self._rank,
         )
         held: set[_Lane] = set()
         for head in ready:
@@ -428,7 +446,7 @@ class Scheduler:
             if lane in held:
                 continue
             if now + lane.costs.quickest(now) > head.expires:
-                self._fail(head, ExpiredError("too late to be computed in time"))
+                self._expire(head, "too late to be computed in time")
                 continue
             mates = [job for job in ready if job.lane is lane and not job.future.done()]
             pause = self._pause(lane, mates, now)
@@ -461,7 +479,7 @@ class Scheduler:
         size = lane.costs.best(len(mates), now)
         while size > 1:
             urgent = min(job.expires for job in mates[:size])
-            if now + lane.costs.expected(size) <= urgent:
+            if now + lane.costs.at_worst(size) <= urgent:
                 break
             size = max(other for other in lane.costs.sizes if other < size)
         return size
