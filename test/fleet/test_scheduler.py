@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -153,23 +154,19 @@ def test_requests_are_computed_together_where_that_pays() -> None:
 
 def test_no_batch_makes_its_most_urgent_request_late() -> None:
     async def scene() -> None:
-        model = Doubler()
-        model.run_s = 0.02
-        scheduler = Scheduler([model], workers=1)
-        await asyncio.gather(*(ask(scheduler, x, robot=str(x % 8)) for x in range(60)))
-        model.batches.clear()
+        scheduler = Scheduler([Doubler()], workers=1)
         lane = scheduler._lane("doubler", "")
-        for size in lane.costs.sizes[1:]:  # now a batch costs more, though less per request
+        for size in lane.costs.sizes:  # a batch costs more, though less per request
             for _ in range(9):
-                lane.costs.add(size, 0.02 + 0.004 * size, time.monotonic())
-        model.free.clear()
-        running = ask(scheduler, 0.0)
-        await until(lambda: model.batches)
-        waiting = [ask(scheduler, x, expires=time.monotonic() + 0.045 + x) for x in range(8)]
-        await asyncio.sleep(0.0)
-        model.free.set()
-        await asyncio.gather(running, *waiting)
-        assert 1 <= model.batches[1] <= 4, model.batches
+                lane.costs.add(size, 0.02 + 0.004 * size, now=10.0)
+
+        def size_where_the_most_urgent_has(left: float) -> int:
+            mates = [SimpleNamespace(expires=10.0 + left + after) for after in range(8)]
+            return scheduler._batch_size(lane, mates, now=10.0)  # type: ignore[arg-type]
+
+        assert size_where_the_most_urgent_has(1.0) == 8
+        assert size_where_the_most_urgent_has(0.045) == 4
+        assert size_where_the_most_urgent_has(0.001) == 1
 
     asyncio.run(scene())
 
