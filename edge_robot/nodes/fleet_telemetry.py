@@ -55,6 +55,8 @@ _REMINDER = 60.0
 """Time after which a trouble that lasts is written down again, s."""
 _LOOK_FOR_RECORDINGS = 10.0
 """Between two looks into the folder of recordings, s."""
+_COUNT_PERIOD = 5.0
+"""Between two counts of what is in the spool, s: of a full one, they take 40 ms."""
 _MCAP_END = b"\x89MCAP0\r\n"
 """Last bytes of a finished MCAP file."""
 
@@ -121,7 +123,8 @@ class FleetTelemetry(Node):
         self._troubles: dict[str, tuple[bytes, str, float]] = {}
         self._odometry: bytes | None = None
         self._handed_over: set[str] = set()
-        self._dropped = self._store.status().dropped
+        self._status = self._store.status()
+        self._counted, self._dropping = steady_seconds(), False
         self._listen()
         kinds = (Kind.TELEMETRY, Kind.EVENT, Kind.HARD_EXAMPLE, Kind.RECORDING)
         self._privacy = PrivacyReporter(self, self._boundary, (self._tier,), kinds)
@@ -313,13 +316,16 @@ class FleetTelemetry(Node):
             self._spool.put_file(entry, cleared.value)
 
     def _health(self) -> Iterable[Status]:
-        status = self._store.status()
-        dropping = status.dropped != self._dropped
-        self._dropped = status.dropped
+        now = steady_seconds()
+        if now - self._counted >= _COUNT_PERIOD:
+            self._counted, before = now, self._status
+            self._status = self._store.status()
+            self._dropping = self._status.dropped != before.dropped
+        status = self._status
         level, text = OK, self._sender.state
         if status.disk_full:
             level, text = ERROR, "the disk is full"
-        elif dropping:
+        elif self._dropping:
             level, text = WARN, f"full: the oldest of the lowest priority is dropped; {text}"
         elif status.refused:
             level, text = WARN, f"{status.refused} chunks cannot be sent; {text}"

@@ -117,7 +117,7 @@ def register(bench: typer.Typer) -> None:
     ) -> None:
         """Store and forward: kill -9, power loss, a day's outage; is every record accounted for?
 
-        `lost`, `duplicated`, `altered` and `unexplained` must be 0. About 8 minutes; 0 leaves a
+        `lost`, `duplicated`, `altered` and `unexplained` must be 0. About 10 minutes; 0 leaves a
         part out.
         """
         from edge_robot.bench import spool_kills, spool_outage, spool_power, spool_throughput

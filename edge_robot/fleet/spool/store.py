@@ -281,7 +281,7 @@ class Store:
             return self._write(write)
 
     def status(self) -> Status:
-        """Return what it holds; takes some 30 ms for a million chunks."""
+        """Return what it holds; takes some 60 ms for a million chunks."""
         with self._lock:
             waiting = self._db.execute("SELECT priority, count(*) FROM chunk GROUP BY priority")
             (refused,) = self._db.execute("SELECT count(*) FROM refused").fetchone()
