@@ -17,7 +17,7 @@ _WARM_UP = 3
 
 
 def measure(calls: int, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Return p50 and p99 of each kind of call, and the engine's p50 over the bare ones'.
+    """Return p50, p99 and processor time of each kind of call, and the engine's p50 over theirs.
 
     The three, each in a process of its own, take turns, so that what else the machine does meets
     all alike. Each call is timed from the frame to its detections. Once the model answers at once,
@@ -36,6 +36,7 @@ def measure(calls: int, progress: Callable[[str], None]) -> dict[str, Any]:
 
 def _alternate(service: float, calls: int) -> dict[str, Any]:
     durations: dict[str, list[float]] = {way: [] for way in WAYS}
+    used = dict.fromkeys(WAYS, 0.0)
     with programs(standalone(bench_domain())) as start:
         backend = start("offload_backend", host="127.0.0.1", port=0, service=service)
         endpoint = f"127.0.0.1:{backend.next()['port']}"
@@ -45,10 +46,14 @@ def _alternate(service: float, calls: int) -> dict[str, Any]:
         for turn in range(_WARM_UP + max(1, calls // BATCH)):
             for way, caller in callers.items():
                 caller.go_on()
-                batch = caller.next()["durations"]
+                batch = caller.next()
                 if turn >= _WARM_UP:
-                    durations[way] += batch
-    figures: dict[str, Any] = {way: percentiles(times) for way, times in durations.items()}
+                    durations[way] += batch["durations"]
+                    used[way] += batch["cpu"]
+    figures: dict[str, Any] = {
+        way: {**percentiles(times), "cpu_ms_per_call": round(1e3 * used[way] / len(times), 3)}
+        for way, times in durations.items()
+    }
     for way in WAYS[1:]:
         figures[f"p50_over_{way}"] = round(figures["engine"]["p50_ms"] / figures[way]["p50_ms"], 3)
     return figures

@@ -1,7 +1,7 @@
 """Asks a backend again and again, by the engine or by a bare call, and times each.
 
 Arguments, as JSON: `endpoint`, `way` (`engine`, `grpc_aio` or `blocking_stub`) and `batch`. Waits
-for a line, prints the times of a batch of calls, s, and so on.
+for a line, prints the times of a batch of calls, s, and what they took of the processor, and so on.
 """
 
 from __future__ import annotations
@@ -91,7 +91,10 @@ def main() -> None:
     wanted = json.loads(sys.argv[1])
     calls = WAYS[wanted["way"]](wanted["endpoint"], wanted["batch"])
     for _ in sys.stdin:
-        print(json.dumps({"durations": calls()}), flush=True)
+        used = time.process_time()
+        durations = calls()
+        said = {"durations": durations, "cpu": time.process_time() - used}
+        print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":
