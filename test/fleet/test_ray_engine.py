@@ -123,10 +123,18 @@ def test_a_request_whose_replica_dies_is_given_to_another(engine: ModuleType) ->
     assert replicas.waiting == 0
 
 
-def test_with_all_replicas_dead_a_request_ends_when_its_time_is_up(engine: ModuleType) -> None:
-    replicas = scheduler(engine, *[Response(ActorDiedError())] * 99)
+def test_a_request_that_kills_replicas_is_not_given_to_all_of_them(engine: ModuleType) -> None:
+    replicas = scheduler(engine, *[Response(ActorDiedError())] * 9)
+    with pytest.raises(RuntimeError, match="3 replicas died with this request"):
+        ask(replicas)
+    assert len(replicas._handle.calls) == 3
+    assert replicas.counts == {"retried": 3, "failed": 1}
+
+
+def test_it_is_not_given_to_another_when_its_time_is_up(engine: ModuleType) -> None:
+    replicas = scheduler(engine, Response(ActorDiedError(), delay=0.05))
     with pytest.raises(ExpiredError):
-        ask(replicas, left=0.1)
+        ask(replicas, left=0.06)
 
 
 def test_what_expires_or_is_given_up_is_cancelled_at_the_replica(engine: ModuleType) -> None:

@@ -37,7 +37,7 @@ from edge_robot.fleet.backend.scheduler import (
     UnknownModelError,
     size_of,
 )
-from edge_robot.fleet.backend.serving import Models, ServerSettings
+from edge_robot.fleet.backend.serving import Models, ServerSettings, read_limits
 from edge_robot.fleet.backend.serving import serve as serve_backend
 
 # Requests go to a replica over gRPC, not by way of Ray's object store: 4 ms of CPU time less.
@@ -65,7 +65,10 @@ _BOOT = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else uuid.uuid4().hex
 _LONGER, _SHORTER = 0.5, 0.02
 """Gains of the time to a replica and back: it is believed quickly when it grows."""
 
-RETRY_PAUSE = 0.02
+_ATTEMPTS = 3
+"""Replicas that one request may see die."""
+
+_RETRY_PAUSE = 0.02
 """Between a replica's death and the next attempt, s: time for Serve to take it off its list."""
 
 
@@ -153,8 +156,8 @@ class Replica:
 class RayScheduler:
     """Hands requests to replicas, as `Scheduler` does to threads; same errors, same `Result`.
 
-    A request whose replica dies is given to another one while its time lasts: models have no
-    memory of requests, and the archive takes a record twice without keeping it twice.
+    A request whose replica dies is given to another one: these models have no memory of requests.
+    Not for ever, since it may be the request that kills them.
 
     Args:
         handle: Serve's handle of the deployment of `Replica`.
@@ -249,7 +252,7 @@ class RayScheduler:
     async def _compute(
         self, expires: float, model: RemoteModel, inputs: Tensors, robot: str, priority: int
     ) -> _Computed:
-        while True:
+        for _ in range(_ATTEMPTS):
             sent = time.monotonic()
             left = expires - sent
             if left <= 0.0:
@@ -263,7 +266,7 @@ class RayScheduler:
                 outcome = await asyncio.wait_for(response, None if left == math.inf else left)
             except (ActorDiedError, ActorUnavailableError):
                 self.counts["retried"] += 1
-                await asyncio.sleep(RETRY_PAUSE)
+                await asyncio.sleep(_RETRY_PAUSE)
                 continue
             except asyncio.TimeoutError:
                 response.cancel()
@@ -276,6 +279,7 @@ class RayScheduler:
             way = time.monotonic() - sent - outcome.queue_s - outcome.service_s
             self._way += (_LONGER if way > self._way else _SHORTER) * (way - self._way)
             return outcome
+        raise RuntimeError(f"{_ATTEMPTS} replicas died with this request; it is not tried again")
 
     async def drain(self, grace: float) -> None:
         """Refuse what is new from now on, and wait until all else is answered.
@@ -364,7 +368,8 @@ class Faces:
 
     def __del__(self) -> None:
         """Drain; Serve calls this when it takes the door down."""
-        self._backend.stop(_GRACE)
+        if hasattr(self, "_backend"):  # else it could not listen
+            self._backend.stop(_GRACE)
 
 
 def application(args: Mapping[str, Any]) -> Any:
@@ -374,10 +379,11 @@ def application(args: Mapping[str, Any]) -> Any:
 
     Args:
         args: Of the application in Serve's configuration: `models` and `server` have fields of
-            `Models` and of `ServerSettings`; `workers` are requests a replica computes at once.
+            `Models` and of `ServerSettings`; `workers` are requests a replica computes at once;
+            `limits` is a file of `Limits`.
 
     Raises:
-        UserError: an argument is unknown.
+        UserError: an argument is unknown, or the archive is asked for.
     """
     workers = int(args.get("workers", 1))
     try:
@@ -385,7 +391,9 @@ def application(args: Mapping[str, Any]) -> Any:
         settings = ServerSettings(**args.get("server", {}))
     except (KeyError, TypeError) as error:
         raise UserError(f"arguments of the Ray application: {error}") from error
-    limits = Limits()
+    if models.archive:
+        raise UserError("the archive is one database: serve it by an embedded backend of its own")
+    limits = read_limits(Path(args["limits"])) if "limits" in args else Limits()
     faces = serve.deployment(Faces, name="faces", max_replicas_per_node=1)
     return faces.bind(replicas(models, {}, workers, limits), limits, settings)
 
