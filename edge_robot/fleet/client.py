@@ -42,7 +42,8 @@ _CHANNEL_OPTIONS = [
     # subchannels shared between channels would share it.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # In truth the time that one attempt to connect may take, TLS and first settings included.
+    ("grpc.min_reconnect_backoff_ms", 2500),
     ("grpc.max_reconnect_backoff_ms", 300),
     ("grpc.enable_retries", 0),
     # Its pings are packets more that can be lost in front of a request.

@@ -25,6 +25,7 @@ from edge_robot.fleet.diagnosis import diagnose
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.loop import LoopThread
+from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
 # A loaded test machine may hold up everything for a moment: longer than the robot's silence.
 PATIENT = LinkTiming(silence=0.4, refusal_pause=0.3)
@@ -296,6 +297,17 @@ def test_a_backend_that_answers_heartbeats_with_a_refusal_is_alive(
     server = serve()
     server.live = lambda context: context.abort(code, details)
     connect(server.port).connect()
+
+
+def test_a_far_backend_is_reached(
+    pki: Certificates, serve: Callable[..., Server], connect: Callable[..., Robot]
+) -> None:
+    """By way of a satellite, say: some round trips of 400 ms until the first answer."""
+    server = serve(identity(pki, "good"))
+    radio = RadioLink("127.0.0.1", 0, "127.0.0.1", server.port, LinkQuality(delay=0.2))
+    robot = connect(radio.port, tls(pki))
+    wait_for(lambda: robot.up, "the link", limit=6.0)
+    radio.close()
 
 
 def test_cancelling_reaches_the_backend(
