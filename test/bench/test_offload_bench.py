@@ -81,7 +81,7 @@ def test_a_short_run_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The robot of the engine alone, and two faults: what a cut leads to is in the figures."""
 
     class Proxied(AbstractContextManager[Any]):
-        def __init__(self, runtime: Any, choice: random.Random) -> None:
+        def __init__(self, runtime: Any, choice: random.Random, progress: Any) -> None:
             self.way = Loopback(runtime, choice)
 
         def __enter__(self) -> Loopback:

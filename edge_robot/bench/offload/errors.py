@@ -45,7 +45,7 @@ def measure(count: int, progress: Callable[[str], None]) -> dict[str, Any]:
         return detections
 
     task = replace(detection(EXPIRY, EXPIRY, decode_and_remember), in_flight=1)
-    tasks = ((task, None), (replace(task, name="fallback"), seen))
+    turns = ((task, None), (replace(task, name="fallback"), seen))
     image, outcomes = cleared(frame()), queue.SimpleQueue[Any]()
     with programs(standalone(bench_domain())) as start:
         port = start("offload_liar").next()["port"]
@@ -59,8 +59,8 @@ def measure(count: int, progress: Callable[[str], None]) -> dict[str, Any]:
             while turned_down.total() + believed.total() < count:
                 asked += 1
                 engine.raise_if_failed()
-                task, local = tasks[asked % 2]
-                engine.offer(task, image, None, 0.0, outcomes.put, local=local)
+                offered, local = turns[asked % 2]
+                engine.offer(offered, image, None, 0.0, outcomes.put, local=local)
                 outcome = outcomes.get()
                 if isinstance(outcome, NoAnswer):
                     why = outcome.reason.value

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -138,7 +139,7 @@ def measure(
     choice.shuffle(kinds)
     faults: list[Fault] = []
     figures: dict[str, Any] = {}
-    with _way(standalone(bench_domain()), choice) as way, ExitStack() as stack:
+    with _way(standalone(bench_domain()), choice, progress) as way, ExitStack() as stack:
         site = _Site(way, stack)
         robots = site.robots(rate, seed)
         begun = site.wait_for_answers(robots)
@@ -158,15 +159,15 @@ def measure(
                     **{n: summary(r, faults, rate, begun, ended) for n, r in robots.items()},
                 }
                 sofar(figures)
-                if chart is not None:
-                    drawn = [(fault.kind, fault.begun, fault.ended) for fault in faults]
-                    streams = {name: each.results for name, each in robots.items()}
-                    chart.write_text(fault_chart(streams, drawn))
                 ours = figures["engine"]
                 progress(
                     f"fault {number} of {count}: {ours['on_deadline_percent']} % on deadline, "
                     f"largest gap {ours['largest_gap_ms']:.0f} ms"
                 )
+    if chart is not None:
+        drawn = [(fault.kind, fault.begun, fault.ended) for fault in faults]
+        streams = {name: robot.results for name, robot in robots.items()}
+        chart.write_text(fault_chart(streams, drawn))
     return figures
 
 
@@ -179,11 +180,12 @@ def in_short(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _way(runtime: Runtime, choice: random.Random) -> Iterator[Way]:
+def _way(runtime: Runtime, choice: random.Random, progress: Callable[[str], None]) -> Iterator[Way]:
     way: Way
     try:
         way = Namespaces(runtime, choice)
-    except OSError:  # not root, or a machine without them
+    except OSError as error:
+        progress(f"no network namespaces here, a proxy instead: {error}")
         way = Loopback(runtime, choice)
     try:
         yield way
@@ -322,12 +324,7 @@ def summary(
             **_reactions(robot, [faults[number] for number in chosen], windows),
         }
     valid = [firsts[number] for number in numbers if number in firsts]
-    calm = [
-        result
-        for fault, over in zip(faults, windows[1:], strict=True)
-        for result in valid
-        if fault.ended + _SETTLED <= result.captured < over
-    ]
+    calm = _captured_when_well(valid, faults, windows)
     return {
         "frames": len(numbers),
         "on_deadline_percent": _percent(in_time),
@@ -365,15 +362,29 @@ def _percent(flags: NDArray[np.bool_]) -> float:
     return round(100.0 * float(flags.mean()), 3) if len(flags) else float("nan")
 
 
+def _captured_when_well(
+    results: list[Result], faults: list[Fault], windows: list[float]
+) -> list[Result]:
+    """Return those of frames that were captured when a fault was over and the next not begun."""
+    captured = [result.captured for result in results]
+    chosen = []
+    for fault, over in zip(faults, windows[1:], strict=True):
+        first, last = (bisect_left(captured, when) for when in (fault.ended + _SETTLED, over))
+        chosen += results[first:last]
+    return chosen
+
+
 def _reactions(robot: Robot, faults: list[Fault], windows: list[float]) -> dict[str, Any]:
     """Return how soon the loss of the link was known, and how soon the fleet answered again."""
     noticed, recovered = [], []
+    times = [result.at for result in robot.results]
     for fault in faults:
         over = windows[windows.index(fault.begun) + 1]
         downs = [at for at, up in robot.links if not up and fault.begun <= at < over]
         if downs:
             noticed.append(downs[0] - fault.begun)
-        answers = [r.at for r in robot.results if _of_fleet(r, fault.ended) and r.at < over]
+        since = robot.results[bisect_left(times, fault.ended) : bisect_left(times, over)]
+        answers = [result.at for result in since if _of_fleet(result, fault.ended)]
         if answers:
             recovered.append(answers[0] - fault.ended)
     figures: dict[str, Any] = {"recovered": len(recovered), **_quantiles("recovery", recovered)}

@@ -84,7 +84,7 @@ def _tails(what: str, quality: LinkQuality, count: int) -> dict[str, Any]:
             askers[name] = start(
                 "offload_asker",
                 what=what,
-                adaptive=adaptive,
+                adaptive=adaptive and what == "frames",
                 endpoints=[f"127.0.0.1:{link.port}" for link in links],
                 hedge_cap=hedge_cap,
                 requests=count,
@@ -122,12 +122,13 @@ def oracle(quality: LinkQuality, cap: float, draws: int = 20_000) -> float:
         cap: Share of requests that may be asked twice, 0..1.
         draws: Requests.
     """
+    twice = int(cap * draws)
     first, second = (
-        np.sort([quality.draw() + SERVICE + quality.draw() for _ in range(draws)]) for _ in range(2)
+        np.array([quality.draw() + SERVICE + quality.draw() for _ in range(count)])
+        for count in (draws, twice)
     )
-    slowest = draws - int(cap * draws)
-    np.random.default_rng(0).shuffle(second)
-    first[slowest:] = np.minimum(first[slowest:], second[slowest:])
+    first.sort()
+    first[draws - twice :] = np.minimum(first[draws - twice :], second)
     return float(np.quantile(first, 0.99)) * 1e3
 
 

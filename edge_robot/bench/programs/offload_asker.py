@@ -39,12 +39,12 @@ WARM_UP = 100
 """Requests that are not counted: breakers close, and the engine learns what is slow."""
 
 
-def crops(adaptive: bool) -> tuple[Task[Any, Any], Clearances[Any]]:
+def crops() -> tuple[Task[Any, Any], Clearances[Any]]:
     """Return a request that fills a packet of the link, like the crop of an object."""
     return detection(DEADLINE, DEADLINE), cleared(np.zeros((24, 24, 3), np.uint8))
 
 
-def frames(adaptive: bool) -> tuple[Task[Any, Any], Clearances[Any]]:
+def frames() -> tuple[Task[Any, Any], Clearances[Any]]:
     """Return a camera frame, 57 kB as a JPEG file of quality 80."""
     cells = np.random.default_rng(0).normal(128.0, 20.0, (120, 160, 3))
     picture = cv2.resize(cells.clip(0, 255).astype(np.uint8), (640, 480))
@@ -52,7 +52,7 @@ def frames(adaptive: bool) -> tuple[Task[Any, Any], Clearances[Any]]:
     def encode(image: Cleared[Any], encoding: Encoding) -> Encoded[Any]:
         return encode_frame(image, MODEL, 0.0, encoding)
 
-    return Task("detect", encode, DEADLINE, DEADLINE, adaptive=adaptive), cleared(picture)
+    return Task("detect", encode, DEADLINE, DEADLINE), cleared(picture)
 
 
 TASKS = {"crops": crops, "frames": frames}
@@ -61,8 +61,9 @@ TASKS = {"crops": crops, "frames": frames}
 def main() -> None:
     """Ask, wait for everything, and tell."""
     wanted = json.loads(sys.argv[1])
-    task, image = TASKS[wanted["what"]](wanted["adaptive"])
-    task = replace(task, expiry=wanted["expiry"], in_flight=10_000)
+    task, image = TASKS[wanted["what"]]()
+    adaptive, expiry = wanted["adaptive"], wanted["expiry"]
+    task = replace(task, adaptive=adaptive, expiry=expiry, in_flight=10_000)
     asked = WARM_UP + wanted["requests"]
     if wanted["hedge_cap"] is None:
         say(up=True)
