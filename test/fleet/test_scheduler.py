@@ -236,16 +236,26 @@ def test_draining_answers_what_waits_and_refuses_what_is_new() -> None:
     asyncio.run(scene())
 
 
-def test_what_can_no_longer_be_done_in_time_is_dropped_unstarted() -> None:
+def test_what_can_no_longer_be_done_in_time_gives_way_to_what_can() -> None:
     async def scene() -> None:
         model = Doubler()
-        model.run_s = 0.1
         scheduler = Scheduler([model], workers=1)
-        await ask(scheduler, 0.0)
+        model.free.clear()
+        running = ask(scheduler, 0.0)
+        await until(lambda: model.computed)
+        hopeless = ask(scheduler, 1.0, expires=time.monotonic() + 10.0)
+        await until(lambda: scheduler.waiting == 1)
+        scheduler._lane("doubler", "").costs.add(1, 20.0, time.monotonic())
+        (tried,) = scheduler._next_batch(time.monotonic())
+        assert tried.item == 1.0, "an idle worker has nothing better to do"
+        good = ask(scheduler, 2.0, expires=time.monotonic() + 60.0)
+        await until(lambda: scheduler.waiting == 2)
+        (chosen,) = scheduler._next_batch(time.monotonic())
+        assert chosen.item == 2.0
         with pytest.raises(ExpiredError, match="too late"):
-            await ask(scheduler, 1.0, expires=time.monotonic() + 0.05)
-        await ask(scheduler, 2.0, expires=time.monotonic() + 5.0)
-        assert model.computed == [0.0, 2.0]
+            await hopeless
+        model.free.set()
+        await asyncio.gather(running, good)
 
     asyncio.run(scene())
 

@@ -3,7 +3,7 @@
 The earliest deadline is first, or the newest request where not all deadlines can be met, among the
 robots that are within their fair share (`fairness`). Requests for one model are computed together
 where that was measured to pay (`batching`). What has expired, was cancelled or can no longer be
-done in time is dropped before it costs anything.
+done in time, when others can, is dropped before it costs anything.
 
 Everything but the computing itself happens in the event loop that `Scheduler.submit` is called in,
 so there are no locks. Computing is done by a few threads of low priority, one for each core: what
@@ -441,21 +441,26 @@ class Scheduler:
             key=self._rank,
         )
         held: set[_Lane] = set()
+        late: list[_Job] = []
         for head in ready:
             lane = head.lane
             if lane in held:
                 continue
             if now + lane.costs.quickest(now) > head.expires:
-                self._expire(head, "too late to be computed in time")
+                late.append(head)
                 continue
-            mates = [job for job in ready if job.lane is lane and not job.future.done()]
+            mates = [job for job in ready if job.lane is lane and job not in late]
             pause = self._pause(lane, mates, now)
             if pause <= 0.0:
+                for job in late:
+                    self._expire(job, "too late to be computed in time")
                 return mates[: self._batch_size(lane, mates, now)]
             held.add(lane)
             if self._hold is None:
                 self._hold = asyncio.get_running_loop().call_later(pause, self._serve)
-        return []
+        # A worker with nothing better to do tries what will probably be late: the machine may have
+        # been slow for a moment only, and nothing else would tell that it is no more.
+        return [max(late, key=lambda job: job.expires)] if late else []
 
     def _pause(self, lane: _Lane, mates: Sequence[_Job], now: float) -> float:
         """Return how long to wait for more requests of a model, s.
