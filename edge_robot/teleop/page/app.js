@@ -1,4 +1,4 @@
-// The dashboard's page: one WebSocket in, two canvases and two tables out.
+// The dashboard's page: one WebSocket in, two canvases and the tables out.
 "use strict";
 
 const STALE_AFTER = 0.6; // s; six camera periods
