@@ -56,6 +56,7 @@ class Settings:
         explore_after: Time without a request to an endpoint after which one is sent against the
             prediction, s.
         report_rate: Reports a second.
+        robot: Who asks, for the backends' quotas and fair shares; empty: nobody in particular.
     """
 
     timing: LinkTiming = field(default_factory=LinkTiming)
@@ -64,6 +65,7 @@ class Settings:
     hedge_cap: float = 0.05
     explore_after: float = 1.0
     report_rate: float = 5.0
+    robot: str = ""
 
 
 @dataclass(frozen=True)
@@ -400,6 +402,8 @@ class OffloadEngine:
         number = self._number
         request.id = str(number)
         request.parameters[protocol.TIMEOUT].int64_param = max(1, int(left * 1e6))
+        if self._settings.robot:
+            request.parameters[protocol.ROBOT].string_param = self._settings.robot
         size = request.ByteSize()
         lacking = self._admission.spend(_price(replica.endpoint, size), sent)
         if lacking:

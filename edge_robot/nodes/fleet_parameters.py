@@ -25,6 +25,7 @@ from edge_robot.share import share_dir
 class BridgeSettings:
     """What is asked of the fleet, and when its answers are of use."""
 
+    robot: str = setting("robot", "who asks, for the backends' quotas and fair shares")
     model: str = setting("warehouse_fleet", "name of the detector at the backends")
     planner: str = setting("planner", "name of the global planner at the backends")
     deadline: float = setting(0.25, "age of an image by which an answer is wanted, s")
@@ -70,7 +71,8 @@ class BridgeSettings:
         budgets = Budgets(
             byte_rate=self.uplink_rate, power=self.uplink_power, spending_rate=self.spending_rate
         )
-        return Settings(LinkTiming(period=self.heartbeat_period, silence=self.silence), budgets)
+        timing = LinkTiming(period=self.heartbeat_period, silence=self.silence)
+        return Settings(timing, budgets, robot=self.robot)
 
     def policy(self) -> PrivacyPolicy:
         """Read the privacy policy; see `privacy_policy`."""

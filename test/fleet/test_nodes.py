@@ -35,7 +35,7 @@ from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.fleet.backend.detector_model import DetectorModel
 from edge_robot.fleet.backend.planner_model import PlannerModel
-from edge_robot.fleet.backend.scheduler import Scheduler
+from edge_robot.fleet.backend.scheduler import Result, Scheduler
 from edge_robot.fleet.backend.server import Backend
 from edge_robot.nodes.detection_messages import to_detection_array
 from edge_robot.nodes.fleet_bridge import FleetBridge
@@ -263,7 +263,14 @@ def test_the_cloud_serves_where_the_hall_is_gone_and_paths_are_found_there_or_on
     observer: Observer, detector: LampDetector
 ) -> None:
     models = [DetectorModel("lamp", "1", [detector]), PlannerModel()]
-    backend = Backend(lambda: Scheduler(models, workers=1), port=0)
+    robots: set[str] = set()
+
+    class Noting(Scheduler):
+        async def submit(self, *args: Any, robot: str = "", **others: Any) -> Result:
+            robots.add(robot)
+            return await super().submit(*args, robot=robot, **others)
+
+    backend = Backend(lambda: Noting(models, workers=1), port=0)
     running = ExitStack()
     running.callback(backend.stop)
     address = f"127.0.0.1:{backend.port}"
@@ -275,10 +282,12 @@ def test_the_cloud_serves_where_the_hall_is_gone_and_paths_are_found_there_or_on
         **{"hall.address": f"127.0.0.1:{free_port()}", "cloud.address": address},
         **{"cloud.tier": "cloud", "model": "lamp", "deadline": 5.0, "expiry": 9.0},
         plan_deadline=5.0,
+        robot="carl",
     )
     try:
         observer.until(lambda: observer.answers, "an answer of the cloud")
         assert (observer.answers[0].computed_by, observer.answers[0].tier) == (address, "cloud")
+        assert robots == {"carl"}
         observer.until(lambda: observer.links[-1][1].placement.startswith("cloud: "), "placement")
         link = observer.links[-1][1]
         assert link.up and link.endpoint == address
