@@ -338,11 +338,11 @@ class Scheduler:
         item = lane.model.read(inputs)
         if now >= expires:
             raise ExpiredError(f"expired {(now - expires) * 1e3:.0f} ms before it came")
-        if lane.waiting >= self._limits.waiting:
-            self._make_room(lane, robot)
         reason = self._quotas.refusal(robot, size_of(inputs), self._places[robot], now)
         if reason:
             raise RefusedError(reason)
+        if lane.waiting >= self._limits.waiting:
+            self._make_room(lane, robot, now)
         loop = asyncio.get_running_loop()
         job = _Job(
             next(self._numbers),
@@ -364,7 +364,7 @@ class Scheduler:
         lane.arrived(now)
         return job
 
-    def _make_room(self, lane: _Lane, robot: str) -> None:
+    def _make_room(self, lane: _Lane, robot: str, now: float) -> None:
         """Take its last place from the robot that has most of them, if the one who asks has fewer.
 
         Raises:
@@ -378,7 +378,7 @@ class Scheduler:
             )
         theirs = [j for j in self._waiting.values() if j.lane is lane and j.robot == greediest]
         self._fail(
-            max(theirs, key=self._rank),
+            max(theirs, key=lambda job: self._rank(job, now)),
             RefusedError(f"made room for others: robot {greediest!r} has {most} requests waiting"),
         )
 
@@ -406,7 +406,7 @@ class Scheduler:
             self._overloaded_until = now + _OVERLOAD
         self._fail(job, ExpiredError(reason))
 
-    def _rank(self, job: _Job) -> tuple[int, float, int]:
+    def _rank(self, job: _Job, now: float) -> tuple[int, float, int]:
         """Return what is least for the request to serve first, among robots within their share.
 
         The earliest deadline, while all can be met. Where that is too much, it would serve each
@@ -414,7 +414,7 @@ class Scheduler:
         and lose most. Then the newest is first: what is served is fresh, in time and in full
         batches, and what expires would have been lost in any order.
         """
-        if time.monotonic() < self._overloaded_until:
+        if now < self._overloaded_until:
             return job.priority, -job.submitted, -job.number
         return job.priority, job.due, job.number
 
@@ -438,7 +438,7 @@ class Scheduler:
         within = self._shares.within(self._places)
         ready = sorted(
             (job for job in self._waiting.values() if job.robot in within),
-            key=self._rank,
+            key=lambda job: self._rank(job, now),
         )
         held: set[_Lane] = set()
         late: list[_Job] = []
