@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections import Counter
@@ -310,5 +311,43 @@ def test_where_not_all_can_be_served_the_newest_is() -> None:
         model.free.set()
         await asyncio.gather(running, older, newer)
         assert model.computed == [0.0, 3.0, 2.0]
+
+    asyncio.run(scene())
+
+
+def test_whatever_happens_each_request_has_one_fate_and_its_place_is_given_back() -> None:
+    async def scene() -> None:
+        rng = random.Random(7)
+        model = Doubler()
+        scheduler = Scheduler([model], workers=2, limits=Limits(waiting=20))
+        tasks = []
+        for number in range(300):
+            model.run_s = rng.choice([0.0, 0.0, 0.002])
+            left = rng.choice([0.0, 0.004, 0.02, 20.0])
+            tasks.append(
+                ask(
+                    scheduler,
+                    rng.choice([-1.0, float(number)]),
+                    robot=str(rng.randrange(4)),
+                    priority=rng.randrange(4),
+                    expires=time.monotonic() + left,
+                )
+            )
+            if rng.random() < 0.2:
+                rng.choice(tasks[-10:]).cancel()
+            if rng.random() < 0.1:
+                await asyncio.sleep(0.001)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        await scheduler.drain(grace=1.0)
+        fates = scheduler.counts - Counter(started=10**6, late=10**6)
+        # A task that is cancelled before it begins never comes to the scheduler.
+        assert 250 < sum(fates.values()) <= 300, fates
+        assert {"computed", "expired", "cancelled", "refused", "invalid"} == set(fates), fates
+        answered = [outcome for outcome in outcomes if isinstance(outcome, Result)]
+        assert fates["computed"] == len(answered)
+        assert len(set(model.computed)) == len(model.computed), "one was computed twice"
+        assert {float(r.outputs["y"][0]) / 2.0 for r in answered} <= set(model.computed)
+        assert scheduler.waiting == 0 and not scheduler._places
+        assert scheduler._lane("doubler", "").waiting == 0 and scheduler._free == 2
 
     asyncio.run(scene())
