@@ -6,9 +6,11 @@ import dataclasses
 import itertools
 import json
 import os
+import queue
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from spooling import MIB, event, telemetry
 
 from edge_robot.errors import UserError
+from edge_robot.fleet.spool import spool as spool_module
 from edge_robot.fleet.spool.reader import SpoolReader
 from edge_robot.fleet.spool.records import (
     CHUNK_BYTES,
@@ -28,6 +31,7 @@ from edge_robot.fleet.spool.records import (
     Priority,
     Verdict,
 )
+from edge_robot.fleet.spool.spool import Spool
 from edge_robot.fleet.spool.store import DiskFullError, Store
 
 _numbers = itertools.count()
@@ -301,3 +305,34 @@ def test_a_disk_without_any_room_is_said(small_disk: Path) -> None:
     assert store.add([Entry("event/x", Priority.EVENT, 0, bytes(100_000))]) != [None]
     assert store.status().dropped == {}
     store.close()
+
+
+def test_what_a_full_disk_does_not_take_waits_for_it(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "FULL_PAUSE", 0.02)
+    monkeypatch.setattr(spool_module, "MAX_INBOX", 20_000)
+    troubles: list[str] = []
+    Store(small_disk / "spool", 4 * MIB).close()
+    store = Store(small_disk / "spool", 4 * MIB)  # its log is empty now
+    fill(small_disk / "other")
+    (small_disk / "spool" / "spool.ballast").unlink()
+    fill(small_disk / "more")
+    spool = Spool(store, None, troubles.append)
+    accepted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    for number in range(5):
+        spool.put(event(number), accepted.put)
+    for number in range(100):  # more than may wait
+        spool.put(telemetry(number))
+    spool.put(event(5), accepted.put)
+    time.sleep(0.1)
+    assert accepted.empty() and "free some space" in troubles[0]
+    (small_disk / "other").unlink()
+    assert all(accepted.get(timeout=10.0) for _ in range(6))
+    dropped = store.status().dropped["telemetry/odometry"]
+    spool.close()
+    store = Store(small_disk / "spool", 4 * MIB)
+    kept = [entry for entry in drain(store) if entry.kind != DROPPED]
+    store.close()
+    assert [entry.stamp for entry in kept[:6]] == list(range(6))
+    assert [entry.stamp for entry in kept[6:]] == list(range(dropped, 100))
