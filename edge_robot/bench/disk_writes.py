@@ -60,6 +60,10 @@ class _Methods(ctypes.Structure):
     )
 
 
+class NotRecordableError(Exception):
+    """This Python's SQLite cannot be reached; the message says why."""
+
+
 @dataclass(frozen=True)
 class Write:
     """Bytes written to a file at a place."""
@@ -128,7 +132,7 @@ def recorded() -> Iterator[DiskLog]:
     """Record every database that is opened inside.
 
     Raises:
-        RuntimeError: this Python's SQLite cannot be reached.
+        NotRecordableError: this Python's SQLite cannot be reached.
     """
     sqlite = _library()
     log = DiskLog()
@@ -156,9 +160,11 @@ def _library() -> Any:
         sqlite.sqlite3_vfs_find.restype = _POINTER
         sqlite.sqlite3_libversion.restype = ctypes.c_char_p
     except (AttributeError, OSError) as error:
-        raise RuntimeError(f"SQLite's functions are hidden in this Python: {error}") from error
+        raise NotRecordableError(
+            f"SQLite's functions are hidden in this Python: {error}"
+        ) from error
     if sqlite.sqlite3_libversion().decode() != sqlite3.sqlite_version:
-        raise RuntimeError("another SQLite than Python's was found")
+        raise NotRecordableError("another SQLite than Python's was found")
     return sqlite
 
 

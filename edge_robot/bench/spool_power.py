@@ -91,7 +91,7 @@ def measure(
         Counts; `lost`, `unacknowledged`, `duplicated` and `altered` must be 0.
 
     Raises:
-        RuntimeError: this Python's SQLite cannot be recorded.
+        disk_writes.NotRecordableError: this Python's SQLite cannot be recorded.
     """
     choice = random.Random(seed)
     found: Counter[str] = Counter()

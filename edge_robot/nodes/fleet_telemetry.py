@@ -24,6 +24,7 @@ from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.fleet.boundary import Boundary, Cleared, Data, Picture, Withheld
 from edge_robot.fleet.privacy_policy import Kind, Level
+from edge_robot.fleet.spool import wire
 from edge_robot.fleet.spool.pace import LinkFigures, Pace, PaceSettings
 from edge_robot.fleet.spool.payload import pack
 from edge_robot.fleet.spool.records import Entry, Priority
@@ -78,7 +79,7 @@ class TelemetrySettings:
 
     def __post_init__(self) -> None:
         for name, holds, expected in (
-            ("robot", bool(self.robot), "a name"),
+            ("robot", bool(wire.NAME.fullmatch(self.robot)), "a name: letters, digits, . _ -"),
             ("max_mb", self.max_mb >= 2, "at least 2"),
             ("odometry_rate", self.odometry_rate >= 0.0, "0 or more"),
             ("disagreement", self.disagreement > 0.0, "above 0"),
@@ -175,9 +176,6 @@ class FleetTelemetry(Node):
 
     def _warn(self, text: str) -> None:
         self.get_logger().warning(text, throttle_duration_sec=5.0)
-
-    def _now(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
 
     def _put(
         self,

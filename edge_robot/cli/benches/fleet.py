@@ -121,6 +121,7 @@ def register(bench: typer.Typer) -> None:
         part out.
         """
         from edge_robot.bench import spool_kills, spool_outage, spool_power, spool_throughput
+        from edge_robot.bench.disk_writes import NotRecordableError
 
         output = Output(as_json, file)
         found: dict[str, Any] = {"throughput": spool_throughput.measure()}
@@ -129,7 +130,10 @@ def register(bench: typer.Typer) -> None:
             found["outage"] = spool_outage.measure(hours, seed=seed, progress=progress)
             output.sofar({"spool": found})
         if cuts:
-            found["power_loss"] = spool_power.measure(cuts, seed=seed, progress=progress)
+            try:
+                found["power_loss"] = spool_power.measure(cuts, seed=seed, progress=progress)
+            except NotRecordableError as error:
+                found["power_loss"] = {"left_out": str(error)}
             output.sofar({"spool": found})
         if kills:
             small = kills // 10

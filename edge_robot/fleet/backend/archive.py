@@ -28,9 +28,8 @@ MAX_PARTS = 1 << 20
 """Chunks of a record."""
 
 _WAL_BYTES = 16 << 20
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
 _KIND = re.compile(r"[A-Za-z0-9][\w.-]{0,63}(/[A-Za-z0-9][\w.-]{0,127})?", re.ASCII)
-"""Robots and kinds become names of files: no `..`, and nothing hidden."""
+"""As names of files, which they become."""
 
 _SCHEMA = """
 CREATE TABLE robot (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
@@ -137,7 +136,7 @@ class Archive:
             robot, chunks = wire.read_chunks(inputs)
         except ValueError as error:
             raise InvalidRequestError(str(error)) from error
-        if not _NAME.fullmatch(robot):
+        if not wire.NAME.fullmatch(robot):
             raise InvalidRequestError("input 'robot' is no name: letters, digits, . _ -")
         return robot, chunks
 
@@ -305,7 +304,7 @@ def _records(db: sqlite3.Connection, robot: str, kind: str) -> Iterator[Archived
 
 def _fault(chunk: Chunk) -> str:
     """Return why a chunk can never be kept; empty if it can."""
-    if not _NAME.fullmatch(chunk.id) or not _KIND.fullmatch(chunk.kind):
+    if not wire.NAME.fullmatch(chunk.id) or not _KIND.fullmatch(chunk.kind):
         return "its id or kind is no name: letters, digits, . _ -, and one / in a kind"
     if not 0 <= chunk.part < chunk.parts <= MAX_PARTS:
         return f"part {chunk.part} of {chunk.parts}"

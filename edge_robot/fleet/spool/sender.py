@@ -159,6 +159,7 @@ class Sender:
         self._pace = pace
         self._clock = clock
         self._most_chunks = MAX_CHUNKS
+        self._proven = False  # whether the archive has lately taken what is sent like this
         self._resting: dict[int, float] = {}  # place of a chunk -> until when others go before it
 
     def step(self) -> float:
@@ -225,6 +226,7 @@ class Sender:
             self._store.settle(zip(held, verdicts, strict=True))
             self.archived += sum(verdict.kept for verdict in verdicts)
             self._most_chunks = min(2 * self._most_chunks, MAX_CHUNKS)
+            self._proven = True
             if any(verdict.kept or verdict.final for verdict in verdicts):
                 self._pace.succeeded()
                 self.state = Wait.NOTHING.value
@@ -233,14 +235,21 @@ class Sender:
                 self.state = f"the archive takes nothing now: {verdicts[0].reason}"
 
     def _failed(self, batch: list[Held], reason: str, invalid: bool) -> None:
-        """Keep a batch, and find out by ever smaller ones whether a single chunk is the cause."""
-        if invalid and len(batch) == 1:
+        """Keep a batch, and find out by ever smaller ones whether a single chunk is the cause.
+
+        One that is refused alone is set aside only where others are taken: else the fault is in
+        neither of them.
+        """
+        if invalid and len(batch) == 1 and self._proven:
             self._store.settle([(batch[0], Verdict(False, True, reason))])
             return
         self._store.settle([(held, None) for held in batch])
-        if len(batch) == 1 and batch[0].attempts >= _DOUBTFUL:
+        self.state = reason
+        if invalid and len(batch) > 1:
+            self._most_chunks = len(batch) // 2
+            return
+        if len(batch) == 1 and (invalid or batch[0].attempts >= _DOUBTFUL):
             self._resting[batch[0].seq] = self._clock() + _REST
         self._most_chunks = max(1, len(batch) // 2)
-        self.state = reason
-        if not invalid:
-            self._pace.failed(self._clock())
+        self._proven = self._proven and invalid
+        self._pace.failed(self._clock())

@@ -6,6 +6,7 @@ with the chunk's id and part, so that another request's answer cannot be taken f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from edge_robot.fleet.spool.records import KEPT, Chunk, Verdict
 MODEL = "archive"
 MAX_CHUNKS = 1024
 """Chunks of one request."""
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
+"""Of a robot, and of a record's id: they become names of files, so no `..`, and nothing hidden."""
 
 TEXTS = ("id", "kind", "policy", "sha256", "data")
 """Inputs of datatype BYTES; texts in UTF-8."""
