@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.fleet.admission import Admission, Budgets, Price
@@ -34,6 +34,7 @@ def test_without_budgets_nothing_is_refused() -> None:
 @given(
     st.lists(st.tuples(st.floats(0.0, 2.0), st.floats(0.0, 5.0), st.floats(0.0, 5.0)), max_size=30)
 )
+@settings(max_examples=30, deadline=None)
 def test_what_one_budget_refuses_costs_the_others_nothing(
     steps: list[tuple[float, float, float]],
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.fleet.breaker import BreakerState, CircuitBreaker
@@ -75,6 +75,7 @@ def test_failures_in_a_row_open_it_and_pauses_double_to_a_limit() -> None:
         st.sampled_from(["ok", "fail", "start", "drop", "lost", "found", "wait"]), max_size=100
     )
 )
+@settings(max_examples=60, deadline=None)
 def test_invariants(events: list[str]) -> None:
     breaker = CircuitBreaker(threshold=FAILURES)
     link, now, in_a_row = False, 0.0, 0

@@ -74,7 +74,7 @@ def test_the_tail_is_cut_by_spending_on_the_worst_alone() -> None:
     st.lists(st.integers(0, 3), min_size=1, max_size=700),
     st.floats(0.0, 0.3),
 )
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_the_cap_holds_over_every_window_and_from_the_start(asked: list[int], cap: float) -> None:
     policy, seconds = HedgePolicy(cap), []
     for times in asked:
@@ -96,7 +96,7 @@ def test_nobody_is_asked_twice_before_it_is_known_what_is_slow() -> None:
 
 
 @given(st.lists(st.floats(0.001, 2.0) | st.just(math.inf), min_size=WARM_UP, max_size=500))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_as_many_are_slower_than_the_delay_as_may_be_asked_twice(times: list[float]) -> None:
     policy = HedgePolicy(CAP)
     for elapsed in times:

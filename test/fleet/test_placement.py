@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.fleet.endpoints import Endpoint
@@ -85,6 +85,7 @@ def test_what_came_nearest_says_what_is_missing() -> None:
         unique_by=lambda candidate: candidate.endpoint,
     )
 )
+@settings(max_examples=60, deadline=None)
 def test_only_where_it_may_and_can_go_and_all_are_accounted_for(
     candidates: list[Candidate],
 ) -> None:
