@@ -354,7 +354,10 @@ class _Connection:
             raise _GivenUpError
         now = time.monotonic()
         # The first that is free: one in use is warm, and TCP sends more at a time over it.
-        lane = min(self._lanes, key=lambda lane: (now < lane.avoid_until, len(lane.calls)))
+        lane = min(
+            self._lanes,
+            key=lambda lane: (now < lane.avoid_until, not lane.stands, len(lane.calls)),
+        )
         call = lane.call(request.SerializeToString(), timeout=timeout, metadata=self._metadata)
         lane.calls.add(call)
         try:

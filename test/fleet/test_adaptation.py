@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.fleet.adaptation import BEST, CANDIDATES, Encoding, encoding_for, size_of
+from edge_robot.bench.encodings import front
+from edge_robot.fleet.adaptation import (
+    BEST,
+    CANDIDATES,
+    Candidate,
+    Encoding,
+    encoding_for,
+    size_of,
+)
 from edge_robot.fleet.estimation import LinkEstimate, RoundTrips
 
 SIZE = 90_000.0
@@ -29,8 +36,9 @@ def link(bandwidth: float, requests: int = 30, seconds: float = 0.2) -> tuple[Li
 
 def test_the_table_holds_only_what_is_worth_its_bytes() -> None:
     assert CANDIDATES[0].encoding == BEST
-    for larger, smaller in itertools.pairwise(CANDIDATES):
-        assert smaller.size < larger.size and smaller.worth < larger.worth
+    assert list(CANDIDATES) == front(CANDIDATES)
+    beaten = [Candidate(Encoding(1, 1.0), 1.1, 1.0), Candidate(Encoding(2, 1.0), 0.70, 0.98)]
+    assert list(CANDIDATES) == front([*beaten, *CANDIDATES])
     assert size_of(Encoding()) < size_of(BEST) == 1.0
 
 

@@ -1,4 +1,4 @@
-"""`edge-robot bench offload|backend|backend-ray|spool`: both ends of the fleet bridge."""
+"""`edge-robot bench offload|encodings|backend|backend-ray|spool`: both ends of the fleet bridge."""
 
 from __future__ import annotations
 
@@ -63,6 +63,28 @@ def register(bench: typer.Typer) -> None:
                 if not as_json:
                     found = fault_bench.in_short(found)
                 output.add({"faults": found})
+        output.finish()
+
+    @bench.command()
+    def encodings(
+        images: Annotated[Path, typer.Option(metavar="FOLDER", help="Images to score on.")],
+        labels: Annotated[
+            Path, typer.Option(metavar="FOLDER", help="Their labels in YOLO's text format.")
+        ],
+        file: JsonFile = None,
+        model: Annotated[
+            str, typer.Option(help="The detector of the second opinion.")
+        ] = "warehouse_fleet",
+        as_json: AsJson = False,
+    ) -> None:
+        """What a detector still finds in images made smaller for the link, by quality and scale.
+
+        The table of `edge_robot/fleet/adaptation.py` comes from here.
+        """
+        from edge_robot.bench.encodings import measure
+
+        output = Output(as_json, file)
+        output.add({"encodings": measure(model, images, labels, progress)})
         output.finish()
 
     @bench.command()
