@@ -1,4 +1,4 @@
-"""The last stage before the wheels: `CMD_VEL_MUX` and raw `SCAN`, `LIDAR_POINTS` → `CMD_VEL`."""
+"""The last stage: `CMD_VEL_MUX`, `ESTOP` and raw `SCAN`, `LIDAR_POINTS` → `CMD_VEL`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import LaserScan, PointCloud2
+from std_msgs.msg import Bool
 from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer
 
@@ -54,6 +55,9 @@ _KINDS = {"scan": (LaserScan, topics.SCAN), "pointcloud": (PointCloud2, topics.L
 class CollisionMonitor(Node):
     """Passes, slows or stops each command on arrival; zero without commands or without eyes.
 
+    It hears the emergency stop too, by a way of its own: a command from before it may still be
+    under way from the multiplexer.
+
     Publishes the zones once, latched, as `~/ZONE` (`geometry_msgs/PolygonStamped`), and what it
     does to commands and why in `DIAGNOSTICS`.
     """
@@ -74,6 +78,7 @@ class CollisionMonitor(Node):
         self._action = Action.PASS
         self._actions: Counter[Action] = Counter()
         self._reason = ""
+        self._stopped = False
         self._buffer = Buffer()
         self._mounts = Mounts(self._buffer)
         # Where sensors are mounted never changes: the moving transforms are not needed.
@@ -90,6 +95,7 @@ class CollisionMonitor(Node):
             self._on_command,
             qos_profile(topics.CMD_VEL_MUX),
         )
+        self.create_subscription(Bool, topics.ESTOP.name, self._on_stop, qos_profile(topics.ESTOP))
         self._silence = self.create_timer(
             _LONGEST_SILENCE, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
@@ -181,8 +187,15 @@ class CollisionMonitor(Node):
         command.twist.linear.x, command.twist.linear.y, command.twist.angular.z = verdict.velocity
         self._publish(command)
 
+    def _on_stop(self, message: Bool) -> None:
+        pressed, self._stopped = message.data and not self._stopped, message.data
+        if pressed:
+            self._publish_zero("emergency stop")
+
     def _judge(self, velocity: Velocity) -> tuple[Verdict, str]:
         """Return a verdict and why it is that."""
+        if self._stopped:
+            return Verdict(_ZERO, Action.STOP), "emergency stop"
         now, sights, blind = steady_seconds(), [], ""
         for source in self._sources:
             if not source.is_stale(now):
@@ -202,7 +215,10 @@ class CollisionMonitor(Node):
         return verdict, f"{verdict.source} sees something in zone {verdict.zone}"
 
     def _on_silence(self) -> None:
-        self._note(Action.STOP, f"no command on {topics.CMD_VEL_MUX.name}")
+        self._publish_zero(f"no command on {topics.CMD_VEL_MUX.name}")
+
+    def _publish_zero(self, why: str) -> None:
+        self._note(Action.STOP, why)
         command = TwistStamped()
         command.header.stamp = self.get_clock().now().to_msg()
         command.header.frame_id = BASE_FRAME

@@ -13,6 +13,7 @@ from geometry_msgs.msg import PolygonStamped, TransformStamped, TwistStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import LaserScan, PointCloud2, PointField
+from std_msgs.msg import Bool
 from tf2_ros import StaticTransformBroadcaster
 
 from edge_robot import topics
@@ -44,6 +45,7 @@ class Robot(Node):
         self._commands = self._publisher(TwistStamped, topics.CMD_VEL_MUX)
         self._scans = self._publisher(LaserScan, topics.SCAN)
         self._clouds = self._publisher(PointCloud2, topics.LIDAR_POINTS)
+        self._estop = self._publisher(Bool, topics.ESTOP)
         self.create_subscription(
             TwistStamped, topics.CMD_VEL.name, self._hear, qos_profile(topics.CMD_VEL)
         )
@@ -72,6 +74,9 @@ class Robot(Node):
         message.header.stamp = stamp_from_nanoseconds(now - round(age * 1e9))
         message.header.frame_id = frame
         return message
+
+    def press_stop(self, stop: bool) -> None:
+        self._estop.publish(Bool(data=stop))
 
     def _command(self) -> None:
         command = self._stamp(TwistStamped(), "base_link", self.command_age)
@@ -205,6 +210,19 @@ def test_what_is_no_command_becomes_zero_and_never_silence(
     assert topics.CMD_VEL.qos.deadline is not None
     assert gaps.max() <= topics.CMD_VEL.qos.deadline
     robot.speed, robot.command_age = SPEED, 0.0
+    assert velocities(world, robot, 0.2) == {SPEED}
+
+
+def test_the_emergency_stop_reaches_the_last_stage_whatever_commands_say(
+    world: VirtualWorld, robot: Robot
+) -> None:
+    pressed, first = robot.now(), len(robot.heard)
+    robot.press_stop(True)
+    world.run_for(0.5)
+    since = [(time - pressed, speed) for time, speed in robot.heard[first:]]
+    assert all(speed == 0.0 for after, speed in since if after > PERIOD)
+    assert since[0][0] <= PERIOD
+    robot.press_stop(False)
     assert velocities(world, robot, 0.2) == {SPEED}
 
 
