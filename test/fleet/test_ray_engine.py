@@ -213,6 +213,17 @@ def test_after_draining_nothing_is_let_in(engine: ModuleType) -> None:
         ask(replicas)
 
 
+def test_more_replicas_than_the_machine_has_cores_for_are_refused(engine: ModuleType) -> None:
+    """Serve would wait for ever, and say nothing."""
+    engine.ray.cluster_resources = lambda: {"CPU": 2.0}
+    with pytest.raises(UserError, match="3 replicas of 1 cores do not fit into the 2"):
+        engine._check_room({"num_replicas": 3}, 1)
+    with pytest.raises(UserError, match="1 replicas of 4 cores"):
+        engine._check_room({}, 4)
+    engine._check_room({"num_replicas": 4, "ray_actor_options": {"num_cpus": 0.5}}, 1)
+    engine._check_room({"autoscaling_config": {"min_replicas": 1, "max_replicas": 9}}, 1)
+
+
 def test_without_ray_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, ENGINE, raising=False)
