@@ -28,8 +28,8 @@ class HedgePolicy:
             in a row.
 
     Attributes:
-        delay: Time after which a request is among the slowest, s; infinite at first, and while
-            more take forever than may be asked twice.
+        delay: Time after which a request is among the slowest, s; infinite at first. Where more
+            were never answered than may be asked twice, the longest that any answer took.
     """
 
     def __init__(self, cap: float) -> None:
@@ -66,4 +66,5 @@ class HedgePolicy:
         insort(self._ordered, elapsed)
         if len(self._ordered) >= WARM_UP:
             rank = math.ceil((1.0 - self._cap) * len(self._ordered))
-            self.delay = self._ordered[rank - 1]
+            answered = bisect_left(self._ordered, math.inf)
+            self.delay = self._ordered[max(0, min(rank, answered) - 1)]

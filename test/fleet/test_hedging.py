@@ -102,5 +102,12 @@ def test_as_many_are_slower_than_the_delay_as_may_be_asked_twice(times: list[flo
     for elapsed in times:
         policy.answered(elapsed)
     recent = np.array(times[-MEMORY:])
-    assert np.mean(recent > policy.delay) <= CAP
+    assert np.mean(recent > policy.delay) <= max(CAP, np.mean(recent == math.inf))
     assert np.mean(recent >= policy.delay) >= CAP
+
+
+def test_after_an_outage_the_slow_are_still_asked_twice() -> None:
+    policy = HedgePolicy(CAP)
+    for elapsed in [0.04] * WARM_UP + [math.inf] * WARM_UP:
+        policy.answered(elapsed)
+    assert policy.delay == 0.04
