@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 from xml.etree import ElementTree
 
+import grpc
 import pytest
 
-from edge_robot.bench.offload import errors, faults
+from edge_robot.bench.offload import errors, faults, lerobot, sedna
 from edge_robot.bench.offload.chart import fault_chart
 from edge_robot.bench.offload.faults import Fault, Robot, summary
-from edge_robot.bench.offload.lies import lies
+from edge_robot.bench.offload.lies import lies, truth
 from edge_robot.bench.offload.namespaces import Namespaces
-from edge_robot.bench.offload.robot import FLEET, ONBOARD, Result
+from edge_robot.bench.offload.robot import FLEET, ONBOARD, Frame, Result
 from edge_robot.bench.offload.ways import BLACK_HOLE, LINK_DOWN, ONE_WAY_LOSS, RESET, Loopback
 from edge_robot.bench.runtimes import Runtime
 
@@ -70,6 +73,45 @@ def test_the_chart_marks_every_result_around_the_first_fault_of_a_kind() -> None
     marks = Counter(element.get("class") for element in drawing if element.tag.endswith("line"))
     assert marks == {"fleet": 7 + 1, "onboard": 40 + 1, "old": 1}  # one of each in the legend
     assert len([element for element in drawing if element.tag.endswith("rect")]) == 2
+
+
+def test_sedna_gives_up_after_five_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(sedna.time, "sleep", pauses.append)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert sedna._ask_the_cloud(f"127.0.0.1:{port}") is None
+    assert pauses == [sedna.PAUSE] * 4
+
+
+def test_lerobot_lives_on_its_last_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two answers, then none: actions of the second go on until they are used up."""
+    asked, told = [], []
+
+    class Stub:
+        def __init__(self, channel: object) -> None:
+            pass
+
+        def ModelInfer(self, request: Any) -> Any:
+            asked.append(now.number)
+            if len(asked) > 2:
+                raise grpc.RpcError
+            return truth(request)
+
+    def frames(rate: float) -> Iterator[Frame]:
+        nonlocal now
+        for number in range(100):
+            now = Frame(number, number / rate, number / rate)
+            yield now
+
+    now = Frame(0, 0.0, 0.0)
+    monkeypatch.setattr(lerobot.pb_grpc, "GRPCInferenceServiceStub", Stub)
+    monkeypatch.setattr(lerobot, "frames", frames)
+    monkeypatch.setattr(lerobot, "tell", lambda each, by, found, seen: told.append((each, seen)))
+    lerobot.drive("127.0.0.1:1", 10.0)
+    assert asked[:4] == [0, 24, 48, 49], "half a chunk is left when it asks, and then it insists"
+    assert [each.number for each, _ in told] == list(range(1, 74))
+    assert told[-1][1] == pytest.approx(2.4), "it still acts on what it saw 4.9 s ago"
 
 
 def test_no_lie_is_a_true_answer() -> None:

@@ -24,15 +24,12 @@ from edge_robot.bench.offload.ways import (
     ONE_WAY_LOSS,
     RESET,
 )
-from edge_robot.bench.runtimes import Runtime
+from edge_robot.bench.runtimes import Runtime, foremost
 
 _ROBOT, _FLEET = "10.89.1.2", "10.89.2.2"
 _NEAR, _FAR = "10.89.1.1", "10.89.2.1"
 _TO_ROBOT, _TO_FLEET = "near", "far"
 """The radio's interfaces."""
-_FIRST = ("nice", "-n", "-10", "sh", "-c", 'echo -10 > /proc/self/autogroup; exec "$@"', "sh")
-"""A robot's computer is its own: what else this machine does is not what is measured. Linux may
-weigh sessions before it weighs the processes in them."""
 
 
 class Namespaces:
@@ -54,8 +51,8 @@ class Namespaces:
         self._names = {
             part: f"edge-robot-{os.getpid()}-{part}" for part in ("robot", "radio", "fleet")
         }
-        robot = self._inside("robot", runtime)
-        self.robot = replace(robot, command=(*_FIRST, *robot.command))
+        # A robot's computer is its own: what else this machine does is not what is measured.
+        self.robot = foremost(self._inside("robot", runtime))
         self.backend = self._inside("fleet", runtime)
         try:
             self._build()

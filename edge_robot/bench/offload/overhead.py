@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_robot.bench.figures import percentiles
-from edge_robot.bench.runtimes import bench_domain, programs, standalone
+from edge_robot.bench.runtimes import bench_domain, foremost, programs, standalone
 
 WAYS = ("engine", "grpc_aio", "blocking_stub")
 BATCH = 20
@@ -37,7 +37,7 @@ def measure(calls: int, progress: Callable[[str], None]) -> dict[str, Any]:
 def _alternate(service: float, calls: int) -> dict[str, Any]:
     durations: dict[str, list[float]] = {way: [] for way in WAYS}
     used = dict.fromkeys(WAYS, 0.0)
-    with programs(standalone(bench_domain())) as start:
+    with programs(foremost(standalone(bench_domain()))) as start:
         backend = start("offload_backend", host="127.0.0.1", port=0, service=service)
         endpoint = f"127.0.0.1:{backend.next()['port']}"
         callers = {

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_robot.bench.runtimes import bench_domain, programs, standalone
+from edge_robot.bench.runtimes import bench_domain, foremost, programs, standalone
 from edge_robot.fleet.offload import Settings
 from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
@@ -71,7 +71,7 @@ def _tails(what: str, quality: LinkQuality, count: int) -> dict[str, Any]:
         "two_backends": (2, 0.0, False),
         "two_backends_hedged": (2, Settings().hedge_cap, True),
     }
-    with programs(standalone(bench_domain())) as start, ExitStack() as stack:
+    with programs(foremost(standalone(bench_domain()))) as start, ExitStack() as stack:
         started = [
             start("offload_backend", host="127.0.0.1", port=0, service=SERVICE) for _ in range(2)
         ]
