@@ -123,8 +123,8 @@ def _throughput(servers: dict[str, _Server], model: str) -> dict[str, Any]:
         row = {name: server.throughput(model, robots) for name, server in servers.items()}
         without, with_ = row["without"], row["with"]
         figures[f"{robots}_robots"] = row | {
-            "ratio": round(with_["answers_per_s"] / without["answers_per_s"], 2),
-            "cpu_ratio": round(without["cpu_ms_each"] / with_["cpu_ms_each"], 2),
+            "ratio": _over(with_["answers_per_s"], without["answers_per_s"]),
+            "cpu_ratio": _over(without["cpu_ms_each"], with_["cpu_ms_each"]),
         }
     return figures
 
@@ -144,13 +144,13 @@ class _Server:
         self._program = start("fleet_server", workers=2, batch=batch, runtime=runtime)
         self._port = self._program.next()["port"]
 
-    def throughput(self, model: str, robots: int) -> dict[str, float]:
+    def throughput(self, model: str, robots: int) -> dict[str, Any]:
         """Return answers to robots that always wait for two, and CPU time for each."""
         run, counts = self._run(model, [0.0] * robots, self._seconds, _PATIENCE)
         answered = sum(robot["fates"].get("OK", 0) for robot in run)
         return {
             "answers_per_s": round(answered / self._seconds, 1),
-            "cpu_ms_each": round(1e3 * counts["cpu_s"] / counts["computed"], 2),
+            "cpu_ms_each": _over(1e3 * counts["cpu_s"], counts["computed"]),
         }
 
     def load(self, model: str, rate: float) -> dict[str, Any]:
@@ -162,8 +162,8 @@ class _Server:
         return {
             "requests_per_s": round(rate, 1),
             "deadline_ms": _DEADLINE * 1e3,
-            "latency": percentiles(latencies),
-            "in_time": round(in_time / asked, 4),
+            "latency": percentiles(latencies) if latencies else None,
+            "in_time": _over(in_time, asked),
             "heartbeat": percentiles(self._trips),
             **audit(run, counts),
         }
@@ -185,13 +185,13 @@ class _Server:
             "requests_per_s": round(rate, 1),
             "robots": count,
             "heartbeat": percentiles(self._trips),
-            "answered_of_asked": round(sum(answered) / sum(asked), 3),
+            "answered_of_asked": _over(sum(answered), sum(asked)),
             "jain_index": round(jain_index(others), 4),
-            "smallest_over_mean": round(min(others) / mean, 3),
+            "smallest_over_mean": _over(min(others), mean),
         }
         if greed > 1:
             figures["greedy_asks_times"] = greed
-            figures["greedy_over_mean"] = round(answered[0] / mean, 2)
+            figures["greedy_over_mean"] = _over(answered[0], mean)
         return figures | audit(run, counts)
 
     def _run(
@@ -216,6 +216,11 @@ class _Server:
     def _counts(self) -> Counter[str]:
         self._program.go_on()
         return Counter(self._program.next())
+
+
+def _over(value: float | None, by: float | None) -> float | None:
+    """Return a ratio; None where a machine busy with other things gave no answer at all."""
+    return round(value / by, 3) if value is not None and by else None
 
 
 @contextmanager
