@@ -43,6 +43,8 @@ GIVEN_UP_FACTOR = 1.25
 """What a request that was given up is taken to have needed for a level, times what it was waited
 for. More than that, so that a time in which nothing is answered sets a level, from which the next
 answer departs, and does not pass for a way in which answers come late."""
+SETTLING_PAUSE = 0.05
+"""Where requests are many, levels and shape are computed no more often, s."""
 HEARTBEAT_MEMORY = 1.0
 """How far back heartbeats count, s."""
 
@@ -110,6 +112,7 @@ class LinkEstimate:
         self._innovations: list[float] = []
         self._shares: list[float] = []
         self._weight = 0.0
+        self._next_settling = -math.inf
 
     @property
     def service(self) -> float:
@@ -144,6 +147,7 @@ class LinkEstimate:
             budget: Time from sending to the answer, s.
             now: The present time, s.
         """
+        self._settle(now)
         index = bisect_right(self._innovations, budget - self._level(size))
         by_requests = self._shares[index - 1] if index else 0.0
         trust = self._trust(now)
@@ -154,6 +158,7 @@ class LinkEstimate:
 
         Infinite where not as many are answered at all.
         """
+        self._settle(now)
         level = self._level(size)
         times = sorted([*self._round_trips.values, *(level + value for value in self._innovations)])
         index = bisect_left(
@@ -175,6 +180,7 @@ class LinkEstimate:
         return self._weight * 0.5 ** (max(0.0, now - self._kept[-1].at) / DOUBT_HALF_LIFE)
 
     def _add(self, size: int, elapsed: float, service: float, now: float, answered: bool) -> None:
+        self._settle(now)
         request = _Request(
             now,
             size,
@@ -186,8 +192,15 @@ class LinkEstimate:
         )
         self._recent.append(request)
         self._kept.append(request)
-        self._settle_levels(now)
-        self._settle_shape(now)
+        if len(self._kept) <= LEVEL_MEMORY:
+            self._next_settling = -math.inf
+
+    def _settle(self, now: float) -> None:
+        """Take into account what came since the last time."""
+        if self._kept and now >= self._next_settling:
+            self._next_settling = now + SETTLING_PAUSE
+            self._settle_levels(now)
+            self._settle_shape(now)
 
     def _settle_levels(self, now: float) -> None:
         ages = [0.5 ** ((now - request.at) / LEVEL_HALF_LIFE) for request in self._recent]
@@ -211,12 +224,12 @@ class LinkEstimate:
 
     def _settle_shape(self, now: float) -> None:
         # At ties answers come before bounds: what was given up then had not come by then.
-        kept = sorted(self._kept, key=lambda request: (request.innovation, not request.answered))
-        weights = np.array([0.5 ** ((now - request.at) / SHAPE_HALF_LIFE) for request in kept])
+        kept = sorted((item.innovation, not item.answered, item.at) for item in self._kept)
+        innovations, given_up, at = (list(column) for column in zip(*kept, strict=True))
+        weights = np.exp2((np.array(at) - now) / SHAPE_HALF_LIFE)
         at_risk = np.cumsum(weights[::-1])[::-1]
-        answered = np.array([request.answered for request in kept])
-        shares = 1.0 - np.cumprod(np.where(answered, 1.0 - weights / at_risk, 1.0))
-        self._innovations = [request.innovation for request in kept]
+        shares = 1.0 - np.cumprod(np.where(given_up, 1.0, 1.0 - weights / at_risk))
+        self._innovations = innovations
         self._shares = shares.tolist()
         self._weight = float(at_risk[0])
 

@@ -196,24 +196,25 @@ def test_a_drop_of_bandwidth_is_followed_in_three_requests_however_seldom_they_a
         estimate.add_answer(50_000, 0.01 + 0.05, 0.0, 1.0 + number)
     for number in range(3):
         estimate.add_answer(50_000, 0.01 + 0.5, 0.0, 16.0 + number)
-    assert estimate.bandwidth == pytest.approx(1e5)
     assert estimate.chance_in_time(50_000, 0.2, 18.0) < 0.1
+    assert estimate.bandwidth == pytest.approx(1e5)
 
 
 def test_what_was_given_up_counts_as_longer_and_not_as_lost() -> None:
     """Hedged requests are cancelled as a rule; taking them for lost would rule the link out."""
     estimate, given_up = link(), 0
     random = np.random.default_rng(1)
-    for number in range(120):
+    chances = []
+    for number in range(160):
         now, took = 1.0 + 0.1 * number, float(random.uniform(0.0, 0.4))
         if took > 0.2 and number % 2:
             estimate.add_unanswered(1_000, 0.2, now)
             given_up += 1
         else:
             estimate.add_answer(1_000, took, 0.0, now)
+        chances.append([estimate.chance_in_time(1_000, budget, now) for budget in (0.1, 0.3)])
     assert given_up > 20
-    assert estimate.chance_in_time(1_000, 0.1, now) == pytest.approx(0.25, abs=0.08)
-    assert estimate.chance_in_time(1_000, 0.3, now) == pytest.approx(0.75, abs=0.12)
+    assert np.mean(chances[40:], axis=0) == pytest.approx([0.25, 0.75], abs=0.08)
 
 
 def test_after_bad_times_silence_brings_the_link_back() -> None:
