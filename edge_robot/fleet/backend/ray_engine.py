@@ -330,8 +330,16 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Only what computes yields to others, as without Ray; a replica's loop does not.
         os.environ.setdefault("RAY_worker_niceness", "0")
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, logging_level="warning", log_to_driver=False)
+        try:
+            ray.init(
+                include_dashboard=False,
+                logging_level="warning",
+                log_to_driver=False,
+                ignore_reinit_error=True,
+            )
+        except Exception as error:  # Ray has no class of its own for a node that does not start
+            where = os.environ.get("RAY_ADDRESS", "on this machine")
+            raise UserError(f"Ray cannot be used {where}: {error}") from error
         logging.getLogger("ray.serve").setLevel(logging.WARNING)  # a line for each cancellation
         if alone:
             _check_room(options, workers)
