@@ -34,6 +34,7 @@ from edge_robot.fleet.work import (
     ONBOARD,
     Answer,
     Clearances,
+    Encoded,
     In,
     InvalidAnswerError,
     NoAnswer,
@@ -417,7 +418,7 @@ class OffloadEngine:
             if response.id != request.id:
                 raise InvalidAnswerError(f"answer to request {response.id!r}, not {request.id!r}")
             replica.check_model(task, request, response)
-            value = encoded.decode(response)
+            value = _read(encoded, response)
         except (LinkLostError, InvalidAnswerError, OldModelError, RequestError) as error:
             missed = offer.no_answer(_reason(error), f"{replica.endpoint.name}: {error}")
             replica.failed(task, size, time.monotonic() - sent, missed.reason, str(error))
@@ -543,6 +544,20 @@ def _reason(error: Exception) -> Reason:
     if isinstance(error, RequestError):
         return _REASONS.get(error.code, Reason.ERROR)
     return Reason.OLD_MODEL if isinstance(error, OldModelError) else Reason.INVALID
+
+
+def _read(encoded: Encoded[Out], response: Any) -> Out:
+    """Return what an answer says; one that its reader fails at must not be the engine's end.
+
+    Raises:
+        InvalidAnswerError: it does not hold what the protocol promises.
+    """
+    try:
+        return encoded.decode(response)
+    except InvalidAnswerError:
+        raise
+    except Exception as error:
+        raise InvalidAnswerError(f"cannot be read: {error!r}") from error
 
 
 _REASONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import cv2
@@ -17,7 +18,9 @@ from tritonclient.utils import InferenceServerException
 from edge_robot.errors import UserError
 from edge_robot.fleet import protocol
 from edge_robot.fleet.backend import detector_model
-from edge_robot.fleet.backend.reception import MAX_MESSAGE
+from edge_robot.fleet.backend.access import Caller
+from edge_robot.fleet.backend.reception import MAX_CALLS, MAX_MESSAGE, Reception
+from edge_robot.fleet.backend.scheduler import RefusedError
 from edge_robot.fleet.backend.server import Backend
 
 LAMP = [96.0, 32.0, 160.0, 64.0]
@@ -203,6 +206,21 @@ def test_a_full_queue_refuses_and_heartbeats_go_on(
     for thread in threads:
         thread.join()
     client.infer(MODEL, given)
+
+
+def test_a_house_full_of_requests_lets_no_more_in() -> None:
+    reception = Reception()
+    reception.closed = ""
+    with contextlib.ExitStack() as house:
+        for _ in range(MAX_CALLS):
+            house.enter_context(reception.visit("grpc", Caller(), 1))
+        with (
+            pytest.raises(RefusedError, match="in the house already"),
+            reception.visit("grpc", Caller(), 1),
+        ):
+            pass
+    with reception.visit("grpc", Caller(), 1):
+        pass
 
 
 def test_a_taken_port_is_one_clear_line(backend: Backend) -> None:

@@ -326,6 +326,21 @@ def test_invalid_answers_are_rejected(
     robot.ask_until_answered()
 
 
+def test_a_reader_that_fails_is_not_the_end_of_the_engine(
+    make_robot: Callable[..., Robot], backend: Backend
+) -> None:
+    robot = make_robot(backend.port)
+    robot.ask_until_answered()
+
+    unreadable = replace(encoded(lamp_image()), decode=lambda response: 1 // 0)
+    robot.task = replace(TASK, encode=lambda cleared, encoding: unreadable)
+    outcome = robot.ask()
+    assert isinstance(outcome, NoAnswer) and outcome.reason is Reason.INVALID
+    assert "ZeroDivisionError" in outcome.detail
+    robot.task = TASK
+    robot.ask_until_answered()
+
+
 def test_what_is_in_flight_is_bounded_and_the_late_makes_room_for_the_new(
     make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
 ) -> None:

@@ -58,7 +58,8 @@ async def start(
     Raises:
         UserError: gRPC cannot listen there.
     """
-    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+    # Heartbeats are calls too: a house full of requests must not look like a lost link.
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=4 * MAX_CALLS)
     server.add_generic_rpc_handlers((_handlers(reception, access),))
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

@@ -35,7 +35,7 @@ MAX_MESSAGE = 8 * 1024 * 1024
 MAX_IN_FLIGHT = 256 * 1024 * 1024
 """Size of all requests that are being received, waiting or computed, bytes."""
 MAX_CALLS = 256
-"""Calls at once, of each face."""
+"""Requests in the house at once, and connections of the HTTP face."""
 RECEIVE_TIME = 10.0
 """Time a request may take to come in once it has begun, s."""
 LAST_WORDS = 0.5
@@ -215,6 +215,8 @@ class Reception:
             caller.require(Role.ROBOT)
             if self.closed:
                 raise UnavailableError(self.closed)
+            if self._visits > MAX_CALLS:
+                raise RefusedError(f"{MAX_CALLS} requests are in the house already")
             if self._bytes > MAX_IN_FLIGHT:
                 raise RefusedError(
                     f"requests of {MAX_IN_FLIGHT >> 20} MiB are in the house already"
