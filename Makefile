@@ -1,4 +1,5 @@
-# make install | demo | test | lint | bench | endurance | interop | campaign | planning-campaign
+# make install | demo | test | lint | bench | endurance | interop
+#      campaign | planning-campaign | fleet-campaign
 # Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,8 @@ SEED ?= 1
 MINUTES ?= 60
 ROS_SETUP ?= /opt/ros/jazzy/setup.bash
 
-.PHONY: install demo test lint bench endurance interop campaign planning-campaign lock clean
+.PHONY: install demo test lint bench endurance interop campaign planning-campaign fleet-campaign \
+        lock clean
 
 # Folder of BARN's worlds, world_*.json or Gazebo's *.world; generated ones without.
 WORLDS ?=
@@ -29,7 +31,7 @@ demo: install
 	$(BIN)/edge-robot demo --seed $(SEED)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check edge_robot test setup.py
@@ -72,6 +74,18 @@ planning-campaign: install
 	$(BIN)/edge-robot bench mppi --minutes 10 --load --json runs/planning/mppi.json
 	$(BIN)/edge-robot bench e2e --json runs/planning/e2e.json
 	$(BIN)/edge-robot bench faults --schedules 1000 --json runs/planning/faults.json
+
+# The fleet bridge at length, an hour and a half on two cores: 500 faults and 10,000 lies beside other
+# projects' policies, the backend under load, 1,000 kills and power losses of the spool, 10,000
+# malformed requests, and what all of it costs the control path. Alone on the machine, as root for
+# network namespaces.
+fleet-campaign: $(VENV)/.installed-dev
+	mkdir -p runs/fleet
+	$(BIN)/edge-robot bench offload --chart runs/fleet/offload.svg --json runs/fleet/offload.json
+	$(BIN)/edge-robot bench backend --seconds 3 --json runs/fleet/backend.json
+	$(BIN)/edge-robot bench spool --json runs/fleet/spool.json
+	EDGE_ROBOT_MALFORMED=10000 $(BIN)/python -m pytest test/fleet/test_malformed.py
+	$(BIN)/edge-robot bench e2e --faults none --seconds 20 --fleet-pairs 6 --json runs/fleet/e2e.json
 
 # Re-resolve the pinned sets for every supported Python (needs uv).
 lock:

@@ -16,13 +16,17 @@ import edge_robot  # noqa: F401  (from here on rclpy can be imported, with or wi
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_domains = count(os.getpid() % 60)
+# Of the processes that xdist runs side by side, each has every second (third, …) domain.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_domains = count(_WORKER + _WORKERS * (os.getpid() % 30), _WORKERS)
+_SHARED = 100 // _WORKERS * _WORKERS
 
 
 @pytest.fixture
 def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Give the test a DDS domain of its own (1..100), confined to this machine."""
-    number = 1 + next(_domains) % 100
+    number = 1 + next(_domains) % _SHARED
     monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     yield number
