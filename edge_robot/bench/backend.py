@@ -164,9 +164,14 @@ class _Server:
             "deadline_ms": _DEADLINE * 1e3,
             "latency": percentiles(latencies) if latencies else None,
             "in_time": _over(in_time, asked),
-            "heartbeat": percentiles(self._trips),
+            "heartbeat": self._heartbeat(),
             **audit(run, counts),
         }
+
+    def _heartbeat(self) -> dict[str, Any]:
+        answered = [trip for trip in self._trips if math.isfinite(trip)]
+        figures: dict[str, Any] = percentiles(answered) if answered else {}
+        return {**figures, "refused": len(self._trips) - len(answered)}
 
     def fairness(self, model: str, rate: float, greed: int) -> dict[str, Any]:
         """Return how evenly 50 robots are served who ask for more than there is.
@@ -184,7 +189,7 @@ class _Server:
         figures: dict[str, Any] = {
             "requests_per_s": round(rate, 1),
             "robots": count,
-            "heartbeat": percentiles(self._trips),
+            "heartbeat": self._heartbeat(),
             "answered_of_asked": _over(sum(answered), sum(asked)),
             "jain_index": round(jain_index(others), 4),
             "smallest_over_mean": _over(min(others), mean),
@@ -225,7 +230,10 @@ def _over(value: float | None, by: float | None) -> float | None:
 
 @contextmanager
 def _heartbeats(port: int) -> Iterator[list[float]]:
-    """Ask a backend every 25 ms whether it lives, while the body runs; give the round trips, s."""
+    """Ask a backend every 25 ms whether it lives, while the body runs.
+
+    Gives the round trips, s; infinite where it refused to answer.
+    """
     trips: list[float] = []
     done = threading.Event()
 
@@ -237,7 +245,7 @@ def _heartbeats(port: int) -> Iterator[list[float]]:
                 begun = time.perf_counter()
                 try:
                     stub.ServerLive(pb.ServerLiveRequest())
-                except grpc.RpcError:  # refused: as bad as never answered
+                except grpc.RpcError:
                     trips.append(math.inf)
                 else:
                     trips.append(time.perf_counter() - begun)
