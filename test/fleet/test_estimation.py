@@ -124,8 +124,10 @@ LINKS = {
 def test_the_predicted_chance_is_the_frequency_that_is_then_seen(link: str, seed: int) -> None:
     run = LINKS[link](seed)
     assert abs(run.bias(0.0, 1.0)) < 0.05
-    assert run.bias(0.9, 1.0) < 0.13, "sure, and wrong"
-    assert run.bias(0.0, 0.1) > -0.13, "ruled out, and happened"
+    # Where almost nothing passes for 20 s, some of what was sent just before is late.
+    surprise = 0.2 if link == "bandwidth all but gone" else 0.08
+    assert run.bias(0.9, 1.0) < surprise, "sure, and wrong"
+    assert run.bias(0.0, 0.1) > -0.08, "ruled out, and happened"
     assert run.skill() > 0.45
 
 
