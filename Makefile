@@ -31,7 +31,8 @@ demo: install
 	$(BIN)/edge-robot demo --seed $(SEED)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore test/demo
+	$(BIN)/python -m pytest test/demo  # a whole stack in real time: it needs both cores
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check edge_robot test setup.py
