@@ -186,7 +186,7 @@ def test_the_token_says_who_asks_whatever_the_request_says(tokens: tuple[Path, s
     request = urllib.request.Request(url, headers=bearer(monitor))
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         text = answer.read().decode()
-    assert 'robot="robot7",face="grpc",outcome="computed"} 1' in text
+    assert 'face="grpc",model="lamp",outcome="computed",robot="robot7"} 1' in text
     assert "another" not in text and robot not in text
     backend.stop()
 

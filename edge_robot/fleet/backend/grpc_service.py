@@ -137,7 +137,7 @@ def _caller(access: Access, context: Any, reception: Reception) -> Caller:
     try:
         return access.caller(values[0] if len(values) == 1 else "")
     except UnknownCallerError:
-        reception.metrics.denied.add("grpc")
+        reception.metrics.denied.labels("grpc").inc()
         raise
 
 

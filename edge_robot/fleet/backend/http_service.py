@@ -120,7 +120,7 @@ def _application(
             return _error(error.status, f"{error.reason}: {request.method} {shown(request.path)}")
         except Exception as error:
             if isinstance(error, UnknownCallerError):
-                reception.metrics.denied.add("http")
+                reception.metrics.denied.labels("http").inc()
             told = explain(error)
             return _error(told.http, told.reason)
         finally:
@@ -156,7 +156,7 @@ class _Malformed(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
-            self._reception.metrics.requests.add("unknown", "", "http", "invalid")
+            self._reception.metrics.requests.labels("unknown", "", "http", "invalid").inc()
         else:
             _log.handle(record)
 
@@ -231,7 +231,7 @@ class _Service:
     async def metrics(self, _: web.Request, caller: Caller) -> web.Response:
         caller.require(Role.MONITOR)
         text = self._reception.metrics.text()
-        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def model_ready(self, request: web.Request, _: Caller) -> web.Response:
         self._model(request)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge_robot.fleet import protocol
 from edge_robot.fleet.backend.access import Caller, ForbiddenError, Role, UnknownCallerError
-from edge_robot.fleet.backend.metrics import Metrics, braces
+from edge_robot.fleet.backend.metrics import Metrics
 from edge_robot.fleet.backend.models import InvalidRequestError, ServedModel, Tensors
 from edge_robot.fleet.backend.scheduler import (
     Engine,
@@ -143,17 +143,16 @@ class Reception:
         self._engine: Engine | None = None
         self._visits = 0
         self._bytes = 0
-        metrics.gauge("ready", "1 if requests are let in.", lambda: {"": float(self.ready)})
-        metrics.gauge(
-            "in_flight_requests", "Requests in the house.", lambda: {"": float(self._visits)}
-        )
-        metrics.gauge("in_flight_bytes", "Their size.", lambda: {"": float(self._bytes)})
+        metrics.gauge("ready", "1 if requests are let in.", lambda: float(self.ready))
+        metrics.gauge("in_flight_requests", "Requests in the house.", lambda: float(self._visits))
+        metrics.gauge("in_flight_bytes", "Their size.", lambda: float(self._bytes))
         metrics.gauge(
             "queue_requests",
             "Of these, such as wait to be computed.",
-            lambda: {"": float(self._engine.waiting if self._engine else 0)},
+            lambda: float(self._engine.waiting if self._engine else 0),
         )
-        metrics.gauge("model_info", "The models served.", self._model_info)
+        labels = ("model", "version", "platform", "sha256")
+        metrics.info("model_info", "The models served.", labels, self._model_info)
 
     def open(self, engine: Engine) -> None:
         """Let requests in.
@@ -229,19 +228,12 @@ class Reception:
             self._visits -= 1
             self._bytes -= size
             robot = self.metrics.robot(visit.robot)
-            self.metrics.requests.add(visit.model, robot, face, outcome)
-            self.metrics.received.add(visit.model, robot, value=visit.size)
+            self.metrics.requests.labels(visit.model, robot, face, outcome).inc()
+            self.metrics.received.labels(visit.model, robot).inc(visit.size)
 
-    def _model_info(self) -> dict[str, float]:
-        return {
-            braces(
-                model=model.name,
-                version=model.version,
-                platform=model.platform,
-                sha256=model.sha256,
-            ): 1.0
-            for model in (self._engine.models if self._engine else ())
-        }
+    def _model_info(self) -> list[tuple[str, ...]]:
+        models = self._engine.models if self._engine else ()
+        return [(model.name, model.version, model.platform, model.sha256) for model in models]
 
 
 class Visit:
@@ -301,8 +293,8 @@ class Visit:
         )
         service = time.monotonic() - self._arrived
         metrics = self._reception.metrics
-        metrics.duration.add(self.model, metrics.robot(self.robot), seconds=service)
-        metrics.waiting.add(self.model, seconds=result.queue_s)
+        metrics.duration.labels(self.model, metrics.robot(self.robot)).observe(service)
+        metrics.waiting.labels(self.model).observe(result.queue_s)
         return Answer(
             result.model,
             {name: result.outputs[name] for name in outputs or result.outputs},
