@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lamp import MODEL, answer_with, image_in
+from sightings import NAMES, expected, found
 
 from edge_robot.fleet.adaptation import Encoding
 from edge_robot.fleet.boundary import Boundary, Cleared, Picture, Regions
@@ -17,30 +18,9 @@ from edge_robot.fleet.privacy_policy import Kind, Level, PrivacyPolicy, Tier
 from edge_robot.fleet.tasks.detect_crop import MAX_REGIONS, doubtful_regions, encode_crops
 from edge_robot.fleet.work import InvalidAnswerError
 from edge_robot.perception.detections import Detections
-from edge_robot.perception.tiering.expected import Expected
 
 SIZE = (640, 480)
-NAMES = ("person", "box")
-NOTHING = Detections(
-    np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), NAMES
-)
-
-
-def found(*rows: tuple[tuple[float, ...], float, int]) -> Detections:
-    return Detections(
-        np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4),
-        np.array([score for _, score, _ in rows], np.float32),
-        np.array([class_id for _, _, class_id in rows], np.int64),
-        NAMES,
-    )
-
-
-def expected(*rows: tuple[tuple[float, ...], str, float]) -> Expected:
-    return Expected(
-        np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4),
-        tuple(label for _, label, _ in rows),
-        np.array([existence for _, _, existence in rows], np.float32),
-    )
+NOTHING = found()
 
 
 def cleared(image: np.ndarray, regions: np.ndarray) -> Cleared[Any]:

@@ -6,31 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sightings import expected, found
 
-from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.budget import Selection, TokenBucket
 from edge_robot.perception.tiering.consistency import compare
-from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
-
-NAMES = ("person", "box")
-
-
-def found(*rows: tuple[tuple[float, ...], float, int]) -> Detections:
-    return Detections(
-        np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4),
-        np.array([score for _, score, _ in rows], np.float32),
-        np.array([class_id for _, _, class_id in rows], np.int64),
-        NAMES,
-    )
-
-
-def expected(*rows: tuple[tuple[float, ...], str, float]) -> Expected:
-    return Expected(
-        np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4),
-        tuple(label for _, label, _ in rows),
-        np.array([existence for _, _, existence in rows], np.float32),
-    )
 
 
 @given(
