@@ -8,12 +8,12 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as pb
 
 import edge_robot
 from edge_robot.errors import UserError
 from edge_robot.fleet.backend.access import Access, Caller, UnknownCallerError
+from edge_robot.fleet.backend.model_config import config_of
 from edge_robot.fleet.backend.models import InvalidRequestError
 from edge_robot.fleet.backend.reception import (
     LAST_WORDS,
@@ -191,18 +191,8 @@ class _Service:
 
     def model_config(self, request: Any) -> Any:
         model = self._reception.engine.find(request.name, request.version)
-        config = model_config_pb2.ModelConfig(name=model.name, platform=model.platform)
-        for spec in model.inputs:
-            config.input.add(
-                name=spec.name,
-                data_type=config_datatype(spec.datatype),
-                dims=spec.shape,
-                optional=spec.optional,
-            )
-        for spec in model.outputs:
-            config.output.add(
-                name=spec.name, data_type=config_datatype(spec.datatype), dims=spec.shape
-            )
+        config = config_of(model.name, model.inputs, model.outputs)
+        config.platform = model.platform
         return pb.ModelConfigResponse(config=config)
 
     def repository_index(self, _: Any) -> Any:
@@ -239,12 +229,6 @@ class _Service:
                 setattr(response.parameters[name], kind, value)
             add_arrays(response, answer.outputs)
             return response
-
-
-def config_datatype(datatype: str) -> int:
-    """Return a datatype as a model's configuration spells it, a `model_config_pb2.DataType`."""
-    name = "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
-    return int(model_config_pb2.DataType.Value(name))
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

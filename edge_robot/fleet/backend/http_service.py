@@ -21,12 +21,11 @@ import numpy as np
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from numpy.typing import NDArray
-from tritonclient.grpc import model_config_pb2
 
 import edge_robot
 from edge_robot.fleet.backend.access import Access, Caller, Role, UnknownCallerError
-from edge_robot.fleet.backend.grpc_service import config_datatype
 from edge_robot.fleet.backend.metrics import CONTENT_TYPE
+from edge_robot.fleet.backend.model_config import config_of, data_type_name
 from edge_robot.fleet.backend.models import InvalidRequestError, ServedModel, TensorSpec
 from edge_robot.fleet.backend.reception import (
     LAST_WORDS,
@@ -252,13 +251,14 @@ class _Service:
 
     async def model_config(self, request: web.Request, _: Caller) -> web.Response:
         model = self._model(request)
+        config = config_of(model.name, model.inputs, model.outputs)
         return _answer(
             {
-                "name": model.name,
+                "name": config.name,
                 "platform": model.platform,
-                "max_batch_size": 0,
-                "input": [_config(spec) for spec in model.inputs],
-                "output": [_config(spec) for spec in model.outputs],
+                "max_batch_size": config.max_batch_size,
+                "input": [_config(entry) for entry in config.input],
+                "output": [_config(entry) for entry in config.output],
             }
         )
 
@@ -521,6 +521,6 @@ def _spec(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
 
 
-def _config(spec: TensorSpec) -> dict[str, Any]:
-    kind = model_config_pb2.DataType.Name(config_datatype(spec.datatype))
-    return {"name": spec.name, "data_type": kind, "dims": spec.shape}
+def _config(entry: Any) -> dict[str, Any]:
+    kind = data_type_name(entry.data_type)
+    return {"name": entry.name, "data_type": kind, "dims": list(entry.dims)}

@@ -24,6 +24,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from edge_robot.errors import UserError
 from edge_robot.fleet.backend.detector_model import DetectorModel
+from edge_robot.fleet.backend.model_config import config_of, data_type
 from edge_robot.fleet.backend.models import Model, TensorSpec
 from edge_robot.fleet.backend.onnx_model import OnnxModel, tensor_specs
 from edge_robot.perception.catalogue import NAME
@@ -40,9 +41,6 @@ _SHIM_CODE = '''"""Lets Triton's Python backend serve the detector beside this f
 
 from edge_robot.fleet.backend.triton_python import TritonPythonModel  # noqa: F401
 '''
-
-_TYPES = {"BYTES": "TYPE_STRING"}
-"""Datatypes whose name in Triton's configuration is not TYPE_ and the protocol's."""
 
 
 @dataclass
@@ -126,11 +124,16 @@ def add(root: Path, model: str, name: str = "", *, max_batch_size: int = 0) -> P
     content = read_model(path)
     if card.is_file():
         Detector(path)  # it can be loaded, and the card fits
-        config = config_of(name, DetectorModel.inputs, DetectorModel.outputs, backend="python")
+        config = config_of(name, DetectorModel.inputs, DetectorModel.outputs)
+        config.backend = "python"
     else:
         graph = describe(check_graph(content, str(path)))
         inputs, outputs = tensor_specs(graph, str(path))
-        config = config_of(name, inputs, outputs, max_batch_size=max_batch_size)
+        config = config_of(name, inputs, outputs, max_batch_size)
+        config.backend = "onnxruntime"
+        if max_batch_size:
+            config.dynamic_batching.max_queue_delay_microseconds = 2000
+    config.version_policy.latest.num_versions = 1
     version = max(_versions(root / name), default=0) + 1
     folder = root / name / str(version)
     try:
@@ -143,41 +146,6 @@ def add(root: Path, model: str, name: str = "", *, max_batch_size: int = 0) -> P
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}; permit it") from error
     return folder
-
-
-def config_of(
-    name: str,
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[TensorSpec],
-    *,
-    backend: str = "onnxruntime",
-    max_batch_size: int = 0,
-) -> Any:
-    """Return Triton's `ModelConfig` of a model.
-
-    Args:
-        name: It is served under.
-        inputs: What it takes.
-        outputs: What it gives.
-        backend: Triton's, which serves it there.
-        max_batch_size: Greatest size of the first dimension, which then is not among the
-            configuration's; 0: the first dimension is like any other.
-    """
-    config = pb.ModelConfig(name=name, backend=backend, max_batch_size=max_batch_size)
-    first = 1 if max_batch_size else 0
-    for specs, entries in ((inputs, config.input), (outputs, config.output)):
-        for spec in specs:
-            entry = entries.add(name=spec.name, data_type=_type(spec), dims=spec.shape[first:])
-            if spec.optional:
-                entry.optional = True
-    if max_batch_size:
-        config.dynamic_batching.max_queue_delay_microseconds = 2000
-    config.version_policy.latest.num_versions = 1
-    return config
-
-
-def _type(spec: TensorSpec) -> Any:
-    return pb.DataType.Value(_TYPES.get(spec.datatype, f"TYPE_{spec.datatype}"))
 
 
 def _read_config(folder: Path) -> Any:
@@ -317,7 +285,7 @@ def _check_config(
         fits = len(dims) == len(shape) and all(
             -1 in (have, want) or have == want for have, want in zip(dims, shape, strict=True)
         )
-        if entry.data_type != _type(spec) or not fits:
+        if entry.data_type != data_type(spec) or not fits:
             raise UserError(
                 f"{CONFIG} of {name} says that {kind} {entry.name!r} is "
                 f"{pb.DataType.Name(entry.data_type)} {dims}, the graph {spec.datatype} {shape}; "
