@@ -34,7 +34,8 @@ from edge_robot.fleet.backend.scheduler import (
     RefusedError,
     Result,
     Scheduler,
-    UnknownModelError,
+    counted,
+    find_model,
     size_of,
 )
 from edge_robot.fleet.backend.serving import Models, ServerSettings, read_limits
@@ -196,14 +197,7 @@ class RayScheduler:
         Raises:
             UnknownModelError: it is not served.
         """
-        versions = [m for m in self._models if m.name == name and version in ("", m.version)]
-        if not versions:
-            served = ", ".join(f"{m.name!r} version {m.version}" for m in self._models)
-            raise UnknownModelError(
-                f"model {name!r} version {version or 'any'} is not served here; "
-                f"served: {served or 'none'}"
-            )
-        return max(versions, key=lambda m: int(m.version))
+        return find_model(self._models, name, version)
 
     async def submit(
         self,
@@ -223,7 +217,7 @@ class RayScheduler:
             RefusedError: there is no room.
             ExpiredError: time ran out first.
         """
-        try:
+        with counted(self.counts):
             model = self.find(model_name, version)
             self._admit(robot, inputs)
             self._places[robot] += 1
@@ -233,13 +227,6 @@ class RayScheduler:
                 self._places[robot] -= 1
                 if not self._places[robot]:
                     del self._places[robot]
-        except asyncio.CancelledError:
-            self.counts["cancelled"] += 1
-            raise
-        except Exception as error:
-            self.counts[FATES.get(type(error), "failed")] += 1
-            raise
-        self.counts["computed"] += 1
         return Result(computed.outputs, model, computed.queue_s, computed.service_s, computed.batch)
 
     def _admit(self, robot: str, inputs: Tensors) -> None:

@@ -13,15 +13,16 @@ is in the making delays neither heartbeats nor a robot on the same machine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from edge_robot.fleet.backend.batching import BatchCosts
 from edge_robot.fleet.backend.fairness import FairShares, Quota, Quotas
@@ -55,6 +56,41 @@ FATES: dict[type[Exception], str] = {
     ExpiredError: "expired",
 }
 """What a request that was not computed is counted as; other errors are `failed`."""
+
+
+M = TypeVar("M", bound=ServedModel)
+
+
+def find_model(models: Iterable[M], name: str, version: str = "") -> M:
+    """Return one of the models that are served; without a version, the latest.
+
+    Raises:
+        UnknownModelError: it is not among them.
+    """
+    models = list(models)
+    found = [m for m in models if m.name == name and version in ("", m.version)]
+    if not found:
+        served = sorted((m.name, int(m.version)) for m in models)
+        names = ", ".join(f"{known!r} version {number}" for known, number in served)
+        raise UnknownModelError(
+            f"model {name!r} version {version or 'any'} is not served here; "
+            f"served: {names or 'none'}"
+        )
+    return max(found, key=lambda m: int(m.version))
+
+
+@contextlib.contextmanager
+def counted(counts: Counter[str]) -> Iterator[None]:
+    """Count what becomes of a request, `computed` or one of `FATES`, while the body sees to it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        counts["cancelled"] += 1
+        raise
+    except Exception as error:
+        counts[FATES.get(type(error), "failed")] += 1
+        raise
+    counts["computed"] += 1
 
 
 @dataclass(frozen=True)
@@ -273,20 +309,13 @@ class Scheduler:
             RefusedError: there is no room.
             ExpiredError: time ran out first.
         """
-        try:
+        with counted(self.counts):
             job = self._admit(model_name, version, inputs, expires, robot, priority)
             self._serve()
             try:
                 result = await job.future
             finally:
                 self._leave(job)
-        except Exception as error:
-            self.counts[FATES.get(type(error), "failed")] += 1
-            raise
-        except asyncio.CancelledError:
-            self.counts["cancelled"] += 1
-            raise
-        self.counts["computed"] += 1
         self.counts["late"] += time.monotonic() > expires
         return result
 
@@ -310,16 +339,8 @@ class Scheduler:
         self._pool.shutdown(wait=False)
 
     def _lane(self, name: str, version: str) -> _Lane:
-        versions = sorted((key for key in self._lanes if key[0] == name), key=_order)
-        if version == "" and versions:
-            return self._lanes[versions[-1]]
-        if (name, version) in self._lanes:
-            return self._lanes[name, version]
-        served = ", ".join(f"{n!r} version {v}" for n, v in sorted(self._lanes, key=_order))
-        raise UnknownModelError(
-            f"model {name!r} version {version or 'any'} is not served here; "
-            f"served: {served or 'none'}"
-        )
+        model = find_model((lane.model for lane in self._lanes.values()), name, version)
+        return self._lanes[model.name, model.version]
 
     def _admit(
         self,
