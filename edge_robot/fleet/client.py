@@ -18,7 +18,6 @@ from tritonclient.grpc import service_pb2 as pb
 from edge_robot.errors import UserError
 from edge_robot.fleet.diagnosis import diagnose
 from edge_robot.fleet.endpoints import Endpoint
-from edge_robot.fleet.estimation import RoundTrips
 from edge_robot.fleet.link import Beat, LinkMonitor, LinkTiming
 from edge_robot.fleet.work import InvalidAnswerError
 
@@ -95,7 +94,6 @@ class FleetClient:
     Attributes:
         endpoint: The backend.
         link: The state of the link.
-        round_trips: Of the last heartbeats.
 
     Raises:
         UserError: a file of the endpoint's credentials is missing or not as it should be.
@@ -105,7 +103,6 @@ class FleetClient:
         endpoint.credentials.check()
         self.endpoint = endpoint
         self.link = LinkMonitor(timing, time.monotonic())
-        self.round_trips = RoundTrips()
         self._on_link = on_link
         self._was_up = False
         self._connections: dict[int, _Connection] = {}
@@ -189,9 +186,7 @@ class FleetClient:
     def _beat_answered(self, connection: _Connection, beat: Beat) -> None:
         now = time.monotonic()
         planned = self.link.next_poll
-        round_trip = self.link.answered(beat.number, now)
-        if round_trip is not None:
-            self.round_trips.add(round_trip, now)
+        self.link.answered(beat.number, now)
         if self.link.up and not self._was_up:
             connection.prepare()
         self._settle()

@@ -1,6 +1,6 @@
 """Whether an answer will come in time: running estimates of one connection, on its own evidence.
 
-Pure: it reads no clock. `edge_robot.fleet.client` feeds `RoundTrips` with heartbeats; whoever sends
+Pure: it reads no clock. `edge_robot.fleet.link` feeds `RoundTrips` with heartbeats; whoever sends
 requests feeds a `LinkEstimate` for each kind of them and asks it for `chance_in_time`.
 
 The time from sending a request to its answer is taken as
@@ -78,6 +78,10 @@ class RoundTrips:
     def median(self) -> float:
         """Their median, s; 0 before the first."""
         return self._sorted[len(self._sorted) // 2] if self._sorted else 0.0
+
+    def quantile(self, probability: float) -> float:
+        """Return a quantile of the last round trips, s; NaN before the first."""
+        return float(np.quantile(self._sorted, probability)) if self._sorted else math.nan
 
     def add(self, round_trip: float, now: float) -> None:
         """Take an answered heartbeat into account; both in s."""

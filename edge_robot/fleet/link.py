@@ -24,9 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
+from edge_robot.fleet.estimation import RoundTrips
 
-RTT_WINDOW = 200
 LOSS_WINDOW = 40
 
 
@@ -106,6 +105,7 @@ class LinkMonitor:
         since: When it was, s.
         connection: Number of the connection that stands; 0 while none does.
         next_poll: When `poll` wants to be called, s.
+        round_trips: Of the last heartbeats.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class LinkMonitor:
         self._patience = timing.silence
         self._confirmed = 0
         self._excused = False
-        self._round_trips: deque[float] = deque(maxlen=RTT_WINDOW)
+        self.round_trips = RoundTrips()
         self._kept: deque[bool] = deque(maxlen=LOSS_WINDOW)
 
     @property
@@ -148,23 +148,14 @@ class LinkMonitor:
         """The connections that may still be answered; others can be closed."""
         return {self.connection} | {beat.connection for beat in self._waiting.values()}
 
-    def round_trip(self, quantile: float) -> float:
-        """Return a quantile of the last round trips, s; NaN before the first."""
-        return float(np.quantile(self._round_trips, quantile)) if self._round_trips else math.nan
-
     def poll(self, now: float) -> Beat | None:
         """Let time pass; return a heartbeat to send now, if one is due."""
         return self._probe(now) if self.phase is LinkPhase.DOWN else self._watch(now)
 
-    def answered(self, number: int, now: float) -> float | None:
-        """Report that the backend answered a heartbeat.
-
-        Returns:
-            The round trip, s; None where it was none, because it took a connection to be opened,
-            or because nobody waits for the answer any more.
-        """
+    def answered(self, number: int, now: float) -> None:
+        """Report that the backend answered a heartbeat."""
         if number not in self._waiting:
-            return None  # of a connection already given up
+            return  # of a connection already given up
         sent = self._waiting.pop(number)
         elapsed = now - sent.at
         self._kept.append(True)
@@ -174,13 +165,13 @@ class LinkMonitor:
             self._take(sent.connection)
             # Answers do not come once a period before the first of the next heartbeats is back. It
             # takes no longer than one for which the connection had to be opened.
-            expected = elapsed if sent.opens else self.round_trip(0.5)
+            expected = elapsed if sent.opens else self.round_trips.median
             self._patience = self.timing.silence + expected
             self._next_beat = self._begun = now
         elif sent.at >= self._begun:
             self._patience = self.timing.silence
         if not sent.opens:
-            self._round_trips.append(elapsed)
+            self.round_trips.add(elapsed, now)
         self._sign_of_life(now)
         if self.phase is LinkPhase.CONFIRMING and self._confirmed >= self.timing.confirmations:
             self.cause = f"{self._confirmed} heartbeats answered in a row"
@@ -188,7 +179,6 @@ class LinkMonitor:
             self.since = now
             self._was_up = True
         self._plan()
-        return None if sent.opens else elapsed
 
     def request_answered(self, now: float) -> None:
         """Report that the backend answered a request, with whatever result."""

@@ -251,8 +251,8 @@ class Replica:
             up=link.up,
             breaker=worst.state if worst else untried,
             cause=(worst.cause if worst else "") or link.cause,
-            rtt_p50=link.round_trip(0.5),
-            rtt_p95=link.round_trip(0.95),
+            rtt_p50=link.round_trips.quantile(0.5),
+            rtt_p95=link.round_trips.quantile(0.95),
             loss=link.loss,
             bandwidth=self._latest.bandwidth if self._latest else math.nan,
             outstanding=len(self._begun),
@@ -265,7 +265,7 @@ class Replica:
     def _kind(self, task: Task[Any, Any]) -> _Kind:
         kind = self._kinds.get(task.name)
         if kind is None:
-            kind = self._kinds[task.name] = _Kind(self.client.round_trips)
+            kind = self._kinds[task.name] = _Kind(self.client.link.round_trips)
             if self.client.link.up:
                 kind.breaker.link_found(time.monotonic())
         return kind

@@ -83,7 +83,7 @@ def test_starts_down_and_comes_up_after_its_confirmations() -> None:
         LinkPhase.UP,
     ]
     assert world.went(LinkPhase.UP) >= 100.0 + TIMING.period
-    assert math.isclose(world.monitor.round_trip(0.5), world.rtt, abs_tol=1e-6)
+    assert math.isclose(world.monitor.round_trips.quantile(0.5), world.rtt, abs_tol=1e-6)
     assert world.monitor.loss == 0.0
 
 
@@ -213,7 +213,7 @@ def test_attempts_overlap_and_the_first_one_answered_is_taken() -> None:
     monitor.answered(first.number, 0.4)
     assert monitor.phase is LinkPhase.CONFIRMING and monitor.connection == first.connection
     assert monitor.connections == {first.connection}
-    assert math.isnan(monitor.round_trip(0.5)), "connecting is no round trip"
+    assert math.isnan(monitor.round_trips.quantile(0.5)), "connecting is no round trip"
     assert first_beat(monitor).connection == first.connection
 
 
