@@ -7,7 +7,6 @@ chosen is the one from which most is to be expected, worth times chance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_robot.fleet.estimation import LinkEstimate
@@ -55,6 +54,10 @@ the network's 416 x 416; `edge-robot bench encodings`, 2026-11-26. A network of 
 more by scale."""
 
 
+_ADVANTAGE = 0.05
+"""How much more, of 1, another encoding must promise than the one in use (hysteresis)."""
+
+
 def size_of(encoding: Encoding) -> float:
     """Return the size of a file in an encoding of `CANDIDATES`, as a share of that in `BEST`."""
     return next(item.size for item in CANDIDATES if item.encoding == encoding)
@@ -68,8 +71,6 @@ def encoding_for(
     current: Encoding | None,
     *,
     min_chance: float,
-    advantage: float = 0.05,
-    candidates: Sequence[Candidate] = CANDIDATES,
 ) -> Encoding | None:
     """Return the encoding from which most is to be expected; None where none comes in time.
 
@@ -82,14 +83,12 @@ def encoding_for(
         current: The encoding in use, which is kept unless another promises clearly more; None if
             nothing is being sent.
         min_chance: Least chance to come in time, 0..1.
-        advantage: How much more, of 1, another encoding must promise (hysteresis).
-        candidates: What there is to choose from.
     """
     chosen, most = None, 0.0
-    for item in candidates:
+    for item in CANDIDATES:
         size = max(1, round(item.size * best_size))
         chance = estimate.chance_in_time(size, budget, now)
-        promise = item.worth * chance + (advantage if item.encoding == current else 0.0)
+        promise = item.worth * chance + (_ADVANTAGE if item.encoding == current else 0.0)
         if chance >= min_chance and promise > most:
             chosen, most = item.encoding, promise
     return chosen

@@ -18,8 +18,8 @@ class BreakerState(Enum):
 class CircuitBreaker:
     """Opens on a lost link or on failures in a row; closes when a trial request succeeds.
 
-    After failures the pause before the next trial
-    doubles up to a limit; a link that has come back is tried at once.
+    After failures the pause before the next trial doubles up to a limit; a link that has come back
+    is tried at once.
 
     Args:
         threshold: Failures in a row that open it.

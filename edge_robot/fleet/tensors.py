@@ -186,9 +186,7 @@ def from_list(
             f"{what} lists {count} values; at most {MAX_LISTED} are taken: send raw contents"
         )
     if datatype == "BYTES":
-        array = np.empty(count, np.object_)
-        array[:] = values
-        return array.reshape(shape)
+        return of_bytes(values).reshape(shape)
     kinds = {"b": (bool,), "i": (int,), "u": (int,)}.get(dtype.kind, (int, float))
     if not {type(value) for value in values}.issubset(kinds):
         raise TensorError(f"{what} is {datatype} and holds a value of another kind")
@@ -198,6 +196,13 @@ def from_list(
             return np.array(values, dtype).reshape(shape)
     except OverflowError as error:
         raise TensorError(f"{what} holds a value out of the range of {datatype}") from error
+
+
+def of_bytes(items: Sequence[bytes]) -> NDArray[Any]:
+    """Return the one-dimensional array of a BYTES tensor."""
+    array = np.empty(len(items), np.object_)  # np.array would make fixed-length strings of them
+    array[:] = items
+    return array
 
 
 def shown(name: str) -> str:
@@ -230,9 +235,7 @@ def _items(what: str, shape: Sequence[int], count: int, raw: bytes) -> NDArray[A
         raise TensorError(f"{what}: {error}") from error
     if len(items) != count:
         raise TensorError(f"{what} holds {len(items)} items; its shape {list(shape)} has {count}")
-    array = np.empty(count, np.object_)
-    array[:] = items
-    return array.reshape(shape)
+    return of_bytes(items).reshape(shape)
 
 
 def _typed(what: str, tensor: Any) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""The parameters of `fleet_bridge`: backends, times, budgets, and where the privacy policy is."""
+"""Parameters of the nodes that speak to the fleet: backends, times, budgets, privacy policy."""
 
 from __future__ import annotations
 

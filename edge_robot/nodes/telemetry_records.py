@@ -7,21 +7,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Odometry
 
+from edge_robot.control.modes import NAMES
 from edge_robot.msg import DeadlineStatus, Event, LinkState, RobotMode
 from edge_robot.nodes.conversions import yaw_of
 
-MODES = {
-    getattr(RobotMode, name): name.lower()
-    for name in (
-        "INITIALIZING",
-        "NOMINAL",
-        "REDUCED",
-        "CONTROLLED_STOP",
-        "EMERGENCY_STOP",
-        "TELEOPERATION",
-        "LAST_SAFE_PLAN",
-    )
-}
 LEVELS = {
     DiagnosticStatus.OK: "ok",
     DiagnosticStatus.WARN: "warn",
@@ -37,7 +26,7 @@ def of_event(event: Event) -> dict[str, Any]:
 
 def of_mode(mode: RobotMode) -> dict[str, Any]:
     """Return the mode, why, and the speed it permits, m/s."""
-    name = MODES.get(mode.mode, str(mode.mode))
+    name = NAMES.get(mode.mode, str(mode.mode))
     return {"mode": name, "cause": mode.cause, "max_speed": mode.max_speed}
 
 

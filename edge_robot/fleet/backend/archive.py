@@ -253,14 +253,7 @@ class ArchiveReader:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / FILE
-        if not path.exists():
-            raise UserError(f"there is no archive in {folder}")
-        try:
-            self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-            self._db.execute("SELECT name FROM robot").fetchall()
-        except sqlite3.Error as error:
-            raise UserError(f"cannot read the archive {path}: {error}") from error
+        self._db = database.open_reader(folder / FILE, "archive", "robot")
 
     def holdings(self) -> list[Holding]:
         """Return what there is, by robot and kind."""

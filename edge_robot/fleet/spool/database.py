@@ -127,6 +127,27 @@ def open_database(path: Path, schema: str, wal_bytes: int) -> sqlite3.Connection
     return db
 
 
+def open_reader(path: Path, what: str, table: str) -> sqlite3.Connection:
+    """Open a database that another process may be writing, to read it.
+
+    Args:
+        path: Of the file.
+        what: What it is, for messages: `spool` or `archive`.
+        table: One that it must have.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    if not path.exists():
+        raise UserError(f"there is no {what} in {path.parent}")
+    try:
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        db.execute(f"SELECT 1 FROM {table}").fetchone()
+    except sqlite3.Error as error:
+        raise UserError(f"cannot read the {what} {path}: {error}") from error
+    return db
+
+
 def _create(path: Path, schema: str) -> None:
     """Create a database beside its place and move it there: it is there as a whole, or not."""
     new = path.with_name(f"{path.name}.new")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_robot.errors import UserError
-from edge_robot.fleet.spool import drops
+from edge_robot.fleet.spool import database, drops
 from edge_robot.fleet.spool.records import Chunk, Drops
 from edge_robot.fleet.spool.store import CHUNK_COLUMNS, FILE
 
@@ -23,14 +21,7 @@ class SpoolReader:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / FILE
-        if not path.exists():
-            raise UserError(f"there is no spool in {folder}")
-        try:
-            self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-            self._db.execute("SELECT kind FROM dropped").fetchall()
-        except sqlite3.Error as error:
-            raise UserError(f"cannot read the spool {path}: {error}") from error
+        self._db = database.open_reader(folder / FILE, "spool", "dropped")
 
     def waiting(self) -> Iterator[Chunk]:
         """Yield the chunks to be sent, in the order they will be."""

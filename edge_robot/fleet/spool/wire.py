@@ -47,10 +47,10 @@ def request(robot: str, chunks: Sequence[Chunk], timeout: float) -> Any:
     message = pb.ModelInferRequest(model_name=MODEL)
     message.parameters[protocol.ROBOT].string_param = robot
     message.parameters[protocol.TIMEOUT].int64_param = round(timeout * 1e6)
-    arrays: dict[str, NDArray[Any]] = {"robot": _texts([robot.encode()])}
+    arrays: dict[str, NDArray[Any]] = {"robot": tensors.of_bytes([robot.encode()])}
     for name in TEXTS:
         values = [getattr(chunk, name) for chunk in chunks]
-        arrays[name] = _texts([v.encode() if isinstance(v, str) else v for v in values])
+        arrays[name] = tensors.of_bytes([v.encode() if isinstance(v, str) else v for v in values])
     for name in NUMBERS:
         arrays[name] = np.array([getattr(chunk, name) for chunk in chunks], np.int64)
     tensors.add_arrays(message, arrays)
@@ -78,10 +78,10 @@ def read_chunks(inputs: Mapping[str, NDArray[Any]]) -> tuple[str, list[Chunk]]:
 def answer(verdicts: Sequence[tuple[Chunk, Verdict]]) -> dict[str, NDArray[Any]]:
     """Return the tensors of the answer to a request, verdicts in its order."""
     return {
-        "id": _texts([chunk.id.encode() for chunk, _ in verdicts]),
+        "id": tensors.of_bytes([chunk.id.encode() for chunk, _ in verdicts]),
         "part": np.array([chunk.part for chunk, _ in verdicts], np.int64),
-        "status": _texts([_status(verdict) for _, verdict in verdicts]),
-        "reason": _texts([verdict.reason.encode() for _, verdict in verdicts]),
+        "status": tensors.of_bytes([_status(verdict) for _, verdict in verdicts]),
+        "reason": tensors.of_bytes([verdict.reason.encode() for _, verdict in verdicts]),
     }
 
 
@@ -101,12 +101,6 @@ def read_verdicts(response: Any, chunks: Sequence[Chunk]) -> list[Verdict]:
     if [row[:2] for row in rows] != [(chunk.id.encode(), chunk.part) for chunk in chunks]:
         raise WrongAnswerError("the archive answered something else than was sent")
     return verdicts
-
-
-def _texts(values: Sequence[bytes]) -> NDArray[Any]:
-    array = np.empty(len(values), np.object_)
-    array[:] = values
-    return array
 
 
 def _status(verdict: Verdict) -> bytes:
