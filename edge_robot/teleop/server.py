@@ -1,36 +1,28 @@
-"""The dashboard's HTTP and WebSocket server; knows nothing of ROS.
-
-One WebSocket per viewer carries, from the server, text messages (the robot's state as JSON) and
-binary ones (a picture or the map: `uint32` little-endian header length, JSON header, image bytes),
-and from the viewer `{"type": "stop" | "reset" | "seen"}`. A picture is sent only after the viewer
-has said "seen" for the one before: a slow viewer costs one picture of memory and gets the newest.
-"""
+"""The dashboard's HTTP server: who gets in, and to which channel; knows nothing of ROS."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import json
-import struct
+import ipaddress
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from edge_robot.errors import UserError
-from edge_robot.teleop.access import Access, require_loopback
+from edge_robot.settings import setting
+from edge_robot.teleop.access import Access, Identity, Role, ThrottledError
+from edge_robot.teleop.audit import Audit
 
 PAGE = Path(__file__).parent / "page"
-STATE_PERIOD = 0.1
-PICTURE_PERIOD = 0.05
-SEND_TIMEOUT = 5.0
-MAX_COMMAND_BYTES = 1024
-MAX_VIEWERS = 16
-COOKIE = "edge_robot_session"
+MAX_FORM_BYTES = 4096
+CHECK_PERIOD = 0.5
+"""How often it is looked whether those connected still may be, s."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -43,82 +35,95 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An encoded image and what the page must know to draw it.
+class ServerSettings:
+    """Where the dashboard listens."""
+
+    host: str = setting("127.0.0.1", "address the page is served on")
+    port: int = setting(8080, "TCP port of the page; 0 for any free one")
+
+
+class Channel(Protocol):
+    """A WebSocket (or other long answer) with a purpose of its own.
 
     Attributes:
-        version: Grows with every new picture of its kind.
-        header: JSON-serialisable facts; `kind` is "camera" or "map".
-        data: JPEG or PNG bytes.
+        path: Where it is served: `/ws/view`.
     """
 
-    version: int
-    header: dict[str, Any]
-    data: bytes
+    path: str
 
-    def message(self) -> bytes:
-        """Return the binary WebSocket message."""
-        header = json.dumps(self.header).encode()
-        return struct.pack("<I", len(header)) + header + self.data
+    async def serve(self, request: web.Request, who: Identity) -> web.StreamResponse:
+        """Serve one person until either side leaves.
+
+        Called in the server's loop, for requests whose sender is known and whose origin was
+        checked. When that person's session ends, the connection is aborted.
+        """
+
+    async def close(self) -> None:
+        """Say good-bye to everybody: the server is about to end."""
 
 
 class Robot(Protocol):
-    """What the server needs of the robot; called from the server's threads."""
+    """What the server itself needs of the robot; called in the server's loop."""
 
-    def state(self) -> dict[str, Any]:
-        """Return the newest state, JSON-serialisable."""
-
-    def camera(self, after: int) -> Picture | None:
-        """Return the newest camera picture, None if there is none newer than version `after`."""
-
-    def map(self, after: int) -> Picture | None:
-        """Return the newest map, None if there is none newer than version `after`."""
-
-    def set_stop(self, stop: bool) -> str:
-        """Set or reset the emergency stop; return what happened, in words, for the operator.
+    async def stop(self, who: Identity) -> str:
+        """Latch the emergency stop; return what happened, in words, for the operator.
 
         Raises:
             TimeoutError: the robot did not answer.
         """
 
+    def summary(self) -> dict[str, Any]:
+        """Return how the robot is, for programs and other robots' pages, JSON-serialisable."""
+
 
 class DashboardServer:
-    """Serves the page to any number of viewers from a thread of its own.
+    """Serves page and channels from a thread of its own.
 
     Args:
-        robot: Where state comes from and commands go to.
-        access: Who may look.
-        host: Loopback address to listen on.
-        port: TCP port; 0 for any free one.
+        channels: What is served besides the page.
+        access: Who may come in.
+        settings: Where to listen.
+        audit: Where it is written down who did what.
+        robot: Whom everybody may stop.
 
     Raises:
         UserError: the port is taken or the address is not a loopback one.
     """
 
-    def __init__(self, robot: Robot, access: Access, host: str, port: int) -> None:
-        require_loopback(host)
-        self._robot = robot
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        access: Access,
+        settings: ServerSettings,
+        audit: Audit,
+        robot: Robot,
+    ) -> None:
+        _require_loopback(settings.host)
+        self._channels = tuple(channels)
         self._access = access
-        self._viewers: set[web.WebSocketResponse] = set()
+        self._audit = audit
+        self._robot = robot
+        self._open: dict[asyncio.Transport, Identity] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="dashboard", daemon=True
         )
         self._thread.start()
         try:
-            self.port = self._call(self._start(host, port))
+            self.port = self._call(self._start(settings.host, settings.port))
         except OSError as error:
             self._stop_loop()
             if error.errno != errno.EADDRINUSE:
                 raise
             raise UserError(
-                f"dashboard port {port} on {host} is already taken: stop what listens there or "
-                "choose another with the parameter `port` (launch argument dashboard_port)"
+                f"dashboard port {settings.port} on {settings.host} is already taken: stop what "
+                "listens there or choose another with the parameter `port` (launch argument "
+                "dashboard_port)"
             ) from None
-        self.url = f"http://{host}:{self.port}/"
+        self.url = f"http://{settings.host}:{self.port}/"
 
     def close(self) -> None:
-        """Disconnect every viewer and stop listening."""
+        """Disconnect everybody and stop listening."""
         self._call(self._runner.cleanup())
         self._stop_loop()
 
@@ -134,22 +139,27 @@ class DashboardServer:
         self._loop.close()
 
     async def _start(self, host: str, port: int) -> int:
-        app = web.Application(middlewares=[self._guard], client_max_size=4096)
+        app = web.Application(middlewares=[self._guard], client_max_size=MAX_FORM_BYTES)
         app.router.add_get("/", self._index)
         app.router.add_post("/login", self._login)
-        app.router.add_get("/ws", self._viewer)
+        app.router.add_post("/logout", self._logout)
+        app.router.add_post("/stop", self._stop)
+        app.router.add_get("/summary", self._summary)
+        for channel in self._channels:
+            app.router.add_get(channel.path, partial(self._serve, channel))
         app.router.add_static("/static", PAGE)
-        app.on_shutdown.append(self._disconnect)
+        app.on_shutdown.append(self._say_goodbye)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()
+        self._checking = self._loop.create_task(self._check_sessions())
         assert site._server is not None
         return int(site._server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]
 
-    async def _disconnect(self, _: web.Application) -> None:
-        for viewer in tuple(self._viewers):
-            await viewer.close(code=1001, message=b"robot is shutting down")
+    async def _say_goodbye(self, _: web.Application) -> None:
+        self._checking.cancel()
+        await asyncio.gather(*(channel.close() for channel in self._channels))
 
     @web.middleware
     async def _guard(
@@ -161,7 +171,7 @@ class DashboardServer:
         name = request.host.rsplit(":", 1)[0].strip("[]")
         origin = request.headers.get("Origin")
         try:
-            require_loopback(name)
+            _require_loopback(name)
         except UserError:
             raise web.HTTPForbidden(text="this host name is not served here\n") from None
         if origin is not None and origin != f"http://{request.host}":
@@ -171,94 +181,110 @@ class DashboardServer:
             response.headers.update(HEADERS)
         return response
 
-    def _logged_in(self, request: web.Request) -> bool:
-        return self._access.known(request.cookies.get(COOKIE, ""))
+    def _cookie(self, request: web.Request) -> str:
+        """Return the name of the session's cookie: cookies do not tell ports of a host apart."""
+        return f"edge_robot_{request.url.port}"
+
+    def _who(self, request: web.Request, least: Role = Role.VIEW) -> Identity:
+        """Return who asks: a program by its token, or a page of ours by its session's cookie.
+
+        Raises:
+            HTTPException: nobody who is known, or who may do this.
+        """
+        address = request.remote or ""
+        authorization = request.headers.get("Authorization")
+        try:
+            if authorization is not None:
+                who = self._access.of_bearer(authorization, address)
+            else:
+                secret = request.cookies.get(self._cookie(request), "")
+                who = self._access.of_session(secret, address)
+        except ThrottledError as error:
+            raise web.HTTPTooManyRequests(text=f"{error}\n") from None
+        if who is None:
+            raise web.HTTPUnauthorized(text="log in first\n")
+        asks_more = request.method != "GET" or "Upgrade" in request.headers
+        if authorization is None and asks_more and "Origin" not in request.headers:
+            raise web.HTTPForbidden(text="an Origin header is required\n")
+        if who.role < least:
+            raise web.HTTPForbidden(text=f"this is for the role {least.name.lower()}\n")
+        return who
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
-        name = "index.html" if self._logged_in(request) else "login.html"
+        try:
+            self._who(request)
+            name = "index.html"
+        except web.HTTPUnauthorized:
+            name = "login.html"
         return web.FileResponse(PAGE / name, headers=HEADERS)
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
-        if self._access.throttled():
-            raise web.HTTPTooManyRequests(text="too many wrong tokens: wait ten seconds\n")
         form = await request.post()
-        session = self._access.login(str(form.get("token", "")))
-        if session is None:
+        address = request.remote or ""
+        try:
+            secret = self._access.login(str(form.get("token", "")), address)
+        except ThrottledError as error:
+            raise web.HTTPTooManyRequests(text=f"{error}\n") from None
+        if secret is None:
+            self._audit.note(None, "login", "wrong token", address=address)
             raise web.HTTPSeeOther("/?wrong-token")
+        self._audit.note(self._access.of_session(secret, address), "login")
         response = web.HTTPSeeOther("/")
-        response.set_cookie(COOKIE, session, httponly=True, samesite="Strict")
+        response.set_cookie(self._cookie(request), secret, httponly=True, samesite="Strict")
         raise response
 
-    async def _viewer(self, request: web.Request) -> web.StreamResponse:
-        if not self._logged_in(request):
-            raise web.HTTPUnauthorized(text="log in first\n")
-        if request.headers.get("Origin") is None:
-            raise web.HTTPForbidden(text="an Origin header is required\n")
-        if len(self._viewers) >= MAX_VIEWERS:
-            raise web.HTTPServiceUnavailable(text=f"{MAX_VIEWERS} viewers are connected already\n")
-        socket = web.WebSocketResponse(heartbeat=5.0, max_msg_size=MAX_COMMAND_BYTES)
-        await socket.prepare(request)
-        self._viewers.add(socket)
-        seen = asyncio.Event()
-        seen.set()
-        feeds = [
-            asyncio.create_task(self._feed_state(socket)),
-            asyncio.create_task(self._feed_pictures(socket, seen)),
-        ]
+    async def _logout(self, request: web.Request) -> web.StreamResponse:
+        who = self._who(request)
+        self._access.logout(who)
+        self._audit.note(who, "logout")
+        self._end_sessions()
+        response = web.HTTPSeeOther("/")
+        response.del_cookie(self._cookie(request))
+        raise response
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        who = self._who(request)
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    await self._command(socket, message.data, seen)
+            text = await self._robot.stop(who)
+        except TimeoutError as error:
+            self._audit.note(who, "stop", str(error))
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
+        self._audit.note(who, "stop")
+        return web.Response(text=f"{text}\n")
+
+    async def _summary(self, request: web.Request) -> web.StreamResponse:
+        self._who(request)
+        return web.json_response(self._robot.summary())
+
+    async def _serve(self, channel: Channel, request: web.Request) -> web.StreamResponse:
+        who = self._who(request)
+        transport = request.transport
+        assert transport is not None
+        self._open[transport] = who
+        try:
+            return await channel.serve(request, who)
         finally:
-            self._viewers.discard(socket)
-            for feed in feeds:
-                feed.cancel()
-            await asyncio.gather(*feeds, return_exceptions=True)
-        return socket
+            del self._open[transport]
 
-    async def _command(self, socket: web.WebSocketResponse, text: str, seen: asyncio.Event) -> None:
-        try:
-            kind = json.loads(text)["type"]
-        except (ValueError, KeyError, TypeError):
-            kind = None
-        if kind == "seen":
-            seen.set()
-        elif kind in ("stop", "reset"):
-            try:
-                answer = await asyncio.to_thread(self._robot.set_stop, kind == "stop")
-                reply = {"type": "answer", "ok": True, "text": answer}
-            except TimeoutError as error:
-                reply = {"type": "answer", "ok": False, "text": str(error)}
-            await self._send(socket.send_json(reply), socket)
-        else:
-            await socket.close(code=1008, message=b"unknown command")
+    async def _check_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_PERIOD)
+            self._end_sessions()
 
-    async def _feed_state(self, socket: web.WebSocketResponse) -> None:
-        while not socket.closed:
-            state = await asyncio.to_thread(self._robot.state)
-            await self._send(socket.send_json({"type": "state", **state}), socket)
-            await asyncio.sleep(STATE_PERIOD)
+    def _end_sessions(self) -> None:
+        """Abort the connections of everybody who is not let in any more."""
+        for transport, who in self._open.items():
+            if not self._access.holds(who):
+                transport.abort()
 
-    async def _feed_pictures(self, socket: web.WebSocketResponse, seen: asyncio.Event) -> None:
-        camera_version = map_version = -1
-        while not socket.closed:
-            picture = await asyncio.to_thread(self._robot.map, map_version)
-            if picture is not None:
-                map_version = picture.version
-                await self._send(socket.send_bytes(picture.message()), socket)
-            await seen.wait()
-            picture = await asyncio.to_thread(self._robot.camera, camera_version)
-            if picture is not None:
-                camera_version = picture.version
-                seen.clear()
-                await self._send(socket.send_bytes(picture.message()), socket)
-            await asyncio.sleep(PICTURE_PERIOD)
 
-    @staticmethod
-    async def _send(sending: Awaitable[None], socket: web.WebSocketResponse) -> None:
-        """Send with back-pressure; a viewer that has not read for seconds is let go."""
-        try:
-            await asyncio.wait_for(sending, SEND_TIMEOUT)
-        except (asyncio.TimeoutError, ConnectionError):
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(socket.close(code=1013, message=b"too slow"), 1.0)
+def _require_loopback(host: str) -> None:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise UserError(
+            f"dashboard host {host!r} is not a loopback address: the page is served without TLS; "
+            "listen on 127.0.0.1 and reach it through an SSH tunnel or a TLS proxy"
+        )

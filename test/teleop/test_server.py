@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,8 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_robot.errors import UserError
-from edge_robot.teleop.access import GUESS_WINDOW, GUESSES_PER_WINDOW, Access
-from edge_robot.teleop.server import MAX_VIEWERS, DashboardServer, Picture
+from edge_robot.teleop.access import (
+    GUESS_WINDOW,
+    GUESSES_PER_WINDOW,
+    Access,
+    Identity,
+    ThrottledError,
+)
+from edge_robot.teleop.audit import Audit
+from edge_robot.teleop.server import DashboardServer, ServerSettings
+from edge_robot.teleop.view_channel import MAX_VIEWERS, Picture, ViewChannel
 
 TOKEN = "correct horse battery"
 
@@ -39,7 +48,13 @@ class Bench:
     def map(self, after: int) -> Picture | None:
         return Picture(0, {"kind": "map"}, b"png") if after < 0 else None
 
-    def set_stop(self, stop: bool) -> str:
+    def summary(self) -> dict[str, Any]:
+        return {"mode": "nominal"}
+
+    async def stop(self, who: Identity) -> str:
+        return await self.set_stop(True)
+
+    async def set_stop(self, stop: bool) -> str:
         if not self.answers:
             raise TimeoutError("the robot did not answer")
         self.stops.append(stop)
@@ -52,10 +67,16 @@ def robot() -> Bench:
 
 
 @pytest.fixture
-def server(robot: Bench) -> Iterator[DashboardServer]:
-    server = DashboardServer(robot, Access(TOKEN), "127.0.0.1", 0)
+def server(robot: Bench, tmp_path: Path) -> Iterator[DashboardServer]:
+    server = start(robot, tmp_path)
     yield server
     server.close()
+
+
+def start(robot: Bench, folder: Path, host: str = "127.0.0.1", port: int = 0) -> DashboardServer:
+    settings = ServerSettings(host, port)
+    channels = (ViewChannel(robot, robot),)
+    return DashboardServer(channels, Access(TOKEN), settings, Audit(folder), robot)
 
 
 async def log_in(session: aiohttp.ClientSession, server: DashboardServer) -> None:
@@ -220,31 +241,58 @@ def test_malformed_commands_never_stop_the_server_or_move_the_latch(
     assert robot.stops == []
 
 
-def test_taken_port_is_one_clear_line(robot: Bench) -> None:
+def test_taken_port_is_one_clear_line(robot: Bench, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} .*already taken"):
-            DashboardServer(robot, Access(TOKEN), "127.0.0.1", port)
+            start(robot, tmp_path, port=port)
 
 
-def test_wider_than_loopback_is_refused(robot: Bench) -> None:
+def test_wider_than_loopback_is_refused(robot: Bench, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a loopback"):
-        DashboardServer(robot, Access(TOKEN), "0.0.0.0", 0)
+        start(robot, tmp_path, host="0.0.0.0")
+
+
+def test_stop_by_request_and_logout_ends_the_sockets(server: DashboardServer, robot: Bench) -> None:
+    async def scenario() -> None:
+        async with session() as browser:
+            await log_in(browser, server)
+            async with browser.post(server.url + "stop", headers=origin(server)) as answer:
+                assert answer.status == 200
+            assert robot.stops == [True]
+            async with browser.ws_connect(server.url + "ws", headers=origin(server)) as viewer:
+                async with browser.post(server.url + "logout", headers=origin(server)) as answer:
+                    assert 'name="token"' in await answer.text()
+                while (await viewer.receive(timeout=5)).type is not aiohttp.WSMsgType.CLOSED:
+                    pass
+
+    asyncio.run(scenario())
+
+
+def test_program_needs_its_token_only(server: DashboardServer, robot: Bench) -> None:
+    async def scenario() -> None:
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as program:
+            async with program.get(server.url + "summary") as answer:
+                assert await answer.json() == {"mode": "nominal"}
+            async with program.post(server.url + "stop") as answer:
+                assert answer.status == 200
+        assert robot.stops == [True]
+
+    asyncio.run(scenario())
 
 
 def test_guesses_are_throttled() -> None:
     now = [0.0]
     access = Access(TOKEN, clock=lambda: now[0])
     for _ in range(GUESSES_PER_WINDOW):
-        assert not access.throttled()
-        assert access.login("wrong token") is None
-    assert access.throttled()
+        assert access.login("wrong token", "10.0.0.1") is None
+    with pytest.raises(ThrottledError):
+        access.login(TOKEN, "10.0.0.1")
     now[0] += GUESS_WINDOW
-    assert not access.throttled()
-    granted = access.login(TOKEN)
+    granted = access.login(TOKEN, "10.0.0.1")
     assert granted is not None
-    assert access.known(granted)
-    assert not access.known("made up")
+    assert access.of_session(granted, "10.0.0.1") is not None
+    assert access.of_session("made up", "10.0.0.1") is None
 
 
 def test_short_token_is_refused() -> None:
