@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_robot.bench import spool_processes
-from edge_robot.bench.spool_processes import ROBOT, Nursery
+from edge_robot.bench.nursery import Nursery
+from edge_robot.bench.spool_processes import ROBOT
 from edge_robot.fleet.backend.archive import ArchiveReader
 from edge_robot.fleet.spool.reader import SpoolReader
 from edge_robot.fleet.spool.records import DROPPED
@@ -165,7 +166,7 @@ def measure(
     folder = Path(tempfile.mkdtemp(prefix="edge-robot-spool-"))
     begun = time.monotonic()
     try:
-        with Nursery() as nursery:
+        with Nursery(spool_processes.__name__) as nursery:
             port = _free_port()
             first = 0
 

@@ -1,23 +1,14 @@
-"""The two processes that `spool_kills` kills, and the one that starts them in a few milliseconds.
-
-Run as a program, it imports everything once and forks a process for every line it reads:
-`{"role": "robot", …}`. What is forked is a process like any other: own memory, real files, real
-gRPC, and a SIGKILL ends it wherever it is.
-"""
+"""The two processes that `spool_kills` kills."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,66 +78,4 @@ def archive(folder: str, port: int) -> None:
     signal.pause()
 
 
-_ROLES: dict[str, Callable[..., None]] = {"robot": robot, "archive": archive}
-
-
-class Nursery:
-    """Starts the two roles as processes, and ends them."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._children: set[int] = set()
-
-    def __enter__(self) -> Nursery:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for pid in list(self._children):
-            self.kill(pid)
-        self._process.communicate()
-
-    def start(self, role: str, **arguments: Any) -> int:
-        """Start a process; return its id."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"role": role, **arguments}) + "\n")
-        self._process.stdin.flush()
-        pid = int(self._process.stdout.readline())
-        self._children.add(pid)
-        return pid
-
-    def kill(self, pid: int) -> bool:
-        """Kill a process and wait until it is gone; return whether it was still there."""
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return False
-        finally:
-            self._children.discard(pid)
-        with suppress(ProcessLookupError):
-            while True:
-                os.kill(pid, 0)
-                time.sleep(0.0005)
-        return True
-
-
-def main() -> None:
-    """Fork a process for every line of standard input; write its id."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not waited for
-    for line in sys.stdin:
-        order = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(2, 1)
-            _ROLES[order.pop("role")](**order)
-            return
-        print(pid, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+ROLES: dict[str, Callable[..., None]] = {"robot": robot, "archive": archive}
