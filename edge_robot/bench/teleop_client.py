@@ -1,0 +1,276 @@
+"""An operator as a program: speaks `/ws/control` as the page's `control.js` does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+ANSWER_LIMIT = 2.0
+"""Longest wait for the answer to a request, s."""
+
+_RATE = 60.0  # samples of an input device, Hz, as browsers poll a gamepad
+
+Velocity = tuple[float, float, float]
+"""Forward and leftward, m/s, and turning, rad/s, in base_link."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What an input device showed last.
+
+    Attributes:
+        number: Grows with every sample of the device.
+        age: Since it was taken, s.
+        velocity: What the operator asks for while holding on; None: lets go.
+    """
+
+    number: int
+    age: float
+    velocity: Velocity | None
+
+
+class InputDevice:
+    """A stick that is sampled at a fixed rate, and that can freeze while everything else goes on.
+
+    Args:
+        rate: Of sampling, Hz.
+        clock: Steady time, s.
+    """
+
+    def __init__(self, rate: float = _RATE, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period = 1.0 / rate
+        self._clock = clock
+        self._velocity: Velocity | None = None
+        self._number = 0
+        self._taken = clock()
+        self._frozen = False
+
+    def move(self, velocity: Velocity | None) -> None:
+        """Hold the stick so that it asks for a velocity, or let go of it (None): a new sample."""
+        self._velocity = velocity
+        if not self._frozen:
+            self._number += 1
+            self._taken = self._clock()
+
+    def freeze(self) -> float:
+        """Take no more samples; return when the last one was taken, s."""
+        self.sample()
+        self._frozen = True
+        return self._taken
+
+    def thaw(self) -> None:
+        """Take samples again."""
+        self._frozen = False
+
+    def sample(self) -> Sample:
+        """Return the newest sample there is by now."""
+        now = self._clock()
+        if not self._frozen:
+            passed = int((now - self._taken) / self._period)
+            self._number += passed
+            self._taken += passed * self._period
+        return Sample(self._number, now - self._taken, self._velocity)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the robot said to a request.
+
+    Attributes:
+        ok: Whether it did what was asked.
+        text: What it says of it, for people.
+        elapsed: From the request to the answer, s.
+    """
+
+    ok: bool
+    text: str
+    elapsed: float
+
+
+class TeleopClient:
+    """One connection to a dashboard's control channel. Used in one asyncio loop.
+
+    Args:
+        url: Of the dashboard, `http://HOST:PORT` or `https://…`.
+        token: Of the operator.
+        certificate: File with the certificate to trust for `https`; None: those of the system.
+
+    Attributes:
+        device: What is answered to ticks.
+        status: The newest status the robot told; empty before the first.
+        ticks: How many ticks were heard, and all of them answered unless `mute`.
+        rtt: Newest round trip the robot told, s; None before.
+        mute: Leaves ticks unanswered.
+        on_tick: Is told every tick and what was answered to it (None: nothing).
+    """
+
+    def __init__(self, url: str, token: str, certificate: str | None = None) -> None:
+        self.device = InputDevice()
+        self.status: dict[str, Any] = {}
+        self.ticks = 0
+        self.rtt: float | None = None
+        self.mute = False
+        self.on_tick: Callable[[dict[str, Any], dict[str, Any] | None], None] | None = None
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._ssl = ssl.create_default_context(cafile=certificate) if certificate else True
+        self._session: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ids = itertools.count(1)
+        self._awaited: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._news = asyncio.Condition()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the channel is open as far as this end knows."""
+        return self._socket is not None and not self._socket.closed
+
+    async def connect(self) -> None:
+        """Open the channel, and hear the first status.
+
+        Raises:
+            aiohttp.ClientError: the dashboard is not there, or refuses.
+            asyncio.TimeoutError: it opens the channel, but says nothing.
+        """
+        await self.close()
+        self.status = {}
+        self._session = aiohttp.ClientSession(headers=self._headers)
+        self._socket = await self._session.ws_connect(f"{self._url}/ws/control", ssl=self._ssl)
+        self._reader = asyncio.create_task(self._read(self._socket))
+        await self.until(lambda status: bool(status))
+
+    async def until(
+        self, condition: Callable[[dict[str, Any]], bool], limit: float = ANSWER_LIMIT
+    ) -> dict[str, Any]:
+        """Return the first status from now on that fulfils a condition.
+
+        Raises:
+            asyncio.TimeoutError: there was none within `limit` s.
+        """
+
+        async def wait() -> dict[str, Any]:
+            async with self._news:
+                await self._news.wait_for(lambda: condition(self.status))
+                return self.status
+
+        return await asyncio.wait_for(wait(), limit)
+
+    async def request(self, kind: str, limit: float = ANSWER_LIMIT, **fields: Any) -> Answer:
+        """Ask for something: `take`, `hand_back`, `ask`, `stop`, `reset`, `goal`, `limit`, ….
+
+        Args:
+            kind: The message's type.
+            limit: Longest wait, s.
+            fields: What else stands in the message.
+
+        Raises:
+            asyncio.TimeoutError: no answer came in time.
+            ConnectionError: the channel is closed.
+        """
+        if self._socket is None or self._socket.closed:
+            raise ConnectionError("the control channel is closed")
+        number = next(self._ids)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._awaited[number] = answer
+        begun = time.monotonic()
+        try:
+            await self._socket.send_json({"type": kind, "id": number, **fields})
+            told = await asyncio.wait_for(answer, limit)
+        finally:
+            del self._awaited[number]
+        return Answer(bool(told["ok"]), str(told["text"]), time.monotonic() - begun)
+
+    async def post_stop(self) -> str:
+        """Press stop by `POST /stop`, the way that needs no channel; return what is answered.
+
+        Raises:
+            aiohttp.ClientError: it was not heard, or refused.
+        """
+        timeout = aiohttp.ClientTimeout(total=ANSWER_LIMIT)
+        async with (
+            aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session,
+            session.post(f"{self._url}/stop", ssl=self._ssl, raise_for_status=True) as response,
+        ):
+            return await response.text()
+
+    async def close(self, politely: bool = True) -> None:
+        """End the connection.
+
+        Args:
+            politely: With a WebSocket close frame; else the TCP connection just ends.
+        """
+        session, socket, reader = self._session, self._socket, self._reader
+        self._session = self._socket = self._reader = None
+        if session is None:
+            return
+        if not politely and session.connector is not None:
+            await session.connector.close()
+        elif socket is not None:
+            await socket.close()
+        if reader is not None:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        await session.close()
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    await self._on_message(socket, json.loads(message.data))
+        except ConnectionError:
+            pass  # the loop's end says the same: the channel is closed
+        for answer in self._awaited.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the control channel was closed"))
+
+    async def _on_message(
+        self, socket: aiohttp.ClientWebSocketResponse, message: dict[str, Any]
+    ) -> None:
+        kind = message["type"]
+        if kind == "tick":
+            await self._on_tick(socket, message)
+        elif kind == "status":
+            async with self._news:
+                self.status = message
+                self._news.notify_all()
+        elif kind == "answer":
+            answer = self._awaited.get(message["id"])
+            if answer is not None and not answer.done():
+                answer.set_result(message)
+
+    async def _on_tick(
+        self, socket: aiohttp.ClientWebSocketResponse, message: dict[str, Any]
+    ) -> None:
+        self.ticks += 1
+        if message["rtt_ms"] is not None:
+            self.rtt = message["rtt_ms"] * 1e-3
+        told = None
+        if not self.mute:
+            told = input_message(message["tick"], self.device.sample())
+            await socket.send_json(told)
+        if self.on_tick is not None:
+            self.on_tick(message, told)
+
+
+def input_message(tick: Any, sample: Sample) -> dict[str, Any]:
+    """Return the answer to a tick."""
+    vx, vy, wz = sample.velocity or (0.0, 0.0, 0.0)
+    return {
+        "type": "input",
+        "tick": tick,
+        "n": sample.number,
+        "held": sample.velocity is not None,
+        "vx": vx,
+        "vy": vy,
+        "wz": wz,
+        "age_ms": round(sample.age * 1e3, 1),
+    }
