@@ -18,13 +18,14 @@ const rounded = (value) => Number(value.toFixed(4));
 /**
  * The connection over which the operator drives; it reconnects by itself for as long as the page lives.
  *
- * Events: `connection` {open, text, expired}; `status`, the robot's message; `rtt` {ms}, measured by
+ * Events: `connection` {open, text, expired (log in again)}; `status`, the robot's message; `rtt` {ms}, measured by
  * the robot; `stop` {state: "sending" | "delivered" | "undelivered", text}. What the operator asks for
  * resolves to {ok, text}, with words for the operator, and never rejects.
  */
 export class Control extends EventTarget {
   #inputs = null;
   #socket = null;
+  #opened = false; // this socket was
   #heardAt = 0;
   #retry = FIRST_RETRY;
   #retrying = null;
@@ -53,8 +54,12 @@ export class Control extends EventTarget {
     this.#retrying = null;
     const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws/control`);
     this.#socket = socket;
+    this.#opened = false;
     this.#heardAt = performance.now();
-    socket.onopen = () => this.#tell("connection", { open: true, text: "Connected" });
+    socket.onopen = () => {
+      this.#opened = true;
+      this.#tell("connection", { open: true, text: "Connected" });
+    };
     socket.onmessage = (event) => this.#hear(JSON.parse(event.data));
     socket.onclose = (event) => this.#lose(event.reason || "The connection to the robot is lost");
   }
@@ -205,11 +210,18 @@ export class Control extends EventTarget {
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
     for (const settle of [...this.#asked.values()]) settle({ ok: false, text: `${text}, before it answered` });
-    this.#tell("connection", { open: false, text: again ? `${text}; connecting again…` : text });
+    this.#tell("connection", { open: false, expired: false, text: again ? `${text}; connecting again…` : text });
     if (!again) return;
+    if (!this.#opened) this.#checkSession();
     const wait = this.#retry * (0.75 + 0.5 * Math.random()); // not all pages at once
     this.#retry = Math.min(2 * this.#retry, LAST_RETRY);
     this.#retrying = setTimeout(() => this.connect(), wait);
+  }
+
+  /** A refused WebSocket does not tell its page why; this does. */
+  async #checkSession() {
+    const status = await fetch("/session").then((response) => response.status, () => null);
+    if (status === 401) this.#tell("connection", { open: false, expired: true, text: "Log in again" });
   }
 
   #tell(type, detail) {

@@ -143,26 +143,26 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_whatever_is_in_doubt_is_neutral_until_it_is_pressed_anew(page: Any, end: str) -> None:
-    device_held = {
-        "keyboard": lambda: page.keyboard.down("KeyW"),
-        "stick": lambda: (page.mouse.move(100, 30), page.mouse.down()),
-        "gamepad": lambda: (page.evaluate(f"({PAD})(true, 0, -1, false)")),
-    }
     page.evaluate(f"({PAD})(false, 0, 0, false)")
-    for device, hold in device_held.items():
-        hold()
-        eventually(page, lambda it: it["held"])
-        page.evaluate(ENDS[end])
-        eventually(page, is_neutral)
-        page.evaluate("delete document.hasFocus; document.getElementById('dialog').close()")
-        page.keyboard.down("KeyW") if device == "keyboard" else None  # the keyboard repeats it
-        page.mouse.move(100, 31)
-        time.sleep(0.1)
-        assert is_neutral(sample(page)), device
-        page.keyboard.up("KeyW")
-        page.mouse.up()
-        page.evaluate(f"({PAD})(false, 0, 0, false)")
-        time.sleep(0.05)
+    time.sleep(0.05)
+    page.evaluate(f"({PAD})(true, 0, -1, false)")
+    page.mouse.move(100, 30)
+    page.mouse.down()
+    page.keyboard.down("KeyW")
+    eventually(page, lambda it: it["held"])
+    page.evaluate(ENDS[end])
+    eventually(page, is_neutral)
+    page.evaluate("delete document.hasFocus; document.getElementById('dialog').close()")
+    page.keyboard.down("KeyW")  # as the keyboard repeats it
+    page.mouse.move(100, 31)
+    time.sleep(0.1)
+    assert is_neutral(sample(page)), "each of the three is still held"
+    page.keyboard.up("KeyW")
+    page.mouse.up()
+    page.evaluate("window.pad = null")
+    page.keyboard.down("KeyW")
+    eventually(page, lambda it: it["held"])
+    page.keyboard.up("KeyW")
 
 
 def test_a_key_with_a_modifier_is_the_browsers(page: Any) -> None:
@@ -194,11 +194,11 @@ def test_stick_by_mouse_and_finger(page: Any) -> None:
 
     finger("touchStart", (100, 100))
     finger("touchMove", (100, 10))
-    eventually(page, lambda it: it["vx"] > 0.9 * SPEED)
+    eventually(page, lambda it: it["vx"] > 0.7 * SPEED)
     finger("touchEnd")
     assert is_neutral(sample(page))
     finger("touchStart", (100, 20))
-    eventually(page, lambda it: it["vx"] > 0.7 * SPEED)
+    eventually(page, lambda it: it["vx"] > 0.5 * SPEED)
     finger("touchCancel")
     assert is_neutral(sample(page))
     assert page.evaluate("window.scrollY") == 0
