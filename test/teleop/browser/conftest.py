@@ -6,12 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-playwright_api = pytest.importorskip(
-    "playwright.sync_api", reason="the tests of the page need playwright (requirements-dev.txt)"
-)
+from visitors import Visitors
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = (
@@ -40,9 +38,18 @@ def chromium() -> str:
 
 # Of the module, not of the session: while it lives, asyncio.run() is impossible in this thread.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[playwright_api.Browser]:
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = chromium()
-    with playwright_api.sync_playwright() as playwright:
+    with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visitors(browser: Any) -> Iterator[Visitors]:
+    visitors = Visitors(browser)
+    yield visitors
+    visitors.leave()
+    assert visitors.problems == []

@@ -1,4 +1,4 @@
-"""What page/control.js says to the robot and to the operator, in a browser, against a scripted socket."""
+"""What page/control.js says to the robot and to the operator, against a scripted socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ HTML = """<!doctype html><title>control</title>
 <script type="module">
   import { Control } from "/control.js";
   window.hands = Object.assign(new EventTarget(), {
-    n: 0, held: true, neutral() { this.held = false; this.dispatchEvent(new CustomEvent("released")); },
+    n: 0,
+    held: true,
+    neutral() { this.held = false; this.dispatchEvent(new CustomEvent("released")); },
     sample() { return { n: ++this.n, held: this.held, vx: 0.123456, vy: 0, wz: 0, age_ms: 3.21 }; },
   });
   window.events = [];
@@ -101,8 +103,8 @@ def test_every_tick_is_answered_once_and_a_release_does_not_wait_for_one(far: Fa
         far.say(type="tick", tick=tick, rtt_ms=42.5)
     far.until(lambda: len(far.heard) == 3)
     assert [it["tick"] for it in far.heard] == [11, 12, 13]
-    first = dict(type="input", tick=11, n=1, held=True, vx=0.1235, vy=0, wz=0, age_ms=3.21)
-    assert far.heard[0] == first
+    sample = {"n": 1, "held": True, "vx": 0.1235, "vy": 0, "wz": 0, "age_ms": 3.21}
+    assert far.heard[0] == {"type": "input", "tick": 11, **sample}
     assert far.events("rtt")[-1] == {"ms": 42.5}
     far.page.evaluate("hands.neutral()")
     far.until(lambda: len(far.heard) == 4)

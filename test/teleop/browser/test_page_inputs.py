@@ -1,4 +1,4 @@
-"""What page/inputs.js makes of the operator's hands, in a real browser on an otherwise empty page."""
+"""What page/inputs.js makes of the operator's hands, on an otherwise empty page."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ HTML = """<!doctype html><title>hands</title><style>body { margin: 0 }</style>
     inputs.addEventListener(type, (event) => events.push([type, event.detail]));
 </script>"""
 PAD = """(held, x, y, stop) => {
-  const button = (pressed) => ({ pressed, value: Number(pressed) });
+  const down = (at) => (at === 5 && held) || (at === 1 && stop);
   window.pad = { id: "pad", connected: true, mapping: "standard", axes: [x, y, 0, 0],
-    buttons: Array.from({ length: 16 }, (_, at) => button((at === 5 && held) || (at === 1 && stop))) };
+    buttons: Array.from({ length: 16 }, (_, at) => ({ pressed: down(at) })) };
 }"""
 
 
@@ -224,7 +224,9 @@ def test_gamepad_needs_its_dead_man_and_may_be_unplugged(page: Any) -> None:
     page.evaluate(f"({PAD})(false, 0, 0, true)")
     time.sleep(0.1)
     events = page.evaluate("events")
-    assert events.count(["press", {"action": "stop"}]) == 1, "stop needs no wheel, and is pressed once"
+    assert events.count(["press", {"action": "stop"}]) == 1, (
+        "without the wheel, and once"
+    )
     assert ["gamepad", {"name": None}] in events
 
 
@@ -254,9 +256,11 @@ def test_shaping_stays_in_bounds_for_any_stick(page: Any) -> None:
         if (sx * x < 0 || sy * y < 0) problems.push(["turned", x, y]);
         if (Math.hypot(x, y) <= 0.08 && (sx || sy)) problems.push(["middle", x, y]);
         const next = hands.approach(x, y, 0.016);
-        if (Math.abs(next) > Math.max(Math.abs(x), Math.abs(y)) + 1e-9) problems.push(["beyond", x, y]);
+        const most = Math.max(Math.abs(x), Math.abs(y));
+        if (Math.abs(next) > most + 1e-9) problems.push(["far", x, y]);
         if (x * next < 0) problems.push(["leapt over zero", x, y]);
-        if (Math.hypot(...hands.combine([[x, 0, y], [0, 1, 0]])) > 1 + 1e-9) problems.push(["sum", x, y]);
+        const sum = hands.combine([[x, 0, y], [0, 1, 0]]);
+        if (Math.hypot(...sum) > 1 + 1e-9) problems.push(["sum", x, y]);
       }
       if (hands.shape(NaN, 1).some((it) => it !== 0)) problems.push("NaN");
       return problems;
