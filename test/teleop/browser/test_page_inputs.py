@@ -224,9 +224,7 @@ def test_gamepad_needs_its_dead_man_and_may_be_unplugged(page: Any) -> None:
     page.evaluate(f"({PAD})(false, 0, 0, true)")
     time.sleep(0.1)
     events = page.evaluate("events")
-    assert events.count(["press", {"action": "stop"}]) == 1, (
-        "without the wheel, and once"
-    )
+    assert events.count(["press", {"action": "stop"}]) == 1, "without the wheel, and once"
     assert ["gamepad", {"name": None}] in events
 
 
