@@ -255,9 +255,9 @@ CMD_VEL_NAV = Topic(
 CMD_VEL_TELEOP = Topic(
     "/cmd_vel/teleop",
     "geometry_msgs/TwistStamped",
-    "20 while held",
+    "50 while held",
     Qos(depth=1, lifespan=0.100),
-    "operator's command; base_link",
+    "operator's command, explicit zeros while the wheel is held and nobody drives; base_link",
 )
 CMD_VEL_MUX = Topic(
     "/cmd_vel/mux", "geometry_msgs/TwistStamped", "50", _COMMAND, "the command that won arbitration"
@@ -270,7 +270,8 @@ HOLDER = Topic(
     "std_msgs/String",
     "on change, 1",
     _LATCHED,
-    "who drives: a source of command_mux, emergency_stop or nobody",
+    "who drives: a source of command_mux, emergency_stop, waiting (autonomy, for a hand-back or a "
+    "goal) or nobody",
 )
 MODE = Topic(
     "/robot/mode",

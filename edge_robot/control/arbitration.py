@@ -2,7 +2,10 @@
 
 Every source holds the wheel by a lease that each of its commands renews; a source that falls silent
 loses it. The emergency stop is latched: releasing it gives the wheel to nobody until somebody asks
-anew. Stamps are judged on arrival: a command that is late, of the future, or not newer than the one
+anew. Whoever drives by hand takes the wheel from autonomy until it is handed back or a new goal is
+given: a robot whose operator is gone stays where it is.
+
+Stamps are judged on arrival: a command that is late, of the future, or not newer than the one
 before it renews nothing and is never forwarded.
 """
 
@@ -20,7 +23,11 @@ from edge_robot.settings import setting
 
 EMERGENCY_STOP = "emergency_stop"
 NOBODY = "nobody"
-"""Who holds the wheel where no source does."""
+WAITING = "waiting"
+"""Who holds the wheel where no source does; WAITING: autonomy may not before a human says so."""
+
+OPERATOR = "teleoperation"
+"""The source that the dashboard drives by."""
 
 
 class Outcome(Enum):
@@ -39,13 +46,14 @@ class SourceSettings:
     priority: int = setting(50, "the greater wins")
     lease: float = setting(0.2, "how long a command holds the wheel, s")
     autonomous: bool = setting(
-        False, "after an emergency stop it needs a new goal; false: its user must let go first"
+        False,
+        "after a stop, or a human at the wheel, it needs a new goal; false: its user lets go first",
     )
 
 
 DEFAULT_SOURCES = {
     "autonomy": SourceSettings("/cmd_vel/nav", priority=10, lease=0.1, autonomous=True),
-    "teleoperation": SourceSettings("/cmd_vel/teleop", priority=100, lease=0.2),
+    OPERATOR: SourceSettings("/cmd_vel/teleop", priority=100, lease=0.2),
 }
 
 
@@ -69,6 +77,7 @@ class Arbiter:
     ) -> None:
         self._sources = dict(DEFAULT_SOURCES if sources is None else sources)
         self._lifespan = lifespan
+        self._autonomous = {name for name, source in self._sources.items() if source.autonomous}
         self._order = sorted(self._sources, key=lambda name: -self._sources[name].priority)
         for first, second in zip(self._order, self._order[1:], strict=False):
             if self._sources[first].priority == self._sources[second].priority:
@@ -100,6 +109,7 @@ class Arbiter:
         last = self._stamps.get(name)
         if last is not None and last > now + CLOCK_TOLERANCE * 1e9:
             last = None  # the clock was set back: a recording begins anew
+        values = tuple(values)
         why = refusal(stamp, now, values, self._lifespan)
         if last is not None and stamp <= last and why is not Refusal.LATE:
             why = Refusal.REPEATED
@@ -108,23 +118,26 @@ class Arbiter:
             if why is not Refusal.NO_VELOCITY:
                 return Outcome.IGNORE
         self._stamps[name] = stamp
-        deliberate = not (self._sources[name].autonomous or self._holds(name, steady))
-        if deliberate and not self.stopped:
-            # Who let go and takes hold again means it.
+        by_hand = name not in self._autonomous
+        let_go = not self._holds(name, steady) or not any(values)
+        if by_hand and let_go and not self.stopped:
+            # Who let go, by silence or by an explicit zero, and takes hold again means it.
             self._locked.discard(name)
         self._heard[name] = steady
         if self.holder(steady) != name:
             return Outcome.IGNORE
+        if by_hand:
+            self._locked |= self._autonomous
         return Outcome.FORWARD if why is None else Outcome.ZERO
 
     def holder(self, steady: float) -> str:
-        """Return who holds the wheel: a source, EMERGENCY_STOP or NOBODY."""
+        """Return who holds the wheel: a source, EMERGENCY_STOP, WAITING or NOBODY."""
         if self.stopped:
             return EMERGENCY_STOP
         for name in self._order:
             if self._holds(name, steady) and name not in self._locked:
                 return name
-        return NOBODY
+        return WAITING if self._locked & self._autonomous else NOBODY
 
     def _holds(self, name: str, steady: float) -> bool:
         return steady - self._heard.get(name, -inf) <= self._sources[name].lease
@@ -138,7 +151,23 @@ class Arbiter:
         """Release the emergency stop; nobody holds the wheel yet."""
         self.stopped = False
 
+    def taken_by_hand(self) -> None:
+        """Let autonomy wait as after a human at the wheel."""
+        self._locked |= self._autonomous
+
     def new_goal(self) -> None:
         """Let autonomy ask for the wheel again; a goal given during a stop does not count."""
         if not self.stopped:
-            self._locked -= {name for name, source in self._sources.items() if source.autonomous}
+            self._locked -= self._autonomous
+
+    def hand_back(self) -> bool:
+        """Let autonomy ask for the wheel again, at once; return whether it may, or is stopped.
+
+        Who drives by hand and goes on takes the wheel anew.
+        """
+        if self.stopped:
+            return False
+        self._locked -= self._autonomous
+        for name in self._sources.keys() - self._autonomous:
+            self._heard.pop(name, None)
+        return True

@@ -24,6 +24,7 @@ class Mode(IntEnum):
     EMERGENCY_STOP = 4
     TELEOPERATION = 5
     LAST_SAFE_PLAN = 6
+    WAITING = 7
 
     @property
     def text(self) -> str:
@@ -49,8 +50,8 @@ class Conditions:
         degraded: Reasons to go slower: optional inputs gone, stages over budget.
         notes: What an operator should know but the mode does not depend on.
         stopped: The emergency stop is latched.
-        operated: An operator holds the wheel.
-        goals: Goals received so far.
+        operated: An operator has the wheel.
+        waiting: Autonomy may not have the wheel before a human says so.
     """
 
     missing: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ class Conditions:
     notes: tuple[str, ...] = ()
     stopped: bool = False
     operated: bool = False
-    goals: int = 0
+    waiting: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,7 @@ class ModeTimes:
     last_plan_time: float = setting(0.5, "how long the last safe plan is followed, ever slower, s")
 
 
-@dataclass(frozen=True)
-class _Situation:
-    """The conditions, and whether a goal is awaited since an emergency stop."""
-
-    now: Conditions
-    awaits_goal: bool
-
-
-Cause = Callable[[_Situation], str]
+Cause = Callable[[Conditions], str]
 """Returns why a transition is to happen; empty if it is not."""
 
 
@@ -105,65 +98,73 @@ class Transition:
     after: str = ""
 
 
-def _stop_pressed(s: _Situation) -> str:
-    return "emergency stop pressed" if s.now.stopped else ""
+def _stop_pressed(now: Conditions) -> str:
+    return "emergency stop pressed" if now.stopped else ""
 
 
-def _stop_released(s: _Situation) -> str:
-    return "" if s.now.stopped else "emergency stop was reset: waiting for a new goal"
+def _stop_released(now: Conditions) -> str:
+    return "" if now.stopped else "emergency stop was reset: waiting for a new goal"
 
 
-def _operated(s: _Situation) -> str:
-    return "an operator drives" if s.now.operated else ""
+def _operated(now: Conditions) -> str:
+    return "an operator has the wheel" if now.operated else ""
 
 
-def _let_go(s: _Situation) -> str:
-    return "" if s.now.operated else "the operator let go"
+def _let_go(now: Conditions) -> str:
+    return (
+        ""
+        if now.operated
+        else "an operator had the wheel; autonomy waits: hand back or give a goal"
+    )
 
 
-def _lost(s: _Situation) -> str:
-    if s.awaits_goal:
-        return "emergency stop was reset: waiting for a new goal"
-    return f"lost {', '.join(s.now.lost)}" if s.now.lost else ""
+def _withheld(now: Conditions) -> str:
+    return "autonomy waits: hand back or give a goal" if now.waiting else ""
 
 
-def _halted(s: _Situation) -> str:
-    return _lost(s) or ", ".join(s.now.late)
+def _given(now: Conditions) -> str:
+    return "" if now.waiting else "autonomy was given the wheel"
 
 
-def _waiting(s: _Situation) -> str:
-    return f"waiting for {', '.join(s.now.missing or s.now.lost or s.now.late)}"
+def _lost(now: Conditions) -> str:
+    return f"lost {', '.join(now.lost)}" if now.lost else ""
 
 
-def _late(s: _Situation) -> str:
-    return f"following the last safe plan: {', '.join(s.now.late)}" if s.now.late else ""
+def _halted(now: Conditions) -> str:
+    return _lost(now) or (_waiting(now) if now.missing else ", ".join(now.late))
 
 
-def _used_up(s: _Situation) -> str:
-    return f"the last safe plan is used up: {', '.join(s.now.late) or 'plans come and go'}"
+def _waiting(now: Conditions) -> str:
+    return f"waiting for {', '.join(now.missing or now.lost or now.late)}"
 
 
-def _degraded(s: _Situation) -> str:
-    fit = not (s.awaits_goal or s.now.lost or s.now.late)
-    return ", ".join(s.now.degraded) if fit else ""
+def _late(now: Conditions) -> str:
+    return f"following the last safe plan: {', '.join(now.late)}" if now.late else ""
 
 
-def _well(s: _Situation) -> str:
-    fit = not (s.awaits_goal or s.now.lost or s.now.late or s.now.degraded)
-    return "; ".join(("all inputs alive", *s.now.notes)) if fit else ""
+def _used_up(now: Conditions) -> str:
+    return f"the last safe plan is used up: {', '.join(now.late) or 'plans come and go'}"
 
 
-def _in_time(s: _Situation) -> str:
-    fit = not (s.awaits_goal or s.now.lost or s.now.late)
-    return "plans are in time again" if fit else ""
+def _fit(now: Conditions) -> bool:
+    return not (now.missing or now.lost or now.late)
 
 
-def _back(s: _Situation) -> str:
-    return _in_time(s) and (_degraded(s) or "not all is well for long enough")
+def _degraded(now: Conditions) -> str:
+    return ", ".join(now.degraded) if _fit(now) else ""
 
 
-def _all_heard(cause: Cause) -> Cause:
-    return lambda s: "" if s.now.missing else cause(s)
+def _well(now: Conditions) -> str:
+    fit = _fit(now) and not now.degraded
+    return "; ".join(("all inputs alive", *now.notes)) if fit else ""
+
+
+def _in_time(now: Conditions) -> str:
+    return "plans are in time again" if _fit(now) else ""
+
+
+def _back(now: Conditions) -> str:
+    return _in_time(now) and (_degraded(now) or "not all is well for long enough")
 
 
 def _set(*modes: Mode) -> frozenset[Mode]:
@@ -172,17 +173,22 @@ def _set(*modes: Mode) -> frozenset[Mode]:
 
 _MOVING = (Mode.NOMINAL, Mode.REDUCED, Mode.LAST_SAFE_PLAN)
 BY_ITSELF = _set(Mode.INITIALIZING, *_MOVING, Mode.CONTROLLED_STOP)
-"""All modes in which no human decides."""
+"""All modes in which autonomy may find its way to moving the robot by itself."""
 
 TRANSITIONS: tuple[Transition, ...] = (
     Transition(
-        BY_ITSELF | {Mode.TELEOPERATION}, Mode.EMERGENCY_STOP, "stop pressed", _stop_pressed
+        BY_ITSELF | {Mode.TELEOPERATION, Mode.WAITING},
+        Mode.EMERGENCY_STOP,
+        "stop pressed",
+        _stop_pressed,
     ),
+    Transition(_set(Mode.EMERGENCY_STOP), Mode.WAITING, "reset by an operator", _stop_released),
     Transition(
-        _set(Mode.EMERGENCY_STOP), Mode.CONTROLLED_STOP, "reset by an operator", _stop_released
+        BY_ITSELF | {Mode.WAITING}, Mode.TELEOPERATION, "an operator takes the wheel", _operated
     ),
-    Transition(BY_ITSELF, Mode.TELEOPERATION, "an operator drives", _operated),
-    Transition(_set(Mode.TELEOPERATION), Mode.CONTROLLED_STOP, "the operator lets go", _let_go),
+    Transition(_set(Mode.TELEOPERATION), Mode.WAITING, "the operator lets go", _let_go),
+    Transition(BY_ITSELF, Mode.WAITING, "autonomy must wait", _withheld),
+    Transition(_set(Mode.WAITING), Mode.CONTROLLED_STOP, "handed back, or a new goal", _given),
     Transition(_set(*_MOVING), Mode.CONTROLLED_STOP, "a vital input is lost", _lost),
     Transition(
         _set(Mode.LAST_SAFE_PLAN),
@@ -203,13 +209,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(
         _set(Mode.CONTROLLED_STOP), Mode.REDUCED, "what is vital is back", _back, "recovery"
     ),
-    Transition(
-        _set(Mode.INITIALIZING),
-        Mode.REDUCED,
-        "all are heard, not all is well",
-        _all_heard(_degraded),
-    ),
-    Transition(_set(Mode.INITIALIZING), Mode.NOMINAL, "all inputs are heard", _all_heard(_well)),
+    Transition(_set(Mode.INITIALIZING), Mode.REDUCED, "all are heard, not all is well", _degraded),
+    Transition(_set(Mode.INITIALIZING), Mode.NOMINAL, "all inputs are heard", _well),
 )
 """In order of precedence: of several that are due, the first happens."""
 
@@ -230,7 +231,6 @@ class ModeMachine:
     cause: str = "starting"
     since: float = 0.0
     _held: dict[Transition, float] = field(default_factory=dict)
-    _goals_at_stop: int | None = None
 
     def update(self, conditions: Conditions, now: float) -> bool:
         """Follow the conditions; return whether mode or cause changed.
@@ -240,23 +240,18 @@ class ModeMachine:
             now: Time, s on a steady clock.
         """
         before = (self.mode, self.cause)
-        if conditions.stopped:
-            self._goals_at_stop = conditions.goals
-        elif self._goals_at_stop is not None and conditions.goals > self._goals_at_stop:
-            self._goals_at_stop = None
-        situation = _Situation(conditions, self._goals_at_stop is not None)
-        due = self._due(situation, now)
+        due = self._due(conditions, now)
         if due is None:
-            self.cause = self._explanation(situation)
+            self.cause = self._explanation(conditions)
         else:
-            self.mode, self.cause, self.since = due.target, due.cause(situation), now
+            self.mode, self.cause, self.since = due.target, due.cause(conditions), now
         return before != (self.mode, self.cause)
 
-    def _due(self, situation: _Situation, now: float) -> Transition | None:
+    def _due(self, conditions: Conditions, now: float) -> Transition | None:
         """Return the first transition whose condition has held for long enough."""
         first = None
         for transition in TRANSITIONS:
-            if self.mode not in transition.sources or not transition.cause(situation):
+            if self.mode not in transition.sources or not transition.cause(conditions):
                 self._held.pop(transition, None)
                 continue
             since = self._held.setdefault(transition, now)
@@ -265,9 +260,11 @@ class ModeMachine:
                 first = transition
         return first
 
-    def _explanation(self, situation: _Situation) -> str:
+    def _explanation(self, conditions: Conditions) -> str:
         """Return why the mode is kept."""
-        reason = _REASONS[self.mode](situation)
+        if self.mode is Mode.WAITING:
+            return self.cause  # what a human did, whatever happens meanwhile
+        reason = _REASONS[self.mode](conditions)
         if reason or self.cause.startswith(_RECOVERING):
             return reason or self.cause
         return f"{_RECOVERING}{self.cause}"

@@ -11,7 +11,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Bool, String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from edge_robot import topics
 from edge_robot.control.arbitration import (
@@ -39,8 +39,9 @@ class CommandMux(Node):
     """Forwards the holder's commands on arrival, and zero when it is silent or nobody drives.
 
     Home of the emergency stop, which is latched: service `/estop/set`, true to stop and false to
-    release. It outlives this process: one that starts anew forwards nothing until `MODE` has told
-    whether the robot was stopped, or for a second where nobody tells.
+    release; and of autonomy's lock while and after somebody drives by hand: `/cmd_vel/hand_back`
+    or a new goal opens it. Both outlive this process: one that starts anew forwards nothing until
+    `MODE` has told how it was, or for a second where nobody tells.
     """
 
     def __init__(self) -> None:
@@ -49,12 +50,13 @@ class CommandMux(Node):
         self._arbiter = Arbiter(sources, _LIFESPAN)
         self._holder = NOBODY
         self._refused = 0
-        self._settled = False  # whether it is known if the robot was stopped before
+        self._settled = False  # whether it is known how things were before
         self._estop = self.create_publisher(Bool, topics.ESTOP.name, qos_profile(topics.ESTOP))
         self._holders = self.create_publisher(
             String, topics.HOLDER.name, qos_profile(topics.HOLDER)
         )
         self.create_service(SetBool, "/estop/set", self._on_estop)
+        self.create_service(Trigger, "/cmd_vel/hand_back", self._on_hand_back)
         newest_goal = qos_profile(topics.GOAL)
         self.create_subscription(PoseStamped, topics.GOAL.name, self._on_goal, newest_goal)
         self.create_subscription(
@@ -93,6 +95,8 @@ class CommandMux(Node):
         if mode.mode == RobotMode.EMERGENCY_STOP:
             self._arbiter.stop()
             self.get_logger().warning("emergency stop: still pressed")
+        elif mode.mode in (RobotMode.TELEOPERATION, RobotMode.WAITING):
+            self._arbiter.taken_by_hand()
         self._announce()
 
     def _on_command(self, source: str, command: TwistStamped) -> None:
@@ -122,6 +126,18 @@ class CommandMux(Node):
         response.success = True
         response.message = "stopped" if request.data else "released: give a new goal to drive on"
         self.get_logger().warning(f"emergency stop: {response.message}")
+        return response
+
+    def _on_hand_back(self, _request: Any, response: Any) -> Any:
+        response.success = self._settled and self._arbiter.hand_back()
+        if response.success:
+            response.message = "handed back: autonomy drives on"
+        elif self._settled:
+            response.message = "the emergency stop is pressed: reset it, and give a new goal"
+        else:
+            response.message = "the command multiplexer has just started: try again in a second"
+        self._note(self._arbiter.holder(steady_seconds()))
+        self.get_logger().info(response.message)
         return response
 
     def _announce(self) -> None:

@@ -16,6 +16,8 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.runner import run
 from edge_robot.teleop.access import Access
 from edge_robot.teleop.audit import Audit
+from edge_robot.teleop.control_channel import ControlChannel
+from edge_robot.teleop.helm import HelmSettings
 from edge_robot.teleop.server import DashboardServer, ServerSettings
 from edge_robot.teleop.view_channel import ViewChannel
 
@@ -31,8 +33,9 @@ class Dashboard(Node):
         token = os.environ.get("EDGE_ROBOT_TOKEN") or secrets.token_urlsafe(16)
         self._audit = Audit(Path(folder).expanduser())
         wheel = OperatorWheel(self)
-        channels = (ViewChannel(DashboardViews(self), wheel),)
-        self._server = DashboardServer(channels, Access(token), settings, self._audit, wheel)
+        control = ControlChannel(wheel, self._audit, declare_settings(self, HelmSettings()))
+        channels = (control, ViewChannel(DashboardViews(self), wheel))
+        self._server = DashboardServer(channels, Access(token), settings, self._audit, control)
         self.get_logger().info(f"dashboard: {self._server.url} access token: {token}")
 
     def destroy_node(self) -> None:

@@ -1,4 +1,4 @@
-"""Decides what the robot permits itself: contracts of its inputs, `DEADLINES`, `ESTOP` → `MODE`."""
+"""What the robot permits itself: contracts of inputs, `DEADLINES`, `ESTOP`, `HOLDER` → `MODE`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable
 from math import hypot, inf
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import TwistStamped
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 
 from edge_robot import stages, topics
+from edge_robot.control.arbitration import EMERGENCY_STOP, WAITING
 from edge_robot.control.inputs import Input, Severity
 from edge_robot.control.modes import AUTONOMOUS, Conditions, Mode, ModeMachine, ModeTimes
 from edge_robot.control.safe_speed import Sight, safe_speed
@@ -73,7 +74,7 @@ class ModeManager(Node):
         )
         self._sight = declare_settings(self, Sight())
         self._operator_lease = self._parameter(
-            "operator_lease", 0.25, "how long a command of an operator shows that one drives, s"
+            "operator_lease", 0.3, "how long a command of an operator shows that one drives, s"
         )
         self._late_share = self._parameter(
             "late_share", 0.5, "share of a stage's runs over budget from which it counts, 0..1"
@@ -84,7 +85,7 @@ class ModeManager(Node):
         self._link: LinkState | None = None
         self._operator_heard: float | None = None
         self._stopped = False
-        self._goals = 0
+        self._holder = ""
         self._since = self.get_clock().now().to_msg()
         self._allowed = self._speed_at_entry = 0.0
         self._commanded = inf  # m/s, newest command at the wheels; unbounded where none is heard
@@ -96,7 +97,7 @@ class ModeManager(Node):
             (topics.CMD_VEL_TELEOP, self._on_operator, True),
             (topics.DEADLINES, self._on_deadlines, False),
             (topics.LINK, self._on_link, False),
-            (topics.GOAL, self._on_goal, False),
+            (topics.HOLDER, self._on_holder, False),
         ):
             kind = interface_class(topic.type)
             self.create_subscription(kind, topic.name, callback, qos_profile(topic), raw=raw)
@@ -195,8 +196,8 @@ class ModeManager(Node):
     def _on_link(self, link: LinkState) -> None:
         self._link = link
 
-    def _on_goal(self, _goal: PoseStamped) -> None:
-        self._goals += 1
+    def _on_holder(self, holder: String) -> None:
+        self._holder = holder.data
         self._update()
 
     # --- what goes out ----------------------------------------------------------------------
@@ -239,7 +240,7 @@ class ModeManager(Node):
             notes=tuple(found[Severity.NOTE]),
             stopped=self._stopped,
             operated=heard is not None and now - heard < self._operator_lease,
-            goals=self._goals,
+            waiting=self._holder in (WAITING, EMERGENCY_STOP),
         )
 
     def _oldest(self, now: float) -> Input | None:

@@ -13,6 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import LaserScan, PointCloud2
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 from tf2_ros import Buffer, TransformListener
 
 from edge_robot import stages, topics
@@ -115,6 +116,7 @@ class Planner(Node):
         self.create_subscription(
             PoseStamped, topics.GOAL.name, self._on_goal, qos_profile(topics.GOAL)
         )
+        self.create_service(Trigger, f"{topics.GOAL.name}/cancel", self._on_cancel)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_SEARCH_PERIOD, self._think, clock=steady)
         self.create_timer(0.1, self._update_actions, clock=steady)
@@ -186,6 +188,14 @@ class Planner(Node):
         self._goal_heard = steady_seconds()
         self._actions.end(Failure.SUPERSEDED, f"superseded by a goal on {topics.GOAL.name}")
         self._navigator.set_goal(goal.x, goal.y, self._now(), goal.yaw)
+
+    def _on_cancel(self, _request: Any, response: Any) -> Any:
+        """Forget the goal, wherever it came from."""
+        response.success = self._navigator.goal is not None
+        response.message = "the goal is cancelled" if response.success else "there is no goal"
+        self._navigator.clear_goal()
+        self._actions.end(Failure.CANCELLED, f"cancelled on {topics.GOAL.name}/cancel")
+        return response
 
     def _on_new_drive(self, pose: PoseStamped) -> None:
         """Tell of an action's goal where goals are told of: it may end an emergency stop."""

@@ -12,6 +12,7 @@ from edge_robot.control.arbitration import (
     DEFAULT_SOURCES,
     EMERGENCY_STOP,
     NOBODY,
+    WAITING,
     Arbiter,
     Outcome,
     SourceSettings,
@@ -30,9 +31,11 @@ class Wheel:
 
     arbiter: Arbiter = field(default_factory=lambda: Arbiter(lifespan=LIFESPAN))
 
-    def heard(self, source: str, now: float, age: float = 0.0, speed: float = 0.5) -> Outcome:
+    def heard(
+        self, source: str, now: float, age: float = 0.0, speed: float = 0.5, turn: float = 0.1
+    ) -> Outcome:
         stamp = round((now - age) * 1e9)
-        return self.arbiter.command(source, (speed, 0.0, 0.1), stamp, round(now * 1e9), now)
+        return self.arbiter.command(source, (speed, 0.0, turn), stamp, round(now * 1e9), now)
 
     def refused(self, source: str) -> dict[Refusal, int]:
         return {why: n for (name, why), n in self.arbiter.refused.items() if name == source}
@@ -51,6 +54,9 @@ def test_truth_table(stopped, operator, autonomy) -> None:
         wheel.arbiter.stop()
     claims = ((stopped, EMERGENCY_STOP), (operator, TELEOPERATION), (autonomy, AUTONOMY))
     assert wheel.arbiter.holder(10.0) == next((who for there, who in claims if there), NOBODY)
+    assert wheel.arbiter.holder(11.0) == (
+        EMERGENCY_STOP if stopped else WAITING if operator else NOBODY
+    )
 
 
 def test_a_command_is_forwarded_only_for_the_holder_while_its_lease_lasts() -> None:
@@ -58,11 +64,29 @@ def test_a_command_is_forwarded_only_for_the_holder_while_its_lease_lasts() -> N
     assert wheel.heard(AUTONOMY, 1.0) is FORWARD
     assert wheel.heard(TELEOPERATION, 1.01) is FORWARD
     assert wheel.heard(AUTONOMY, 1.02) is IGNORE
-    # Autonomy goes on by itself 0.2 s after the operator's last command.
-    assert wheel.heard(AUTONOMY, 1.20) is IGNORE
-    assert wheel.heard(AUTONOMY, 1.22) is FORWARD
-    assert wheel.arbiter.holder(1.31) == AUTONOMY
-    assert wheel.arbiter.holder(1.33) == NOBODY
+    assert wheel.arbiter.holder(1.20) == TELEOPERATION
+    assert wheel.arbiter.holder(1.22) == WAITING
+
+
+@pytest.mark.parametrize("word", ["hand back", "goal"])
+def test_autonomy_goes_on_after_a_human_only_when_told(word) -> None:
+    wheel = Wheel()
+
+    def say() -> None:
+        if word == "goal":
+            wheel.arbiter.new_goal()
+        else:
+            assert wheel.arbiter.hand_back()
+
+    wheel.heard(TELEOPERATION, 1.0)
+    say()
+    wheel.heard(TELEOPERATION, 1.02)  # goes on driving: takes the wheel anew
+    assert wheel.heard(AUTONOMY, 9.0) is IGNORE
+    assert wheel.arbiter.holder(9.0) == WAITING
+    say()
+    assert wheel.heard(AUTONOMY, 9.02) is FORWARD
+    wheel.arbiter.stop()
+    assert not wheel.arbiter.hand_back()
 
 
 def test_after_a_stop_autonomy_needs_a_new_goal() -> None:
@@ -72,13 +96,14 @@ def test_after_a_stop_autonomy_needs_a_new_goal() -> None:
     wheel.arbiter.new_goal()  # given while stopped: nobody has looked yet
     wheel.arbiter.reset()
     assert wheel.heard(AUTONOMY, 1.0) is IGNORE
-    assert wheel.arbiter.holder(1.0) == NOBODY
+    assert wheel.arbiter.holder(1.0) == WAITING
     wheel.arbiter.new_goal()
     assert wheel.heard(AUTONOMY, 1.1) is FORWARD
 
 
+@pytest.mark.parametrize("by", ["silence", "an explicit zero"])
 @pytest.mark.parametrize("first", [0.0, 0.1], ids=["held before", "taken during the stop"])
-def test_after_a_stop_the_operator_must_let_go_first(first) -> None:
+def test_after_a_stop_the_operator_must_let_go_first(first, by) -> None:
     wheel = Wheel()
     if first == 0.0:
         wheel.heard(TELEOPERATION, 0.0)
@@ -87,7 +112,11 @@ def test_after_a_stop_the_operator_must_let_go_first(first) -> None:
     wheel.arbiter.reset()
     for tick in range(10):
         assert wheel.heard(TELEOPERATION, 0.2 + 0.05 * tick) is IGNORE
-    assert wheel.heard(TELEOPERATION, 1.0) is FORWARD
+    if by == "silence":
+        assert wheel.heard(TELEOPERATION, 1.0) is FORWARD
+    else:
+        assert wheel.heard(TELEOPERATION, 0.7, speed=0.0, turn=0.0) is FORWARD
+        assert wheel.heard(TELEOPERATION, 0.75) is FORWARD
 
 
 def test_what_is_late_repeated_or_of_the_future_is_never_forwarded_and_holds_nothing() -> None:
@@ -136,7 +165,7 @@ def test_more_sources_are_ordered_by_priority_alone() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([AUTONOMY, TELEOPERATION, "stop", "reset", "goal"]),
+            st.sampled_from([AUTONOMY, TELEOPERATION, "stop", "reset", "goal", "hand back"]),
             st.floats(0.0, 0.5),
             st.floats(-0.3, 0.3),
             st.sampled_from([0.5, nan]),
@@ -144,25 +173,26 @@ def test_more_sources_are_ordered_by_priority_alone() -> None:
         max_size=60,
     )
 )
-def test_no_order_of_events_moves_a_stopped_robot_or_forwards_what_is_late(events) -> None:
-    wheel, now, latched, goal_since_reset = Wheel(), 1.0, False, True
+def test_no_order_of_events_lets_drive_who_may_not_or_forwards_what_is_late(events) -> None:
+    wheel, now, latched, autonomy_free = Wheel(), 1.0, False, True
     newest = dict.fromkeys((AUTONOMY, TELEOPERATION), -inf)
     for event, pause, age, speed in events:
         now += pause
         if event == "stop":
             wheel.arbiter.stop()
-            latched, goal_since_reset = True, False
+            latched, autonomy_free = True, False
         elif event == "reset":
             wheel.arbiter.reset()
             latched = False
-        elif event == "goal":
-            wheel.arbiter.new_goal()
-            goal_since_reset |= not latched
+        elif event in ("goal", "hand back"):
+            wheel.arbiter.new_goal() if event == "goal" else wheel.arbiter.hand_back()
+            autonomy_free |= not latched
         else:
             outcome = wheel.heard(event, now, age, speed)
             if outcome is FORWARD:
                 assert not latched
-                assert event != AUTONOMY or goal_since_reset
+                assert event != AUTONOMY or autonomy_free
+                autonomy_free &= event != TELEOPERATION
                 assert age <= LIFESPAN + 1e-9
                 assert now - age > newest[event], "an older command after a newer one"
                 assert speed == speed

@@ -20,7 +20,7 @@ from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import LaserScan
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 from tf2_ros import StaticTransformBroadcaster
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
@@ -69,6 +69,7 @@ class Robot(Node):
             RobotMode, topics.MODE.name, self.modes.append, qos_profile(topics.MODE)
         )
         self._estop = self.create_client(SetBool, "/estop/set")
+        self._hand_back = self.create_client(Trigger, "/cmd_vel/hand_back")
         self._mounts = StaticTransformBroadcaster(self)
         mount = TransformStamped(child_frame_id="scan_link")
         mount.header.frame_id = "base_link"
@@ -143,6 +144,11 @@ class Robot(Node):
         self.until(future.done, "its answer")
         assert future.result().success
 
+    def hand_back(self) -> None:
+        future = self._hand_back.call_async(Trigger.Request())
+        self.until(future.done, "the answer to the hand-back")
+        assert future.result().success
+
     def spin(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -208,6 +214,8 @@ def test_commands_pass_the_arbiter_and_the_monitor_or_become_zero(robot: Robot) 
         robot.until(lambda: robot.velocity == (-0.2, 0.0), "the operator's command", PROMPT)
         assert not [c for c in robot.commands_after(0.4) if c.twist.linear.x > 0]
         robot.teleop = None
+        assert all(c.twist.linear.x <= 0.0 for c in robot.commands_after(0.5)), "not told to go on"
+        robot.hand_back()
         robot.until(lambda: robot.velocity == (0.3, 0.1), "autonomy after the operator", PROMPT)
 
         robot.wall = 0.24  # three centimetres in front of the bumper

@@ -24,6 +24,7 @@ EVENTS = {
     "slow": Conditions(degraded=("fusion misses its budget",)),
     "stopped": Conditions(stopped=True),
     "operated": Conditions(operated=True),
+    "withheld": Conditions(waiting=True),
 }
 TIMES = ModeTimes()
 
@@ -55,6 +56,7 @@ def in_mode(mode: Mode) -> tuple[ModeMachine, float]:
         Mode.CONTROLLED_STOP: "lost",
         Mode.EMERGENCY_STOP: "stopped",
         Mode.TELEOPERATION: "operated",
+        Mode.WAITING: "withheld",
     }[mode]
     machine.update(EVENTS[event], 0.02)
     assert machine.mode is mode
@@ -115,7 +117,7 @@ def test_every_mode_can_be_left_and_only_a_human_leaves_the_emergency_stop(mode:
     if mode is Mode.EMERGENCY_STOP:
         now = settle(machine, EVENTS["stopped"], now, seconds=60.0)
         assert machine.mode is mode
-    settle(machine, replace(GOOD, goals=1), now)
+    settle(machine, GOOD, now)
     assert machine.mode is Mode.NOMINAL
     assert any(mode in transition.sources for transition in TRANSITIONS)
 
@@ -139,13 +141,37 @@ def test_what_is_missed_now_and_then_keeps_the_robot_slow_and_not_standing() -> 
 
 def test_an_emergency_stop_is_latched_until_reset_and_a_new_goal() -> None:
     machine = started()
-    now = settle(machine, Conditions(stopped=True, goals=1), 0.0)
+    now = settle(machine, Conditions(stopped=True, waiting=True), 0.0)
     assert machine.mode is Mode.EMERGENCY_STOP
-    now = settle(machine, Conditions(stopped=True, goals=2), now)  # a goal during the stop
-    now = settle(machine, Conditions(goals=2), now, seconds=10.0)
+    now = settle(machine, EVENTS["withheld"], now, seconds=10.0)
+    assert machine.mode is Mode.WAITING
+    assert machine.cause == "emergency stop was reset: waiting for a new goal"
+    settle(machine, GOOD, now)
+    assert machine.mode is Mode.NOMINAL
+
+
+def test_after_an_operator_it_waits_for_a_word_whatever_else_happens() -> None:
+    machine = started()
+    now = settle(machine, EVENTS["operated"], 0.0)
+    assert machine.mode is Mode.TELEOPERATION
+    now = settle(machine, replace(EVENTS["lost"], waiting=True), now)
+    now = settle(machine, EVENTS["withheld"], now, seconds=10.0)
+    assert machine.mode is Mode.WAITING
+    assert machine.cause == "an operator had the wheel; autonomy waits: hand back or give a goal"
+    machine.update(GOOD, now)
+    assert machine.mode is Mode.CONTROLLED_STOP, "all must be well for a while first"
+    settle(machine, GOOD, now)
+    assert machine.mode is Mode.NOMINAL
+
+
+def test_a_manager_that_starts_while_autonomy_waits_still_waits_for_its_inputs_after() -> None:
+    machine, unheard = ModeMachine(), Conditions(missing=("/scan",))
+    now = settle(machine, replace(unheard, waiting=True), 0.0)
+    assert machine.mode is Mode.WAITING
+    now = settle(machine, unheard, now, seconds=10.0)
     assert machine.mode is Mode.CONTROLLED_STOP
-    assert "new goal" in machine.cause
-    settle(machine, Conditions(goals=3), now)
+    assert machine.cause == "waiting for /scan"
+    settle(machine, GOOD, now)
     assert machine.mode is Mode.NOMINAL
 
 
@@ -172,7 +198,7 @@ _FREEDOM = {Mode.NOMINAL: 3, Mode.REDUCED: 2, Mode.LAST_SAFE_PLAN: 1}
                 degraded=_words,
                 stopped=st.booleans(),
                 operated=st.booleans(),
-                goals=st.just(0),
+                waiting=st.booleans(),
             )
             | st.just(GOOD),
             st.sampled_from([0.02, 0.1, 0.5, 1.1]),
@@ -181,17 +207,16 @@ _FREEDOM = {Mode.NOMINAL: 3, Mode.REDUCED: 2, Mode.LAST_SAFE_PLAN: 1}
     )
 )
 def test_whatever_happens_it_is_never_freer_than_its_conditions_allow(sequence) -> None:
-    machine, now, stopped_once = ModeMachine(), 0.0, False
+    machine, now = ModeMachine(), 0.0
     for conditions, pause in sequence:
         now += pause
         before, entered = (machine.mode, machine.cause), machine.since
         changed = machine.update(conditions, now)
         assert changed == (before != (machine.mode, machine.cause))
         assert machine.cause
-        stopped_once |= conditions.stopped
         if conditions.stopped:
             assert machine.mode is Mode.EMERGENCY_STOP
-        blocked = conditions.lost or conditions.operated or stopped_once
+        blocked = conditions.lost or conditions.operated or conditions.waiting
         assert not (machine.mode in AUTONOMOUS and blocked)
         assert not (machine.mode is Mode.NOMINAL and (conditions.degraded or conditions.late))
         assert not (machine.mode is Mode.REDUCED and conditions.late)

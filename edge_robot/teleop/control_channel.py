@@ -1,0 +1,500 @@
+"""`/ws/control`: ticks out, inputs in; the wheel, the emergency stop, goals.
+
+JSON texts. From the robot, 25 times a second and on change:
+
+    {"type": "tick", "tick": N, "rtt_ms": R}
+    {"type": "status", "me", "role", "stopped", "driving", "refused", "autonomy_waits",
+     "lease": {"holder", "since", "yours", "generation", "asked_by"},
+     "limits": {"speed", "yaw_rate"}}
+    {"type": "answer", "id": k, "ok": true, "text": "…"}
+
+and to it what `messages` reads; every tick is to be answered at once by an input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from math import hypot
+from typing import Any, Protocol
+
+from aiohttp import WSMsgType, web
+
+from edge_robot.control.commands import Velocity
+from edge_robot.teleop.access import Identity, Role
+from edge_robot.teleop.audit import Audit
+from edge_robot.teleop.helm import Helm, HelmSettings, Seat
+from edge_robot.teleop.lease import RefusedError
+from edge_robot.teleop.messages import (
+    MAX_BYTES,
+    Ask,
+    CancelGoal,
+    GoTo,
+    HandBack,
+    Input,
+    Limit,
+    MessageError,
+    Request,
+    Reset,
+    Stop,
+    Take,
+    parse,
+)
+from edge_robot.teleop.watchdog import ZERO
+
+BEAT = 0.02  # s
+TICK = 0.04  # s
+STATUS = 1.0  # s, longest time between two
+STOP_TIMEOUT = 1.0  # s; a person who pressed stop must not wait longer for the truth
+_ENDED = 1.0  # s at zero, after which a drive is over for the audit
+_RATE, _BURST = 100.0, 400.0  # messages per second, and at once after an outage
+_MALFORMED = 20
+_WAITING = 8
+_SPEED_STEP = 0.05  # m/s and rad/s; less is no news
+
+
+class Robot(Protocol):
+    """What the operators' commands are done to; called in the server's loop, never blocks it."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the emergency stop is latched, as the robot told last."""
+
+    @property
+    def autonomy_waits(self) -> bool:
+        """Whether autonomy waits for a hand-back or a goal, as the robot told last."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return how the robot is, JSON-serialisable."""
+
+    def obstacle(self) -> str | None:
+        """Return why the robot does not take an operator's commands; None if it does."""
+
+    def stamp(self) -> int:
+        """Return the time for a command's stamp: no two are equal."""
+
+    def command(self, velocity: Velocity, stamp: int) -> None:
+        """Tell the robot how to move."""
+
+    async def set_stop(self, stop: bool) -> str:
+        """Latch or reset the emergency stop; return what happened, in words.
+
+        Raises:
+            TimeoutError: the robot did not answer.
+        """
+
+    async def hand_back(self) -> str:
+        """Let autonomy drive on; return what happened, in words.
+
+        Raises:
+            TimeoutError: the robot did not answer.
+            RefusedError: it must not.
+        """
+
+    def go_to(self, x: float, y: float, yaw: float) -> None:
+        """Give autonomy a goal, m and rad in odom."""
+
+    async def cancel_goal(self) -> str:
+        """Take autonomy's goal away; return what happened, in words.
+
+        Raises:
+            TimeoutError: the robot did not answer.
+        """
+
+
+@dataclass(eq=False)
+class _Connection:
+    """A seat and its socket.
+
+    Attributes:
+        tasks: Requests under way.
+        messages: How many more may come at once.
+        counted: When `messages` was right, s.
+        malformed: Messages that were none.
+        told: The newest status sent.
+        told_at: When, s.
+    """
+
+    seat: Seat
+    socket: web.WebSocketResponse
+    counted: float
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    messages: float = _BURST
+    malformed: int = 0
+    told: dict[str, Any] | None = None
+    told_at: float = 0.0
+
+
+@dataclass
+class _Episode:
+    """A time in which somebody drives, for the audit."""
+
+    who: Identity
+    begun: float
+    moved: float
+    fastest: float = 0.0
+    oldest_input: float = 0.0
+
+
+class ControlChannel:
+    """Lets people drive and stop the robot.
+
+    Args:
+        robot: What is driven.
+        audit: Where it is written down who did what.
+        settings: How people may drive.
+        clock: Steady time, s.
+    """
+
+    path = "/ws/control"
+
+    def __init__(
+        self,
+        robot: Robot,
+        audit: Audit,
+        settings: HelmSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._robot = robot
+        self._audit = audit
+        self._settings = settings
+        self._clock = clock
+        self._helm = Helm(settings)
+        self._connections: dict[int, _Connection] = {}
+        self._beating: asyncio.Task[None] | None = None
+        self._pressing: asyncio.Task[str] | None = None
+        self._episode: _Episode | None = None
+        self._commanded: Velocity = ZERO
+        self._taken_at = 0.0
+
+    # --- connections ------------------------------------------------------------------------
+
+    async def serve(self, request: web.Request, who: Identity) -> web.StreamResponse:
+        """Serve one person until either side leaves."""
+        socket = web.WebSocketResponse(max_msg_size=MAX_BYTES, compress=False)
+        await socket.prepare(request)
+        now = self._clock()
+        connection = _Connection(self._helm.join(who, now), socket, now)
+        self._connections[connection.seat.number] = connection
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._beat())
+        talking = asyncio.create_task(self._talk(connection))
+        try:
+            async for message in socket:
+                await self._on_message(connection, message)
+        finally:
+            talking.cancel()
+            del self._connections[connection.seat.number]
+            self._helm.leave(connection.seat)
+            self._publish()
+        return socket
+
+    async def close(self) -> None:
+        """Say good-bye to everybody."""
+        for task in (self._beating, self._pressing):
+            if task is not None:
+                task.cancel()
+        if self._helm.lease.holder is not None:
+            self._let_go("the dashboard is shutting down")
+        for connection in tuple(self._connections.values()):
+            with suppress(asyncio.TimeoutError):
+                goodbye = connection.socket.close(code=1001, message=b"robot is shutting down")
+                await asyncio.wait_for(goodbye, 1.0)
+
+    async def _talk(self, connection: _Connection) -> None:
+        """Send ticks and, on change and once a second, the status."""
+        socket, watchdog = connection.socket, connection.seat.watchdog
+        while not socket.closed:
+            rtt = watchdog.round_trip
+            tick = {
+                "type": "tick",
+                "tick": watchdog.tick(self._clock()),
+                "rtt_ms": None if rtt is None else round(1e3 * rtt, 1),
+            }
+            with suppress(ConnectionError):
+                await socket.send_str(json.dumps(tick))
+                await self._tell(connection)
+            await asyncio.sleep(TICK)
+
+    async def _tell(self, connection: _Connection) -> None:
+        now, status = self._clock(), self._status(connection.seat)
+        if status != connection.told or now - connection.told_at > STATUS:
+            connection.told, connection.told_at = status, now
+            await connection.socket.send_str(json.dumps(status))
+
+    def _status(self, seat: Seat) -> dict[str, Any]:
+        helm, now = self._helm, self._clock()
+        holder = helm.lease.holder
+        speed, yaw_rate = (round(x / _SPEED_STEP) * _SPEED_STEP for x in helm.limits(seat))
+        return {
+            "type": "status",
+            "me": seat.who.name,
+            "role": seat.who.role.name.lower(),
+            "lease": {
+                "holder": holder.who.name if holder else None,
+                "since": self._taken_at if holder else None,
+                "yours": helm.lease.held_by(seat.number),
+                "generation": helm.lease.generation,
+                "asked_by": helm.lease.asked_by(now),
+            },
+            "stopped": helm.stopped,
+            "driving": self._commanded != ZERO,
+            "refused": self._reason(seat, now),
+            "limits": {"speed": round(speed, 2), "yaw_rate": round(yaw_rate, 2)},
+            "autonomy_waits": self._robot.autonomy_waits,
+        }
+
+    def _reason(self, seat: Seat, now: float) -> str | None:
+        reason = self._helm.reason(seat, now)
+        if reason is None and self._helm.lease.held_by(seat.number):
+            return self._robot.obstacle()
+        return reason
+
+    # --- what comes in ----------------------------------------------------------------------
+
+    async def _on_message(self, connection: _Connection, message: Any) -> None:
+        now = self._clock()
+        earned = _RATE * (now - connection.counted)
+        connection.messages = min(_BURST, connection.messages + earned) - 1.0
+        connection.counted = now
+        if connection.messages < 0.0:
+            await self._dismiss(connection, "too many messages")
+            return
+        try:
+            if message.type is not WSMsgType.TEXT:
+                raise MessageError("not a text")
+            read = parse(message.data)
+        except MessageError as error:
+            await self._on_malformed(connection, str(error))
+            return
+        if isinstance(read, Input):
+            self._helm.hear(connection.seat, read, now)
+            if self._helm.lease.held_by(connection.seat.number):
+                self._publish()
+        else:
+            self._start(connection, read)
+
+    async def _on_malformed(self, connection: _Connection, why: str) -> None:
+        connection.malformed += 1
+        if connection.malformed == 1:
+            self._audit.note(connection.seat.who, "message", why)
+        if connection.malformed >= _MALFORMED:
+            await self._dismiss(connection, f"{_MALFORMED} messages that are none")
+            return
+        await self._reply(connection, None, f"message refused: {why}")
+
+    async def _dismiss(self, connection: _Connection, why: str) -> None:
+        self._audit.note(connection.seat.who, "disconnect", why, malformed=connection.malformed)
+        await connection.socket.close(code=1008, message=why.encode())
+
+    def _start(self, connection: _Connection, request: Request) -> None:
+        """Do what is asked for, beside what else comes in: nothing may delay inputs and stops."""
+        # A stop is never one too many: all under way wait for one and the same answer.
+        if len(connection.tasks) >= _WAITING and not isinstance(request, Stop):
+            deed = self._refuse("too much is asked for at once")
+        else:
+            deed = self._deed(connection.seat, request)
+        task = asyncio.create_task(self._answer(connection, request, deed))
+        connection.tasks.add(task)
+        task.add_done_callback(connection.tasks.discard)
+
+    async def _answer(
+        self, connection: _Connection, request: Request, deed: Coroutine[Any, Any, str]
+    ) -> None:
+        who, ok = connection.seat.who, False
+        try:
+            text, ok = await deed, True
+        except (RefusedError, TimeoutError) as error:
+            text = str(error)
+        details = {key: value for key, value in asdict(request).items() if key != "id"}
+        self._audit.note(who, request.action, "done" if ok else text, **details)
+        await self._reply(connection, request.id, text, ok=ok)
+
+    async def _reply(
+        self, connection: _Connection, number: int | None, text: str, *, ok: bool = False
+    ) -> None:
+        answer = {"type": "answer", "id": number, "ok": ok, "text": text}
+        with suppress(ConnectionError):  # gone meanwhile
+            await connection.socket.send_str(json.dumps(answer))
+
+    # --- what is asked for ------------------------------------------------------------------
+
+    async def _refuse(self, why: str) -> str:
+        raise RefusedError(why)
+
+    async def _deed(self, seat: Seat, request: Request) -> str:
+        """Do what is asked for; return what came of it, in words.
+
+        Raises:
+            RefusedError: it is not granted.
+            TimeoutError: the robot did not answer.
+        """
+        if isinstance(request, Stop):
+            return await self.stop(seat.who)
+        if isinstance(request, Take):
+            return self._take(seat, request.force)
+        if seat.who.role < Role.DRIVE:
+            raise RefusedError("you may look and stop only: this needs the role drive")
+        if isinstance(request, Reset):
+            return await self._reset()
+        if isinstance(request, Ask):
+            return f"{self._helm.lease.ask(seat.who, self._clock())} is told that you ask"
+        if isinstance(request, Limit):
+            seat.speed = min(request.speed, self._settings.speed.operator_speed)
+            return f"at most {seat.speed:.2f} m/s"
+        self._require_no_other(seat)
+        if isinstance(request, HandBack):
+            self._let_go()
+            return await self._robot.hand_back()
+        if isinstance(request, CancelGoal):
+            return await self._robot.cancel_goal()
+        assert isinstance(request, GoTo)
+        return await self._go_to(seat, request)
+
+    def _require_no_other(self, seat: Seat) -> None:
+        holder = self._helm.lease.holder
+        if holder is not None and holder.connection != seat.number:
+            raise RefusedError(f"{holder.who.name} has the wheel: ask for it")
+
+    def _take(self, seat: Seat, force: bool) -> str:
+        self._helm.take(seat, self._clock(), force)
+        self._taken_at = time.time()
+        self._end_episode()
+        # Whatever the one before commanded last, it is over before anybody is told of the change.
+        self._publish()
+        return "you have the wheel: nothing moves before you let go of the controls and take hold"
+
+    async def _go_to(self, seat: Seat, goal: GoTo) -> str:
+        if self._helm.stopped:
+            raise RefusedError("the emergency stop is pressed: reset it first")
+        if self._helm.lease.held_by(seat.number):
+            # Who sends the robot somewhere lets go of the wheel.
+            self._let_go()
+            await self._robot.hand_back()
+        self._robot.go_to(goal.x, goal.y, goal.yaw)
+        return "the robot is on its way"
+
+    async def stop(self, who: Identity) -> str:
+        """Latch the emergency stop; return what happened, in words.
+
+        Zero is commanded at once, whether or not the robot answers, and it is asked until it does.
+
+        Raises:
+            TimeoutError: the robot did not answer.
+        """
+        self._helm.stop(self._clock())
+        self._publish()
+        if self._pressing is None or self._pressing.done():
+            self._pressing = asyncio.create_task(self._press())
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._pressing), STOP_TIMEOUT)
+        except asyncio.TimeoutError:
+            raise TimeoutError(
+                "the robot did not answer: use the stop on the robot itself; "
+                "nothing is driven from here, and the robot is asked again and again"
+            ) from None
+
+    def summary(self) -> dict[str, Any]:
+        """Return how the robot is, and who has the wheel."""
+        holder = self._holder()
+        return self._robot.summary() | {"operator": holder.name if holder else None}
+
+    async def _press(self) -> str:
+        while True:
+            with suppress(TimeoutError):
+                return await self._robot.set_stop(True)
+
+    async def _reset(self) -> str:
+        if self._pressing is not None:
+            self._pressing.cancel()
+        stops = self._helm.stops
+        answer = await self._robot.set_stop(False)
+        if self._helm.stops == stops:  # else somebody pressed again meanwhile
+            self._helm.reset(self._clock())
+        return answer
+
+    # --- what goes out ----------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        """Command fifty times a second; end when nobody is there and nobody has the wheel."""
+        try:
+            due = self._clock()
+            while self._connections or self._helm.lease.holder is not None:
+                self._on_beat()
+                due = max(due + BEAT, self._clock())
+                await asyncio.sleep(due - self._clock())
+        finally:
+            if self._helm.lease.holder is not None:
+                self._let_go("the robot's side of the dashboard failed")
+
+    def _on_beat(self) -> None:
+        now = self._clock()
+        self._helm.beat(now, self._robot.stopped)
+        if self._helm.lease.has_expired(now):
+            self._audit.note(self._holder(), "expire", "the wheel is free: its page fell silent")
+            self._let_go("the wheel was taken from you: your page had fallen silent")
+        self._publish()
+
+    def _holder(self) -> Identity | None:
+        holder = self._helm.lease.holder
+        return None if holder is None else holder.who
+
+    def _let_go(self, notice: str = "") -> None:
+        """Leave the wheel to nobody, after a last zero."""
+        self._say(ZERO, self._robot.stamp())
+        self._end_episode()
+        self._helm.release(notice)
+
+    def _publish(self) -> None:
+        """Tell the robot what it is to do now.
+
+        The stamp comes first: whatever holds this process up between the judgement and the robot,
+        the command arrives as old as it is.
+        """
+        stamp = self._robot.stamp()
+        command = self._helm.command(self._clock())
+        if command is None:
+            self._commanded = ZERO
+        else:
+            self._say(command, stamp)
+        self._follow()
+
+    def _say(self, velocity: Velocity, stamp: int) -> None:
+        self._robot.command(velocity, stamp)
+        self._commanded = velocity
+
+    # --- who drove --------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Note when driving begins and ends."""
+        now, moving = self._clock(), self._commanded != ZERO
+        if self._episode is None:
+            driver = self._helm.driver()
+            if not moving or driver is None:
+                return
+            self._episode = _Episode(driver.who, now, now)
+            self._audit.note(driver.who, "drive", "begun")
+        if moving:
+            episode, driver = self._episode, self._helm.driver()
+            episode.moved = now
+            episode.fastest = max(episode.fastest, hypot(*self._commanded[:2]))
+            if driver is not None:
+                episode.oldest_input = max(episode.oldest_input, driver.watchdog.age)
+        elif now - self._episode.moved > _ENDED:
+            self._end_episode()
+
+    def _end_episode(self) -> None:
+        episode, self._episode = self._episode, None
+        if episode is not None:
+            self._audit.note(
+                episode.who,
+                "drive",
+                "ended",
+                seconds=round(episode.moved - episode.begun, 2),
+                fastest=round(episode.fastest, 3),
+                oldest_input=round(episode.oldest_input, 3),
+            )
