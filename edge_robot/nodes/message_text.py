@@ -17,7 +17,8 @@ def definition_with_dependencies(type_name: str) -> str:
     """Return the definition of a type and of all types it holds, in MCAP's `ros2msg` encoding.
 
     Args:
-        type_name: ROS 2 type such as `sensor_msgs/Image`.
+        type_name: ROS 2 type such as `sensor_msgs/Image`, or of a service's half, such as
+            `std_srvs/srv/SetBool_Request`.
     """
     texts: dict[str, str] = {}
     _collect(type_name, texts)
@@ -37,8 +38,8 @@ def _collect(type_name: str, texts: dict[str, str]) -> None:
 
 def _own_text(type_name: str) -> str | None:
     """Return the .msg file of one of this package's messages: it has comments and constants."""
-    package, name = type_name.split("/")
-    if package != "edge_robot":
+    package, *kind, name = type_name.split("/")
+    if package != "edge_robot" or kind not in ([], ["msg"]):
         return None
     return (share_dir() / "msg" / f"{name}.msg").read_text(encoding="utf-8").rstrip()
 

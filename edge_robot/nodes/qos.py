@@ -1,9 +1,11 @@
-"""The topic table's QoS contracts as rclpy profiles."""
+"""The topic table's QoS contracts as rclpy profiles, and profiles to listen to anybody with."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.qos import (
@@ -66,6 +68,37 @@ def contract_profile(topic: Topic) -> QoSProfile:
         profile.liveliness = LivelinessPolicy.AUTOMATIC
         profile.liveliness_lease_duration = Duration(seconds=qos.liveliness_lease)
     return profile
+
+
+def listening_profile(topic: Topic, depth: int) -> QoSProfile:
+    """Return a topic's reliability and durability, with no promises demanded of its publisher.
+
+    Args:
+        topic: Row of the topic table.
+        depth: Samples that may wait in the middleware.
+    """
+    qos = replace(topic.qos, depth=depth, deadline=None, lifespan=None, liveliness_lease=None)
+    return contract_profile(replace(topic, qos=qos))
+
+
+def matching_profile(publishers: Sequence[Any], depth: int) -> QoSProfile:
+    """Return a profile that hears all publishers of a topic, with as much as all of them offer.
+
+    Args:
+        publishers: `TopicEndpointInfo` of each, from `Node.get_publishers_info_by_topic`.
+        depth: Samples that may wait in the middleware.
+    """
+    offers = [publisher.qos_profile for publisher in publishers]
+    reliable = all(offer.reliability is ReliabilityPolicy.RELIABLE for offer in offers)
+    latched = all(offer.durability is DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=(
+            DurabilityPolicy.TRANSIENT_LOCAL if offers and latched else DurabilityPolicy.VOLATILE
+        ),
+    )
 
 
 def _reliability(wanted: Reliability) -> ReliabilityPolicy:

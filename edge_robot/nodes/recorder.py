@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,13 @@ from typing import Any
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 
 from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.conversions import stamp_of
 from edge_robot.nodes.message_text import definition_with_dependencies
-from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.qos import listening_profile
 from edge_robot.nodes.runner import run
 from edge_robot.recording.images import compress_image, compressed_image_definition
 from edge_robot.recording.writer import RecordingWriter
@@ -90,8 +88,9 @@ class Recorder(Node):
             published = info["source_timestamp"]
             self._writer.write(channel, published, published, data, encode)
 
+        profile = listening_profile(topic, QUEUE_DEPTH)
         self.create_subscription(
-            interface_class(topic.type), topic.name, on_sample, _listening_qos(topic), raw=True
+            interface_class(topic.type), topic.name, on_sample, profile, raw=True
         )
 
     def _is_due(self, name: str, data: bytes) -> bool:
@@ -136,14 +135,6 @@ def _select(names: list[str]) -> list[Topic]:
             "not have; see docs/architecture.md"
         )
     return [table[name] for name in names] or [t for t in topics.TOPICS if not t.derived]
-
-
-def _listening_qos(topic: Topic) -> QoSProfile:
-    """The topic's reliability and durability, with a deep queue and no promises demanded."""
-    qos = dataclasses.replace(
-        topic.qos, depth=QUEUE_DEPTH, deadline=None, lifespan=None, liveliness_lease=None
-    )
-    return qos_profile(dataclasses.replace(topic, qos=qos))
 
 
 def main() -> None:
