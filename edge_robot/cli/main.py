@@ -31,6 +31,7 @@ COMMANDS = (
     "backend",
     "spool",
     "archive",
+    "teleop",
     "bench",
     "topic",
     "node",

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import ipaddress
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from hmac import compare_digest
+from pathlib import Path
+from typing import Protocol
 
 from edge_robot.errors import UserError
+from edge_robot.token_file import Holder, TokenFile, bearer_token, digest
 
-GUESSES_PER_WINDOW = 5
 GUESS_WINDOW = 10.0
-"""Wrong tokens allowed per window, and its length in s."""
-
+GUESSES = 5
+GUESSES_OF_ALL = 50
+"""Wrong tokens looked at in a window of so many s: from one network, and from all of them."""
+MAX_NETWORKS = 1024
+"""Networks of which the guesses are remembered."""
 MAX_SESSIONS = 64
+MAX_SESSIONS_OF_ONE = 8
+"""Sessions open at once, of all and of one person; the least used ends for a new one."""
 
 
 class Role(IntEnum):
@@ -28,6 +35,10 @@ class Role(IntEnum):
     ADMIN = 3
 
 
+ROLES = {role.name.lower(): role for role in Role}
+"""By the words that stand for them in a token file."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who asks.
@@ -36,7 +47,8 @@ class Identity:
         name: Of the person, as the administrator wrote it.
         role: What that person may do.
         address: From where, an IP address.
-        session: Names the session in logs and leases; not the secret that proves it.
+        session: Names the session in logs and leases (a program's: its token); not the secret that
+            proves it.
     """
 
     name: str
@@ -49,76 +61,194 @@ class ThrottledError(Exception):
     """Too many wrong tokens were tried; what was asked is not even looked at."""
 
 
-class Access:
-    """Knows people by their tokens and keeps the sessions they opened.
+class People(Protocol):
+    """Whose tokens are known."""
 
-    Args:
-        token: The access token of whoever runs this robot, who may do everything; at least 8
-            characters.
-        clock: Monotonic time in s.
+    def holder(self, token: str) -> Holder[Role] | None:
+        """Return whose a token is, None if it is not known."""
+
+    def holders(self) -> Sequence[Holder[Role]]:
+        """Return whose tokens are known now."""
+
+
+class OneToken:
+    """The one token of whoever runs this robot, who may do everything.
 
     Raises:
         UserError: the token is too short to protect anything.
     """
 
-    def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, token: str) -> None:
         if len(token) < 8:
             raise UserError("dashboard token has fewer than 8 characters: choose a longer one")
-        self._token = _digest(token)
-        self._clock = clock
-        self._attempts: deque[float] = deque(maxlen=GUESSES_PER_WINDOW)
-        self._sessions: dict[str, Identity] = {}
+        self._digest = digest(token)
+        self._holder = Holder("operator", Role.ADMIN, self._digest[:8])
 
-    def login(self, token: str, address: str) -> str | None:
-        """Return the secret of a new session for a right token, None for a wrong one.
+    def holder(self, token: str) -> Holder[Role] | None:
+        """Return whose a token is, None if it is not known."""
+        return self._holder if compare_digest(digest(token), self._digest) else None
+
+    def holders(self) -> Sequence[Holder[Role]]:
+        """Return whose tokens are known now."""
+        return [self._holder]
+
+
+def people_of(file: Path) -> TokenFile[Role]:
+    """Return the people of a token file, a line for each token: `SHA256 NAME view|drive|admin`.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    return TokenFile(file, ROLES, None, f"edge-robot teleop token add {file} NAME --role view")
+
+
+@dataclass
+class _Session:
+    who: Identity
+    holder: Holder[Role]
+    opened: float
+    used: float
+
+
+class Access:
+    """Knows people by their tokens and keeps the sessions they opened.
+
+    Args:
+        people: Whose tokens are known.
+        life: How long a session lasts, s.
+        idle: How long it lasts without a request or an open socket, s.
+        clock: Monotonic time in s.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        life: float = 12 * 3600.0,
+        idle: float = 1800.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._people = people
+        self._life = life
+        self._idle = idle
+        self._clock = clock
+        self._guesses: dict[str, deque[float]] = {}
+        self._guesses_of_all: deque[float] = deque(maxlen=GUESSES_OF_ALL)
+        self._sessions: dict[str, _Session] = {}  # by the digests of their secrets
+
+    def login(self, token: str, address: str) -> tuple[str, Identity] | None:
+        """Open a session for a right token; return its secret and whose it is.
 
         Raises:
             ThrottledError: too many wrong tokens were tried.
         """
-        if self._person(token, address) is None:
+        holder = self._holder(token, address)
+        if holder is None:
             return None
+        now = self._clock()
+        who = Identity(holder.name, holder.role, address, secrets.token_hex(4))
+        self._make_room(holder.name)
         secret = secrets.token_urlsafe(32)
-        identity = Identity("operator", Role.ADMIN, address, secrets.token_hex(4))
-        self._sessions[_digest(secret)] = identity
-        while len(self._sessions) > MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
-        return secret
+        self._sessions[digest(secret)] = _Session(who, holder, now, now)
+        return secret, who
 
     def of_session(self, secret: str, address: str) -> Identity | None:
-        """Return who a session's secret belongs to, None if there is no such session."""
-        return self._sessions.get(_digest(secret))
+        """Return whom a session's secret belongs to, None if there is no such session."""
+        session = self._sessions.get(digest(secret))
+        if session is None or not self._lasts(session):
+            return None
+        session.used = self._clock()
+        return replace(session.who, address=address)
 
     def of_bearer(self, authorization: str, address: str) -> Identity | None:
-        """Return who an `Authorization: Bearer TOKEN` header names, None if nobody.
+        """Return whom an `Authorization: Bearer TOKEN` header names, None if nobody.
 
         Raises:
             ThrottledError: too many wrong tokens were tried.
         """
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
+        token = bearer_token(authorization)
+        holder = None if token is None else self._holder(token, address)
+        if holder is None:
             return None
-        name = self._person(token, address)
-        if name is None:
-            return None
-        return Identity(name, Role.ADMIN, address, f"token-{_digest(token)[:8]}")
+        return Identity(holder.name, holder.role, address, _session_of(holder))
 
     def logout(self, who: Identity) -> None:
         """End a session."""
-        self._sessions = {key: known for key, known in self._sessions.items() if known != who}
+        self._sessions = {
+            key: session
+            for key, session in self._sessions.items()
+            if session.who.session != who.session
+        }
 
     def holds(self, who: Identity) -> bool:
-        """Return whether who was let in once still is."""
-        return who.session.startswith("token-") or who in self._sessions.values()
+        """Return whether somebody who was let in still is, and count that as use of the session."""
+        for session in self._sessions.values():
+            if session.who.session == who.session:
+                session.used = self._clock()
+                return self._lasts(session)
+        return any(
+            _session_of(holder) == who.session and holder.role is who.role
+            for holder in self._people.holders()
+        )
 
-    def _person(self, token: str, address: str) -> str | None:
-        full = len(self._attempts) == GUESSES_PER_WINDOW
-        if full and self._clock() - self._attempts[0] < GUESS_WINDOW:
-            raise ThrottledError("too many wrong tokens: wait ten seconds")
-        if not hmac.compare_digest(_digest(token), self._token):
-            self._attempts.append(self._clock())
-            return None
-        return "operator"
+    def forget(self) -> None:
+        """Drop what has lapsed: sessions, and guesses of long ago."""
+        now = self._clock()
+        self._sessions = {
+            k: session for k, session in self._sessions.items() if self._lasts(session)
+        }
+        self._guesses = {
+            network: times
+            for network, times in self._guesses.items()
+            if now - times[-1] < GUESS_WINDOW
+        }
+
+    def _lasts(self, session: _Session) -> bool:
+        now = self._clock()
+        return (
+            now - session.opened < self._life
+            and now - session.used < self._idle
+            and session.holder in self._people.holders()
+        )
+
+    def _make_room(self, name: str) -> None:
+        """End the least used session of a person, or of everybody, where they have too many."""
+        of_one = [key for key, session in self._sessions.items() if session.who.name == name]
+        if len(of_one) >= MAX_SESSIONS_OF_ONE:
+            candidates = of_one
+        elif len(self._sessions) >= MAX_SESSIONS:
+            candidates = list(self._sessions)
+        else:
+            return
+        del self._sessions[min(candidates, key=lambda key: self._sessions[key].used)]
+
+    def _holder(self, token: str, address: str) -> Holder[Role] | None:
+        now = self._clock()
+        here = self._guesses.get(network_of(address), deque())
+        for times, most in ((here, GUESSES), (self._guesses_of_all, GUESSES_OF_ALL)):
+            if len(times) == most and now - times[0] < GUESS_WINDOW:
+                raise ThrottledError("too many wrong tokens: wait ten seconds")
+        holder = self._people.holder(token)
+        if holder is None:
+            if len(self._guesses) >= MAX_NETWORKS:
+                del self._guesses[next(iter(self._guesses))]
+            self._guesses.setdefault(network_of(address), deque(maxlen=GUESSES)).append(now)
+            self._guesses_of_all.append(now)
+        return holder
 
 
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+def network_of(address: str) -> str:
+    """Return what limits go by: an IPv4 address, or the /64 that one subscriber has in IPv6."""
+    try:
+        told = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(told, ipaddress.IPv4Address):
+        return address
+    if told.ipv4_mapped is not None:
+        return str(told.ipv4_mapped)
+    return str(ipaddress.ip_network((told, 64), strict=False))
+
+
+def _session_of(holder: Holder[Role]) -> str:
+    """Return the name of the session of programs that bear a token."""
+    return f"token-{holder.key}"

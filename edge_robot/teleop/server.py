@@ -1,12 +1,32 @@
-"""The dashboard's HTTP server: who gets in, and to which channel; knows nothing of ROS."""
+"""The dashboard's HTTP server: who gets in, and to which channel; knows nothing of ROS.
+
+One port. A browser logs in with a token and is known by its session's cookie; a program sends its
+token as `Authorization: Bearer TOKEN` with every request. Page files are for everybody: they hold
+no secret, and the log-in page needs them.
+
+| route | for | |
+|---|---|---|
+| GET / | everybody | the page, or the one to log in by |
+| POST /login, /logout | everybody | form field `token` |
+| GET /session | everybody known | their name and role; 401 for others |
+| POST /stop | everybody known | latches the emergency stop, where sockets do not work |
+| GET /summary | everybody known | how the robot is, for programs and other robots' pages |
+| GET /audit?count=N | admins | the newest entries of the audit log |
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import contextlib
 import errno
 import ipaddress
+import logging
+import ssl
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,35 +35,103 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from edge_robot.errors import UserError
+from edge_robot.listening import is_loopback, server_context
+from edge_robot.perception.tiering.budget import TokenBucket
 from edge_robot.settings import setting
 from edge_robot.teleop.access import Access, Identity, Role, ThrottledError
 from edge_robot.teleop.audit import Audit
+from edge_robot.teleop.connections import Connections, CrowdedError
 
 PAGE = Path(__file__).parent / "page"
-MAX_FORM_BYTES = 4096
-CHECK_PERIOD = 0.5
-"""How often it is looked whether those connected still may be, s."""
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+"""Of page files, by suffix: what a machine's own list says of them differs."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "font-src 'self'; manifest-src 'self'; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",  # with no-referrer, forms post "Origin: null"
-    "Cache-Control": "no-store",
+    "Server": "edge_robot",
+    "X-Content-Type-Options": "nosniff",
 }
+MAX_FORM_BYTES = 2048
+MAX_HEADER_BYTES, MAX_HEADERS = 4096, 64
+"""Bounds of a request: of its first line and of each header, and how many of these there are."""
+IDLE_TIME = 30.0
+"""Time a connection may stay open between requests, s."""
+REQUESTS, REQUESTS_AT_ONCE = 20.0, 100.0
+"""Requests of one person a second, and at once; what is said in an open channel is not counted."""
+REFUSALS, REFUSALS_AT_ONCE = 1.0, 30.0
+"""Entries of the audit log about strangers a second, and at once: nobody fills it with knocking."""
+CHECK_PERIOD = 0.5
+"""How often it is looked whether those connected still may be, s."""
+FAREWELL_TIME = 2.0
+MAX_AUDIT_ENTRIES = 500
+
+_log = logging.getLogger(__name__)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Where the dashboard listens."""
+    """Where the dashboard listens, and how it is protected there."""
 
-    host: str = setting("127.0.0.1", "address the page is served on")
+    host: str = setting("127.0.0.1", "address to listen on; beyond this machine only with TLS")
     port: int = setting(8080, "TCP port of the page; 0 for any free one")
+    hosts: str = setting("", "names the page is reached under, separated by spaces; besides IPs")
+    tls_cert: str = setting("", "PEM file of the server's certificate and those above it")
+    tls_key: str = setting("", "PEM file of its private key")
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return the TLS settings, None for none.
+
+        Raises:
+            UserError: a file is missing or cannot be used.
+        """
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise UserError("TLS needs both a certificate and its key: give tls_cert and tls_key")
+        if not self.tls_cert:
+            return None
+        return server_context(Path(self.tls_cert).expanduser(), Path(self.tls_key).expanduser())
+
+    def require_protection(self, people_are_known: bool) -> None:
+        """Refuse to listen beyond this machine unless it is encrypted and each person known.
+
+        Args:
+            people_are_known: Whether people have tokens of their own, in a file.
+
+        Raises:
+            UserError: it must not be listened there.
+        """
+        if is_loopback(self.host):
+            return
+        lacking = [] if self.tls_cert else ["TLS (parameters tls_cert and tls_key)"]
+        lacking += [] if people_are_known else ["a file of people's tokens (parameter tokens)"]
+        if lacking:
+            raise UserError(
+                f"dashboard: {self.host} can be reached from other machines, and there is no "
+                f"{' and no '.join(lacking)}; or listen on 127.0.0.1 and reach it through an SSH "
+                "tunnel"
+            )
 
 
 class Channel(Protocol):
     """A WebSocket (or other long answer) with a purpose of its own.
+
+    A channel may have an attribute `origins`, a set of further origins (`https://host`) whose pages
+    may open it. Cookies are not looked at for these: they must bear a token.
 
     Attributes:
         path: Where it is served: `/ws/view`.
@@ -85,9 +173,11 @@ class DashboardServer:
         settings: Where to listen.
         audit: Where it is written down who did what.
         robot: Whom everybody may stop.
+        background: Run in the server's loop beside it, until it ends.
 
     Raises:
-        UserError: the port is taken or the address is not a loopback one.
+        UserError: the port is taken, the address is none of this machine's, or a TLS file cannot
+            be used.
     """
 
     def __init__(
@@ -97,153 +187,275 @@ class DashboardServer:
         settings: ServerSettings,
         audit: Audit,
         robot: Robot,
+        background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
-        _require_loopback(settings.host)
         self._channels = tuple(channels)
         self._access = access
+        self._settings = settings
         self._audit = audit
         self._robot = robot
-        self._open: dict[asyncio.Transport, Identity] = {}
+        self._background = background
+        self._tls = settings.tls()
+        self._files = {
+            f"/static/{file.relative_to(PAGE).as_posix()}": file
+            for file in PAGE.rglob("*")
+            if file.suffix in TYPES
+        }
+        self._requests: dict[str, TokenBucket] = {}
+        self._refusals = TokenBucket(REFUSALS, REFUSALS_AT_ONCE)
+        self._untold = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="dashboard", daemon=True
         )
         self._thread.start()
         try:
-            self.port = self._call(self._start(settings.host, settings.port))
+            self.port = self._call(self._start())
         except OSError as error:
-            self._stop_loop()
+            self._end_loop()
             if error.errno != errno.EADDRINUSE:
-                raise
+                raise UserError(
+                    f"dashboard cannot listen on {settings.host}: {error.strerror}; "
+                    "change the parameters `host` and `port`"
+                ) from error
             raise UserError(
                 f"dashboard port {settings.port} on {settings.host} is already taken: stop what "
                 "listens there or choose another with the parameter `port` (launch argument "
                 "dashboard_port)"
             ) from None
-        self.url = f"http://{settings.host}:{self.port}/"
+        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.url = f"{'https' if self._tls else 'http'}://{shown}:{self.port}/"
 
     def close(self) -> None:
         """Disconnect everybody and stop listening."""
-        self._call(self._runner.cleanup())
-        self._stop_loop()
+        self._call(self._stop_serving())
+        self._end_loop()
 
-    def _call(self, work: Awaitable[Any]) -> Any:
-        async def run() -> Any:
-            return await work
+    def connections_open(self) -> int:
+        """Return how many TCP connections there are, those of strangers included."""
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(timeout=10.0)
+        async def count() -> int:
+            return self._connections.count()
 
-    def _stop_loop(self) -> None:
+        return int(self._call(count()))
+
+    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10.0)
+
+    def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5.0)
         self._loop.close()
 
-    async def _start(self, host: str, port: int) -> int:
+    async def _start(self) -> int:
         app = web.Application(middlewares=[self._guard], client_max_size=MAX_FORM_BYTES)
+        app.on_response_prepare.append(_add_headers)
         app.router.add_get("/", self._index)
         app.router.add_post("/login", self._login)
         app.router.add_post("/logout", self._logout)
+        app.router.add_get("/session", self._session)
         app.router.add_post("/stop", self._stop)
         app.router.add_get("/summary", self._summary)
+        app.router.add_get("/audit", self._newest_of_audit)
+        for path, file in self._files.items():
+            app.router.add_get(path, partial(_serve_file, file))
         for channel in self._channels:
             app.router.add_get(channel.path, partial(self._serve, channel))
-        app.router.add_static("/static", PAGE)
-        app.on_shutdown.append(self._say_goodbye)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=0.5,
+            keepalive_timeout=IDLE_TIME,
+            lingering_time=1.0,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        self._checking = self._loop.create_task(self._check_sessions())
-        assert site._server is not None
-        return int(site._server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]
+        assert self._runner.server is not None
+        self._connections = Connections(self._runner.server, self._tls)
+        port = await self._connections.listen(self._settings.host, self._settings.port)
+        self._tasks = [
+            self._loop.create_task(self._keep_checking()),
+            *(self._loop.create_task(work()) for work in self._background),
+        ]
+        return port
 
-    async def _say_goodbye(self, _: web.Application) -> None:
-        self._checking.cancel()
-        await asyncio.gather(*(channel.close() for channel in self._channels))
+    async def _stop_serving(self) -> None:
+        self._connections.close()
+        await _end(self._tasks)
+        farewells = [self._loop.create_task(channel.close()) for channel in self._channels]
+        if farewells:
+            _, unfinished = await asyncio.wait(farewells, timeout=FAREWELL_TIME)
+            await _end(unfinished)
+        await self._runner.cleanup()
+        self._connections.abort_all()
 
     @web.middleware
-    async def _guard(
-        self,
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
-        """Keep other sites' pages out: by host name (DNS rebinding) and by origin."""
-        name = request.host.rsplit(":", 1)[0].strip("[]")
-        origin = request.headers.get("Origin")
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Keep other sites' pages out by host name (DNS rebinding), and crowds of strangers."""
+        if not self._serves(_host(request)):
+            raise web.HTTPForbidden(
+                text="this host name is not served here: see the parameter `hosts`\n"
+            )
+        known = self._access.of_session(self._secret(request), request.remote or "")
+        if known is not None:
+            with contextlib.suppress(CrowdedError):
+                self._connections.admit(request.protocol, known)
+        elif not _authorization(request) and not self._connections.spend(request.protocol):
+            raise web.HTTPTooManyRequests(text="too many requests: wait a second\n")
+        return await handler(request)
+
+    def _serves(self, host: str) -> bool:
+        """Return whether a Host header is one that no stranger's DNS can point here."""
+        name = host.rsplit(":", 1)[0] if host.rfind(":") > host.rfind("]") else host
+        if name in ("localhost", *self._settings.hosts.split()):
+            return True
         try:
-            _require_loopback(name)
-        except UserError:
-            raise web.HTTPForbidden(text="this host name is not served here\n") from None
-        if origin is not None and origin != f"http://{request.host}":
-            raise web.HTTPForbidden(text="cross-origin requests are refused\n")
-        response = await handler(request)
-        if not response.prepared:
-            response.headers.update(HEADERS)
-        return response
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return False
+        return True
+
+    def _own_origin(self, request: web.Request) -> bool:
+        """Return whether a request comes from a page of ours, as every browser tells.
+
+        Without TLS of our own, a proxy may add it.
+        """
+        schemes = ("https",) if self._tls else ("http", "https")
+        own = request.headers.get("Origin") in [
+            f"{scheme}://{_host(request)}" for scheme in schemes
+        ]
+        return own and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
     def _cookie(self, request: web.Request) -> str:
         """Return the name of the session's cookie: cookies do not tell ports of a host apart."""
-        return f"edge_robot_{request.url.port}"
+        _, _, port = _host(request).rpartition(":")
+        name = f"edge_robot_{port if port.isdigit() else 'session'}"
+        return f"__Host-{name}" if self._tls else name
 
-    def _who(self, request: web.Request, least: Role = Role.VIEW) -> Identity:
+    def _secret(self, request: web.Request) -> str:
+        return request.cookies.get(self._cookie(request), "")
+
+    def _who(
+        self, request: web.Request, least: Role = Role.VIEW, origins: frozenset[str] = frozenset()
+    ) -> Identity:
         """Return who asks: a program by its token, or a page of ours by its session's cookie.
 
+        Args:
+            request: The request.
+            least: The role that this is for.
+            origins: Whose pages may ask as well, by a token.
+
         Raises:
-            HTTPException: nobody who is known, or who may do this.
+            HTTPException: nobody who is known, who asks from where they may, or who may do this.
         """
         address = request.remote or ""
-        authorization = request.headers.get("Authorization")
+        authorization = _authorization(request)
         try:
-            if authorization is not None:
+            if authorization:
                 who = self._access.of_bearer(authorization, address)
             else:
-                secret = request.cookies.get(self._cookie(request), "")
-                who = self._access.of_session(secret, address)
+                who = self._access.of_session(self._secret(request), address)
         except ThrottledError as error:
-            raise web.HTTPTooManyRequests(text=f"{error}\n") from None
+            raise self._refusal(web.HTTPTooManyRequests, request, str(error)) from None
         if who is None:
-            raise web.HTTPUnauthorized(text="log in first\n")
-        asks_more = request.method != "GET" or "Upgrade" in request.headers
-        if authorization is None and asks_more and "Origin" not in request.headers:
-            raise web.HTTPForbidden(text="an Origin header is required\n")
+            raise self._refusal(web.HTTPUnauthorized, request, "log in first")
+        changes = request.method not in ("GET", "HEAD") or "Upgrade" in request.headers
+        if "Authorization" not in request.headers and changes:
+            # The browser adds a cookie, and any page may open a WebSocket: where it is from counts.
+            origin = request.headers.get("Origin")
+            if not self._own_origin(request) and not (authorization and origin in origins):
+                raise self._refusal(
+                    web.HTTPForbidden, request, "an Origin header of this page is required"
+                )
         if who.role < least:
-            raise web.HTTPForbidden(text=f"this is for the role {least.name.lower()}\n")
+            raise self._refusal(
+                web.HTTPForbidden, request, f"this is for the role {least.name.lower()}", who
+            )
         return who
 
-    async def _index(self, request: web.Request) -> web.StreamResponse:
+    def _let_in(self, request: web.Request, who: Identity) -> None:
+        """Give somebody who is known a place.
+
+        Raises:
+            HTTPException: there is none left, or they ask too often.
+        """
+        budget = self._requests.setdefault(who.name, TokenBucket(REQUESTS, REQUESTS_AT_ONCE))
+        if not budget.take(1.0, time.monotonic()):
+            raise web.HTTPTooManyRequests(text="too many requests: wait a second\n")
         try:
-            self._who(request)
-            name = "index.html"
-        except web.HTTPUnauthorized:
-            name = "login.html"
-        return web.FileResponse(PAGE / name, headers=HEADERS)
+            self._connections.admit(request.protocol, who)
+        except CrowdedError as error:
+            raise self._refusal(web.HTTPServiceUnavailable, request, str(error), who) from None
+
+    def _refusal(
+        self,
+        kind: type[web.HTTPException],
+        request: web.Request,
+        text: str,
+        who: Identity | None = None,
+    ) -> web.HTTPException:
+        """Return an answer that refuses something, and write down that it was refused."""
+        if self._refusals.take(1.0, time.monotonic()):
+            untold, self._untold = self._untold, 0
+            more = {"others_refused": untold} if untold else {}
+            address = request.remote or ""
+            self._audit.note(
+                who, "request", text, address, method=request.method, path=request.path, **more
+            )
+        else:
+            self._untold += 1
+        return kind(text=f"{text}\n")
+
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        known = self._access.of_session(self._secret(request), request.remote or "")
+        return await _serve_file(PAGE / ("index.html" if known else "login.html"), request)
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
-        form = await request.post()
+        if not self._own_origin(request):
+            raise self._refusal(
+                web.HTTPForbidden, request, "an Origin header of this page is required"
+            )
+        token = (await request.post()).get("token", "")
         address = request.remote or ""
         try:
-            secret = self._access.login(str(form.get("token", "")), address)
+            opened = self._access.login(token if isinstance(token, str) else "", address)
         except ThrottledError as error:
-            raise web.HTTPTooManyRequests(text=f"{error}\n") from None
-        if secret is None:
-            self._audit.note(None, "login", "wrong token", address=address)
+            self._refusal(web.HTTPTooManyRequests, request, str(error))
+            raise web.HTTPSeeOther("/?wait") from None
+        if opened is None:
+            self._audit.note(None, "login", "wrong token", address)
             raise web.HTTPSeeOther("/?wrong-token")
-        self._audit.note(self._access.of_session(secret, address), "login")
+        secret, who = opened
+        self._audit.note(who, "login")
         response = web.HTTPSeeOther("/")
-        response.set_cookie(self._cookie(request), secret, httponly=True, samesite="Strict")
+        response.set_cookie(
+            self._cookie(request),
+            secret,
+            httponly=True,
+            samesite="Strict",
+            secure=request.headers["Origin"].startswith("https:"),
+        )
         raise response
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
         who = self._who(request)
         self._access.logout(who)
         self._audit.note(who, "logout")
-        self._end_sessions()
-        response = web.HTTPSeeOther("/")
-        response.del_cookie(self._cookie(request))
+        self._connections.forget(request.protocol)
+        self._connections.end(self._access.holds)
+        response = web.HTTPSeeOther("/?logged-out")
+        response.del_cookie(self._cookie(request), secure=self._tls is not None)
         raise response
 
-    async def _stop(self, request: web.Request) -> web.StreamResponse:
+    async def _session(self, request: web.Request) -> web.StreamResponse:
         who = self._who(request)
+        self._let_in(request, who)
+        return web.json_response({"name": who.name, "role": who.role.name.lower()})
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        who = self._who(request)  # not let in: there is always place and time to stop
         try:
             text = await self._robot.stop(who)
         except TimeoutError as error:
@@ -253,38 +465,74 @@ class DashboardServer:
         return web.Response(text=f"{text}\n")
 
     async def _summary(self, request: web.Request) -> web.StreamResponse:
-        self._who(request)
+        self._let_in(request, self._who(request))
         return web.json_response(self._robot.summary())
 
-    async def _serve(self, channel: Channel, request: web.Request) -> web.StreamResponse:
-        who = self._who(request)
-        transport = request.transport
-        assert transport is not None
-        self._open[transport] = who
+    async def _newest_of_audit(self, request: web.Request) -> web.StreamResponse:
+        self._let_in(request, self._who(request, Role.ADMIN))
+        count = request.query.get("count", "100")
+        if not (count.isascii() and count.isdigit() and len(count) < 6):
+            raise web.HTTPBadRequest(text="count is no number of entries\n")
+        newest = partial(self._audit.newest, min(int(count), MAX_AUDIT_ENTRIES))
         try:
-            return await channel.serve(request, who)
-        finally:
-            del self._open[transport]
+            entries = await asyncio.to_thread(newest)
+        except OSError as error:
+            raise web.HTTPServiceUnavailable(
+                text=f"the audit log cannot be read: {error.strerror}\n"
+            ) from error
+        return web.json_response({"problem": self._audit.problem(), "entries": entries})
 
-    async def _check_sessions(self) -> None:
+    async def _serve(self, channel: Channel, request: web.Request) -> web.StreamResponse:
+        origins = frozenset(getattr(channel, "origins", ()))
+        who = self._who(request, origins=origins)
+        self._let_in(request, who)
+        return await channel.serve(request, who)
+
+    async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(CHECK_PERIOD)
-            self._end_sessions()
-
-    def _end_sessions(self) -> None:
-        """Abort the connections of everybody who is not let in any more."""
-        for transport, who in self._open.items():
-            if not self._access.holds(who):
-                transport.abort()
+            self._access.forget()
+            self._connections.end(self._access.holds)
 
 
-def _require_loopback(host: str) -> None:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise UserError(
-            f"dashboard host {host!r} is not a loopback address: the page is served without TLS; "
-            "listen on 127.0.0.1 and reach it through an SSH tunnel or a TLS proxy"
-        )
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _serve_file(file: Path, request: web.Request) -> web.StreamResponse:
+    # Asked for anew each time and, by its ETag, sent only where it has changed.
+    fresh = "no-store" if file.suffix == ".html" else "no-cache"
+    headers = {"Content-Type": TYPES[file.suffix], "Cache-Control": fresh}
+    return web.FileResponse(file, headers=headers)
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _host(request: web.Request) -> str:
+    """Return the Host header; aiohttp would ask the DNS where there is none."""
+    return request.headers.get("Host", "")
+
+
+def _authorization(request: web.Request) -> str:
+    """Return the token that comes with a request, as `Bearer TOKEN`, empty where none does.
+
+    The page of another origin can set no header of a WebSocket's handshake but its list of
+    sub-protocols, of which one item is `bearer.BASE64URL-OF-TOKEN`: as in Kubernetes.
+    """
+    if "Authorization" in request.headers:
+        return request.headers["Authorization"]
+    for item in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+        kind, _, encoded = item.strip().partition(".")
+        if kind == "bearer":
+            padding = "=" * (-len(encoded) % 4)
+            try:
+                return f"Bearer {base64.urlsafe_b64decode(encoded + padding).decode()}"
+            except (binascii.Error, ValueError):
+                return "Bearer"
+    return ""

@@ -23,8 +23,8 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 from tritonclient.utils import InferenceServerException
 
+from edge_robot import token_file
 from edge_robot.errors import UserError
-from edge_robot.fleet.backend import access
 from edge_robot.fleet.backend.access import (
     Access,
     Caller,
@@ -208,7 +208,7 @@ def test_tokens_are_told_apart(tokens: tuple[Path, str, str]) -> None:
 def test_a_token_is_taken_back_while_the_server_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "LOOK_PERIOD", 0.0)
+    monkeypatch.setattr(token_file, "LOOK_PERIOD", 0.0)
     file = tmp_path / "tokens"
     lost = new_token(file, "lost")
     known = Tokens(file)
