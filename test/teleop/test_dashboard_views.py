@@ -10,7 +10,7 @@ from edge_robot.msg import Disclosure, EndpointState, LinkState, PrivacyState
 from std_msgs.msg import Header
 
 import edge_robot  # noqa: F401 - makes the message packages importable without ROS 2
-from edge_robot.nodes.dashboard_views import boxes, view_link, view_privacy
+from edge_robot.nodes.dashboard_sections import boxes, view_link, view_privacy
 from edge_robot.nodes.detection_messages import to_detection_array
 from edge_robot.perception.detections import Detections
 
