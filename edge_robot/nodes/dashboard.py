@@ -62,8 +62,7 @@ class Dashboard(Node):
         self._audit = Audit(folder, lambda: int(self.get_clock().now().nanoseconds))
         wheel = OperatorWheel(self)
         control = ControlChannel(wheel, self._audit, declare_settings(self, HelmSettings()))
-        views = DashboardViews(self, self.get_name())
-        channels = (control, ViewChannel(views, {"neighbours": neighbours.section}))
+        channels = (control, ViewChannel(DashboardViews(self), wheel))
         self._server = DashboardServer(
             channels, access, settings, self._audit, control, background=[neighbours.run]
         )
