@@ -62,7 +62,8 @@ class Dashboard(Node):
         self._audit = Audit(folder, lambda: int(self.get_clock().now().nanoseconds))
         wheel = OperatorWheel(self)
         control = ControlChannel(wheel, self._audit, declare_settings(self, HelmSettings()))
-        channels = (control, ViewChannel(DashboardViews(self), wheel))
+        views = DashboardViews(self, self.get_name())
+        channels = (control, ViewChannel(views, {"neighbours": neighbours.section}))
         self._server = DashboardServer(
             channels, access, settings, self._audit, control, background=[neighbours.run]
         )

@@ -1,263 +1,428 @@
-"""What the dashboard's page shows: the newest message of each topic, as JSON and pictures."""
+"""The robot as viewers see it: the newest messages, decoded only while somebody looks.
+
+Messages that are too large are refused before they are decoded, those that cannot be read
+afterwards; both are counted by topic and reason, and shown. Nothing else is lost by them.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 from nav_msgs.msg import OccupancyGrid
+from numpy.typing import NDArray
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import LaserScan
+from tf2_msgs.msg import TFMessage
+from tf2_ros import Buffer
 
 from edge_robot import topics
-from edge_robot.control import modes
+from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
-from edge_robot.msg import LinkState, PrivacyState
-from edge_robot.nodes.conversions import image_to_bgr, seconds, yaw_of
+from edge_robot.nodes.conversions import compressed_image_to_bgr, image_to_bgr, stamp_of
+from edge_robot.nodes.dashboard_sections import (
+    MAX_NAME,
+    boxes,
+    number,
+    outline,
+    text,
+    view_battery,
+    view_command,
+    view_goal,
+    view_link,
+    view_log,
+    view_mode,
+    view_odometry,
+    view_path,
+    view_privacy,
+    view_stage,
+    view_status,
+    view_tracks,
+    view_trajectory,
+)
+from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.sensing import Mounts, check_scan, scan_points
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.teleop.view_channel import Picture
-from edge_robot.topics import Topic
+from edge_robot.planning.robot import Footprint
+from edge_robot.settings import setting
+from edge_robot.teleop.video import Frame
+from edge_robot.teleop.view_channel import Section, Sheet, compact
+from edge_robot.topics import Qos, Topic
 
-JPEG_QUALITY = 70
-BREAKER = {
-    LinkState.BREAKER_CLOSED: "closed",
-    LinkState.BREAKER_HALF_OPEN: "probing",
-    LinkState.BREAKER_OPEN: "open",
-}
 MAP_UNKNOWN, MAP_FREE, MAP_OCCUPIED = 128, 255, 0
 
+MAX_BYTES = 512_000
+"""Largest message that is decoded for a section."""
 
-def finite(value: float) -> float | None:
-    """Return `value`, None for NaN: JSON has no NaN."""
-    return float(value) if math.isfinite(value) else None
+MAX_CELLS = 16_000_000
+MAX_IMAGE_BYTES = 100_000_000
+MAX_SPEAKERS, MAX_LOG = 60, 50
+"""Stages, nodes or diagnosed parts that are shown, and lines of the log."""
 
+MAX_LEAD, MAX_LAG = 2.0, 3600.0
+"""By how much a stamp may be ahead of us, and behind, when its message comes, s; beyond, it is of
+another clock, and the age is counted from the arrival."""
 
-def boxes(array: Any, tier: str) -> list[dict[str, Any]]:
-    """Return the boxes of a `vision_msgs/Detection2DArray`: centre and size in pixels."""
-    return [
-        {
-            "tier": tier,
-            "x": detection.bbox.center.position.x,
-            "y": detection.bbox.center.position.y,
-            "w": detection.bbox.size_x,
-            "h": detection.bbox.size_y,
-            "class": detection.results[0].hypothesis.class_id,
-            "score": detection.results[0].hypothesis.score,
-        }
-        for detection in array.detections
-        if detection.results
-    ]
+MAX_REASONS = 50
+"""Kinds of refusals told apart."""
 
+QUEUED = 64
+"""Messages kept, while nobody looks, of a topic on which several speak."""
 
-def view_mode(m: Any) -> Any:
-    """Mode, its cause and the speed it allows."""
-    return {
-        "name": modes.NAMES.get(m.mode, str(m.mode)),
-        "cause": m.cause,
-        "max_speed": m.max_speed,
-    }
+LOG = Topic("/rosout", "rcl_interfaces/Log", "as they happen", Qos(), "what nodes log")
+
+SILENT_AFTER = 10.0
+"""Time after which one who used to speak is not shown any more, s."""
 
 
-def view_link(m: Any) -> Any:
-    """State of the link to the backend."""
-    return {
-        "up": m.up,
-        "breaker": BREAKER.get(m.breaker, str(m.breaker)),
-        "endpoint": m.endpoint,
-        "cause": m.cause,
-        "rtt_ms": finite(m.rtt_p50 * 1e3),
-        "rtt_p95_ms": finite(m.rtt_p95 * 1e3),
-        "loss": finite(m.loss),
-        "offered": m.offered,
-        "answered": m.answered,
-        "late": m.late,
-        "failed": m.failed,
-        "placement": m.placement,
-        "endpoints": [
-            {
-                "name": item.name,
-                "tier": item.tier,
-                "up": item.up,
-                "breaker": BREAKER.get(item.breaker, str(item.breaker)),
-                "cause": item.cause,
-                "rtt_ms": finite(item.rtt_p50 * 1e3),
-                "rtt_p95_ms": finite(item.rtt_p95 * 1e3),
-                "loss": finite(item.loss),
-                "bandwidth": finite(item.bandwidth),
-            }
-            for item in m.endpoints
-        ],
-    }
-
-
-def view_privacy(m: Any) -> list[dict[str, Any]]:
-    """What may leave the robot, and what was withheld, one entry for each kind and tier."""
-    return [
-        {
-            "kind": item.kind,
-            "tier": item.tier,
-            "level": item.level,
-            "cleared": item.cleared,
-            "withheld": item.withheld,
-            "reasons": dict(zip(item.reasons, map(int, item.times), strict=True)),
-        }
-        for item in m.disclosures
-    ]
-
-
-def view_tracks(m: Any) -> Any:
-    """Fused tracks."""
-    return [
-        {
-            "id": o.id,
-            "class": o.class_name,
-            "x": o.position.x,
-            "y": o.position.y,
-            "yaw": o.yaw,
-            "length": o.size.x,
-            "width": o.size.y,
-            "vx": o.velocity.x,
-            "vy": o.velocity.y,
-            "sources": o.recent_sources,
-        }
-        for o in m.objects
-    ]
-
-
-def view_odometry(m: Any) -> Any:
-    """Pose of the robot and how fast it goes."""
-    p = m.pose.pose
-    return {
-        "x": p.position.x,
-        "y": p.position.y,
-        "yaw": yaw_of(p.orientation),
-        "v": m.twist.twist.linear.x,
-        "w": m.twist.twist.angular.z,
-    }
-
-
-VIEWS: dict[str, tuple[Topic, Callable[[Any], Any]]] = {
-    "mode": (topics.MODE, view_mode),
-    "link": (topics.LINK, view_link),
-    "stopped": (topics.ESTOP, lambda m: m.data),
-    "robot": (topics.ODOM, view_odometry),
-    "tracks": (topics.TRACKS, view_tracks),
-    "path": (topics.PATH, lambda m: [[p.pose.position.x, p.pose.position.y] for p in m.poses]),
-    "trajectory": (topics.TRAJECTORY, lambda m: [[p.x, p.y] for p in m.points]),
-    "goal": (topics.GOAL, lambda m: [m.pose.position.x, m.pose.position.y]),
-    "onboard": (topics.CAMERA_DETECTIONS, lambda m: boxes(m, "onboard")),
-    "fleet": (topics.FLEET_DETECTIONS, lambda m: boxes(m.detections, m.tier)),
-    "command": (topics.CMD_VEL, lambda m: [m.twist.linear.x, m.twist.angular.z]),
+CAMERAS = {
+    "raw": (topics.CAMERA_IMAGE, image_to_bgr),
+    "compressed": (topics.CAMERA_COMPRESSED, compressed_image_to_bgr),
 }
-"""What the page shows, from which topic; fusing names and conversions keeps them in one place."""
+"""How images come: topic, and what reads them."""
+
+_UNREADABLE = object()
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """How the robot's images come, and what it looks like from above."""
+
+    transport: str = setting("raw", "how images come: raw or compressed")
+    drive: str = setting("differential", "differential, omnidirectional or ackermann")
+    footprint: Footprint = field(default_factory=Footprint)
+
+    def __post_init__(self) -> None:
+        if self.transport not in CAMERAS:
+            raise UserError(
+                f"dashboard: transport is {self.transport!r}; give {' or '.join(CAMERAS)}"
+            )
+
+
+@dataclass(frozen=True)
+class _View:
+    """A section that is the newest message of a topic.
+
+    Attributes:
+        topic: Its topic.
+        view: What is shown of a message.
+        period: Between two versions that a viewer gets, at least, s.
+    """
+
+    topic: Topic
+    view: Callable[[Any], Any]
+    period: float = 0.0
+
+
+VIEWS: dict[str, _View] = {
+    "stopped": _View(topics.ESTOP, lambda m: m.data),
+    "mode": _View(topics.MODE, view_mode),
+    "holder": _View(topics.HOLDER, lambda m: text(m.data, MAX_NAME)),
+    "pose": _View(topics.ODOM, view_odometry),
+    "command": _View(topics.CMD_VEL, view_command, 0.1),
+    "onboard": _View(topics.CAMERA_DETECTIONS, lambda m: boxes(m, "onboard")),
+    "fleet": _View(topics.FLEET_DETECTIONS, lambda m: boxes(m.detections, m.tier)),
+    "tracks": _View(topics.TRACKS, view_tracks, 0.1),
+    "goal": _View(topics.GOAL, view_goal),
+    "trajectory": _View(topics.TRAJECTORY, view_trajectory, 0.2),
+    "link": _View(topics.LINK, view_link, 0.5),
+    "path": _View(topics.PATH, view_path, 0.5),
+    "battery": _View(topics.BATTERY, view_battery, 1.0),
+}
+"""Sections of one topic each, the urgent first."""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A message as it came.
+
+    Attributes:
+        version: How many came before on its topic.
+        stamp: Of its header, s; of its arrival where it has none that can be ours.
+        heard: The same on the steady clock, s.
+        data: CDR.
+    """
+
+    version: int
+    stamp: float
+    heard: float
+    data: bytes
 
 
 class DashboardViews:
-    """Keeps the newest serialized sample of each topic; decodes it only while somebody looks.
+    """Keeps the newest serialized messages; decodes them only while somebody looks.
 
     Args:
-        node: Subscribes.
+        node: Subscribes, and gets the parameters.
+        name: The robot's.
+
+    Attributes:
+        cameras: As `edge_robot.teleop.view_channel.Views` asks.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, name: str) -> None:
+        settings = declare_settings(node, ViewSettings())
+        about = "names of the cameras that may be looked through"
+        cameras: list[str] = node.declare_parameter(
+            "cameras", [topics.FRONT_CAMERA], ParameterDescriptor(description=about)
+        ).value
         self._node = node
-        self._newest: dict[str, tuple[int, float, bytes]] = {}
-        self._classes = {t.name: interface_class(t.type) for t, _ in VIEWS.values()}
-        for topic in (*(t for t, _ in VIEWS.values()), topics.CAMERA_IMAGE, topics.COSTMAP):
-            self._keep_newest(topic)
-        self._deadlines: dict[str, dict[str, Any]] = {}
-        node.create_subscription(
-            interface_class(topics.DEADLINES.type),
-            topics.DEADLINES.name,
-            self._on_deadlines,
-            qos_profile(topics.DEADLINES),
-        )
-        self._privacy: dict[str, list[dict[str, Any]]] = {}
-        node.create_subscription(
-            PrivacyState, topics.PRIVACY.name, self._on_privacy, qos_profile(topics.PRIVACY)
-        )
+        self._classes: dict[str, Any] = {}
+        self._newest: dict[str, _Sample] = {}
+        self._queues: dict[str, deque[_Sample]] = {}
+        self._made: dict[str, tuple[int, Section]] = {}
+        self._spoken: dict[str, dict[str, tuple[float, Any]]] = {}  # by section and speaker
+        self._log: deque[Any] = deque(maxlen=MAX_LOG)
+        self._refused: Counter[tuple[str, str]] = Counter()
+        self._on_frame: Callable[[], object] | None = None
+        self._camera_topics = tuple(CAMERAS[settings.transport][0].of(name) for name in cameras)
+        self._read_pixels = CAMERAS[settings.transport][1]
+        self.cameras: Mapping[str, Callable[[], Frame | None]] = {
+            topic.sensor: partial(self._frame, topic) for topic in self._camera_topics
+        }
+        facts = {
+            "name": text(name, MAX_NAME),
+            "footprint": settings.footprint.corners.round(3).tolist(),
+            "holonomic": settings.drive == "omnidirectional",
+            "cameras": cameras,
+        }
+        self._robot = Section(compact(facts), None)
 
-    def _keep_newest(self, topic: Topic) -> None:
+        self._sheet: Sheet | None = None
+        self._map_version = -1
+        self._transforms = Buffer()
+        self._mounts = Mounts(self._transforms)
+        node.create_subscription(
+            TFMessage, topics.TF_STATIC.name, self._on_static, qos_profile(topics.TF_STATIC)
+        )
+        for topic in (*(view.topic for view in VIEWS.values()), topics.SCAN):
+            self._keep_newest(topic, MAX_BYTES)
+        self._keep_newest(topics.COSTMAP, MAX_CELLS)
+        for topic in self._camera_topics:
+            self._keep_newest(topic, MAX_IMAGE_BYTES)
+        for topic, _ in SPOKEN.values():
+            self._keep_last(topic, qos_profile(topic))
+        latched = DurabilityPolicy.TRANSIENT_LOCAL
+        self._keep_last(LOG, QoSProfile(depth=QUEUED, durability=latched))
+
+    def now(self) -> float:
+        """Return the steady clock's time, s."""
+        return steady_seconds()
+
+    def watch(self, on_frame: Callable[[], object] | None) -> None:
+        """Call back at each frame; None: nobody looks."""
+        self._on_frame = on_frame
+
+    def sections(self) -> Mapping[str, Section]:
+        """Return the newest of everything, the urgent first."""
+        found: dict[str, Section | None] = {"robot": self._robot}
+        for name, view in VIEWS.items():
+            found[name] = self._section(name, view)
+        found["lidar"] = self._section("lidar", _View(topics.SCAN, self._outline, 0.2))
+        for name, (topic, views) in SPOKEN.items():
+            found[name] = self._spoken_section(name, topic, views)
+        self._log.extend(line for _, line in self._decoded(LOG, view_log))
+        found["log"] = Section(compact(list(self._log)), None, 1.0)
+        found["refused"] = self._refusals()
+        self._see_map()
+        return {name: section for name, section in found.items() if section is not None}
+
+    def map(self) -> Sheet | None:
+        """Return the newest costmap of those seen by `sections`; None before the first."""
+        return self._sheet
+
+    def _keep_newest(self, topic: Topic, most: int) -> None:
+        """Keep the newest message of a topic, if it has not more than `most` bytes."""
+
         def keep(data: bytes) -> None:
-            version = self._newest[topic.name][0] + 1 if topic.name in self._newest else 0
-            self._newest[topic.name] = (version, steady_seconds(), data)
+            if len(data) > most:
+                self._refuse(topic, f"{len(data)} bytes")
+                return
+            before = self._newest.get(topic.name)
+            self._newest[topic.name] = self._sample(before.version + 1 if before else 0, data)
+            if topic in self._camera_topics and self._on_frame is not None:
+                self._on_frame()
 
-        self._node.create_subscription(
-            interface_class(topic.type), topic.name, keep, qos_profile(topic), raw=True
+        self._subscribe(topic, keep, qos_profile(topic))
+
+    def _keep_last(self, topic: Topic, qos: QoSProfile) -> None:
+        """Keep the last few messages of a topic on which several speak."""
+        queue = self._queues[topic.name] = deque(maxlen=QUEUED)
+
+        def keep(data: bytes) -> None:
+            if len(data) > MAX_BYTES:
+                self._refuse(topic, f"{len(data)} bytes")
+            else:
+                queue.append(self._sample(0, data))
+
+        self._subscribe(topic, keep, qos)
+
+    def _subscribe(self, topic: Topic, keep: Callable[[bytes], None], qos: QoSProfile) -> None:
+        self._classes[topic.name] = interface_class(topic.type)
+        self._node.create_subscription(self._classes[topic.name], topic.name, keep, qos, raw=True)
+
+    def _sample(self, version: int, data: bytes) -> _Sample:
+        """Return a message with its age as of now: a stamp counts if it can be of our clock."""
+        clock, now = self._node.get_clock().now().nanoseconds * 1e-9, steady_seconds()
+        stamp = (stamp_of(data) or 0) * 1e-9
+        lag = clock - stamp
+        if not -MAX_LEAD <= lag <= MAX_LAG:
+            return _Sample(version, clock, now, data)
+        return _Sample(version, stamp, now - max(lag, 0.0), data)
+
+    def _refuse(self, topic: Topic, reason: str) -> None:
+        """Count a message of which nothing is shown."""
+        key = (topic.name, reason[:MAX_NAME])
+        if key not in self._refused and len(self._refused) >= MAX_REASONS:
+            key = (topic.name, "other reasons")
+        self._refused[key] += 1
+        self._node.get_logger().warning(
+            f"{topic.name} is not shown: {key[1]}", throttle_duration_sec=5.0
         )
 
-    def _on_deadlines(self, status: Any) -> None:
-        elapsed = np.array([run.elapsed for run in status.runs]) * 1e3
-        self._deadlines[status.stage] = {
-            "budget_ms": status.budget * 1e3,
-            "p95_ms": float(np.percentile(elapsed, 95)) if len(elapsed) else None,
-            "runs": status.total_runs,
-            "missed": status.total_missed,
-        }
+    def _refusals(self) -> Section:
+        rows = [
+            {"topic": topic, "reason": reason, "times": times}
+            for (topic, reason), times in tuple(self._refused.items())
+        ]
+        return Section(compact(rows), None, 1.0)
 
-    def _on_privacy(self, state: PrivacyState) -> None:
-        self._privacy[state.node] = view_privacy(state)
+    def _decode(self, topic: Topic, data: bytes, view: Callable[[Any], Any]) -> Any:
+        """Return what is made of a message; _UNREADABLE, counted, if that fails."""
+        try:
+            return view(deserialize_message(data, self._classes[topic.name]))
+        except Exception as error:  # whatever a stranger's bytes can bring about; it is counted
+            self._refuse(topic, f"{type(error).__name__}: {error}")
+            return _UNREADABLE
 
-    def state(self) -> dict[str, Any]:
-        """Return the newest of everything but pictures, each with the age of its arrival in s."""
-        now = steady_seconds()
-        state: dict[str, Any] = {
-            "stages": dict(self._deadlines),
-            "privacy": dict(self._privacy),
-            "ages": {},
-        }
-        for name, (topic, view) in VIEWS.items():
-            newest = self._newest.get(topic.name)
-            if newest is None:
-                state[name] = None
-                continue
-            _, arrived, data = newest
-            state[name] = view(deserialize_message(data, self._classes[topic.name]))
-            state["ages"][name] = now - arrived
-        return state
-
-    def camera(self, after: int) -> Picture | None:
-        """Return the newest camera image as JPEG."""
-        newest = self._newest.get(topics.CAMERA_IMAGE.name)
-        if newest is None or newest[0] <= after:
+    def _section(self, name: str, view: _View) -> Section | None:
+        """Return the section of a topic's newest message; the last good one if that is bad."""
+        sample = self._newest.get(view.topic.name)
+        made = self._made.get(name)
+        if sample is None or (made is not None and made[0] == sample.version):
+            return made and made[1]
+        value = self._decode(view.topic, sample.data, lambda m: compact(view.view(m)))
+        if value is not _UNREADABLE:
+            section = Section(value, sample.heard, view.period)
+        elif made is None:
             return None
-        version, arrived, data = newest
-        message = deserialize_message(data, Image)
-        _, jpeg = cv2.imencode(
-            ".jpg", image_to_bgr(message), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        )
-        header = {
-            "kind": "camera",
-            "stamp": seconds(message.header.stamp),
-            "age": steady_seconds() - arrived,
-            "width": message.width,
-            "height": message.height,
-        }
-        return Picture(version, header, jpeg.tobytes())
+        else:
+            section = made[1]
+        self._made[name] = (sample.version, section)
+        return section
 
-    def map(self, after: int) -> Picture | None:
-        """Return the newest costmap as a grey PNG, north (+y) up."""
-        newest = self._newest.get(topics.COSTMAP.name)
-        if newest is None or newest[0] <= after:
+    def _decoded(self, topic: Topic, view: Callable[[Any], Any]) -> Iterator[tuple[float, Any]]:
+        """Yield, with when it was heard, what is made of each message that came since last."""
+        queue = self._queues[topic.name]
+        while queue:
+            sample = queue.popleft()
+            value = self._decode(topic, sample.data, view)
+            if value is not _UNREADABLE:
+                yield sample.heard, value
+
+    def _spoken_section(
+        self, name: str, topic: Topic, views: Callable[[Any], Mapping[str, Any]]
+    ) -> Section | None:
+        """Return the newest that each speaker of a topic said, as an object by speaker."""
+        spoken = self._spoken.setdefault(name, {})
+        for heard, said in self._decoded(topic, views):
+            for speaker, value in said.items():
+                spoken.pop(speaker, None)
+                spoken[speaker] = (heard, value)
+        for speaker in tuple(spoken):  # in the order in which they last spoke
+            if len(spoken) > MAX_SPEAKERS or steady_seconds() - spoken[speaker][0] > SILENT_AFTER:
+                del spoken[speaker]
+        if not spoken:
             return None
-        version, _, data = newest
-        grid = deserialize_message(data, OccupancyGrid)
-        cells = np.asarray(grid.data, dtype=np.int8).reshape(grid.info.height, grid.info.width)
-        grey = np.where(
-            cells < 0, MAP_UNKNOWN, MAP_FREE - (MAP_FREE - MAP_OCCUPIED) * cells.astype(int) // 100
-        ).astype(np.uint8)
-        _, png = cv2.imencode(".png", np.flipud(grey))
-        header = {
-            "kind": "map",
-            "resolution": grid.info.resolution,
-            "x": grid.info.origin.position.x,
-            "y": grid.info.origin.position.y,
-            "width": grid.info.width,
-            "height": grid.info.height,
-        }
-        return Picture(version, header, png.tobytes())
+        heard = max(heard for heard, _ in spoken.values())
+        ordered = {speaker: spoken[speaker][1] for speaker in sorted(spoken)}
+        return Section(compact(ordered), heard, 1.0)
+
+    def _on_static(self, message: TFMessage) -> None:
+        for transform in message.transforms:
+            self._transforms.set_transform_static(transform, "tf_static")
+
+    def _outline(self, scan: LaserScan) -> list[list[float]] | None:
+        mount = self._mounts.base_from(scan.header.frame_id)
+        if mount is None:
+            raise LookupError(
+                f"nobody says where {text(scan.header.frame_id, MAX_NAME)} is mounted"
+            )
+        check_scan(scan)
+        return outline(scan_points(scan, mount))
+
+    def _frame(self, topic: Topic) -> Frame | None:
+        sample = self._newest.get(topic.name)
+        if sample is None:
+            return None
+
+        def decode() -> NDArray[np.uint8]:
+            read = (
+                image_to_bgr if topic.type == topics.CAMERA_IMAGE.type else compressed_image_to_bgr
+            )
+            image = self._decode(topic, sample.data, read)
+            if image is _UNREADABLE:
+                raise ValueError(f"{topic.name} cannot be read")
+            return image
+
+        return Frame(sample.version, sample.stamp, sample.heard, decode)
+
+    def _see_map(self) -> None:
+        sample = self._newest.get(topics.COSTMAP.name)
+        if sample is None or sample.version == self._map_version:
+            return
+        self._map_version = sample.version
+        found = self._decode(topics.COSTMAP, sample.data, grey_map)
+        if found is not _UNREADABLE:
+            header, grey = found
+            self._sheet = Sheet(sample.version, sample.heard, header, partial(_png, grey))
+
+
+def grey_map(grid: OccupancyGrid) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """Return where a grid lies, and its cells as a grey image: dark what costs, +y up.
+
+    Raises:
+        ValueError: it has not the cells that its header promises.
+    """
+    info = grid.info
+    cells = np.asarray(grid.data, np.int8).reshape(info.height, info.width)
+    if not cells.size or not math.isfinite(info.resolution + info.origin.position.x):
+        raise ValueError("a map without extent or place")
+    costs = np.clip(cells.astype(np.int16), 0, 100)
+    grey = np.where(cells < 0, MAP_UNKNOWN, MAP_FREE - (MAP_FREE - MAP_OCCUPIED) * costs // 100)
+    header = {
+        "resolution": number(info.resolution, 4),
+        "x": number(info.origin.position.x),
+        "y": number(info.origin.position.y),
+        "width": info.width,
+        "height": info.height,
+        "frame": text(grid.header.frame_id, MAX_NAME),
+    }
+    return header, np.flipud(grey.astype(np.uint8))
+
+
+def _png(grey: NDArray[np.uint8]) -> bytes:
+    _, png = cv2.imencode(".png", grey)
+    return bytes(png.tobytes())
+
+
+def _statuses(m: Any) -> dict[str, Any]:
+    return {text(item.name, MAX_NAME): view_status(item) for item in m.status[:MAX_SPEAKERS]}
+
+
+SPOKEN: dict[str, tuple[Topic, Callable[[Any], Mapping[str, Any]]]] = {
+    "stages": (topics.DEADLINES, lambda m: {text(m.stage, MAX_NAME): view_stage(m)}),
+    "privacy": (topics.PRIVACY, lambda m: {text(m.node, MAX_NAME): view_privacy(m)}),
+    "diagnostics": (topics.DIAGNOSTICS, _statuses),
+}
+"""Sections of what several say on one topic: an object by speaker."""

@@ -1,0 +1,240 @@
+"""How much a viewer's link takes, so that nothing of ours queues in it.
+
+Whoever fills a narrow link makes everything behind it late, commands of another connection too.
+So a viewer's messages leave in pieces, a little slower than the link delivers them, and the queue
+before its narrowest place stays empty. What the link delivers is learnt from marks: a mark follows
+a piece, and returns as soon as the piece has arrived. `edge_robot.teleop.paced_socket` uses
+WebSocket pings for marks: a browser's network process answers them, so that a page which is busy
+with itself is not taken for a narrow link.
+
+The control is of the kind of LEDBAT (RFC 6817) and BBR (Cardwell et al., "BBR: Congestion-Based
+Congestion Control", 2016). Round trips beyond the shortest known one are queueing; what returns per
+time while pieces follow each other closely is what the link delivers. The rate grows by a short
+trial of a little more, and falls as soon as a queue stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+
+START_RATE = 32_000.0
+"""Rate before anything is known, bytes/s: a poor mobile uplink's."""
+
+MIN_RATE, MAX_RATE = 2_000.0, 8e6
+"""Bounds of the rate, bytes/s."""
+
+SHARE = 0.85
+"""Of what the link delivers, how much is sent: the rest lets a queue drain."""
+
+TRIAL_GAIN = 1.2
+TRIAL_PIECES = 8
+"""A trial: this much of the known rate, for so many pieces. On a link that is full already it makes
+a queue of (1.2 − 1) · 8 · 10 ms = 16 ms, once."""
+
+MIN_TRIAL_PERIOD, MAX_TRIAL_PERIOD = 0.5, 4.0
+"""From a trial that failed to the next, s: doubled each time."""
+
+REACHED = 0.92
+"""Of what was sent in a trial per time, how much must have arrived for it to have succeeded."""
+
+QUEUE_HIGH = 0.012
+"""Queue that half of the pieces meet, from which less is sent, s."""
+
+QUEUE_ALARM = 0.025
+"""Queue that three pieces in a row meet, upon which less is sent at once, s."""
+
+BASE_MEMORY = 10.0
+"""How long the shortest round trip is believed, s."""
+
+MIN_EPOCH, EPOCH_PIECES = 0.06, 8
+"""A queue is judged by the pieces of at least so long, s, and by so many."""
+
+PIECE_TIME = 0.010
+"""What the link needs for a piece, s."""
+
+MIN_PIECE, MAX_PIECE = 1_200, 65_536
+"""Bounds of a piece, bytes."""
+
+MAX_IN_FLIGHT = 262_144
+"""Most that may be on its way, bytes: what a client that has stalled costs."""
+
+
+@dataclass
+class _Mark:
+    """A piece on its way.
+
+    Attributes:
+        sent: When it was handed over, s.
+        size: Of the piece, bytes.
+        follows: Whether it was sent as soon as the pace allowed, close behind the one before.
+        trial: Whether it is part of a trial.
+    """
+
+    sent: float
+    size: int
+    follows: bool
+    trial: bool
+
+
+class _Delivery:
+    """How fast pieces arrived that followed each other closely."""
+
+    def __init__(self) -> None:
+        self.pieces = 0
+        self._sent = self._arrived = 0
+        self._sending = self._arriving = 0.0
+
+    def add(self, before: _Mark, mark: _Mark, arriving: float) -> None:
+        """Add a piece, the one before, and how long after that it arrived, s."""
+        self.pieces += 1
+        self._sent += before.size
+        self._sending += mark.sent - before.sent
+        self._arrived += mark.size
+        self._arriving += arriving
+
+    @property
+    def sending(self) -> float:
+        """How fast they were sent, bytes/s."""
+        return self._sent / (self._sending + 1e-6)
+
+    @property
+    def rate(self) -> float:
+        """Bytes/s; pieces that arrive in a heap, after a pause, do not count for more."""
+        return min(self.sending, self._arrived / (self._arriving + 1e-6))
+
+
+class Pacer:
+    """Tells when the next piece may be sent, and how large it may be.
+
+    Args:
+        now: Time, s, on the clock of all calls.
+
+    Attributes:
+        rate: What the link delivers, as far as known, bytes/s.
+        sent_bytes: All that was handed over.
+        arrived_bytes: Of these, those known to have arrived.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.rate = START_RATE
+        self.sent_bytes = self.arrived_bytes = 0
+        self._marks: deque[_Mark] = deque()
+        self._free_at = now
+        self._follows = False
+        self._before = _Mark(now, 0, False, False)  # whose mark returned last
+        self._heard = now  # when that was
+        self._bases: deque[tuple[float, float]] = deque()  # (time, round trip), both growing
+        self._begin_epoch(now)
+        self._draining = False
+        self._trial_left = TRIAL_PIECES  # pieces still to be sent; 0: it is under way, or none is
+        self._trial = _Delivery()
+        self._next_trial = math.inf
+        self._trial_period = MIN_TRIAL_PERIOD
+
+    @property
+    def base_round_trip(self) -> float:
+        """The shortest round trip of the last ten seconds, s; infinite before the first."""
+        return self._bases[0][1] if self._bases else math.inf
+
+    def piece(self) -> int:
+        """Return how large a piece should be, bytes."""
+        return int(min(max(self.rate * PIECE_TIME, MIN_PIECE), MAX_PIECE))
+
+    def wait(self, now: float) -> float:
+        """Return how long the next piece must wait, s; infinite: until a mark has returned."""
+        in_flight = self.sent_bytes - self.arrived_bytes
+        if in_flight and in_flight + self.piece() > self._window():
+            return math.inf
+        return max(0.0, self._free_at - now)
+
+    def idle(self) -> None:
+        """Note that there is nothing to send: the next piece will not follow the last closely."""
+        self._follows = False
+
+    def sent(self, now: float, size: int) -> None:
+        """Note that a piece of `size` bytes, and its mark, were handed over."""
+        if not self._marks:
+            self._heard = now
+        if now >= self._next_trial and not self._draining:
+            self._trial_left, self._trial, self._next_trial = TRIAL_PIECES, _Delivery(), math.inf
+        trial = self._trial_left > 0
+        self._trial_left -= trial
+        self._marks.append(_Mark(now, size, self._follows, trial))
+        self.sent_bytes += size
+        # What the timer was late is made up for, up to a piece.
+        pace = self.rate * (0.5 if self._draining else TRIAL_GAIN if trial else SHARE)
+        self._free_at = max(self._free_at, now - PIECE_TIME) + size / max(pace, MIN_RATE)
+        self._follows = True
+
+    def returned(self, now: float) -> None:
+        """Note that the oldest mark has returned."""
+        mark = self._marks.popleft()
+        self.arrived_bytes += mark.size
+        self._note_base(now, now - mark.sent)
+        queue = now - mark.sent - self.base_round_trip
+        if mark.follows:
+            delivery = self._trial if mark.trial else self._delivery
+            delivery.add(self._before, mark, now - self._heard)
+        self._before, self._heard = mark, now
+        if mark.sent >= self._epoch:
+            self._queues.append(queue)
+            alarm = len(self._queues) >= 3 and min(self._queues[-3:]) > QUEUE_ALARM
+            ripe = len(self._queues) >= EPOCH_PIECES and now - self._epoch >= MIN_EPOCH
+            if alarm or ripe:
+                self._judge_queue(now, alarm)
+        if mark.trial and not self._trial_left and not any(m.trial for m in self._marks):
+            self._judge_trial(now)
+
+    def silence(self, now: float) -> float:
+        """Return for how long nothing has returned although something is on its way, s."""
+        return now - self._heard if self._marks else 0.0
+
+    def _window(self) -> float:
+        """Return how much may be on its way, bytes: twice what the link holds.
+
+        Once would do for a link that never hesitates; one that repeats what it lost does.
+        """
+        base = min(self.base_round_trip, 0.2)
+        return min(max(self.rate * (2.0 * base + 0.025), 2 * MIN_PIECE), MAX_IN_FLIGHT)
+
+    def _note_base(self, now: float, round_trip: float) -> None:
+        while self._bases and self._bases[-1][1] >= round_trip:
+            self._bases.pop()
+        self._bases.append((now, round_trip))
+        while self._bases[0][0] < now - BASE_MEMORY:
+            self._bases.popleft()
+
+    def _begin_epoch(self, now: float) -> None:
+        """Judge by what is sent from now on."""
+        self._epoch = now
+        self._queues: list[float] = []
+        self._delivery = _Delivery()
+
+    def _judge_queue(self, now: float, alarm: bool) -> None:
+        """Send less if a queue stands."""
+        self._draining = alarm or median(self._queues) > QUEUE_HIGH
+        if self._draining:
+            # Where a queue stands, what arrives is what the link delivers; but a few pieces are
+            # never believed that it is next to nothing.
+            arriving = self._delivery.rate if self._delivery.pieces > 2 else 0.0
+            self.rate = max(min(self.rate, max(arriving, 0.7 * self.rate)), MIN_RATE)
+            self._next_trial = now + self._trial_period
+        self._begin_epoch(now)
+
+    def _judge_trial(self, now: float) -> None:
+        """Believe in a higher rate if it was delivered, and try more at once."""
+        if self._draining:
+            return
+        sending = self._trial.sending
+        if self._trial.pieces < TRIAL_PIECES // 2 or sending <= self.rate:
+            self._next_trial = now  # too few, or sent too late, to tell
+        elif self._trial.rate >= REACHED * sending:
+            self.rate = min(sending, TRIAL_GAIN * self.rate, MAX_RATE)
+            self._trial_period = MIN_TRIAL_PERIOD
+            self._next_trial = now
+        else:
+            self._next_trial = now + self._trial_period
+            self._trial_period = min(2.0 * self._trial_period, MAX_TRIAL_PERIOD)
