@@ -6,7 +6,17 @@ from importlib import import_module
 
 import typer
 
-BENCHES = ("runtimes", "perception", "fusion", "planning", "e2e", "faults", "endurance", "fleet")
+BENCHES = (
+    "runtimes",
+    "perception",
+    "fusion",
+    "planning",
+    "e2e",
+    "faults",
+    "endurance",
+    "fleet",
+    "teleop",
+)
 """Modules of `edge_robot.cli.benches`; each adds its commands, importing late."""
 
 
