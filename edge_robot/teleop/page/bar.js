@@ -7,7 +7,7 @@ import { age as ageText, milliseconds, percent } from "./text.js";
 
 const MODE_KIND = {
   nominal: "good", teleoperation: "good", reduced: "warn", initializing: "warn",
-  "last safe plan": "warn", "controlled stop": "warn", "emergency stop": "bad",
+  "last safe plan": "warn", "controlled stop": "warn", waiting: "warn", "emergency stop": "bad",
 };
 const LOW_BATTERY = 0.2;
 const SLOW = 250;   // ms of round trip from which driving is felt to lag

@@ -14,6 +14,5 @@ if (reason) {
   history.replaceState(null, "", location.pathname);
 }
 
-// Whoever came by a link from another robot's page was shown this one, for a strict cookie does not come along from there.
-const session = await fetch("/session");
-if (session.ok) location.replace("/");
+// A strict cookie does not come along by a link from another robot's page (robots.js); it does from here.
+if (location.hash === "#neighbour") location.replace("/");

@@ -8,6 +8,7 @@ import { age as ageText, percent } from "./text.js";
 function address(text) {
   try {
     const url = new URL(text);
+    url.hash = "neighbour";
     return ["http:", "https:"].includes(url.protocol) ? url.href : undefined;
   } catch {
     return undefined;

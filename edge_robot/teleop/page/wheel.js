@@ -112,6 +112,7 @@ export class Wheel {
     if (before && before.lease.holder !== lease.holder) {
       announce(lease.yours ? "You have the wheel" : lease.holder ? `${lease.holder} has the wheel` : "Nobody has the wheel");
     }
+    if (lease.yours && lease.asked_by && lease.asked_by !== before?.lease.asked_by) announce(`${lease.asked_by} asks for the wheel`);
     byId("tab-audit").hidden = status.role !== "admin";
     this.#describe();
   }
@@ -142,7 +143,8 @@ export class Wheel {
     say(byId("wheel-text"), text);
     indicate(byId("holder"), !connected ? "unknown" : yours ? "you" : theirs ? lease.holder : waits ? "nobody, autonomy waits" : "autonomy", yours ? "good" : theirs ? "warn" : "");
 
-    const reason = !connected ? "" : this.#answer || refused || (driver ? "" : `Your role is “${role}”: you may look and stop, not drive`);
+    const asking = yours && lease.asked_by ? `${lease.asked_by} asks for the wheel` : "";
+    const reason = !connected ? "" : this.#answer || asking || refused || (driver ? "" : `Your role is “${role}”: you may look and stop, not drive`);
     say(byId("refused"), reason);
     say(byId("limit-note"), limits && limits.speed < Number(byId("speed-limit").value) - 0.005 ? `now at most ${number(limits.speed, 2, "m/s")}: ${limits.why ?? "what the round trip allows"}` : "");
   }
