@@ -9,6 +9,7 @@ const MODE_KIND = {
   nominal: "good", teleoperation: "good", reduced: "warn", initializing: "warn",
   "last safe plan": "warn", "controlled stop": "warn", waiting: "warn", "emergency stop": "bad",
 };
+const SHOWN = ["robot", "mode", "link", "battery"];
 const LOW_BATTERY = 0.2;
 const SLOW = 250;   // ms of round trip from which driving is felt to lag
 
@@ -19,7 +20,9 @@ export class Bar {
 
   constructor(view, control) {
     this.#view = view;
-    view.addEventListener("sections", () => this.#show());
+    view.addEventListener("sections", ({ detail: { names } }) => {
+      if (names.some((name) => SHOWN.includes(name))) this.#show();
+    });
     view.addEventListener("connection", ({ detail }) => this.#connection(detail));
     control.addEventListener("connection", ({ detail }) => {
       this.#control = detail;

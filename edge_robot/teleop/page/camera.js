@@ -2,11 +2,12 @@
 
 import { byId, say, announce } from "./dom.js";
 import { freshness, STALE } from "./freshness.js";
-import { every, repaint, sheet } from "./paint.js";
+import { Drawing, every, sheet } from "./paint.js";
 import { age as ageText, percent } from "./text.js";
 import { colour } from "./theme.js";
 
-const AHEAD = 2.5; // s that the drive overlay looks ahead
+const AHEAD = 2.5;  // s that the drive overlay looks ahead
+const PATIENCE = 150; // ms that new boxes wait for the next picture, which is drawn with them
 
 export class Camera {
   #view;
@@ -14,18 +15,18 @@ export class Camera {
   #picture = null;
   #arrivals = [];
   #shown = "";
-  #draw = () => this.#paint();
+  #drawing = new Drawing(() => this.#paint(), PATIENCE);
 
   constructor(view) {
     this.#view = view;
     view.addEventListener("picture", ({ detail }) => detail.kind === "camera" && this.#take(detail));
     view.addEventListener("sections", ({ detail: { names } }) => {
-      if (names.some((name) => ["onboard", "fleet", "command", "robot"].includes(name))) repaint(this.#draw);
+      if (names.some((name) => ["onboard", "fleet", "command"].includes(name))) this.#drawing.soon();
     });
     view.addEventListener("sections", ({ detail: { names } }) => names.includes("robot") && this.#offer(view.sections.robot.cameras));
     byId("camera-choice").addEventListener("change", ({ target }) => view.look(target.value));
     view.addEventListener("connection", () => this.#judge());
-    new ResizeObserver(() => repaint(this.#draw)).observe(this.#canvas);
+    new ResizeObserver(() => this.#drawing.now()).observe(this.#canvas);
     every(100, () => this.#judge());
   }
 
@@ -42,7 +43,7 @@ export class Camera {
     this.#picture = picture;
     this.#arrivals = [...this.#arrivals.slice(-19), performance.now()];
     this.#judge();
-    repaint(this.#draw);
+    this.#drawing.now();
   }
 
   #age() {
@@ -71,7 +72,7 @@ export class Camera {
       if (old && this.#shown) announce("The camera's picture is old");
       else if (this.#shown === "stale") announce("The camera's picture is live again");
       this.#shown = state;
-      repaint(this.#draw);
+      this.#drawing.now();
     }
   }
 

@@ -3,13 +3,14 @@
 import { byId, say } from "./dom.js";
 import { Frame } from "./frame.js";
 import { freshness } from "./freshness.js";
-import { every, repaint, sheet } from "./paint.js";
+import { Drawing, every, sheet } from "./paint.js";
 import { age as ageText } from "./text.js";
 import { colour, onColours } from "./theme.js";
 
 const LAYERS = ["pose", "lidar", "tracks", "path", "trajectory", "map", "goal"];
 const FLEET = 4;         // bit of edge_robot/TrackedObject that says: seen by the fleet
 const UNKNOWN = 128;     // grey of a cell nobody has seen
+const PATIENCE = 60;     // ms that a change is drawn later, with others; the operator's own moves are drawn at once
 const FOOTPRINT = [[0.3, 0.2], [0.3, -0.2], [-0.3, -0.2], [-0.3, 0.2]];
 
 export class MapView {
@@ -22,7 +23,7 @@ export class MapView {
   #grids = {};        // kind → {header, grey, drawn, born}
   #stale = null;
   #items = Object.fromEntries([...document.querySelectorAll("[data-layer]")].map((item) => [item.dataset.layer, item]));
-  #draw = () => this.#paint();
+  #drawing = new Drawing(() => this.#paint(), PATIENCE);
 
   constructor(view) {
     this.#view = view;
@@ -30,7 +31,7 @@ export class MapView {
       if (detail.kind === "map" || detail.kind === "costmap") this.#grid(detail);
     });
     view.addEventListener("sections", ({ detail: { names } }) => {
-      if (names.some((name) => LAYERS.includes(name))) this.repaint();
+      if (names.some((name) => LAYERS.includes(name))) this.#drawing.soon();
     });
     view.addEventListener("connection", () => this.#judge());
     onColours(() => {
@@ -42,7 +43,7 @@ export class MapView {
   }
 
   repaint() {
-    repaint(this.#draw);
+    this.#drawing.now();
   }
 
   #age(layer) {

@@ -10,8 +10,8 @@ function flush() {
   for (const draw of now) draw();
 }
 
-/** Has `draw` called before the next frame, once however often it is asked for. */
-export function repaint(draw) {
+// Has `draw` called before the next frame, once however often it is asked for.
+function repaint(draw) {
   waiting.add(draw);
   if (scheduled || document.hidden) return;
   scheduled = true;
@@ -24,6 +24,30 @@ document.addEventListener("visibilitychange", () => {
     requestAnimationFrame(flush);
   }
 });
+
+/** Something that is drawn: at once, or with whatever else comes within `patience` ms. */
+export class Drawing {
+  #draw;
+  #patience;
+  #timer = null;
+
+  constructor(draw, patience) {
+    this.#draw = () => {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+      draw();
+    };
+    this.#patience = patience;
+  }
+
+  now() {
+    repaint(this.#draw);
+  }
+
+  soon() {
+    this.#timer ??= setTimeout(() => this.now(), this.#patience);
+  }
+}
 
 /** Calls `work` every `period` ms while the page is visible. */
 export function every(period, work) {
