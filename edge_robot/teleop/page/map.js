@@ -141,7 +141,7 @@ export class MapView {
     if (this.#live("trajectory")) this.#line(pen, sections.trajectory, "map-trajectory", 5);
     if (pose && this.#live("lidar")) this.#paintLidar(pen, sections.lidar, pose);
     if (this.#live("tracks")) for (const track of sections.tracks) this.#paintTrack(pen, track);
-    if (sections.goal) this.#paintGoal(pen, sections.goal, false);
+    if (sections.goal && sections.goal.frame === pose?.frame) this.#paintGoal(pen, sections.goal, false);
     if (pose) this.#paintRobot(pen, pose, sections.robot?.footprint ?? FOOTPRINT);
     if (this.pending) this.#paintGoal(pen, this.pending, true);
     else if (this.cursor && document.activeElement === this.#canvas) this.#paintCursor(pen);

@@ -105,11 +105,11 @@ export class View extends EventTarget {
     const born = now - (header.age + this.#transit.delay(header.sent, header.rtt, now)) * 1000;
     const bytes = new Uint8Array(buffer, 4 + length);
     // Shorter than it says: the robot gave it up on its way, for it had grown too old.
-    if (bytes.length < header.bytes) return;
-    this.#newest[header.kind] = header.id;
+    const whole = bytes.length === header.bytes;
+    if (whole) this.#newest[header.kind] = header.id;
     let image = null;
     try {
-      image = await createImageBitmap(new Blob([bytes]));
+      if (whole) image = await createImageBitmap(new Blob([bytes]));
     } catch (error) {
       console.warn(`a picture (${header.kind}) could not be decoded: ${error.message}`);
     }
