@@ -215,6 +215,12 @@ class Program:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
+    def tell(self, **what: Any) -> None:
+        """Give a program that reads lines of JSON one more."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+
     def errors(self) -> str:
         """Return the end of what it wrote to its standard error."""
         self._errors.seek(0)

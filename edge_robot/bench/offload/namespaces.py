@@ -99,14 +99,14 @@ class Namespaces:
 
     def _build(self) -> None:
         for name in self._names.values():
-            _execute("ip", "netns", "add", name)
+            execute("ip", "netns", "add", name)
         for inner, address, outer, towards, gateway in (
             ("robot", _ROBOT, _TO_ROBOT, _NEAR, _NEAR),
             ("fleet", _FLEET, _TO_FLEET, _FAR, _FAR),
         ):
             radio = self._names["radio"]
             veth = ("ip", "link", "add", outer, "netns", radio, "type", "veth", "peer", "name")
-            _execute(*veth, "eth0", "netns", self._names[inner])
+            execute(*veth, "eth0", "netns", self._names[inner])
             self._ip("radio", "address", "add", f"{towards}/24", "dev", outer)
             self._ip("radio", "link", "set", outer, "up")
             self._ip(inner, "address", "add", f"{address}/24", "dev", "eth0")
@@ -123,13 +123,18 @@ class Namespaces:
         self._ip("radio", "route", verb, "blackhole", address)
 
     def _ip(self, part: str, *arguments: str) -> None:
-        _execute("ip", "-netns", self._names[part], *arguments)
+        execute("ip", "-netns", self._names[part], *arguments)
 
     def _run(self, part: str, *command: str) -> None:
-        _execute("ip", "netns", "exec", self._names[part], *command)
+        execute("ip", "netns", "exec", self._names[part], *command)
 
 
-def _execute(*command: str) -> None:
+def execute(*command: str) -> None:
+    """Run a command.
+
+    Raises:
+        OSError: it failed, with what it said.
+    """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
