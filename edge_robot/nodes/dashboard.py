@@ -55,7 +55,6 @@ class Dashboard(Node):
         super().__init__("dashboard")
         settings = declare_settings(self, ServerSettings())
         people = declare_settings(self, PeopleSettings())
-        settings.require_protection(bool(people.tokens))
         access, token = people.access()
         neighbours = Neighbours(self._neighbours())
         folder = Path(people.audit_folder).expanduser()

@@ -110,6 +110,12 @@ class _Session:
     used: float
 
 
+@dataclass(frozen=True)
+class _Guess:
+    token: str  # its digest
+    at: float
+
+
 class Access:
     """Knows people by their tokens and keeps the sessions they opened.
 
@@ -118,6 +124,9 @@ class Access:
         life: How long a session lasts, s.
         idle: How long it lasts without a request or an open socket, s.
         clock: Monotonic time in s.
+
+    Attributes:
+        personal: Whether people have tokens of their own.
     """
 
     def __init__(
@@ -131,8 +140,9 @@ class Access:
         self._life = life
         self._idle = idle
         self._clock = clock
-        self._guesses: dict[str, deque[float]] = {}
-        self._guesses_of_all: deque[float] = deque(maxlen=GUESSES_OF_ALL)
+        self.personal = not isinstance(people, OneToken)
+        self._guesses: dict[str, deque[_Guess]] = {}
+        self._guesses_of_all: deque[_Guess] = deque(maxlen=GUESSES_OF_ALL)
         self._sessions: dict[str, _Session] = {}  # by the digests of their secrets
 
     def login(self, token: str, address: str) -> tuple[str, Identity] | None:
@@ -199,7 +209,7 @@ class Access:
         self._guesses = {
             network: times
             for network, times in self._guesses.items()
-            if now - times[-1] < GUESS_WINDOW
+            if now - times[-1].at < GUESS_WINDOW
         }
 
     def _lasts(self, session: _Session) -> bool:
@@ -223,16 +233,19 @@ class Access:
 
     def _holder(self, token: str, address: str) -> Holder[Role] | None:
         now = self._clock()
-        here = self._guesses.get(network_of(address), deque())
-        for times, most in ((here, GUESSES), (self._guesses_of_all, GUESSES_OF_ALL)):
-            if len(times) == most and now - times[0] < GUESS_WINDOW:
+        network = network_of(address)
+        here = self._guesses.get(network, deque())
+        for guesses, most in ((here, GUESSES), (self._guesses_of_all, GUESSES_OF_ALL)):
+            if len(guesses) == most and now - guesses[0].at < GUESS_WINDOW:
                 raise ThrottledError("too many wrong tokens: wait ten seconds")
         holder = self._people.holder(token)
-        if holder is None:
+        # A program whose token was taken back says the same again and again: that is no new guess.
+        guess = _Guess(digest(token), now)
+        if holder is None and all(guess.token != other.token for other in here):
             if len(self._guesses) >= MAX_NETWORKS:
                 del self._guesses[next(iter(self._guesses))]
-            self._guesses.setdefault(network_of(address), deque(maxlen=GUESSES)).append(now)
-            self._guesses_of_all.append(now)
+            self._guesses.setdefault(network, deque(maxlen=GUESSES)).append(guess)
+            self._guesses_of_all.append(guess)
         return holder
 
 

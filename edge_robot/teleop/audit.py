@@ -2,12 +2,17 @@
 
 Entries are queued and written by a thread of its own, so that no disk holds up a command, and are
 on the disk (fsync) before the next are taken. Several dashboards may write into one folder.
+
+Strangers, who were not let in, have files of their own: however often they knock, what people did
+is not pushed out by it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import heapq
+import itertools
 import json
 import logging
 import math
@@ -36,6 +41,63 @@ MAX_TEXT, MAX_ITEMS, MAX_DEPTH = 256, 32, 4
 _log = logging.getLogger(__name__)
 
 
+class _LineFile:
+    """Lines in a file, which is begun anew when it is full; some that were full are kept.
+
+    Args:
+        folder: Where it lies.
+        name: Of the file, without its suffix.
+        max_bytes: When it is full.
+    """
+
+    def __init__(self, folder: Path, name: str, max_bytes: int) -> None:
+        self.path = folder / f"{name}.jsonl"
+        self._older = [folder / f"{name}.{number}.jsonl" for number in range(1, MAX_FILES)]
+        self._max_bytes = max_bytes
+
+    def write(self, lines: list[str]) -> None:
+        """Have ASCII lines on the disk, all or none.
+
+        Raises:
+            OSError: the disk does not take them.
+        """
+        text = "".join(lines).encode("ascii")
+        if self.path.exists() and self.path.stat().st_size + len(text) > self._max_bytes:
+            self._rotate()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                text = b"\n" + text  # the power went while a line was written
+            written = 0
+            try:
+                while written < len(text):
+                    written += os.write(descriptor, text[written:])
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+    def newest(self) -> Iterator[dict[str, Any]]:
+        """Yield what the lines say, the newest first, without lines that are no entries."""
+        for file in (self.path, *self._older):
+            if not file.exists():
+                return
+            for line in reversed(file.read_text(encoding="ascii", errors="replace").splitlines()):
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict):
+                        yield entry
+
+    def _rotate(self) -> None:
+        files = [self.path, *self._older]
+        for newer, older in reversed(list(itertools.pairwise(files))):
+            if newer.exists():
+                newer.replace(older)
+
+
 class Audit:
     """Writes down who did what, from where, and what came of it.
 
@@ -62,12 +124,12 @@ class Audit:
         max_file_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         self.folder = folder
-        self._file = folder / "audit.jsonl"
         self._stamp = stamp
-        self._max_file_bytes = max_file_bytes
+        self._people = _LineFile(folder, "audit", max_file_bytes)
+        self._strangers = _LineFile(folder, "strangers", max_file_bytes)
         self._run = secrets.token_hex(4)
         self._count = 0
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[tuple[_LineFile, str]] = deque()
         self._lost = 0
         self._problem = ""
         self._changed = threading.Condition()
@@ -77,8 +139,8 @@ class Audit:
             self._write([])
         except OSError as error:
             raise UserError(
-                f"audit log {self._file} cannot be written: {error.strerror}; choose another "
-                "folder with the parameter audit_folder"
+                f"audit log {self._people.path} cannot be written: {error.strerror}; choose "
+                "another folder with the parameter audit_folder"
             ) from error
         self._writer = threading.Thread(target=self._keep_writing, name="audit", daemon=True)
         self._writer.start()
@@ -101,23 +163,24 @@ class Audit:
             details: What else there is to know; no secrets. Cut where it is long.
         """
         entry = {
-            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "time": _now(),
             "stamp": self._stamp(),
             "run": self._run,
             "who": who.name if who else None,
             "role": who.role.name.lower() if who else None,
-            "address": who.address if who else address,
+            "address": who.address if who else _bounded(address),
             "session": who.session if who else None,
             "action": _bounded(action),
             "outcome": _bounded(outcome),
             "details": _bounded(details),
         }
+        file = self._people if who else self._strangers
         with self._changed:
             self._count += 1
             if len(self._waiting) >= MAX_WAITING:
                 self._lost += 1
                 return
-            self._waiting.append(_line({**entry, "n": self._count}))
+            self._waiting.append((file, _line({**entry, "n": self._count})))
             self._changed.notify_all()
 
     def problem(self) -> str:
@@ -132,19 +195,14 @@ class Audit:
             return self._changed.wait_for(lambda: not self._waiting, timeout)
 
     def newest(self, count: int) -> list[dict[str, Any]]:
-        """Return the newest entries on the disk, the newest first, without lines that are none.
+        """Return the newest entries on the disk, the newest first, strangers' among them.
 
         Raises:
             OSError: a file cannot be read.
         """
-        entries: list[dict[str, Any]] = []
-        for file in self._files():
-            if len(entries) >= count or not file.exists():
-                break
-            for line in reversed(file.read_text(encoding="ascii", errors="replace").splitlines()):
-                with contextlib.suppress(ValueError):
-                    entries.append(json.loads(line))
-        return entries[:count]
+        both = (self._people.newest(), self._strangers.newest())
+        merged = heapq.merge(*both, key=_moment, reverse=True)
+        return list(itertools.islice(merged, count))
 
     def close(self) -> None:
         """Write what is still to be written, and end."""
@@ -157,12 +215,13 @@ class Audit:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
-                lines = list(self._waiting)
+                batch = list(self._waiting)
                 lost = self._lost
-            if not lines:
+            if not batch:
                 return
+            confession = [(self._people, self._confession(lost))] if lost else []
             try:
-                self._write([*lines, *self._confession(lost)])
+                self._write([*batch, *confession])
             except OSError as error:
                 self._failed(error)
                 if self._closing:
@@ -174,63 +233,35 @@ class Audit:
                     _log.warning("audit log: is written again")
                 self._problem = ""
                 self._lost -= lost
-                for _ in lines:
+                for _ in batch:
                     self._waiting.popleft()
                 self._changed.notify_all()
 
+    def _write(self, batch: list[tuple[_LineFile, str]]) -> None:
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # against other dashboards
+            for file in (self._people, self._strangers):
+                file.write([line for of, line in batch if of is file])
+
     def _failed(self, error: OSError) -> None:
-        text = f"audit log {self._file} cannot be written: {error.strerror}"
+        text = f"audit log {self._people.path} cannot be written: {error.strerror}"
         with self._changed:
             first, self._problem = text != self._problem, text
         if first:
             _log.error("%s; entries wait", text)
 
-    def _confession(self, lost: int) -> list[str]:
-        """Return an entry on those that were lost, if any."""
-        if not lost:
-            return []
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    def _confession(self, lost: int) -> str:
         outcome = f"{lost} entries were lost: the disk took none"
-        return [_line({"time": now, "run": self._run, "action": "audit", "outcome": outcome})]
+        return _line({"time": _now(), "run": self._run, "action": "audit", "outcome": outcome})
 
-    def _write(self, lines: list[str]) -> None:
-        with self._only_writer():
-            text = "".join(lines).encode("ascii")
-            if self._file.exists() and self._file.stat().st_size + len(text) > self._max_file_bytes:
-                self._rotate()
-            descriptor = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                size = os.fstat(descriptor).st_size
-                if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    text = b"\n" + text  # the power went while a line was written
-                written = 0
-                try:
-                    while written < len(text):
-                        written += os.write(descriptor, text[written:])
-                    os.fsync(descriptor)
-                except OSError:
-                    os.ftruncate(descriptor, size)  # it is tried again as a whole
-                    raise
-            finally:
-                os.close(descriptor)
 
-    @contextlib.contextmanager
-    def _only_writer(self) -> Iterator[None]:
-        """Keep other dashboards that write into the folder out."""
-        with (self.folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
-    def _rotate(self) -> None:
-        files = self._files()
-        for older, newer in zip(reversed(files), list(reversed(files))[1:], strict=False):
-            if newer.exists():
-                newer.replace(older)
 
-    def _files(self) -> list[Path]:
-        """Return the files there may be, the newest first."""
-        older = (self.folder / f"audit.{number}.jsonl" for number in range(1, MAX_FILES))
-        return [self._file, *older]
+def _moment(entry: dict[str, Any]) -> tuple[str, int]:
+    number = entry.get("n")
+    return str(entry.get("time")), number if isinstance(number, int) else 0
 
 
 def _line(entry: dict[str, Any]) -> str:

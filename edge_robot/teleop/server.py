@@ -106,11 +106,11 @@ class ServerSettings:
             return None
         return server_context(Path(self.tls_cert).expanduser(), Path(self.tls_key).expanduser())
 
-    def require_protection(self, people_are_known: bool) -> None:
+    def require_protection(self, personal: bool) -> None:
         """Refuse to listen beyond this machine unless it is encrypted and each person known.
 
         Args:
-            people_are_known: Whether people have tokens of their own, in a file.
+            personal: Whether people have tokens of their own, in a file.
 
         Raises:
             UserError: it must not be listened there.
@@ -118,7 +118,7 @@ class ServerSettings:
         if is_loopback(self.host):
             return
         lacking = [] if self.tls_cert else ["TLS (parameters tls_cert and tls_key)"]
-        lacking += [] if people_are_known else ["a file of people's tokens (parameter tokens)"]
+        lacking += [] if personal else ["a file of people's tokens (parameter tokens)"]
         if lacking:
             raise UserError(
                 f"dashboard: {self.host} can be reached from other machines, and there is no "
@@ -176,8 +176,8 @@ class DashboardServer:
         background: Run in the server's loop beside it, until it ends.
 
     Raises:
-        UserError: the port is taken, the address is none of this machine's, or a TLS file cannot
-            be used.
+        UserError: the port is taken, the address is none of this machine's or not protected, or a
+            TLS file cannot be used.
     """
 
     def __init__(
@@ -195,6 +195,9 @@ class DashboardServer:
         self._audit = audit
         self._robot = robot
         self._background = background
+        settings.require_protection(access.personal)
+        if not 0 <= settings.port <= 65535:
+            raise UserError(f"dashboard port {settings.port} is none: give one from 0 to 65535")
         self._tls = settings.tls()
         self._files = {
             f"/static/{file.relative_to(PAGE).as_posix()}": file

@@ -26,7 +26,8 @@ def test_an_entry_says_who_did_what_when_and_what_came_of_it(tmp_path: Path) -> 
     log.note(ANNA, "limit", speed=0.5, ratio=float("nan"))
     log.note(None, "login", "wrong token", address="10.0.0.9")
     log.close()
-    entry, other = (json.loads(line) for line in lines(log.folder))
+    (entry,) = (json.loads(line) for line in lines(log.folder))
+    other, _ = log.newest(9)
     assert entry.pop("time").endswith("+00:00") and len(entry.pop("run")) == 8
     assert entry == {
         "stamp": 42,
@@ -46,8 +47,8 @@ def test_an_entry_says_who_did_what_when_and_what_came_of_it(tmp_path: Path) -> 
 def test_nothing_that_is_written_can_pass_for_something_else(tmp_path: Path) -> None:
     log = Audit(tmp_path)
     forged = '\n{"who": "bob"}\x1b[2J\u202e\0'
-    log.note(None, f"<script>{forged}", forged, address=forged, name="<img src=x>", long="x" * 9999)
-    log.note(None, "deep", nested=[[[[[[[["deep"]]]]]]]], many=list(range(999)), odd=object())
+    log.note(ANNA, f"<script>{forged}", forged, address=forged, name="<img src=x>", long="x" * 9999)
+    log.note(ANNA, "deep", nested=[[[[[[[["deep"]]]]]]]], many=list(range(999)), odd=object())
     log.close()
     first, second = lines(tmp_path)
     assert "<" not in first and first.isascii() and first.isprintable() and len(first) < 2000
@@ -57,16 +58,28 @@ def test_nothing_that_is_written_can_pass_for_something_else(tmp_path: Path) -> 
 
 def test_it_is_bounded_and_the_newest_is_kept(tmp_path: Path) -> None:
     log = Audit(tmp_path, max_file_bytes=2000)
-    for number in range(300):
-        log.note(ANNA, "limit", number=number)
+    for number in range(120):
+        log.note(ANNA, "limit", number=number, pad="x" * 200)
         if number % 3 == 0:
             assert log.flush()
     log.flush()
-    newest = [entry["details"]["number"] for entry in log.newest(20)]
+    newest = [entry["details"]["number"] for entry in log.newest(10)]
     log.close()
-    assert newest == list(range(299, 279, -1))
-    files = list(tmp_path.glob("*.jsonl"))
+    assert newest == list(range(119, 109, -1))
+    files = list(tmp_path.glob("audit*.jsonl"))
     assert len(files) == MAX_FILES and all(file.stat().st_size <= 2000 for file in files)
+
+
+def test_strangers_do_not_push_out_what_people_did(tmp_path: Path) -> None:
+    log = Audit(tmp_path, max_file_bytes=2000)
+    log.note(ANNA, "take")
+    for number in range(40):
+        log.note(None, "login", "wrong token", address="10.0.0.9", number=number, pad="x" * 250)
+        log.flush()
+    entries = log.newest(999)
+    log.close()
+    assert entries[0]["details"]["number"] == 39
+    assert [entry["action"] for entry in entries if entry["who"]] == ["take"]
 
 
 def test_it_goes_on_after_a_restart_and_a_line_cut_in_two(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def test_an_open_socket_keeps_a_session_and_idleness_ends_it(access: Access, clo
 
 def test_guesses_are_throttled_by_network_and_overall(access: Access, clock: Clock) -> None:
     for _ in range(GUESSES):
-        assert access.login("wrong", HERE) is None
+        assert access.login("wrong", HERE) is None, "said again, it is no new guess"
+    for number in range(GUESSES - 1):
+        assert access.login(f"wrong{number}", HERE) is None
     with pytest.raises(ThrottledError):
         access.login(TOKEN, HERE)  # not even looked at, else the answer would tell
     with pytest.raises(ThrottledError):
