@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
@@ -17,7 +18,7 @@ from edge_robot.nodes.operator_wheel import OperatorWheel
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.runner import run
 from edge_robot.settings import setting
-from edge_robot.teleop.access import Access, OneToken, people_of
+from edge_robot.teleop.access import Access, Identity, OneToken, people_of
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.control_channel import ControlChannel
 from edge_robot.teleop.helm import HelmSettings
@@ -25,18 +26,22 @@ from edge_robot.teleop.neighbours import Neighbours, NeighbourSettings
 from edge_robot.teleop.server import DashboardServer, ServerSettings
 from edge_robot.teleop.view_channel import ViewChannel
 
+VIEWS_OF_SUMMARY = ("mode", "stopped", "holder", "battery", "link")
+SILENCE = 5.0  # s; whoever has told nothing for so long may not be as told
+
 
 @dataclass(frozen=True)
 class PeopleSettings:
-    """Who may come in, and what is kept of what they do."""
+    """Who may come in, to which robot, and what is kept of what they do."""
 
+    robot: str = setting("robot", "the robot's name, as people read it")
     tokens: str = setting("", "file of people's tokens: `edge-robot teleop token add`")
     session_life: float = setting(43200.0, "how long a log-in lasts, s")
     session_idle: float = setting(1800.0, "how long it lasts with no page open, s")
     audit_folder: str = setting("~/.ros/edge_robot/audit", "where it is kept what operators did")
 
     def access(self) -> tuple[Access, str]:
-        """Return who may come in, and the token to tell whoever starts the robot, if any.
+        """Return who may come in, and the token that was made up for them, if any.
 
         Raises:
             UserError: the token file or EDGE_ROBOT_TOKEN cannot be used.
@@ -44,8 +49,35 @@ class PeopleSettings:
         if self.tokens:
             people = people_of(Path(self.tokens).expanduser())
             return Access(people, self.session_life, self.session_idle), ""
-        token = os.environ.get("EDGE_ROBOT_TOKEN") or secrets.token_urlsafe(16)
-        return Access(OneToken(token), self.session_life, self.session_idle), token
+        given = os.environ.get("EDGE_ROBOT_TOKEN", "")
+        made_up = "" if given else secrets.token_urlsafe(16)
+        return Access(OneToken(given or made_up), self.session_life, self.session_idle), made_up
+
+
+class _Robot:
+    """What the server itself asks of the robot."""
+
+    def __init__(self, name: str, control: ControlChannel, views: DashboardViews) -> None:
+        self._name = name
+        self._control = control
+        self._views = views
+
+    async def stop(self, who: Identity) -> str:
+        return await self._control.stop(who)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is known now, None for what is not."""
+        told = {name: self._views.value(name, SILENCE) for name in VIEWS_OF_SUMMARY}
+        mode, link, battery = told["mode"], told["link"], told["battery"]
+        return {
+            "name": self._name,
+            "mode": mode and mode["name"],
+            "stopped": told["stopped"],
+            "holder": told["holder"],
+            "operator": self._control.summary()["operator"],
+            "battery": battery and battery["charge"],
+            "link": link and link["up"],
+        }
 
 
 class Dashboard(Node):
@@ -61,14 +93,20 @@ class Dashboard(Node):
         self._audit = Audit(folder, lambda: int(self.get_clock().now().nanoseconds))
         wheel = OperatorWheel(self)
         control = ControlChannel(wheel, self._audit, declare_settings(self, HelmSettings()))
-        views = DashboardViews(self, self.get_name())
+        views = DashboardViews(self, people.robot)
         channels = (control, ViewChannel(views, {"neighbours": neighbours.section}))
         self._server = DashboardServer(
-            channels, access, settings, self._audit, control, background=[neighbours.run]
+            channels,
+            access,
+            settings,
+            self._audit,
+            _Robot(people.robot, control, views),
+            background=[neighbours.run],
         )
         DiagnosticsReporter(self, self._diagnostics)
-        known = f"access token: {token}" if token else f"people of {people.tokens}"
-        self.get_logger().info(f"dashboard: {self._server.url} {known}")
+        self.get_logger().info(f"dashboard: {self._server.url}")
+        if token:  # printed, not logged: logs are published, kept and sent
+            print(f"dashboard: {self._server.url} access token: {token}", flush=True)
 
     def destroy_node(self) -> None:
         """Disconnect everybody, then leave the graph."""

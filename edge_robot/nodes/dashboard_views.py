@@ -6,6 +6,7 @@ afterwards; both are counted by topic and reason, and shown. Nothing else is los
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -236,6 +237,18 @@ class DashboardViews:
         found["refused"] = self._refusals()
         self._see_map()
         return {name: section for name, section in found.items() if section is not None}
+
+    def value(self, name: str, max_age: float) -> Any:
+        """Return what a section of `VIEWS` says, None where nothing so young was heard.
+
+        Args:
+            name: Of the section.
+            max_age: s.
+        """
+        section = self._section(name, VIEWS[name])
+        if section is None or section.heard is None or self.now() - section.heard > max_age:
+            return None
+        return json.loads(section.text)
 
     def map(self) -> Sheet | None:
         """Return the newest costmap of those seen by `sections`; None before the first."""

@@ -76,7 +76,7 @@ class Neighbours:
         """Return what the page shows, one entry for each robot; safe to call from any thread.
 
         `name`, `url`, `up`; then, where it is, what it told: `mode`, `holder`, `stopped`,
-        `battery` (0..1), `link`; where it is not, `cause` and `silent` (s since it last answered).
+        `battery` (0..1), `link`; where it is not, `cause` and `silent` (s since it last did).
         """
         now = self._clock()
         return [
@@ -85,7 +85,7 @@ class Neighbours:
                 "url": each.url,
                 "up": not each.cause,
                 **(
-                    {"cause": each.cause, "silent": round(now - each.since, 1)}
+                    {"cause": each.cause, "silent": int(now - each.since)}
                     if each.cause
                     else each.told
                 ),
