@@ -28,7 +28,7 @@ class Operator:
     """The process, seen from whoever tells it what to do.
 
     Args:
-        prefix: What its command is appended to: the network it runs in.
+        prefix: What its command is appended to: what makes it run elsewhere.
         module: `edge_robot.bench.stop_protocol` or `….stop_browser`.
         options: Arguments of the module's `main`.
         environment: Of the process.
