@@ -223,6 +223,6 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.stdout.close()
 
 
-def default_rigs() -> int:
-    """Return how many rigs this machine carries: they wait more than they compute."""
-    return 2 * len(os.sched_getaffinity(0))
+def default_rigs(browser: bool) -> int:
+    """Return how many rigs this machine carries: they wait more than compute; a browser draws."""
+    return 1 if browser else 2 * len(os.sched_getaffinity(0))

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from edge_robot.bench.stop_operator import DEBUGGER, obey
+from edge_robot.bench.stop_operator import obey
 from edge_robot.errors import UserError
 
 if TYPE_CHECKING:  # Playwright is asked for only where a browser is
@@ -151,18 +151,6 @@ class _Page:
         finally:
             await session.detach()
         return {"pids": [process["id"] for process in processes if process["type"] == "renderer"]}
-
-    async def freeze(self, how: str) -> None:
-        """Freeze the page by the debugger."""
-        assert self._devtools is not None and how == DEBUGGER
-        await self._devtools.send("Debugger.enable")
-        await self._devtools.send("Debugger.pause")
-
-    async def thaw(self, how: str) -> None:
-        """Let it go on."""
-        assert self._devtools is not None and how == DEBUGGER
-        await self._devtools.send("Debugger.resume")
-        await self._devtools.send("Debugger.disable")
 
     async def stop(self, how: str) -> dict[str, Any]:
         """Press stop, and go on holding the key; `at` is when the button or key is pressed."""

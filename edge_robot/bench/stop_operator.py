@@ -17,9 +17,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import IO, Any
 
-SIGSTOP, DEBUGGER = "SIGSTOP", "debugger"
-"""Ways to freeze a page: the process that holds it; its scripts, in a browser."""
-
 Does = Callable[..., Awaitable[dict[str, Any] | None]]
 """Does one thing that an operator does; returns what there is to tell of it."""
 
@@ -67,27 +64,18 @@ class Operator:
             raise RuntimeError(f"the operator cannot {what.replace('_', ' ')}: {told['failed']}")
         return told
 
-    def freeze(self, how: str) -> float:
-        """Freeze the page; return when, s on the steady clock.
-
-        Args:
-            how: `SIGSTOP` or `DEBUGGER`.
-        """
-        if how != SIGSTOP:
-            return float(self.do("freeze", how=how)["at"])
+    def freeze(self) -> float:
+        """Stop the processes that hold the page; return when, s on the steady clock."""
         self._stopped = self.do("page_processes")["pids"]
         at = time.monotonic()
         for pid in self._stopped:
             os.kill(pid, signal.SIGSTOP)
         return at
 
-    def thaw(self, how: str) -> None:
-        """Let the page go on, with the stick still held."""
-        if how == SIGSTOP:
-            for pid in self._stopped:
-                os.kill(pid, signal.SIGCONT)
-        else:
-            self.do("thaw", how=how)
+    def thaw(self) -> None:
+        """Let them go on, with the stick still held."""
+        for pid in self._stopped:
+            os.kill(pid, signal.SIGCONT)
 
     def end(self) -> None:
         """End the process."""

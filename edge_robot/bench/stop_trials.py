@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from edge_robot.bench.stop_base import TIMEOUT
-from edge_robot.bench.stop_operator import DEBUGGER, SIGSTOP
 from edge_robot.bench.stop_rig import Rig, rig
 from edge_robot.bench.stop_verdict import Verdict, judge
 
@@ -171,11 +170,11 @@ def _open_tab(rig: Rig, variant: str) -> None:
 
 
 def _freeze_page(rig: Rig, variant: str) -> float:
-    return rig.operator.freeze(variant)
+    return rig.operator.freeze()
 
 
 def _thaw_page(rig: Rig, variant: str) -> None:
-    rig.operator.thaw(variant)
+    rig.operator.thaw()
     _await_ticks(rig)
 
 
@@ -249,7 +248,7 @@ KINDS: Mapping[str, Kind] = {
     "tab_closed": Kind(
         _close_tab, _open_tab, ("closing handshake", "connection ends"), ("close", "crash")
     ),
-    "page_frozen": Kind(_freeze_page, _thaw_page, (SIGSTOP,), (SIGSTOP, DEBUGGER), FORGIVEN),
+    "page_frozen": Kind(_freeze_page, _thaw_page, browser_variants=("",), outage=FORGIVEN),
     "input_frozen": Kind(_freeze_input, _thaw_input, outage=FORGIVEN),
     "black_hole": Kind(_cut, _mend, browser_variants=("",), outage=FORGIVEN),
     "server_stopped": Kind(_stop_server, _continue_server),

@@ -23,7 +23,10 @@ def register(bench: typer.Typer) -> None:
             bool, typer.Option("--browser", help="Drive by the page in a real Chromium.")
         ] = False,
         rigs: Annotated[
-            int | None, typer.Option(min=1, help="Robots side by side. (default: 2 per core)")
+            int | None,
+            typer.Option(
+                min=1, help="Robots side by side. (default: 2 per core; with a browser 1)"
+            ),
         ] = None,
         seed: Annotated[int, typer.Option(min=0, help="Of all that is random.")] = 1,
         as_json: AsJson = False,
@@ -41,7 +44,7 @@ def register(bench: typer.Typer) -> None:
         figures = stop_bench.measure(
             trials,
             wanted,
-            min(rigs or stop_bench.default_rigs(), trials),
+            min(rigs or stop_bench.default_rigs(browser), trials),
             seed,
             browser,
             progress,
