@@ -151,9 +151,16 @@ class Arbiter:
         """Release the emergency stop; nobody holds the wheel yet."""
         self.stopped = False
 
-    def taken_by_hand(self) -> None:
-        """Let autonomy wait as after a human at the wheel."""
-        self._locked |= self._autonomous
+    def begin(self, steady: float, taken_by_hand: bool) -> None:
+        """Start where an arbiter before this one may have been: by hand drives who lets go first.
+
+        Args:
+            steady: The time, s on a steady clock.
+            taken_by_hand: Whether somebody had taken the wheel from autonomy.
+        """
+        by_hand = self._sources.keys() - self._autonomous
+        self._heard |= dict.fromkeys(by_hand, steady)
+        self._locked |= set(self._sources) if taken_by_hand else by_hand
 
     def new_goal(self) -> None:
         """Let autonomy ask for the wheel again; a goal given during a stop does not count."""

@@ -110,16 +110,15 @@ def _operated(now: Conditions) -> str:
     return "an operator has the wheel" if now.operated else ""
 
 
+_HAND_BACK = "autonomy waits: hand back or give a goal"
+
+
 def _let_go(now: Conditions) -> str:
-    return (
-        ""
-        if now.operated
-        else "an operator had the wheel; autonomy waits: hand back or give a goal"
-    )
+    return "" if now.operated else f"an operator had the wheel; {_HAND_BACK}"
 
 
 def _withheld(now: Conditions) -> str:
-    return "autonomy waits: hand back or give a goal" if now.waiting else ""
+    return _HAND_BACK if now.waiting else ""
 
 
 def _given(now: Conditions) -> str:

@@ -92,12 +92,15 @@ class CommandMux(Node):
     def _on_mode(self, mode: RobotMode) -> None:
         if self._settled:
             return
+        self._settle(mode.mode in (RobotMode.TELEOPERATION, RobotMode.WAITING))
         if mode.mode == RobotMode.EMERGENCY_STOP:
             self._arbiter.stop()
             self.get_logger().warning("emergency stop: still pressed")
-        elif mode.mode in (RobotMode.TELEOPERATION, RobotMode.WAITING):
-            self._arbiter.taken_by_hand()
         self._announce()
+
+    def _settle(self, taken_by_hand: bool) -> None:
+        self._settled = True
+        self._arbiter.begin(steady_seconds(), taken_by_hand)
 
     def _on_command(self, source: str, command: TwistStamped) -> None:
         if not self._settled:
@@ -117,6 +120,8 @@ class CommandMux(Node):
         self._arbiter.new_goal()
 
     def _on_estop(self, request: Any, response: Any) -> Any:
+        if not self._settled:
+            self._settle(taken_by_hand=True)  # who asks may know of a stop that we do not
         if request.data:
             self._arbiter.stop()
             self._publish_zero()
@@ -141,7 +146,8 @@ class CommandMux(Node):
         return response
 
     def _announce(self) -> None:
-        self._settled = True
+        if not self._settled:
+            self._settle(taken_by_hand=False)
         self._estop.publish(Bool(data=self._arbiter.stopped))
         self._holders.publish(String(data=self._arbiter.holder(steady_seconds())))
 

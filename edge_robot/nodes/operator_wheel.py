@@ -11,16 +11,17 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from edge_robot import topics
-from edge_robot.control.arbitration import OPERATOR, WAITING
+from edge_robot.control.arbitration import NOBODY, OPERATOR, WAITING
 from edge_robot.control.commands import CLOCK_TOLERANCE, Velocity
+from edge_robot.introspection.interfaces import interface_class
+from edge_robot.nodes.contract_watch import SubscriptionEventCallbacks
 from edge_robot.nodes.conversions import quaternion_from_yaw, stamp_from_nanoseconds
-from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.teleop.lease import RefusedError
 
 _ANSWER = 0.5  # s; a service that has not answered by then is asked anew, or given up
 _HEARD = 2.5  # s; `HOLDER` is told at least once a second
-_SETTLED = 0.3  # s; what the multiplexer takes to notice who drives
 
 
 class OperatorWheel:
@@ -46,11 +47,27 @@ class OperatorWheel:
         node.create_subscription(
             String, topics.HOLDER.name, self._on_holder, qos_profile(topics.HOLDER)
         )
+        for topic in (topics.CMD_VEL_MUX, topics.CMD_VEL):
+            self._watch(topic)
         self._stamp = 0
-        self._driving_since: float | None = None
         self._holder = ""
         self._holder_heard: float | None = None
         self._estop = False
+        self._breaks = 0
+
+    def _watch(self, topic: topics.Topic) -> None:
+        """Count who comes and goes between here and the wheels; what is said does not matter."""
+        self._node.create_subscription(
+            interface_class(topic.type),
+            topic.name,
+            lambda _data: None,
+            contract_profile(topic),
+            event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness),
+            raw=True,
+        )
+
+    def _on_liveliness(self, _info: Any) -> None:
+        self._breaks += 1
 
     def _on_stop(self, message: Bool) -> None:
         self._estop = message.data
@@ -66,6 +83,14 @@ class OperatorWheel:
         return self._estop
 
     @property
+    def breaks(self) -> int:
+        """How often a process between here and the wheels came or went.
+
+        One that was started anew knows nothing of a stick that is held since before.
+        """
+        return self._breaks
+
+    @property
     def autonomy_waits(self) -> bool:
         """Whether autonomy waits for a hand-back or a goal."""
         return self._holder == WAITING
@@ -77,6 +102,8 @@ class OperatorWheel:
             return "the robot does not take commands: its command multiplexer is silent"
         if self._holder == OPERATOR:
             return None
+        if self._holder in (NOBODY, WAITING):
+            return "the robot does not take your commands yet: let go of the controls"
         return f"the robot does not take your commands: {self._holder.replace('_', ' ')} drives it"
 
     def summary(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ JSON texts. From the robot, 25 times a second and on change:
     {"type": "tick", "tick": N, "rtt_ms": R}
     {"type": "status", "me", "role", "stopped", "driving", "refused", "autonomy_waits",
      "lease": {"holder", "since", "yours", "generation", "asked_by"},
-     "limits": {"speed", "yaw_rate"}}
+     "limits": {"speed", "yaw_rate", "most"}}
     {"type": "answer", "id": k, "ok": true, "text": "…"}
 
 and to it what `messages` reads; every tick is to be answered at once by an input.
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from math import hypot
+from math import hypot, inf
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
@@ -63,6 +63,10 @@ class Robot(Protocol):
     @property
     def stopped(self) -> bool:
         """Whether the emergency stop is latched, as the robot told last."""
+
+    @property
+    def breaks(self) -> int:
+        """How often a process between here and the wheels came or went."""
 
     @property
     def autonomy_waits(self) -> bool:
@@ -161,8 +165,8 @@ class ControlChannel:
     ) -> None:
         self._robot = robot
         self._audit = audit
-        self._settings = settings
         self._clock = clock
+        self._settings = settings
         self._helm = Helm(settings)
         self._connections: dict[int, _Connection] = {}
         self._beating: asyncio.Task[None] | None = None
@@ -182,7 +186,7 @@ class ControlChannel:
         self._connections[connection.seat.number] = connection
         if self._beating is None or self._beating.done():
             self._beating = asyncio.create_task(self._beat())
-        talking = asyncio.create_task(self._talk(connection))
+        talking = asyncio.create_task(self._talk(connection, request.transport))
         try:
             async for message in socket:
                 await self._on_message(connection, message)
@@ -205,10 +209,15 @@ class ControlChannel:
                 goodbye = connection.socket.close(code=1001, message=b"robot is shutting down")
                 await asyncio.wait_for(goodbye, 1.0)
 
-    async def _talk(self, connection: _Connection) -> None:
-        """Send ticks and, on change and once a second, the status."""
+    async def _talk(self, connection: _Connection, transport: asyncio.BaseTransport | None) -> None:
+        """Send ticks and, on change and once a second, the status, as long as the page answers."""
         socket, watchdog = connection.socket, connection.seat.watchdog
         while not socket.closed:
+            if self._clock() - connection.counted > self._settings.wheel_lifetime:
+                # What waits for a page that is gone would come late: none of it shall come at all.
+                assert isinstance(transport, asyncio.WriteTransport)
+                transport.abort()
+                return
             rtt = watchdog.round_trip
             tick = {
                 "type": "tick",
@@ -244,7 +253,11 @@ class ControlChannel:
             "stopped": helm.stopped,
             "driving": self._commanded != ZERO,
             "refused": self._reason(seat, now),
-            "limits": {"speed": round(speed, 2), "yaw_rate": round(yaw_rate, 2)},
+            "limits": {
+                "speed": round(speed, 2),
+                "yaw_rate": round(yaw_rate, 2),
+                "most": self._settings.speed.operator_speed,
+            },
             "autonomy_waits": self._robot.autonomy_waits,
         }
 
@@ -311,7 +324,7 @@ class ControlChannel:
         except (RefusedError, TimeoutError) as error:
             text = str(error)
         details = {key: value for key, value in asdict(request).items() if key != "id"}
-        self._audit.note(who, request.action, "done" if ok else text, **details)
+        self._audit.note(who, request.action, "done" if ok else "refused", text=text, **details)
         await self._reply(connection, request.id, text, ok=ok)
 
     async def _reply(
@@ -344,7 +357,7 @@ class ControlChannel:
         if isinstance(request, Ask):
             return f"{self._helm.lease.ask(seat.who, self._clock())} is told that you ask"
         if isinstance(request, Limit):
-            seat.speed = min(request.speed, self._settings.speed.operator_speed)
+            self._helm.bound(seat, request.speed)
             return f"at most {seat.speed:.2f} m/s"
         self._require_no_other(seat)
         if isinstance(request, HandBack):
@@ -361,12 +374,14 @@ class ControlChannel:
             raise RefusedError(f"{holder.who.name} has the wheel: ask for it")
 
     def _take(self, seat: Seat, force: bool) -> str:
+        before = self._holder()
         self._helm.take(seat, self._clock(), force)
         self._taken_at = time.time()
         self._end_episode()
         # Whatever the one before commanded last, it is over before anybody is told of the change.
         self._publish()
-        return "you have the wheel: nothing moves before you let go of the controls and take hold"
+        from_whom = f" from {before.name}" if before else ""
+        return f"you have the wheel{from_whom}: let go of the controls, then take hold and drive"
 
     async def _go_to(self, seat: Seat, goal: GoTo) -> str:
         if self._helm.stopped:
@@ -409,8 +424,8 @@ class ControlChannel:
                 return await self._robot.set_stop(True)
 
     async def _reset(self) -> str:
-        if self._pressing is not None:
-            self._pressing.cancel()
+        if self._pressing is not None and not self._pressing.done():
+            raise RefusedError("the robot has not confirmed the stop yet: it is asked still")
         stops = self._helm.stops
         answer = await self._robot.set_stop(False)
         if self._helm.stops == stops:  # else somebody pressed again meanwhile
@@ -425,15 +440,26 @@ class ControlChannel:
             due = self._clock()
             while self._connections or self._helm.lease.holder is not None:
                 self._on_beat()
-                due = max(due + BEAT, self._clock())
-                await asyncio.sleep(due - self._clock())
-        finally:
-            if self._helm.lease.holder is not None:
-                self._let_go("the robot's side of the dashboard failed")
+                now = self._clock()
+                if now >= due:
+                    due = max(due + BEAT, now)
+                await asyncio.sleep(min(due, self._silent_at()) - now)
+        except Exception as error:
+            self._helm.release()
+            failed = {"message": "commands cannot be published", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(failed)
+            for connection in tuple(self._connections.values()):
+                await connection.socket.close(code=1011, message=b"the dashboard failed")
+
+    def _silent_at(self) -> float:
+        """Return when the robot must be told to stop unless more is heard, s."""
+        driver = self._helm.driver()
+        if self._commanded == ZERO or driver is None:
+            return inf
+        return driver.watchdog.silent_at + 1e-3
 
     def _on_beat(self) -> None:
         now = self._clock()
-        self._helm.beat(now, self._robot.stopped)
         if self._helm.lease.has_expired(now):
             self._audit.note(self._holder(), "expire", "the wheel is free: its page fell silent")
             self._let_go("the wheel was taken from you: your page had fallen silent")
@@ -455,8 +481,9 @@ class ControlChannel:
         The stamp comes first: whatever holds this process up between the judgement and the robot,
         the command arrives as old as it is.
         """
-        stamp = self._robot.stamp()
-        command = self._helm.command(self._clock())
+        stamp, now = self._robot.stamp(), self._clock()
+        self._helm.beat(now, self._robot.stopped, self._robot.breaks)
+        command = self._helm.command(now)
         if command is None:
             self._commanded = ZERO
         else:

@@ -23,6 +23,8 @@ from edge_robot.teleop.watchdog import (
     bounded,
 )
 
+_REMEMBERED = 64
+
 
 @dataclass(frozen=True)
 class HelmSettings:
@@ -72,6 +74,8 @@ class Helm:
         self._next = 0
         self._beaten = 0.0
         self._asked_to_stop = False
+        self._breaks = 0
+        self._speeds: dict[str, float] = {}  # what people bound their own speed to, by session
         self.lease = Lease(settings.wheel_lifetime)
         self.confirmed = False
         self.stops = 0
@@ -82,13 +86,24 @@ class Helm:
         """Let somebody in."""
         self._next += 1
         watchdog = Watchdog(self._settings.watchdog, now)
-        seat = Seat(self._next, who, watchdog, self._settings.speed.operator_speed)
+        # A page that was loaded anew must not be faster than its operator had decided.
+        speed = self._speeds.get(who.session, self._settings.speed.operator_speed)
+        seat = Seat(self._next, who, watchdog, speed)
         self._seats[seat.number] = seat
         return seat
 
     def leave(self, seat: Seat) -> None:
         """Note that a connection is gone; the wheel stays with it for a while, at rest."""
         del self._seats[seat.number]
+        self.lease.left(seat.number)
+
+    def bound(self, seat: Seat, speed: float) -> None:
+        """Bound somebody's speed to what that person decides, m/s."""
+        seat.speed = min(speed, self._settings.speed.operator_speed)
+        self._speeds.pop(seat.who.session, None)
+        self._speeds[seat.who.session] = seat.speed
+        if len(self._speeds) > _REMEMBERED:
+            del self._speeds[next(iter(self._speeds))]
 
     def driver(self) -> Seat | None:
         """Return where the wheel is; None if nowhere, or if that connection is gone."""
@@ -126,15 +141,19 @@ class Helm:
         if seat.refusal is not Refusal.UNKNOWN_TICK:
             self.lease.heard(seat.number, now)
 
-    def beat(self, now: float, stopped: bool) -> None:
-        """Note that time goes on; to be called at least every 20 ms.
+    def beat(self, now: float, stopped: bool, breaks: int) -> None:
+        """Note how the robot is; to be called before every command, and at least every 20 ms.
 
         Args:
             now: The time.
             stopped: Whether the robot says that its emergency stop is latched.
+            breaks: How often a process between here and the wheels came or went.
         """
         self._notice_pause(now)
         self._beaten = now
+        if breaks != self._breaks:
+            self._breaks = breaks
+            self._start_over(now)
         if stopped:
             self._asked_to_stop = False  # from here on the latch is the robot's
         if stopped != self.confirmed:
@@ -142,8 +161,11 @@ class Helm:
             self._start_over(now)
 
     def _notice_pause(self, now: float) -> None:
-        """Trust nothing from before a pause of this process: it waited in buffers meanwhile."""
-        if now - self._beaten > self._settings.watchdog.input_silence:
+        """Trust nothing from before a long pause of this process: it is like a lost link.
+
+        After a short one too, what waited in buffers is judged by its age.
+        """
+        if now - self._beaten > self._settings.watchdog.input_loss:
             self._beaten = now
             self._start_over(now)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_robot.teleop.access import Identity, Role
 
+_LOST = 1.0  # s; a page that is silent for so long is hardly there
 _ASKED_FOR = 30.0  # s; how long the holder is told that somebody asked
 
 
@@ -42,6 +43,7 @@ class Lease:
     def __init__(self, lifetime: float) -> None:
         self._lifetime = lifetime
         self._heard = 0.0
+        self._left = False
         self._asked: tuple[str, float] | None = None
         self.holder: Holder | None = None
         self.generation = 0
@@ -73,7 +75,7 @@ class Lease:
 
     def _occupied(self, holder: Holder, now: float) -> str:
         silent = now - self._heard
-        if silent > 1.0:
+        if self._left or silent > _LOST:
             left = max(0.0, self._lifetime - silent)
             return f"the link of {holder.who.name} is lost: the wheel is free in {left:.0f} s"
         held = now - holder.since
@@ -110,6 +112,10 @@ class Lease:
         if self.held_by(connection):
             self._heard = now
 
+    def left(self, connection: int) -> None:
+        """Note that a page is gone; its person may be back in a moment."""
+        self._left |= self.held_by(connection)
+
     def has_expired(self, now: float) -> bool:
         """Return whether the holder has been silent for longer than the wheel is kept."""
         return self.holder is not None and now - self._heard > self._lifetime
@@ -118,3 +124,4 @@ class Lease:
         self.holder = holder
         self.generation += 1
         self._asked = None
+        self._left = False

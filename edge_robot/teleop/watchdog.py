@@ -124,6 +124,7 @@ class Watchdog:
         self._was_neutral = False
         self._input: Input | None = None
         self._heard = now
+        self._sampled = now
         self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self.age = 0.0
 
@@ -137,6 +138,8 @@ class Watchdog:
 
     def judge(self, read: Input, now: float) -> Refusal | None:
         """Take an input; return why it counts for nothing, None if it counts."""
+        if not read.held:
+            self._input = None  # nobody is too late to let go
         sent = self._sent(read.tick, now)
         if sent is None:
             return Refusal.UNKNOWN_TICK
@@ -150,7 +153,7 @@ class Watchdog:
             self.lose(now)
         forgiven = self.age - _FORGIVEN_AGE_RATE * (now - self._heard)
         self.age = max(age, forgiven)
-        self._input, self._heard = read, now
+        self._input, self._heard, self._sampled = read, now, now - read.age
         if not read.held and now - age >= self._void_before:
             self._was_neutral = True
         return None
@@ -186,7 +189,16 @@ class Watchdog:
 
     def is_silent(self, now: float) -> bool:
         """Return whether no input has counted for too long to go on."""
-        return now - self._heard > self._settings.input_silence
+        return now > self.silent_at
+
+    @property
+    def silent_at(self) -> float:
+        """Until when what was heard last may be obeyed, s.
+
+        What its sample waited in the page is part of the silence; what it took over the link is
+        not, or a slow link could not be driven over at all.
+        """
+        return self._sampled + self._settings.input_silence
 
     def is_lost(self, now: float) -> bool:
         """Return whether no input has counted for so long that the operator must let go first."""

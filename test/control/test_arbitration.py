@@ -119,6 +119,17 @@ def test_after_a_stop_the_operator_must_let_go_first(first, by) -> None:
         assert wheel.heard(TELEOPERATION, 0.75) is FORWARD
 
 
+@pytest.mark.parametrize("taken_by_hand", [False, True])
+def test_an_arbiter_that_starts_anew_lets_nobody_drive_on_by_hand(taken_by_hand) -> None:
+    wheel = Wheel()
+    wheel.arbiter.begin(5.0, taken_by_hand)
+    for tick in range(20):
+        assert wheel.heard(TELEOPERATION, 5.02 + 0.02 * tick) is IGNORE
+    assert wheel.heard(AUTONOMY, 5.5) is (IGNORE if taken_by_hand else FORWARD)
+    assert wheel.heard(TELEOPERATION, 5.51, speed=0.0, turn=0.0) is FORWARD
+    assert wheel.heard(TELEOPERATION, 5.53) is FORWARD
+
+
 def test_what_is_late_repeated_or_of_the_future_is_never_forwarded_and_holds_nothing() -> None:
     wheel = Wheel()
     assert wheel.heard(TELEOPERATION, 1.0, age=0.101) is IGNORE

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from math import hypot
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_robot.teleop.messages import Input
+from edge_robot.teleop.watchdog import (
+    ZERO,
+    Refusal,
+    Watchdog,
+    WatchdogSettings,
+    blind_speed,
+    bounded,
+)
+
+LIMITS = WatchdogSettings()
+WANTED = (0.4, 0.1, -0.3)
+
+
+class Hand:
+    """An operator whose page is one link away, 50 ms there and back, at 25 Hz."""
+
+    def __init__(self) -> None:
+        self.watchdog = Watchdog(LIMITS, 0.0)
+        self.now = 0.0
+        self.n = 0
+        self.tick = 0
+
+    def answer(self, held: bool, age: float = 0.0, new: bool = True) -> Refusal | None:
+        self.tick = self.watchdog.tick(self.now)
+        self.now += 0.05
+        self.n += new
+        return self.send(held, age)
+
+    def send(self, held: bool, age: float = 0.0) -> Refusal | None:
+        return self.watchdog.judge(Input(self.tick, self.n, held, *WANTED, age), self.now)
+
+    @property
+    def demand(self) -> tuple[float, float, float]:
+        return self.watchdog.demand(self.now)
+
+    def drive(self) -> None:
+        assert self.answer(held=False) is None
+        assert self.answer(held=True) is None
+        assert self.demand == WANTED
+
+
+def test_nothing_moves_before_the_operator_has_let_go_once() -> None:
+    hand = Hand()
+    for _ in range(5):
+        assert hand.answer(held=True) is None
+        assert hand.demand == ZERO
+        assert hand.watchdog.awaits_neutral
+    hand.drive()
+
+
+def test_neutral_counts_only_if_it_was_sampled_after_what_demands_it() -> None:
+    hand = Hand()
+    hand.drive()
+    hand.tick = hand.watchdog.tick(hand.now)
+    hand.now += 0.01
+    hand.watchdog.lose(hand.now)
+    hand.n += 1
+    hand.now += 0.01
+    assert hand.send(held=False) is None  # left the page before, or after: nobody knows
+    assert hand.answer(held=True) is None
+    assert hand.demand == ZERO
+    hand.drive()
+
+
+def test_silence_means_zero_and_lasting_silence_that_the_operator_must_let_go() -> None:
+    hand = Hand()
+    hand.drive()
+    hand.now += LIMITS.input_silence - 0.001
+    assert hand.demand == WANTED
+    hand.now += 0.002
+    assert hand.demand == ZERO
+    assert hand.answer(held=True) is None
+    assert hand.demand == WANTED, "a hiccup, through which the operator held on"
+    hand.now += LIMITS.input_loss - 0.04
+    assert hand.answer(held=True) is None
+    assert hand.demand == ZERO
+    assert hand.answer(held=True) is None
+    assert hand.demand == ZERO
+    hand.drive()
+
+
+def test_packets_without_new_samples_are_silence() -> None:
+    hand = Hand()
+    hand.drive()
+    for _ in range(3):
+        assert hand.answer(held=True, new=False) is Refusal.FROZEN
+    assert hand.demand == ZERO
+
+
+def test_what_the_sample_waited_in_the_page_is_part_of_the_silence() -> None:
+    hand = Hand()
+    hand.drive()
+    assert hand.answer(held=True, age=0.1) is None
+    assert hand.demand == WANTED
+    hand.now += LIMITS.input_silence - 0.1 + 0.001
+    assert hand.demand == ZERO
+
+
+def test_old_repeated_and_forged_inputs_count_for_nothing() -> None:
+    hand = Hand()
+    hand.drive()
+    first, old_n = hand.tick, hand.n
+    assert hand.send(held=True) is Refusal.FROZEN
+    hand.n = old_n - 1
+    assert hand.send(held=True) is Refusal.REPEATED
+    hand.n = old_n
+    assert hand.answer(held=True) is None
+    hand.tick, hand.n = first, hand.n + 1
+    assert hand.send(held=True) is Refusal.UNKNOWN_TICK, "a tick before the one answered last"
+    hand.tick = 12345
+    assert hand.send(held=True) is Refusal.UNKNOWN_TICK
+    assert hand.answer(held=True, age=LIMITS.input_max_age) is Refusal.OLD
+
+
+def test_nobody_is_too_late_to_let_go() -> None:
+    hand = Hand()
+    hand.drive()
+    assert hand.answer(held=False, age=10.0) is Refusal.OLD
+    assert hand.demand == ZERO
+
+
+def test_outstanding_ticks_are_bounded_and_differ_between_connections() -> None:
+    watchdog, other = Watchdog(LIMITS, 0.0), Watchdog(LIMITS, 0.0)
+    ticks = [watchdog.tick(1.0) for _ in range(10_000)]
+    assert len(set(ticks)) == 10_000
+    assert watchdog.judge(Input(ticks[0], 1, False, *ZERO, 0.0), 1.0) is Refusal.UNKNOWN_TICK
+    assert watchdog.judge(Input(ticks[-1], 1, False, *ZERO, 0.0), 1.0) is None
+    assert other.judge(Input(ticks[-1], 1, False, *ZERO, 0.0), 1.0) is Refusal.UNKNOWN_TICK
+
+
+def test_the_round_trip_is_that_of_ticks_and_not_of_pauses_between_them() -> None:
+    hand = Hand()
+    for _ in range(5):
+        hand.answer(held=False)
+        hand.now += 0.03
+        hand.n += 1
+        hand.send(held=False)
+    assert hand.watchdog.round_trip == pytest.approx(0.05)
+
+
+_positive = st.floats(0.01, 10.0)
+
+
+@given(st.floats(0.0, 5.0), _positive, _positive)
+def test_what_is_driven_blind_fits_into_its_distance(lag, distance, decel) -> None:
+    v = blind_speed(lag, distance, decel)
+    assert v > 0.0
+    assert v * lag + v * v / (2.0 * decel) == pytest.approx(distance, rel=1e-6)
+    assert blind_speed(lag + 0.1, distance, decel) < v
+
+
+_speeds = st.floats(-10.0, 10.0)
+
+
+@given(st.tuples(_speeds, _speeds, _speeds), st.floats(0.0, 3.0), st.floats(0.0, 3.0))
+def test_bounds_keep_the_curve(wanted, speed, yaw_rate) -> None:
+    vx, vy, wz = bounded(wanted, speed, yaw_rate)
+    assert hypot(vx, vy) <= speed * (1 + 1e-9)
+    assert abs(wz) <= yaw_rate * (1 + 1e-9)
+    assert vx * wanted[2] == pytest.approx(wz * wanted[0], abs=1e-9)
