@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -202,7 +202,7 @@ class AnyOrder(RuleBasedStateMachine):
             for sent in self.sent
         ), "moves without having been let go"
         heard = [s.heard for s in self.sent if s.seat == self.holder and s.order >= order]
-        gaps = [b - a for a, b in zip(heard, heard[1:], strict=False)]
+        gaps = [b - a for a, b in pairwise(heard)]
         last_gap = max((i for i, gap in enumerate(gaps) if gap > LIMITS.input_loss), default=None)
         if last_gap is not None:
             after = [s for s in self.sent if s.seat == self.holder and s.heard > heard[last_gap]]
