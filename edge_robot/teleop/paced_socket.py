@@ -48,13 +48,18 @@ class PacedSocket:
     Args:
         request: The handshake.
 
+    Raises:
+        ConnectionError: who asked has gone.
+
     Attributes:
         pacer: What is known of the viewer's link.
         clock: Time of the pacer, s.
     """
 
     def __init__(self, request: web.Request) -> None:
-        self._request = request
+        if request.transport is None:
+            raise ConnectionResetError("the viewer has gone")
+        self._request, self._transport = request, request.transport
         self._socket = web.WebSocketResponse(autoping=False, max_msg_size=MAX_MESSAGE)
         self._patience = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
         self._moved = asyncio.Event()
@@ -65,11 +70,7 @@ class PacedSocket:
     async def open(self) -> web.WebSocketResponse:
         """Answer the handshake."""
         await self._socket.prepare(self._request)
-        transport = self._request.transport
-        if transport is None:
-            raise ConnectionResetError("the viewer has gone")
-        self._transport: asyncio.Transport = transport
-        _hold_little(transport.get_extra_info("socket"))
+        _hold_little(self._transport.get_extra_info("socket"))
         agreed = self._socket.headers.get("Sec-WebSocket-Extensions", "")
         self._deflate = zlib.compressobj(1, wbits=-self._socket.compress) if agreed else None
         self._flush = (
@@ -177,9 +178,7 @@ class PacedSocket:
         while not done:
             await self.room()
             left = len(view) - start
-            size = -(-left // math.ceil(left / self.pacer.piece()))  # pieces of one size
-            if self.clock() > end:
-                size = 0
+            size = 0 if self.clock() > end else self.pacer.piece(left)
             done = not size or size == left
             piece = _frame(opcode | (_FINAL if done else 0), view[start : start + size]) + _MARK
             self._transport.write(piece)

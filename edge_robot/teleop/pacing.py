@@ -18,9 +18,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from statistics import median
 
-START_RATE = 32_000.0
+START_RATE = 24_000.0
 """Rate before anything is known, bytes/s: a poor mobile uplink's."""
 
 MIN_RATE, MAX_RATE = 2_000.0, 8e6
@@ -40,26 +39,33 @@ MIN_TRIAL_PERIOD, MAX_TRIAL_PERIOD = 0.5, 4.0
 REACHED = 0.92
 """Of what was sent in a trial per time, how much must have arrived for it to have succeeded."""
 
-QUEUE_HIGH = 0.012
-"""Queue that half of the pieces meet, from which less is sent, s."""
+PAUSE, PAUSES = 0.005, 3.0
+"""How much longer than its size would need, s and times, a piece takes that the link held up."""
+
+HEAP = 0.8
+"""Of the time that pieces were sent in, how much they arrive in at least where none was held up."""
+
+QUEUE_HIGH = 0.010
+"""Queue that every piece meets, beside those of its own size, from which less is sent, s."""
 
 QUEUE_ALARM = 0.025
-"""Queue that three pieces in a row meet, upon which less is sent at once, s."""
+"""Queue upon which less is sent at once if four pieces meet it, each more than the one before, s:
+pauses of the link would make it shrink from piece to piece."""
 
 BASE_MEMORY = 10.0
 """How long the shortest round trip is believed, s."""
 
-MIN_EPOCH, EPOCH_PIECES = 0.06, 8
+MIN_EPOCH, EPOCH_PIECES = 0.06, 12
 """A queue is judged by the pieces of at least so long, s, and by so many."""
 
 PIECE_TIME = 0.010
 """What the link needs for a piece, s."""
 
-MIN_PIECE, MAX_PIECE = 1_200, 65_536
+MIN_PIECE, MAX_PIECE = 600, 32_768
 """Bounds of a piece, bytes."""
 
 MAX_IN_FLIGHT = 262_144
-"""Most that may be on its way, bytes: what a client that has stalled costs."""
+"""Most that may be on its way, beside a piece, bytes: what a client that has stalled costs."""
 
 
 @dataclass
@@ -80,20 +86,21 @@ class _Mark:
 
 
 class _Delivery:
-    """How fast pieces arrived that followed each other closely."""
+    """How fast pieces were sent, and arrived, that followed each other closely."""
 
     def __init__(self) -> None:
-        self.pieces = 0
-        self._sent = self._arrived = 0
-        self._sending = self._arriving = 0.0
+        self._pieces: list[tuple[float, int]] = []  # how long after the one before, s, and bytes
+        self._sent = 0
+        self._sending = 0.0
 
     def add(self, before: _Mark, mark: _Mark, arriving: float) -> None:
         """Add a piece, the one before, and how long after that it arrived, s."""
-        self.pieces += 1
+        self._pieces.append((arriving, mark.size))
         self._sent += before.size
         self._sending += mark.sent - before.sent
-        self._arrived += mark.size
-        self._arriving += arriving
+
+    def __len__(self) -> int:
+        return len(self._pieces)
 
     @property
     def sending(self) -> float:
@@ -102,8 +109,22 @@ class _Delivery:
 
     @property
     def rate(self) -> float:
-        """Bytes/s; pieces that arrive in a heap, after a pause, do not count for more."""
-        return min(self.sending, self._arrived / (self._arriving + 1e-6))
+        """How fast they arrived, bytes/s.
+
+        A link that repeats what it lost pauses, then delivers in a heap. So the longest pauses do
+        not count, and no more has arrived than was sent.
+        """
+        pauses = math.ceil(len(self._pieces) / EPOCH_PIECES)
+        counted = sorted(self._pieces)[:-pauses]
+        arrived, arriving = sum(size for _, size in counted), sum(gap for gap, _ in counted)
+        return min(self.sending, arrived / (arriving + 1e-6))
+
+    def disturbed(self) -> bool:
+        """Return whether the link paused meanwhile, or delivered in a heap what it held up."""
+        arriving = sum(gap for gap, _ in self._pieces)
+        return arriving < HEAP * self._sending or any(
+            gap > PAUSE + PAUSES * size / self.sending for gap, size in self._pieces
+        )
 
 
 class Pacer:
@@ -125,7 +146,8 @@ class Pacer:
         self._free_at = now
         self._follows = False
         self._before = _Mark(now, 0, False, False)  # whose mark returned last
-        self._heard = now  # when that was
+        self._returned = now  # when that was
+        self._awaited = now  # since when a mark is out
         self._bases: deque[tuple[float, float]] = deque()  # (time, round trip), both growing
         self._begin_epoch(now)
         self._draining = False
@@ -139,14 +161,21 @@ class Pacer:
         """The shortest round trip of the last ten seconds, s; infinite before the first."""
         return self._bases[0][1] if self._bases else math.inf
 
-    def piece(self) -> int:
-        """Return how large a piece should be, bytes."""
-        return int(min(max(self.rate * PIECE_TIME, MIN_PIECE), MAX_PIECE))
+    def piece(self, left: int) -> int:
+        """Return how large the next piece of a message should be, bytes.
+
+        Args:
+            left: What is left of it, bytes: pieces of equal size tell a rate best.
+        """
+        most = min(max(self.rate * PIECE_TIME, MIN_PIECE), MAX_PIECE)
+        return math.ceil(left / max(1, math.ceil(left / most)))
 
     def wait(self, now: float) -> float:
         """Return how long the next piece must wait, s; infinite: until a mark has returned."""
         in_flight = self.sent_bytes - self.arrived_bytes
-        if in_flight and in_flight + self.piece() > self._window():
+        if self._draining:
+            self._draining = in_flight > self.rate * self.base_round_trip
+        if self._draining or in_flight > self._window():
             return math.inf
         return max(0.0, self._free_at - now)
 
@@ -157,16 +186,17 @@ class Pacer:
     def sent(self, now: float, size: int) -> None:
         """Note that a piece of `size` bytes, and its mark, were handed over."""
         if not self._marks:
-            self._heard = now
-        if now >= self._next_trial and not self._draining:
+            self._awaited = now
+        if now >= self._next_trial:
             self._trial_left, self._trial, self._next_trial = TRIAL_PIECES, _Delivery(), math.inf
         trial = self._trial_left > 0
         self._trial_left -= trial
         self._marks.append(_Mark(now, size, self._follows, trial))
         self.sent_bytes += size
         # What the timer was late is made up for, up to a piece.
-        pace = self.rate * (0.5 if self._draining else TRIAL_GAIN if trial else SHARE)
-        self._free_at = max(self._free_at, now - PIECE_TIME) + size / max(pace, MIN_RATE)
+        due = max(self._free_at, now - PIECE_TIME) if self._follows else now
+        pace = self.rate * (TRIAL_GAIN if trial else SHARE)
+        self._free_at = due + size / max(pace, MIN_RATE)
         self._follows = True
 
     def returned(self, now: float) -> None:
@@ -177,11 +207,12 @@ class Pacer:
         queue = now - mark.sent - self.base_round_trip
         if mark.follows:
             delivery = self._trial if mark.trial else self._delivery
-            delivery.add(self._before, mark, now - self._heard)
-        self._before, self._heard = mark, now
+            delivery.add(self._before, mark, now - self._returned)
+        self._before, self._returned = mark, now
         if mark.sent >= self._epoch:
             self._queues.append(queue)
-            alarm = len(self._queues) >= 3 and min(self._queues[-3:]) > QUEUE_ALARM
+            last = self._queues[-4:]
+            alarm = len(last) == 4 and last[0] > QUEUE_ALARM and sorted(set(last)) == last
             ripe = len(self._queues) >= EPOCH_PIECES and now - self._epoch >= MIN_EPOCH
             if alarm or ripe:
                 self._judge_queue(now, alarm)
@@ -190,7 +221,7 @@ class Pacer:
 
     def silence(self, now: float) -> float:
         """Return for how long nothing has returned although something is on its way, s."""
-        return now - self._heard if self._marks else 0.0
+        return now - max(self._awaited, self._returned) if self._marks else 0.0
 
     def _window(self) -> float:
         """Return how much may be on its way, bytes: twice what the link holds.
@@ -198,7 +229,8 @@ class Pacer:
         Once would do for a link that never hesitates; one that repeats what it lost does.
         """
         base = min(self.base_round_trip, 0.2)
-        return min(max(self.rate * (2.0 * base + 0.025), 2 * MIN_PIECE), MAX_IN_FLIGHT)
+        held = max(self.rate * (2.0 * base + 0.025), 2 * MIN_PIECE)
+        return min(held, 4 * MIN_PIECE + self.arrived_bytes, MAX_IN_FLIGHT)
 
     def _note_base(self, now: float, round_trip: float) -> None:
         while self._bases and self._bases[-1][1] >= round_trip:
@@ -215,22 +247,20 @@ class Pacer:
 
     def _judge_queue(self, now: float, alarm: bool) -> None:
         """Send less if a queue stands."""
-        self._draining = alarm or median(self._queues) > QUEUE_HIGH
+        self._draining = alarm or min(self._queues) > QUEUE_HIGH + MIN_PIECE / self.rate
         if self._draining:
             # Where a queue stands, what arrives is what the link delivers; but a few pieces are
             # never believed that it is next to nothing.
-            arriving = self._delivery.rate if self._delivery.pieces > 2 else 0.0
-            self.rate = max(min(self.rate, max(arriving, 0.7 * self.rate)), MIN_RATE)
+            arriving = self._delivery.rate if len(self._delivery) > 2 else 0.0
+            self.rate = max(min(self.rate, max(arriving, 0.6 * self.rate)), MIN_RATE)
             self._next_trial = now + self._trial_period
         self._begin_epoch(now)
 
     def _judge_trial(self, now: float) -> None:
         """Believe in a higher rate if it was delivered, and try more at once."""
-        if self._draining:
-            return
         sending = self._trial.sending
-        if self._trial.pieces < TRIAL_PIECES // 2 or sending <= self.rate:
-            self._next_trial = now  # too few, or sent too late, to tell
+        if len(self._trial) < TRIAL_PIECES // 2 or sending <= self.rate or self._trial.disturbed():
+            self._next_trial = now  # too few, sent too late, or held up: that tells nothing
         elif self._trial.rate >= REACHED * sending:
             self.rate = min(sending, TRIAL_GAIN * self.rate, MAX_RATE)
             self._trial_period = MIN_TRIAL_PERIOD

@@ -19,7 +19,6 @@ not say so gets no more pictures. `{"type": "camera", "name": which}`; null for 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import struct
@@ -168,26 +167,22 @@ class ViewChannel:
         if len(self._viewers) >= MAX_VIEWERS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_VIEWERS} viewers are connected already\n")
         socket = PacedSocket(request)
-        response = await socket.open()
         viewer = _Viewer(self, socket)
         self._viewers.add(viewer)
-        if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._refresh())
-        feeding = asyncio.create_task(viewer.feed())
         try:
-            await viewer.listen()
+            response = await socket.open()
+            if self._refreshing is None:
+                self._refreshing = asyncio.create_task(self._refresh())
+            await viewer.serve()
         finally:
             self._viewers.discard(viewer)
-            feeding.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await feeding
         return response
 
     async def _refresh(self) -> None:
         """Look at the robot as long as anybody looks at us."""
         loop = asyncio.get_running_loop()
+        self.views.watch(partial(loop.call_soon_threadsafe, self._wake))
         try:
-            self.views.watch(partial(loop.call_soon_threadsafe, self._wake))
             while self._viewers:
                 sections = await loop.run_in_executor(self._worker, self.views.sections)
                 now = self.views.now()
@@ -200,6 +195,8 @@ class ViewChannel:
         finally:
             self._refreshing = None
             self.views.watch(None)
+            for viewer in self._viewers:  # none, unless this failed: they come again, and see
+                viewer.socket.abort()
 
     async def encoded(self, sheet: Sheet) -> bytes:
         """Return a map as PNG, made once for all viewers."""
@@ -245,7 +242,20 @@ class _Viewer:
         self._id = 0
         self._unseen: dict[int, int] = {}  # binary messages: bytes sent when it was complete
 
-    async def listen(self) -> None:
+    async def serve(self) -> None:
+        """Hear and feed the viewer until either ends."""
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._feed())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+                raise error
+
+    async def _listen(self) -> None:
         """Hear what the viewer says, until it leaves or talks nonsense."""
         while (text := await self.socket.receive()) is not None:
             try:
@@ -264,7 +274,7 @@ class _Viewer:
             raise ValueError("unknown message")
         self.socket.moved()
 
-    async def feed(self) -> None:
+    async def _feed(self) -> None:
         """Send what there is, the most urgent first, until the viewer is gone.
 
         Raises:
