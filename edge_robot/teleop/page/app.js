@@ -26,7 +26,7 @@ const inputs = new Inputs({ stick: byId("stick"), knob: byId("stick-knob") });
 new Bar(view, control);
 new Camera(view);
 new Hud(view, control, inputs);
-const wheel = new Wheel(control, inputs);
+const wheel = new Wheel(view, control, inputs);
 const stop = new Stop(view, control, inputs);
 const goal = new GoalTool(new MapView(view), view, control, (reply) => wheel.answer(reply));
 const panels = new Panels(view);

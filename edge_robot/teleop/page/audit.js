@@ -6,6 +6,8 @@ import { clock, words } from "./text.js";
 
 const MOST = 300;
 
+const shown = (value) => (typeof value === "number" ? Number(value.toFixed(3)) : JSON.stringify(value));
+
 export function startAudit() {
   let asking = false;
   every(2000, async () => {
@@ -20,7 +22,7 @@ export function startAudit() {
       const newest = entries.sort((a, b) => b.stamp - a.stamp);
       fill(byId("audit"), newest.map(({ time, who, role, address, action, outcome, details }) => [
         clock(Date.parse(time) / 1000), [who, role && `(${role})`].filter(Boolean).join(" "), `${words(action)}: ${outcome}`,
-        [address, ...Object.entries(details ?? {}).map(([key, value]) => `${words(key)} ${JSON.stringify(value)}`)].filter(Boolean).join(", "),
+        [address, ...Object.entries(details ?? {}).map(([key, value]) => `${words(key)} ${shown(value)}`)].filter(Boolean).join(", "),
       ]), "Nobody has done anything yet.");
     } catch (error) {
       say(byId("audit-note"), `The audit log could not be read: ${error.message}`);

@@ -10,14 +10,17 @@ export class Wheel {
   status = null;
   #control;
   #inputs;
-  #answer = "";
+  #answer = null;
   #answered = null;
   #open = false;
   #sending = null;
 
-  constructor(control, inputs) {
+  constructor(view, control, inputs) {
     this.#control = control;
     this.#inputs = inputs;
+    view.addEventListener("sections", ({ detail: { names } }) => {
+      if (names.includes("robot")) inputs.holonomic = view.sections.robot.holonomic;
+    });
     control.addEventListener("status", ({ detail }) => this.#show(detail));
     control.addEventListener("connection", ({ detail }) => {
       this.#open = detail.open;
@@ -38,11 +41,11 @@ export class Wheel {
   }
 
   /** Shows what the robot answered to a request, for a while. */
-  answer({ text }) {
-    this.#answer = text;
+  answer(reply) {
+    this.#answer = reply;
     clearTimeout(this.#answered);
     this.#answered = setTimeout(() => {
-      this.#answer = "";
+      this.#answer = null;
       this.#describe();
     }, ANSWER_STAYS);
     this.#describe();
@@ -51,9 +54,16 @@ export class Wheel {
   /** Takes the wheel if it is free, asks for it if somebody has it. */
   async take() {
     const { lease } = this.status ?? {};
-    const reply = await (lease?.holder && !lease.yours ? this.#control.ask() : this.#control.take(false));
+    if (lease?.holder && !lease.yours) this.answer(await this.#control.ask());
+    else await this.#take(false);
+  }
+
+  async #take(force) {
+    const reply = await this.#control.take(force);
     this.answer(reply);
-    if (reply.ok) byId("camera-screen").focus();
+    if (!reply.ok) return;
+    byId("camera-screen").focus();
+    this.#limit();
   }
 
   async handBack() {
@@ -73,12 +83,7 @@ export class Wheel {
     const { holder } = this.status.lease;
     say(byId("force-text"), `${holder} has it now and may be driving. The robot stops for a moment, and ${holder} is told that you took it. It stands in the audit log.`);
     dialog.returnValue = "no";
-    dialog.addEventListener("close", async () => {
-      if (dialog.returnValue !== "yes") return;
-      const reply = await this.#control.take(true);
-      this.answer(reply);
-      if (reply.ok) byId("camera-screen").focus();
-    }, { once: true });
+    dialog.addEventListener("close", () => dialog.returnValue === "yes" && this.#take(true), { once: true });
     dialog.show();
   }
 
@@ -97,6 +102,7 @@ export class Wheel {
   #apply() {
     const limits = this.status?.limits;
     if (!limits) return;
+    byId("speed-limit").max = limits.most;
     this.#inputs.speed = Math.min(Number(byId("speed-limit").value), limits.speed);
     this.#inputs.yawRate = limits.yaw_rate;
   }
@@ -109,7 +115,9 @@ export class Wheel {
     document.documentElement.dataset.wheel = lease.yours ? "yours" : lease.holder ? "theirs" : "free";
     this.#inputs.enabled = lease.yours && !stopped;
     this.#apply();
-    if (before && before.lease.holder !== lease.holder) {
+    if (before && before.lease.generation !== lease.generation) {
+      // What was answered was about another holder; the answer to this very change comes after it.
+      this.#answer = null;
       announce(lease.yours ? "You have the wheel" : lease.holder ? `${lease.holder} has the wheel` : "Nobody has the wheel");
     }
     if (lease.yours && lease.asked_by && lease.asked_by !== before?.lease.asked_by) announce(`${lease.asked_by} asks for the wheel`);
@@ -130,7 +138,7 @@ export class Wheel {
     byId("ask").disabled = !usable;
     byId("force").hidden = !(theirs && role === "admin");
     byId("force").disabled = !usable;
-    byId("hand-back").hidden = !yours && !waits;
+    byId("hand-back").hidden = !yours && (theirs || !waits);
     byId("hand-back").disabled = !usable;
     byId("speed-limit").disabled = !usable;
     for (const id of ["goal-mode", "goal-send", "goal-cancel"]) byId(id).disabled = !usable;
@@ -144,8 +152,9 @@ export class Wheel {
     indicate(byId("holder"), !connected ? "unknown" : yours ? "you" : theirs ? lease.holder : waits ? "nobody, autonomy waits" : "autonomy", yours ? "good" : theirs ? "warn" : "");
 
     const asking = yours && lease.asked_by ? `${lease.asked_by} asks for the wheel` : "";
-    const reason = !connected ? "" : this.#answer || asking || refused || (driver ? "" : `Your role is “${role}”: you may look and stop, not drive`);
+    const reason = !connected ? "" : this.#answer?.text || asking || refused || (driver ? "" : `Your role is “${role}”: you may look and stop, not drive`);
     say(byId("refused"), reason);
-    say(byId("limit-note"), limits && limits.speed < Number(byId("speed-limit").value) - 0.005 ? `now at most ${number(limits.speed, 2, "m/s")}: ${limits.why ?? "what the round trip allows"}` : "");
+    byId("refused").classList.toggle("granted", Boolean(this.#answer?.ok && reason === this.#answer.text));
+    say(byId("limit-note"), limits && limits.speed < Number(byId("speed-limit").value) - 0.005 ? `now at most ${number(limits.speed, 2, "m/s")}: what the round trip allows` : "");
   }
 }
