@@ -16,6 +16,7 @@ from edge_robot.nodes.dashboard_views import DashboardViews
 from edge_robot.nodes.diagnostics import ERROR, OK, DiagnosticsReporter, Status
 from edge_robot.nodes.operator_wheel import OperatorWheel
 from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.rosbridge_graph import RosbridgeGraph
 from edge_robot.nodes.runner import run
 from edge_robot.settings import setting
 from edge_robot.teleop.access import Access, Identity, OneToken, people_of
@@ -23,6 +24,8 @@ from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.control_channel import ControlChannel
 from edge_robot.teleop.helm import HelmSettings
 from edge_robot.teleop.neighbours import Neighbours, NeighbourSettings
+from edge_robot.teleop.permissions import Permissions
+from edge_robot.teleop.rosbridge.channel import RosbridgeChannel
 from edge_robot.teleop.server import DashboardServer, ServerSettings
 from edge_robot.teleop.view_channel import ViewChannel
 
@@ -94,7 +97,12 @@ class Dashboard(Node):
         wheel = OperatorWheel(self)
         control = ControlChannel(wheel, self._audit, declare_settings(self, HelmSettings()))
         views = DashboardViews(self, people.robot)
-        channels = (control, ViewChannel(views, {"neighbours": neighbours.section}))
+        self._rosbridge_graph = RosbridgeGraph(self)
+        channels = (
+            control,
+            ViewChannel(views, {"neighbours": neighbours.section}),
+            self._rosbridge(control),
+        )
         self._server = DashboardServer(
             channels,
             access,
@@ -113,18 +121,30 @@ class Dashboard(Node):
         server = getattr(self, "_server", None)
         if server is not None:
             server.close()
+            self._rosbridge_graph.close()
         audit = getattr(self, "_audit", None)
         if audit is not None:
             audit.close()
         super().destroy_node()
 
+    def _names(self, parameter: str, about: str) -> list[str]:
+        names = self.declare_parameter(parameter, [""], ParameterDescriptor(description=about))
+        return [name for name in names.value if name]
+
+    def _rosbridge(self, robot: ControlChannel) -> RosbridgeChannel:
+        permissions = Permissions(
+            self._names("rosbridge_publish", "who may publish: 'drive /goal_pose'; none: nobody"),
+            self._names("rosbridge_call", "who may call: 'admin /planner/set_parameters'"),
+        )
+        about = "other servers whose pages may connect to /rosbridge: https://tools.example"
+        origins = self._names("rosbridge_origins", about)
+        return RosbridgeChannel(self._rosbridge_graph, robot, permissions, self._audit, origins)
+
     def _neighbours(self) -> dict[str, NeighbourSettings]:
         about = "other robots to list; see NAME.url, NAME.token_file and NAME.ca_file"
-        names = self.declare_parameter("neighbours", [""], ParameterDescriptor(description=about))
         return {
             name: declare_settings(self, NeighbourSettings(), prefix=f"{name}.")
-            for name in names.value
-            if name
+            for name in self._names("neighbours", about)
         }
 
     def _diagnostics(self) -> Iterator[Status]:

@@ -1,0 +1,424 @@
+"""One client of rosbridge: does what it asks for, as far as it may; sends it what it hears."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import WSMsgType, web
+
+from edge_robot.introspection.interfaces import interface_class
+from edge_robot.perception.tiering.budget import TokenBucket
+from edge_robot.teleop.access import Identity
+from edge_robot.teleop.audit import Audit
+from edge_robot.teleop.permissions import STOP_SERVICE, Permissions
+from edge_robot.teleop.rosbridge import rosapi
+from edge_robot.teleop.rosbridge.feeds import Feeds, Sample
+from edge_robot.teleop.rosbridge.graph import Graph, Publication
+from edge_robot.teleop.rosbridge.operations import (
+    LEVELS,
+    Advertise,
+    CallService,
+    Operation,
+    OperationError,
+    Publish,
+    Subscribe,
+    Unadvertise,
+    Unsubscribe,
+    parse,
+)
+from edge_robot.teleop.rosbridge.outbox import Outbox
+from edge_robot.teleop.rosbridge.rosapi import is_same_type
+from edge_robot.teleop.rosbridge.values import fill, text_of
+
+MAX_SUBSCRIPTIONS = 64
+MAX_ADVERTISED = 16
+MAX_CALLS = 8
+"""Of one client, the last at a time."""
+
+MAX_SAMPLE_BYTES = 2 << 20
+RATE, BURST = 100.0, 200.0
+"""Messages a client may send, a second and at once. A stop is never one too many."""
+
+SEND_TIMEOUT = 5.0
+"""After which a client that does not read is let go, s."""
+
+NOTE_PERIOD = 1.0
+MAX_NOTES = 64
+"""Between two notes in the audit of the same thing done over and over, s; and different ones."""
+
+
+class Robot(Protocol):
+    """Who can be stopped."""
+
+    async def stop(self, who: Identity) -> str:
+        """Latch the emergency stop; return what happened, in words.
+
+        Raises:
+            TimeoutError: the robot did not answer.
+        """
+
+
+@dataclass(frozen=True)
+class House:
+    """What all clients have in common.
+
+    Attributes:
+        graph: What they look at.
+        feeds: What they hear of it.
+        robot: Whom everybody may stop.
+        permissions: What else they may do.
+        audit: Where that is written down.
+    """
+
+    graph: Graph
+    feeds: Feeds
+    robot: Robot
+    permissions: Permissions
+    audit: Audit
+
+
+class Client:
+    """A connection; lives in the server's loop.
+
+    Args:
+        house: What it shares with others.
+        socket: The connection.
+        transport: What carries it, to be cut off where nobody reads at the other end.
+        who: Who is at its other end.
+
+    Attributes:
+        refused: Messages that were not done as asked, by operation or kind of nonsense.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        who: Identity,
+    ) -> None:
+        self.socket = socket
+        self.refused: Counter[str] = Counter()
+        self._house = house
+        self._transport = transport
+        self._who = who
+        self._level = LEVELS.index("error")
+        self._outbox: Outbox[Sample] = Outbox()
+        self._news = asyncio.Event()
+        self._published: dict[str, tuple[str, Publication]] = {}
+        self._messages = TokenBucket(RATE, BURST)
+        self._calls: set[asyncio.Task[None]] = set()
+        self._notes: dict[tuple[str, str, str], _Note] = {}
+
+    async def serve(self) -> None:
+        """Serve until either side leaves."""
+        sending = asyncio.create_task(self._send_samples())
+        try:
+            async for message in self.socket:
+                if message.type is WSMsgType.TEXT:
+                    await self._on_text(message.data)
+                else:
+                    await self._refuse("binary", OperationError("only texts are taken"))
+        finally:
+            sending.cancel()
+            for call in self._calls:
+                call.cancel()
+            await asyncio.gather(sending, *self._calls, return_exceptions=True)
+            self._leave()
+
+    def _leave(self) -> None:
+        for topic in self._outbox.topics:
+            self._house.feeds.leave(topic, self._hear)
+        for _, publication in self._published.values():
+            publication.close()
+        for note in self._notes.values():
+            note.write(self._house.audit, self._who)
+        if self.refused:
+            self._house.audit.note(
+                self._who, "rosbridge", "left", refused=dict(self.refused.most_common(20))
+            )
+
+    # --- what it asks for -------------------------------------------------------------------
+
+    async def _on_text(self, text: str) -> None:
+        try:
+            operation = parse(text)
+        except OperationError as error:
+            await self._refuse("malformed", error)
+            return
+        if not self._messages.take(1.0, time.monotonic()) and not _is_stop(operation):
+            slower = OperationError(f"too fast: at most {RATE:.0f} messages a second", operation.id)
+            await self._refuse("too fast", slower)
+            return
+        name = type(operation).__name__
+        try:
+            self._do(operation)
+        except (OperationError, ValueError) as error:
+            await self._refuse(name, OperationError(f"{name}: {error}", operation.id))
+
+    def _do(self, operation: Operation) -> None:
+        if isinstance(operation, Subscribe):
+            self._subscribe(operation)
+        elif isinstance(operation, Unsubscribe):
+            self._unsubscribe(operation)
+        elif isinstance(operation, Advertise):
+            self._advertise(operation)
+        elif isinstance(operation, Unadvertise):
+            self._unadvertise(operation)
+        elif isinstance(operation, Publish):
+            self._publish(operation)
+        elif isinstance(operation, CallService):
+            self._start(operation)
+        else:
+            self._level = LEVELS.index(operation.level)
+
+    def _subscribe(self, wish: Subscribe) -> None:
+        if len(self._outbox) >= MAX_SUBSCRIPTIONS:
+            raise OperationError(f"at most {MAX_SUBSCRIPTIONS} subscriptions")
+        known = self._house.feeds.type_of(wish.topic)
+        type_name = self._type(wish.topic, wish.type, known)
+        is_new = wish.topic not in self._outbox
+        self._outbox.subscribe(wish.topic, wish.id, wish.period, wish.queue)
+        if is_new:
+            self._house.feeds.join(wish.topic, type_name, self._hear)
+
+    def _unsubscribe(self, wish: Unsubscribe) -> None:
+        if wish.topic not in self._outbox:
+            raise OperationError(f"{wish.topic} is not subscribed to")
+        if self._outbox.unsubscribe(wish.topic, wish.id):
+            self._house.feeds.leave(wish.topic, self._hear)
+
+    def _advertise(self, wish: Advertise) -> None:
+        refusal = self._house.permissions.publishing(wish.topic, self._who.role)
+        if refusal is not None:
+            self._note("publish", wish.topic, refusal)
+            raise OperationError(refusal)
+        type_name = self._type(wish.topic, wish.type, None)
+        self._publication(wish.topic, type_name)
+
+    def _publication(self, topic: str, type_name: str) -> tuple[str, Publication]:
+        if topic not in self._published:
+            if len(self._published) >= MAX_ADVERTISED:
+                raise OperationError(f"at most {MAX_ADVERTISED} topics to publish on")
+            publication = self._house.graph.advertise(topic, type_name)
+            self._published[topic] = (type_name, publication)
+        return self._published[topic]
+
+    def _unadvertise(self, wish: Unadvertise) -> None:
+        if wish.topic not in self._published:
+            raise OperationError(f"{wish.topic} is not advertised")
+        self._published.pop(wish.topic)[1].close()
+
+    def _publish(self, wish: Publish) -> None:
+        refusal = self._house.permissions.publishing(wish.topic, self._who.role)
+        if refusal is not None:
+            self._note("publish", wish.topic, refusal)
+            raise OperationError(refusal)
+        if wish.topic in self._published:
+            type_name, publication = self._published[wish.topic]
+        else:
+            type_name, publication = self._publication(
+                wish.topic, self._type(wish.topic, None, None)
+            )
+        message = fill(interface_class(type_name)(), wish.message, self._house.graph.now)
+        publication.publish(message)
+        self._note("publish", wish.topic, "done")
+
+    def _type(self, topic: str, wanted: str | None, known: str | None) -> str:
+        """Return the type of a topic: the one it has, else the one that is wanted.
+
+        Raises:
+            OperationError: it has another, or none is known.
+        """
+        types = [known] if known else self._house.graph.topics().get(topic, [])
+        if not types:
+            if wanted is None:
+                raise OperationError(f"there is no topic {topic}: name its type")
+            interface_class(wanted)
+            return wanted
+        if wanted is not None and not any(is_same_type(wanted, one) for one in types):
+            raise OperationError(f"{topic} has the type {types[0]}, not {wanted[:80]}")
+        found = wanted or types[0]
+        interface_class(found)
+        return found
+
+    # --- services ---------------------------------------------------------------------------
+
+    def _start(self, wish: CallService) -> None:
+        """Call a service beside what else comes in."""
+        if len(self._calls) >= MAX_CALLS and not _is_stop(wish):
+            deed: Coroutine[Any, Any, str] = _refusing(f"at most {MAX_CALLS} calls at a time")
+        else:
+            deed = self._call(wish)
+        task = asyncio.create_task(self._answer(wish, deed))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    async def _answer(self, wish: CallService, deed: Coroutine[Any, Any, str]) -> None:
+        try:
+            values, done = await deed, True
+        except (OperationError, LookupError, ValueError, TimeoutError) as error:
+            values, done = json.dumps(str(error)), False
+            refusal = OperationError(f"CallService {wish.service}: {error}", wish.id)
+            await self._refuse("CallService", refusal)
+        id = "" if wish.id is None else f'"id":{json.dumps(wish.id)},'
+        await self._send(
+            f'{{"op":"service_response",{id}"service":{json.dumps(wish.name)},'
+            f'"values":{values},"result":{json.dumps(done)}}}'
+        )
+
+    async def _call(self, wish: CallService) -> str:
+        """Call a service; return the response as JSON."""
+        house = self._house
+        if wish.service.startswith(rosapi.PREFIX):
+            if not isinstance(wish.arguments, dict):
+                raise OperationError("args is a JSON object")
+            return json.dumps(await rosapi.answer(house.graph, wish.service, wish.arguments))
+        if wish.service == STOP_SERVICE:
+            type_name = "std_srvs/SetBool"
+        else:
+            refusal = house.permissions.calling(wish.service, None, self._who.role)
+            if refusal is not None:
+                self._note("call", wish.service, refusal)
+                raise OperationError(refusal)
+            types = house.graph.services().get(wish.service, [])
+            if not types:
+                raise OperationError(f"there is no service {wish.service}")
+            type_name = types[0]
+        kind = interface_class(type_name, "srv")
+        request = fill(kind.Request(), _by_name(wish.arguments, kind.Request), house.graph.now)
+        if _is_stop(wish):
+            return await self._stop(kind)
+        refusal = house.permissions.calling(wish.service, request, self._who.role)
+        if refusal is not None:
+            self._note("call", wish.service, refusal)
+            raise OperationError(refusal)
+        try:
+            call = house.graph.call(wish.service, type_name, request)
+            response = await asyncio.wrap_future(call)
+        except TimeoutError as error:
+            self._note("call", wish.service, str(error))
+            raise
+        self._note("call", wish.service, "done")
+        return text_of(response)
+
+    async def _stop(self, kind: Any) -> str:
+        try:
+            text = await self._house.robot.stop(self._who)
+        except TimeoutError as error:
+            self._house.audit.note(self._who, "stop", str(error), by="rosbridge")
+            raise
+        self._house.audit.note(self._who, "stop", by="rosbridge")
+        return text_of(kind.Response(success=True, message=text))
+
+    # --- what it is sent --------------------------------------------------------------------
+
+    def _hear(self, sample: Sample) -> None:
+        if len(sample.data) > MAX_SAMPLE_BYTES:
+            self.refused[f"sample of {sample.topic} too large"] += 1
+            return
+        self._outbox.offer(sample.topic, sample, len(sample.data))
+        self._news.set()
+
+    async def _send_samples(self) -> None:
+        while True:
+            now = time.monotonic()
+            taken = self._outbox.take(now)
+            if taken is not None:
+                topic, sample = taken
+                try:
+                    text = await self._house.feeds.write(sample)
+                except ValueError as error:
+                    await self._refuse("sample", OperationError(f"{topic}: {error}"))
+                    continue
+                await self._send(text)
+                self._outbox.sent(topic, len(text), time.monotonic())
+                continue
+            due = self._outbox.next_due()
+            self._news.clear()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), None if due is None else due - now)
+
+    async def _refuse(self, kind: str, error: OperationError) -> None:
+        """Count what is not done, and say why."""
+        self.refused[kind] += 1
+        if self._level < LEVELS.index("error"):
+            return
+        status = {"op": "status", "level": "error", "msg": str(error)}
+        if error.id is not None:
+            status["id"] = error.id  # type: ignore[assignment]
+        await self._send(json.dumps(status))
+
+    async def _send(self, text: str) -> None:
+        """Send with back-pressure; a client that does not read is let go, and nothing is kept."""
+        try:
+            await asyncio.wait_for(self.socket.send_str(text), SEND_TIMEOUT)
+        except asyncio.TimeoutError:
+            self._abort()
+        except ConnectionError:
+            pass  # it has left: the reading end notices as well
+
+    def _abort(self) -> None:
+        dropped = self._outbox.dropped
+        self._house.audit.note(self._who, "rosbridge", "let go: it does not read", dropped=dropped)
+        self._transport.abort()
+
+    def _note(self, action: str, name: str, outcome: str) -> None:
+        """Note in the audit what is done, at most once a second what is done over and over."""
+        key = (action, name, outcome)
+        if key not in self._notes and len(self._notes) >= MAX_NOTES:
+            key = (action, "others", "as well")
+        note = self._notes.setdefault(key, _Note(*key))
+        note.times += 1
+        if time.monotonic() >= note.due:
+            note.write(self._house.audit, self._who)
+
+
+@dataclass
+class _Note:
+    """Something done, perhaps over and over, on its way to the audit."""
+
+    action: str
+    name: str
+    outcome: str
+    times: int = 0
+    due: float = 0.0
+
+    def write(self, audit: Audit, who: Identity) -> None:
+        """Write down how often it was done since the last time, if it was."""
+        if self.times:
+            audit.note(who, self.action, self.outcome, name=self.name, times=self.times)
+        self.times, self.due = 0, time.monotonic() + NOTE_PERIOD
+
+
+def _is_stop(operation: Operation) -> bool:
+    return (
+        isinstance(operation, CallService)
+        and operation.service == STOP_SERVICE
+        and json.dumps(operation.arguments) in ('{"data": true}', "[true]")
+    )
+
+
+def _by_name(arguments: dict[str, Any] | list[Any], request: Any) -> dict[str, Any]:
+    """Return the arguments of a call by the names of the request's fields.
+
+    Raises:
+        ValueError: there are more of them than fields.
+    """
+    if isinstance(arguments, dict):
+        return arguments
+    fields = list(request.get_fields_and_field_types())
+    if len(arguments) > len(fields):
+        raise ValueError(f"{len(arguments)} arguments for {len(fields)} fields")
+    return dict(zip(fields, arguments, strict=False))
+
+
+async def _refusing(why: str) -> str:
+    raise OperationError(why)
