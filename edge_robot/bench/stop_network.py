@@ -20,7 +20,8 @@ _ROBOT_GATEWAY, _OPERATOR_GATEWAY = "10.75.1.1", "10.75.2.1"
 
 _FORWARD = 'while read -r on; do echo "$on" > /proc/sys/net/ipv4/ip_forward && echo done; done'
 
-ALONE = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+_AS_ROOT = () if os.geteuid() == 0 else ("--map-root-user",)
+ALONE = ("unshare", *_AS_ROOT, "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 """What runs a command in a network of its own; when it ends, all that it started ends with it."""
 
 

@@ -33,7 +33,8 @@ def register(bench: typer.Typer) -> None:
     ) -> None:
         """Zero on board within 200 ms, and no motion by itself, whatever fails while one drives.
 
-        Needs root: robot and operator get a network namespace each.
+        Robot and operator get a network namespace each: needs root, or a kernel that lets users
+        make them. Without root the nodes get no real-time priority.
         """
         from edge_robot.bench import stop as stop_bench
 
