@@ -24,9 +24,9 @@ LIMIT = 0.2
 """Within which the robot must have been commanded to stop, s."""
 
 OUTAGE, FORGIVEN, LONG_OUTAGE = 0.25, 0.5, 2.0
-"""From the event until its cause is over, s, and up to `_PHASE` more; where only the link or the
-input pauses, longer than the dashboard's `input_loss`: until then a hiccup is forgiven to an
-operator who goes on holding. Now and then long."""
+"""From the event until its cause is over, s, and up to `_PHASE` more. Where input only pauses,
+longer than the dashboard's `input_loss`: it forgives a shorter hiccup of link, page or server to an
+operator who holds on through it. Now and then long."""
 
 WATCH, LONG_WATCH = 0.3, 6.0
 """For how long nothing may move after that, and now and then, s: the lease of an operator who is
@@ -251,7 +251,7 @@ KINDS: Mapping[str, Kind] = {
     "page_frozen": Kind(_freeze_page, _thaw_page, browser_variants=("",), outage=FORGIVEN),
     "input_frozen": Kind(_freeze_input, _thaw_input, outage=FORGIVEN),
     "black_hole": Kind(_cut, _mend, browser_variants=("",), outage=FORGIVEN),
-    "server_stopped": Kind(_stop_server, _continue_server),
+    "server_stopped": Kind(_stop_server, _continue_server, outage=FORGIVEN),
     "process_killed": Kind(_kill, _start_again, _VICTIMS),
     "stop_pressed": Kind(
         _press_stop, _reset, ("control channel", "POST /stop"), ("button", "Space key")
