@@ -17,7 +17,7 @@ from edge_robot.errors import UserError
 if TYPE_CHECKING:  # Playwright is asked for only where a browser is
     from playwright.async_api import Browser, CDPSession, Page, WebSocket
 
-_ARGUMENTS = (
+ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -197,7 +197,7 @@ async def _main(url: str, certificate: str) -> None:
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=browser_path(), args=list(_ARGUMENTS)
+            executable_path=browser_path(), args=list(ARGUMENTS)
         )
         # Its certificate is the rig's own: what is trusted is not what is tried here.
         await browser.new_context(ignore_https_errors=True)

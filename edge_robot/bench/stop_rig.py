@@ -6,7 +6,6 @@ The process that makes it plays the base, and must be alone in its network.
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from edge_robot.bench.certificates import certify
 from edge_robot.bench.nursery import Nursery
 from edge_robot.bench.stop_base import StopBase
 from edge_robot.bench.stop_network import ROBOT_ADDRESS, Network
@@ -120,7 +120,7 @@ def rig(browser: bool, folder: Path) -> Iterator[Rig]:
         folder: For logs, and what the nodes write.
     """
     tokens, certificate, key = folder / "tokens", folder / "robot.pem", folder / "robot.key"
-    _certify(certificate, key)
+    certify(certificate, key, ROBOT_ADDRESS)
     environment = {
         **os.environ,
         "EDGE_ROBOT_TOKEN": add_token(tokens, "operator", "admin"),
@@ -159,14 +159,6 @@ def rig(browser: bool, folder: Path) -> Iterator[Rig]:
         made = Rig(base, nursery, network, operator, {"dashboard": dashboard}, browser)
         made.begin()
         yield made
-
-
-def _certify(certificate: Path, key: Path) -> None:
-    """Make a certificate for the robot's address that needs no authority."""
-    made = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    about = ("-days", "2", "-subj", "/CN=robot", "-addext", f"subjectAltName=IP:{ROBOT_ADDRESS}")
-    files = ("-keyout", str(key), "-out", str(certificate))
-    subprocess.run(["openssl", *made, *about, *files], check=True, capture_output=True)
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

@@ -1,4 +1,4 @@
-"""`edge-robot bench stop`: does the robot stop, and stay, whatever fails under an operator?"""
+"""`edge-robot bench stop|teleop`: the dashboard when what is under an operator fails or is slow."""
 
 from __future__ import annotations
 
@@ -55,3 +55,40 @@ def register(bench: typer.Typer) -> None:
         output.finish()
         if not figures["passed"]:
             raise typer.Exit(1)
+
+    @bench.command()
+    def teleop(
+        file: JsonFile = None,
+        parts: Annotated[
+            str, typer.Option(help="What is measured, separated by commas. (default: everything)")
+        ] = "",
+        scale: Annotated[float, typer.Option(min=0.01, help="Of all lengths and numbers.")] = 1.0,
+        congestion_control: Annotated[
+            str, typer.Option(help="TCP's on the bad link: cubic, bbr, reno.")
+        ] = "cubic",
+        seed: Annotated[int, typer.Option(min=0, help="Of the packets that are lost.")] = 0,
+        as_json: AsJson = False,
+    ) -> None:
+        """The dashboard over 1 Mbit/s, 150 ms and 5 % loss, with bad clients, with rivals.
+
+        Parts: commands, stalled, takeovers, roundtrip, outage, page, processor; all of it takes
+        about 13 minutes. Root is needed for the bad link (two network namespaces), and a Chromium
+        for the page.
+        """
+        from edge_robot.bench import teleop as teleop_bench
+        from edge_robot.bench.processes import interruptible
+
+        output = Output(as_json, file)
+        wanted = [part.strip() for part in parts.split(",") if part.strip()] or teleop_bench.PARTS
+        teleop_bench.check(wanted)
+        with interruptible():
+            figures = teleop_bench.measure(
+                wanted,
+                scale,
+                congestion_control,
+                seed,
+                progress,
+                lambda sofar: output.sofar({"teleop": sofar}),
+            )
+        output.add({"teleop": figures})
+        output.finish()
