@@ -120,8 +120,8 @@ class Driver:
                 navigator_config,
                 global_config,
                 local_config,
-                seed,
-                budgets,
+                seed=seed,
+                clock=budgets,
             )
 
         self._new_navigator = navigator

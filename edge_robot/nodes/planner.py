@@ -39,6 +39,7 @@ from edge_robot.planning.mppi import MppiConfig
 from edge_robot.planning.navigator import Decision, Navigator, NavigatorConfig
 from edge_robot.planning.pose_history import PoseHistory
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
+from edge_robot.planning.separation import Caution
 
 _SEARCH_SLICE = 0.004  # s; what a new set of tracks may have to wait for
 _LONGEST_PERIOD = 0.2  # s; what a spoilt mode may hold the next plan up by
@@ -78,6 +79,7 @@ class Planner(Node):
             declare_settings(self, NavigatorConfig()),
             declare_settings(self, GlobalPlannerConfig()),
             declare_settings(self, MppiConfig()),
+            declare_settings(self, Caution()),
             seed,
             steady_seconds,
         )

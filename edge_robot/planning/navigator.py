@@ -23,6 +23,7 @@ from edge_robot.planning.global_planner import (
 )
 from edge_robot.planning.mppi import Guidance, Mppi, MppiConfig
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
+from edge_robot.planning.separation import Caution, speed_among
 from edge_robot.planning.trajectory import Trajectory
 from edge_robot.settings import setting
 
@@ -100,6 +101,7 @@ class Navigator:
         config: How the planners work together.
         global_config: Weights of the global planner.
         local_config: Weights of the local planner.
+        caution: What people are held to be capable of.
         seed: Of the local planner's noise.
         clock: What budgets are measured by, s, steady.
     """
@@ -112,6 +114,7 @@ class Navigator:
         config: NavigatorConfig | None = None,
         global_config: GlobalPlannerConfig | None = None,
         local_config: MppiConfig | None = None,
+        caution: Caution | None = None,
         seed: int = 0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -121,6 +124,8 @@ class Navigator:
         self.goal_yaw: float | None = None
         self.recoveries = 0
         self._limits = limits
+        self._footprint = footprint
+        self._caution = caution or Caution()
         self._global_config = global_config or GlobalPlannerConfig()
         self._mppi = Mppi(limits, footprint, local_config, seed, clock=clock)
         self._clock = clock
@@ -273,7 +278,10 @@ class Navigator:
         self._movers = (self._movers & set(ids)) | set(self._moving.id.tolist())
         walkers = np.array([i in self._movers for i in ids], bool)
         state = self._smooth_start(now, state)
-        decision = self._decide(now, state, objects.select(walkers | persons), max_speed, budget)
+        people = objects.select(persons)
+        among = speed_among(state, self._limits, self._footprint, people, self._caution)
+        objects = objects.select(walkers | persons)
+        decision = self._decide(now, state, objects, min(max_speed, among), budget)
         self._last = None if decision is None else (now, decision.trajectory)
         return decision
 

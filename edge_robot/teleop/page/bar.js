@@ -16,6 +16,7 @@ const SLOW = 250;   // ms of round trip from which driving is felt to lag
 export class Bar {
   #view;
   #mode = "";
+  #reason = "";
   #control = { open: false, text: "connecting" };
 
   constructor(view, control) {
@@ -36,7 +37,8 @@ export class Bar {
     every(250, () => this.#tick());
   }
 
-  #connection({ open }) {
+  #connection({ open, reason }) {
+    this.#reason = reason;
     if (open) announce("Connected to the robot");
     this.#tick();
   }
@@ -48,13 +50,22 @@ export class Bar {
     // A moment without connection, as at the start, is not worth an alarm.
     lost.hidden = open || long < 1;
     if (!lost.hidden) {
-      say(lost, "Connection lost: what you see is old, and your input does not arrive. Connecting again…");
+      say(lost, `Connection lost${this.#reason && `, ${this.#reason}`}: what you see is old, and your input does not arrive. Connecting again…`);
     }
     const dead = open ? "" : `lost ${ageText(long)}`;
     if (!this.#control.open) indicate(byId("connection"), dead || "no control", "bad");
     else indicate(byId("connection"), dead || "live", open ? "good" : "bad");
     if (!this.#control.open) indicate(byId("rtt"), "–", "bad");
     this.#show();
+    this.#title();
+  }
+
+  // Tells, from behind other tabs too, what cannot wait.
+  #title() {
+    const name = this.#view.sections.robot?.name ?? "edge_robot";
+    const alarm = !this.#view.open ? "LOST" : document.documentElement.dataset.stopped === "true" ? "STOPPED" : "";
+    const title = alarm ? `${alarm} · ${name}` : name;
+    if (document.title !== title) document.title = title;
   }
 
   // What has not been heard for too long is told in the past tense, without its colour.
@@ -67,7 +78,6 @@ export class Bar {
     const { robot, mode, link, battery } = this.#view.sections;
     if (robot?.name) {
       say(byId("robot-name"), robot.name);
-      if (document.title !== robot.name) document.title = robot.name;
     }
     if (mode) {
       this.#tell("mode", mode.name, MODE_KIND[mode.name] ?? "warn");

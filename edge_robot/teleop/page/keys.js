@@ -4,6 +4,15 @@ import { byId } from "./dom.js";
 
 const TYPING = "input:not([type=range]), textarea, select, [contenteditable]";
 
+// A hand that drives by keys goes on driving while the other one uses the mouse: that leaves the focus where it is.
+function keepFocus() {
+  const driving = () => document.documentElement.dataset.wheel === "yours";
+  addEventListener("mousedown", (event) => {
+    if (driving() && event.target.closest("button, canvas")) event.preventDefault();
+  });
+  byId("speed-limit").addEventListener("pointerup", () => driving() && byId("camera-screen").focus());
+}
+
 function toggle(dialog) {
   if (dialog.open) dialog.close();
   else dialog.show();
@@ -12,6 +21,7 @@ function toggle(dialog) {
 export function startKeys({ stop, wheel, goal }) {
   const help = byId("help-dialog");
   byId("help").addEventListener("click", () => toggle(help));
+  keepFocus();
 
   const isStop = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;

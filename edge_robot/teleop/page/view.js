@@ -7,7 +7,7 @@ const SILENCE = 2500;     // ms without any message after which a connection cou
 const HIDDEN = 5000;      // ms that a hidden page stays connected
 
 /**
- * Events: `connection` {open, text}, `sections` {names}, `picture` {kind, header, image, born}.
+ * Events: `connection` {open, reason}, `sections` {names}, `picture` {kind, header, image, born}.
  * Ages count from the robot's measurement, and go on while nothing comes.
  */
 export class View extends EventTarget {
@@ -55,27 +55,27 @@ export class View extends EventTarget {
     const mine = (then) => (event) => { if (this.#socket === socket) then(event); };
     socket.onmessage = mine(({ data }) => {
       this.#heard = performance.now();
-      this.#state(true, "connected");
+      this.#state(true);
       if (typeof data === "string") this.#text(JSON.parse(data));
       else this.#binary(socket, data);
     });
-    socket.onclose = mine(({ code, reason }) => this.#lost(reason || (code === 1006 ? "no connection" : `closed, ${code}`)));
+    socket.onclose = mine(({ code, reason }) => this.#lost(reason || (code === 1006 ? "" : `closed with code ${code}`)));
   }
 
-  #lost(text) {
+  #lost(reason) {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
     this.#newest = {};
-    this.#state(false, text);
+    this.#state(false, reason);
     this.#retry = setTimeout(() => this.#dial(), AGAIN);
   }
 
-  #state(open, text) {
+  #state(open, reason = "") {
     if (this.open === open) return;
     this.open = open;
     if (!open) this.lostAt = performance.now();
-    this.dispatchEvent(new CustomEvent("connection", { detail: { open, text } }));
+    this.dispatchEvent(new CustomEvent("connection", { detail: { open, reason } }));
   }
 
   #watch() {

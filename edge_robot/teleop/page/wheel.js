@@ -117,7 +117,7 @@ export class Wheel {
     this.#apply();
     if (before && before.lease.generation !== lease.generation) {
       // What was answered was about another holder; the answer to this very change comes after it.
-      this.#answer = null;
+      this.#answer = before.lease.yours && lease.holder ? { ok: false, text: `${lease.holder} has taken the wheel from you` } : null;
       announce(lease.yours ? "You have the wheel" : lease.holder ? `${lease.holder} has the wheel` : "Nobody has the wheel");
     }
     if (lease.yours && lease.asked_by && lease.asked_by !== before?.lease.asked_by) announce(`${lease.asked_by} asks for the wheel`);
