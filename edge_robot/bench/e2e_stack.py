@@ -49,6 +49,7 @@ class Stack:
             "seed": str(seed),
             "recording": str(folder / "recording.mcap"),
             "spool": str(folder / "spool"),
+            "audit": str(folder / "audit"),
             "archive": str(folder / "archive"),
             **{name: str(_free_port()) for name in ("fleet_port", "link_port", "dashboard_port")},
         }

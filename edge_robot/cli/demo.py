@@ -114,6 +114,7 @@ def run_demo(
         "recording": str((folder / "recording.mcap").resolve()),
         "facts": str((folder / "facts.json").resolve()),
         "spool": str((folder / "spool").resolve()),
+        "audit": str((folder / "audit").resolve()),
         "archive": str((folder / "archive").resolve()),
         "fleet_port": str(_free_port()),
         "link_port": str(_free_port()),

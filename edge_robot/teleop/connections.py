@@ -29,7 +29,7 @@ STRANGER_TIME = 10.0
 MAX_KNOWN = 256
 MAX_OF_ONE = 128
 """Connections of people at once: of all, of one person."""
-ARRIVALS, ARRIVALS_AT_ONCE = 50.0, 200.0
+ARRIVALS, ARRIVALS_AT_ONCE = 200.0, 400.0
 """Connections and requests of strangers a second from one network, and at once."""
 MAX_NETWORKS = 256
 BACKLOG = 512

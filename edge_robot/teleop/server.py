@@ -104,7 +104,11 @@ class ServerSettings:
             raise UserError("TLS needs both a certificate and its key: give tls_cert and tls_key")
         if not self.tls_cert:
             return None
-        return server_context(Path(self.tls_cert).expanduser(), Path(self.tls_key).expanduser())
+        return server_context(*self.tls_files())
+
+    def tls_files(self) -> tuple[Path, Path]:
+        """Return the files of certificate and key."""
+        return Path(self.tls_cert).expanduser(), Path(self.tls_key).expanduser()
 
     def require_protection(self, personal: bool) -> None:
         """Refuse to listen beyond this machine unless it is encrypted and each person known.
@@ -492,10 +496,30 @@ class DashboardServer:
         return await channel.serve(request, who)
 
     async def _keep_checking(self) -> None:
+        shown = self._certificate_times()
         while True:
             await asyncio.sleep(CHECK_PERIOD)
             self._access.forget()
             self._connections.end(self._access.holds)
+            if self._certificate_times() != shown:
+                shown = self._certificate_times()
+                self._renew_certificate()
+
+    def _certificate_times(self) -> list[int]:
+        """Return when certificate and key were written, as far as they are there."""
+        files = self._settings.tls_files() if self._tls else ()
+        return [file.stat().st_mtime_ns for file in files if file.exists()]
+
+    def _renew_certificate(self) -> None:
+        """Show who connects from now on the certificate that the files hold now."""
+        assert self._tls is not None
+        try:
+            self._settings.tls()  # tells whether the two belong together, before one is replaced
+            self._tls.load_cert_chain(*self._settings.tls_files())
+        except (UserError, OSError) as error:
+            _log.error("%s; the certificate before is still shown", error)
+        else:
+            _log.warning("dashboard: the certificate was renewed")
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:

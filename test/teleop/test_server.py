@@ -25,7 +25,7 @@ from edge_robot.errors import UserError
 from edge_robot.teleop import connections
 from edge_robot.teleop.access import Access, Identity, OneToken, people_of
 from edge_robot.teleop.audit import Audit
-from edge_robot.teleop.server import REQUESTS_AT_ONCE, DashboardServer, ServerSettings
+from edge_robot.teleop.server import CHECK_PERIOD, REQUESTS_AT_ONCE, DashboardServer, ServerSettings
 from edge_robot.token_file import add_token, remove_tokens
 
 FRIEND = "https://friend.example"
@@ -326,8 +326,11 @@ def test_page_files_have_their_types_and_are_sent_once(house: House) -> None:
 
 def test_tls_encrypts_and_its_cookie_is_for_it_alone(tmp_path: Path) -> None:
     pki = Certificates(tmp_path)
-    files = {"tls_cert": str(pki.pem("good")), "tls_key": str(pki.key("good"))}
-    house = House(tmp_path, hosts="robot7.local", **files)
+    files = {"tls_cert": tmp_path / "used.pem", "tls_key": tmp_path / "used.key"}
+    files["tls_cert"].write_bytes(pki.pem("good").read_bytes())
+    files["tls_key"].write_bytes(pki.key("good").read_bytes())
+    names = {name: str(file) for name, file in files.items()}
+    house = House(tmp_path, hosts="robot7.local", **names)
     trust = ssl.create_default_context(cafile=pki.pem("ca"))
 
     async def scenario() -> None:
@@ -350,6 +353,17 @@ def test_tls_encrypts_and_its_cookie_is_for_it_alone(tmp_path: Path) -> None:
                 assert answer.status == 200
             with pytest.raises(aiohttp.ClientError):
                 await person.get(house.url.replace("https", "http"))
+        # A renewed certificate is shown from the next connection on, a broken pair never.
+        files["tls_key"].write_bytes(pki.key("robot").read_bytes())
+        await asyncio.sleep(2 * CHECK_PERIOD)
+        async with aiohttp.request("GET", house.url, ssl=trust) as answer:
+            assert answer.status == 200
+        files["tls_cert"].write_bytes(pki.pem("elsewhere").read_bytes())
+        files["tls_key"].write_bytes(pki.key("elsewhere").read_bytes())
+        await asyncio.sleep(2 * CHECK_PERIOD)
+        async with aiohttp.ClientSession() as anybody:
+            with pytest.raises(aiohttp.ClientConnectorCertificateError, match="mismatch"):
+                await anybody.get(house.url, ssl=trust)
 
     try:
         assert house.url.startswith("https://")
@@ -358,7 +372,9 @@ def test_tls_encrypts_and_its_cookie_is_for_it_alone(tmp_path: Path) -> None:
         house.close()
 
 
-def test_it_listens_beyond_this_machine_only_encrypted_and_with_people_of_its_own() -> None:
+def test_it_listens_beyond_this_machine_only_encrypted_and_with_people_of_its_own(
+    tmp_path: Path,
+) -> None:
     tls = {"tls_cert": "cert.pem", "tls_key": "key.pem"}
     for host in ("0.0.0.0", "192.168.1.7", "::", "robot7.local"):
         for known, files, lacks in (
@@ -370,6 +386,10 @@ def test_it_listens_beyond_this_machine_only_encrypted_and_with_people_of_its_ow
                 ServerSettings(host=host, **files).require_protection(known)
         ServerSettings(host=host, **tls).require_protection(True)
     ServerSettings(host="::1").require_protection(False)
+    with pytest.raises(UserError, match="can be reached from other"):
+        DashboardServer(
+            (), Access(OneToken("12345678")), ServerSettings("0.0.0.0"), Audit(tmp_path), Bench()
+        )
     with pytest.raises(UserError, match="both a certificate and its key"):
         ServerSettings(tls_cert="cert.pem").tls()
 
