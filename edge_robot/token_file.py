@@ -213,8 +213,10 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         writable = file.stat().st_mode & _WRITABLE_BY_OTHERS
         lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"token file {file} cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"token file {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"token file {file} is no text") from error
     if writable:
         raise UserError(
             f"token file {file} can be written by others, who could let themselves in: "

@@ -99,7 +99,10 @@ def people_of(file: Path) -> TokenFile[Role]:
     Raises:
         UserError: it cannot be used.
     """
-    return TokenFile(file, ROLES, None, f"edge-robot teleop token add {file} NAME --role view")
+    remedy = f"edge-robot teleop token add {file} NAME --role view"
+    if not file.exists():
+        raise UserError(f"token file {file} is not there: `{remedy}` makes it")
+    return TokenFile(file, ROLES, None, remedy)
 
 
 @dataclass

@@ -125,8 +125,8 @@ class ServerSettings:
         lacking += [] if personal else ["a file of people's tokens (parameter tokens)"]
         if lacking:
             raise UserError(
-                f"dashboard: {self.host} can be reached from other machines, and there is no "
-                f"{' and no '.join(lacking)}; or listen on 127.0.0.1 and reach it through an SSH "
+                f"dashboard: {self.host} can be reached from other machines, and it lacks "
+                f"{' and '.join(lacking)}; or listen on 127.0.0.1 and reach it through an SSH "
                 "tunnel"
             )
 
@@ -302,9 +302,8 @@ class DashboardServer:
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Keep other sites' pages out by host name (DNS rebinding), and crowds of strangers."""
         if not self._serves(_host(request)):
-            raise web.HTTPForbidden(
-                text="this host name is not served here: see the parameter `hosts`\n"
-            )
+            text = "this host name is not served here: see the parameter `hosts`"
+            raise self._refusal(web.HTTPForbidden, request, text)
         known = self._access.of_session(self._secret(request), request.remote or "")
         if known is not None:
             with contextlib.suppress(CrowdedError):
@@ -493,7 +492,13 @@ class DashboardServer:
         origins = frozenset(getattr(channel, "origins", ()))
         who = self._who(request, origins=origins)
         self._let_in(request, who)
-        return await channel.serve(request, who)
+        begun = time.monotonic()
+        self._audit.note(who, "open", channel=channel.path)
+        try:
+            return await channel.serve(request, who)
+        finally:
+            seconds = round(time.monotonic() - begun, 1)
+            self._audit.note(who, "close", channel=channel.path, seconds=seconds)
 
     async def _keep_checking(self) -> None:
         shown = self._certificate_times()

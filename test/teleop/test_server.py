@@ -378,9 +378,9 @@ def test_it_listens_beyond_this_machine_only_encrypted_and_with_people_of_its_ow
     tls = {"tls_cert": "cert.pem", "tls_key": "key.pem"}
     for host in ("0.0.0.0", "192.168.1.7", "::", "robot7.local"):
         for known, files, lacks in (
-            (False, {}, "no TLS .* and no a file"),
-            (True, {}, "no TLS"),
-            (False, tls, "no a file of people's tokens"),
+            (False, {}, "lacks TLS .* and a file"),
+            (True, {}, "lacks TLS"),
+            (False, tls, "lacks a file of people's tokens"),
         ):
             with pytest.raises(UserError, match=f"{host} can be reached from other.*{lacks}"):
                 ServerSettings(host=host, **files).require_protection(known)
