@@ -1,5 +1,6 @@
 // The camera's picture with what the robot recognises in it, and where the command takes the robot.
 
+import { Curtain } from "./curtain.js";
 import { byId, say, announce } from "./dom.js";
 import { freshness, STALE } from "./freshness.js";
 import { Drawing, every, sheet } from "./paint.js";
@@ -15,6 +16,7 @@ export class Camera {
   #picture = null;
   #arrivals = [];
   #shown = "";
+  #curtain = new Curtain(byId("camera-curtain"), STALE.camera);
   #drawing = new Drawing(() => this.#paint(), PATIENCE);
 
   constructor(view) {
@@ -58,6 +60,7 @@ export class Camera {
     say(label, age === Infinity ? "no picture yet" : `${ageText(age)} old`);
     label.dataset.age = state;
     const old = state === "stale" || state === "none";
+    this.#curtain.lift(old ? 0 : age);
     const warning = byId("camera-stale");
     warning.hidden = !old;
     if (old) {

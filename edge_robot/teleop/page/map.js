@@ -1,8 +1,9 @@
 // The map: what the robot knows around it, in odom, each layer with its age.
 
+import { Curtain } from "./curtain.js";
 import { byId, say } from "./dom.js";
 import { Frame } from "./frame.js";
-import { freshness } from "./freshness.js";
+import { freshness, STALE } from "./freshness.js";
 import { Drawing, every, sheet } from "./paint.js";
 import { age as ageText } from "./text.js";
 import { colour, onColours } from "./theme.js";
@@ -23,6 +24,7 @@ export class MapView {
   #grids = {};        // kind → {header, grey, drawn, born}
   #stale = null;
   #items = Object.fromEntries([...document.querySelectorAll("[data-layer]")].map((item) => [item.dataset.layer, item]));
+  #curtain = new Curtain(byId("map-curtain"), STALE.pose);
   #drawing = new Drawing(() => this.#paint(), PATIENCE);
 
   constructor(view) {
@@ -69,6 +71,7 @@ export class MapView {
     say(label, age === Infinity ? "no pose yet" : `pose ${ageText(age)} old`);
     label.dataset.age = state;
     const old = state === "stale" || state === "none";
+    this.#curtain.lift(old ? 0 : age);
     const warning = byId("map-stale");
     warning.hidden = !old;
     if (old) {

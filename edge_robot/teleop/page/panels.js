@@ -76,7 +76,8 @@ export class Panels {
   }
 
   #fill() {
-    if (!this.#changed || !(this.#shown in PANELS)) return;
+    // Without a connection nothing changes but what is told of its age.
+    if ((!this.#changed && this.#view.open) || !(this.#shown in PANELS)) return;
     this.#changed = false;
     PANELS[this.#shown](this.#view.sections, this.#view);
   }
