@@ -140,7 +140,7 @@ VIEWS: dict[str, _View] = {
     "path": _View(topics.PATH, view_path, 0.5),
     "battery": _View(topics.BATTERY, view_battery, 1.0),
 }
-"""Sections of one topic each, the urgent first."""
+"""Sections of one topic each."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class DashboardViews:
         self._on_frame = on_frame
 
     def sections(self) -> Mapping[str, Section]:
-        """Return the newest of everything, the urgent first."""
+        """Return the newest of everything."""
         found: dict[str, Section | None] = {"robot": self._robot}
         for name, view in VIEWS.items():
             found[name] = self._section(name, view)

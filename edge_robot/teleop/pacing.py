@@ -22,7 +22,7 @@ from dataclasses import dataclass
 START_RATE = 24_000.0
 """Rate before anything is known, bytes/s: a poor mobile uplink's."""
 
-MIN_RATE, MAX_RATE = 2_000.0, 8e6
+MIN_RATE, MAX_RATE = 8_000.0, 8e6
 """Bounds of the rate, bytes/s."""
 
 SHARE = 0.85
@@ -41,6 +41,9 @@ REACHED = 0.92
 
 PAUSE, PAUSES = 0.005, 3.0
 """How much longer than its size would need, s and times, a piece takes that the link held up."""
+
+DISTURBED_PIECES = 5 * TRIAL_PIECES
+"""Pieces by which a trial is judged although the link, or who answers, paused meanwhile."""
 
 HEAP = 0.8
 """Of the time that pieces were sent in, how much they arrive in at least where none was held up."""
@@ -188,7 +191,7 @@ class Pacer:
         if not self._marks:
             self._awaited = now
         if now >= self._next_trial:
-            self._trial_left, self._trial, self._next_trial = TRIAL_PIECES, _Delivery(), math.inf
+            self._trial_left, self._next_trial = TRIAL_PIECES, math.inf
         trial = self._trial_left > 0
         self._trial_left -= trial
         self._marks.append(_Mark(now, size, self._follows, trial))
@@ -246,7 +249,7 @@ class Pacer:
         self._delivery = _Delivery()
 
     def _judge_queue(self, now: float, alarm: bool) -> None:
-        """Send less if a queue stands."""
+        """Let a queue drain, and send less from then on."""
         self._draining = alarm or min(self._queues) > QUEUE_HIGH + MIN_PIECE / self.rate
         if self._draining:
             # Where a queue stands, what arrives is what the link delivers; but a few pieces are
@@ -258,13 +261,16 @@ class Pacer:
 
     def _judge_trial(self, now: float) -> None:
         """Believe in a higher rate if it was delivered, and try more at once."""
-        sending = self._trial.sending
-        if len(self._trial) < TRIAL_PIECES // 2 or sending <= self.rate or self._trial.disturbed():
-            self._next_trial = now  # too few, sent too late, or held up: that tells nothing
-        elif self._trial.rate >= REACHED * sending:
-            self.rate = min(sending, TRIAL_GAIN * self.rate, MAX_RATE)
+        trial = self._trial
+        self._next_trial = now
+        if len(trial) < TRIAL_PIECES // 2 or trial.sending <= self.rate:
+            return  # too few, or sent too late, to tell: more of the same
+        if trial.disturbed() and len(trial) < DISTURBED_PIECES:
+            return
+        if trial.rate >= REACHED * trial.sending:
+            self.rate = min(trial.sending, TRIAL_GAIN * self.rate, MAX_RATE)
             self._trial_period = MIN_TRIAL_PERIOD
-            self._next_trial = now
         else:
             self._next_trial = now + self._trial_period
             self._trial_period = min(2.0 * self._trial_period, MAX_TRIAL_PERIOD)
+        self._trial = _Delivery()

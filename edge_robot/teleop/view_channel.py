@@ -45,6 +45,9 @@ STATE_PERIOD = 0.05
 STATE_SILENCE = 0.5
 """The same, at most: ages change although nothing else does, s."""
 
+URGENT = frozenset({"stopped", "mode", "holder", "pose", "command"})
+"""Sections that go before others."""
+
 STATE_SHARE, MAP_SHARE = 0.35, 0.12
 """Of a narrow link, what state and map may take."""
 
@@ -121,7 +124,7 @@ class Views(Protocol):
         """Begin to listen to what costs much, and call back at each frame; None: nobody looks."""
 
     def sections(self) -> Mapping[str, Section]:
-        """Return the newest of everything, the urgent first; called in a thread of its own."""
+        """Return the newest of everything; called in a thread of its own."""
 
     def map(self) -> Sheet | None:
         """Return the newest map."""
@@ -294,13 +297,17 @@ class _Viewer:
                 await self.socket.pause(STATE_PERIOD)
 
     def _due(self, now: float) -> list[str] | None:
-        """Return the sections to send now, none if only ages are, None if nothing is."""
+        """Return the sections to send now, none if only ages are, None if nothing is.
+
+        The urgent come first, then those that have waited longest.
+        """
         versions = self._board.versions
         names = [
             name
             for name in self._board.sections
             if self._versions.get(name) != versions[name] and now >= self._section_at.get(name, 0.0)
         ]
+        names.sort(key=lambda name: name not in URGENT and self._section_at.get(name, 0.0))
         old = self._board.sections and now >= self._silent_until
         return names if names or old else None
 
