@@ -205,7 +205,11 @@ _MARK = b"\x89\x01" + _MARK_TEXT
 
 
 def _hold_little(end: Any) -> None:
+    """Keep the kernel from holding much, and from taking each lost packet for a full link."""
     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_LOW)
+    if hasattr(socket, "TCP_CONGESTION"):
+        with contextlib.suppress(OSError):  # not every kernel has it, or lets everybody have it
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")

@@ -28,10 +28,14 @@ MIN_RATE, MAX_RATE = 8_000.0, 8e6
 SHARE = 0.85
 """Of what the link delivers, how much is sent: the rest lets a queue drain."""
 
-TRIAL_GAIN = 1.2
-TRIAL_PIECES = 8
-"""A trial: this much of the known rate, for so many pieces. On a link that is full already it makes
-a queue of (1.2 − 1) · 8 · 10 ms = 16 ms, once."""
+TRIAL_GAIN, FIRST_GAIN = 1.2, 1.4
+"""What is tried, as a multiple of the known rate: later, and until a trial has failed."""
+
+TRIAL_QUEUE = 0.016
+"""What a trial may add to the queue of a link that is full already, s."""
+
+TRIAL_PIECES = 4
+"""Pieces by which a trial is judged, at least, that followed another closely."""
 
 MIN_TRIAL_PERIOD, MAX_TRIAL_PERIOD = 0.5, 4.0
 """From a trial that failed to the next, s: doubled each time."""
@@ -42,7 +46,7 @@ REACHED = 0.92
 PAUSE, PAUSES = 0.005, 3.0
 """How much longer than its size would need, s and times, a piece takes that the link held up."""
 
-DISTURBED_PIECES = 5 * TRIAL_PIECES
+DISTURBED_PIECES = 24
 """Pieces by which a trial is judged although the link, or who answers, paused meanwhile."""
 
 HEAP = 0.8
@@ -52,7 +56,7 @@ QUEUE_HIGH = 0.010
 """Queue that every piece meets, beside those of its own size, from which less is sent, s."""
 
 QUEUE_ALARM = 0.025
-"""Queue upon which less is sent at once if four pieces meet it, each more than the one before, s:
+"""Queue upon which less is sent at once if three pieces meet it, each more than the one before, s:
 pauses of the link would make it shrink from piece to piece."""
 
 BASE_MEMORY = 10.0
@@ -154,9 +158,10 @@ class Pacer:
         self._bases: deque[tuple[float, float]] = deque()  # (time, round trip), both growing
         self._begin_epoch(now)
         self._draining = False
-        self._trial_left = TRIAL_PIECES  # pieces still to be sent; 0: it is under way, or none is
+        self._gain = FIRST_GAIN
+        self._trial_left = 0  # pieces still to be sent; 0: they are under way, or there is no trial
         self._trial = _Delivery()
-        self._next_trial = math.inf
+        self._next_trial = now
         self._trial_period = MIN_TRIAL_PERIOD
 
     @property
@@ -191,14 +196,15 @@ class Pacer:
         if not self._marks:
             self._awaited = now
         if now >= self._next_trial:
-            self._trial_left, self._next_trial = TRIAL_PIECES, math.inf
+            self._trial_left = round(TRIAL_QUEUE / PIECE_TIME / (self._gain - 1.0)) + 1
+            self._next_trial = math.inf
         trial = self._trial_left > 0
         self._trial_left -= trial
         self._marks.append(_Mark(now, size, self._follows, trial))
         self.sent_bytes += size
         # What the timer was late is made up for, up to a piece.
         due = max(self._free_at, now - PIECE_TIME) if self._follows else now
-        pace = self.rate * (TRIAL_GAIN if trial else SHARE)
+        pace = self.rate * (self._gain if trial else SHARE)
         self._free_at = due + size / max(pace, MIN_RATE)
         self._follows = True
 
@@ -214,8 +220,8 @@ class Pacer:
         self._before, self._returned = mark, now
         if mark.sent >= self._epoch:
             self._queues.append(queue)
-            last = self._queues[-4:]
-            alarm = len(last) == 4 and last[0] > QUEUE_ALARM and sorted(set(last)) == last
+            last = self._queues[-3:]
+            alarm = len(last) == 3 and last[0] > QUEUE_ALARM and sorted(set(last)) == last
             ripe = len(self._queues) >= EPOCH_PIECES and now - self._epoch >= MIN_EPOCH
             if alarm or ripe:
                 self._judge_queue(now, alarm)
@@ -256,6 +262,7 @@ class Pacer:
             # never believed that it is next to nothing.
             arriving = self._delivery.rate if len(self._delivery) > 2 else 0.0
             self.rate = max(min(self.rate, max(arriving, 0.6 * self.rate)), MIN_RATE)
+            self._gain = TRIAL_GAIN
             self._next_trial = now + self._trial_period
         self._begin_epoch(now)
 
@@ -263,14 +270,15 @@ class Pacer:
         """Believe in a higher rate if it was delivered, and try more at once."""
         trial = self._trial
         self._next_trial = now
-        if len(trial) < TRIAL_PIECES // 2 or trial.sending <= self.rate:
+        if len(trial) < TRIAL_PIECES or trial.sending <= self.rate:
             return  # too few, or sent too late, to tell: more of the same
         if trial.disturbed() and len(trial) < DISTURBED_PIECES:
             return
         if trial.rate >= REACHED * trial.sending:
-            self.rate = min(trial.sending, TRIAL_GAIN * self.rate, MAX_RATE)
+            self.rate = min(trial.sending, self._gain * self.rate, MAX_RATE)
             self._trial_period = MIN_TRIAL_PERIOD
         else:
+            self._gain = TRIAL_GAIN
             self._next_trial = now + self._trial_period
             self._trial_period = min(2.0 * self._trial_period, MAX_TRIAL_PERIOD)
         self._trial = _Delivery()
