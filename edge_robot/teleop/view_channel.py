@@ -54,7 +54,7 @@ STATE_SHARE, MAP_SHARE = 0.35, 0.12
 STATE_TIME = 0.08
 """What the link may need for one message of state, s; what is less urgent waits for the next."""
 
-PICTURE_TIME = 0.07
+PICTURE_TIME = 0.075
 """What the link may need for a picture, s: ten a second, and room for the state."""
 
 PICTURE_PERIOD = 0.045
@@ -63,7 +63,7 @@ PICTURE_PERIOD = 0.045
 MAP_PERIOD = 1.0
 """Between two maps to a viewer, at least, s."""
 
-BETTER_MARGIN = 1.25
+BETTER_MARGIN = 1.15
 """By how much a better level's pictures must fit, so that levels do not flicker."""
 
 MAX_AGE = 1.0
