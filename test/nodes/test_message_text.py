@@ -8,39 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from filled_messages import filled
 from rclpy.serialization import serialize_message
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from edge_robot.introspection.field_types import FieldType, field_type
-from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.share import share_dir
 from edge_robot.topics import TOPICS
 
 TYPES = {topic.type: topic.type.replace("/", "/msg/") for topic in TOPICS}
-
-
-def filled(type_name: str) -> Any:
-    """Return a message with something in each of its fields, however deep."""
-    message = interface_class(type_name)()
-    for name, text in message.get_fields_and_field_types().items():
-        kind = field_type(text)
-        if kind.array is not None:
-            value: Any = [element(kind)] * kind.array
-        else:
-            value = [element(kind)] * 2 if kind.sequence else element(kind)
-        setattr(message, name, value)
-    return message
-
-
-def element(kind: FieldType) -> Any:
-    if kind.is_nested:
-        return filled(kind.element)
-    if kind.element == "string":
-        return "für"
-    if kind.element == "boolean":
-        return True
-    return 0.5 if kind.element in ("float", "double") else b"\x07" if kind.element == "octet" else 7
 
 
 def same(told: Any, sent: Any) -> bool:

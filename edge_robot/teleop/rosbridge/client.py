@@ -120,17 +120,19 @@ class Client:
     async def serve(self) -> None:
         """Serve until either side leaves."""
         sending = asyncio.create_task(self._send_samples())
+        sending.add_done_callback(lambda _: self._transport.abort())  # never deaf in silence
         try:
             async for message in self.socket:
                 if message.type is WSMsgType.TEXT:
                     await self._on_text(message.data)
+                elif message.type is WSMsgType.ERROR:  # too large, or no frame: it is closed
+                    self.refused["too large"] += 1
                 else:
                     await self._refuse("binary", OperationError("only texts are taken"))
-        finally:
+        finally:  # waits for nothing: this task may be cancelled again
             sending.cancel()
             for call in self._calls:
                 call.cancel()
-            await asyncio.gather(sending, *self._calls, return_exceptions=True)
             self._leave()
 
     def _leave(self) -> None:
