@@ -77,7 +77,7 @@ class _Robot:
             "mode": mode and mode["name"],
             "stopped": told["stopped"],
             "holder": told["holder"],
-            "operator": self._control.summary()["operator"],
+            "operator": self._control.operator,
             "battery": battery and battery["charge"],
             "link": link and link["up"],
         }

@@ -106,10 +106,6 @@ class OperatorWheel:
             return "the robot does not take your commands yet: let go of the controls"
         return f"the robot does not take your commands: {self._holder.replace('_', ' ')} drives it"
 
-    def summary(self) -> dict[str, Any]:
-        """Return how the robot is."""
-        return {"stopped": self._estop, "holder": self._holder}
-
     # --- what it is told --------------------------------------------------------------------
 
     def stamp(self) -> int:

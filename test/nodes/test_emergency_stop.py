@@ -1,4 +1,4 @@
-"""The emergency stop outlives the process that is its home."""
+"""Stop and lock of the multiplexer outlive the process that is their home."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge_robot.msg import RobotMode
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
 from std_msgs.msg import Bool
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from edge_robot import topics
 from edge_robot.nodes.command_mux import CommandMux
@@ -26,6 +26,7 @@ class Others(Node):
         self.mode = RobotMode.NOMINAL
         self.speed = 0.0
         self.stops = self.create_client(SetBool, "/estop/set")
+        self.hand_back = self.create_client(Trigger, "/cmd_vel/hand_back")
         self._modes = self.create_publisher(RobotMode, topics.MODE.name, qos_profile(topics.MODE))
         self._nav = self.create_publisher(
             TwistStamped, topics.CMD_VEL_NAV.name, qos_profile(topics.CMD_VEL_NAV)
@@ -34,6 +35,10 @@ class Others(Node):
             TwistStamped, topics.CMD_VEL_MUX.name, self._hear, qos_profile(topics.CMD_VEL_MUX)
         )
         self.create_subscription(Bool, topics.ESTOP.name, self._follow, qos_profile(topics.ESTOP))
+        self._wheel = self.create_publisher(
+            TwistStamped, topics.CMD_VEL_TELEOP.name, qos_profile(topics.CMD_VEL_TELEOP)
+        )
+        self.operated = False
         self.create_timer(0.02, self._drive)
 
     def _drive(self) -> None:
@@ -41,13 +46,20 @@ class Others(Node):
         command.header.stamp = self.get_clock().now().to_msg()
         command.twist.linear.x = 1.0
         self._nav.publish(command)
+        if self.operated:
+            command.twist.linear.x = 0.2
+            self._wheel.publish(command)
 
     def _hear(self, command: TwistStamped) -> None:
         self.speed = command.twist.linear.x
 
     def _follow(self, stop: Bool) -> None:
-        self.mode = RobotMode.EMERGENCY_STOP if stop.data else RobotMode.NOMINAL
-        self._modes.publish(RobotMode(mode=self.mode))
+        if stop.data or self.mode == RobotMode.EMERGENCY_STOP:
+            self.tell(RobotMode.EMERGENCY_STOP if stop.data else RobotMode.WAITING)
+
+    def tell(self, mode: int) -> None:
+        self.mode = mode
+        self._modes.publish(RobotMode(mode=mode))
 
 
 @pytest.fixture
@@ -85,6 +97,27 @@ def test_a_pressed_stop_is_still_pressed_when_the_multiplexer_starts_anew(
     restart(world)
     assert others(world).speed == 0.0
     assert others(world).mode == RobotMode.EMERGENCY_STOP
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["operator left", "operator holds on"])
+def test_a_new_multiplexer_lets_nobody_drive_on_after_an_operator(
+    world: VirtualWorld, goes_on: bool
+) -> None:
+    others(world).operated = True
+    world.run_for(0.2)
+    assert others(world).speed == pytest.approx(0.2)
+    others(world).operated = goes_on
+    with world.running(world.processes["others"]):
+        others(world).tell(RobotMode.TELEOPERATION if goes_on else RobotMode.WAITING)
+    restart(world)
+    assert others(world).speed == 0.0
+    others(world).operated = False
+    world.run_for(0.5)
+    assert others(world).speed == 0.0
+    with world.running(world.processes["others"]):
+        others(world).hand_back.call_async(Trigger.Request())
+    world.run_for(0.1)
+    assert others(world).speed == 1.0
 
 
 def test_without_a_stop_a_new_multiplexer_lets_drive_on(world: VirtualWorld) -> None:

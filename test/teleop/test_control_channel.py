@@ -35,9 +35,6 @@ class Robot:
         self.autonomy_waits = False
         self.deaf = False
 
-    def summary(self) -> dict[str, Any]:
-        return {}
-
     def obstacle(self) -> str | None:
         return None
 
