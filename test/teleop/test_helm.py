@@ -141,13 +141,21 @@ class AnyOrder(RuleBasedStateMachine):
         wanted = (1e-6 * len(self.sent), 0.0, 0.0)
         self.helm.hear(seat, Input(tick, n, held, *wanted, age), self.now)
 
-    @rule(seat=seats_drawn, rounds=st.integers(1, 4))
-    def drive(self, seat: int, rounds: int) -> None:
-        """Let go and take hold, as on a good link: or hardly ever would anybody get to drive."""
+    @precondition(lambda self: self.holder is not None)
+    @rule(rounds=st.integers(1, 4), let_go=st.booleans())
+    def drive(self, rounds: int, let_go: bool) -> None:
+        """Hold on, as on a good link: or hardly ever would anybody get to drive."""
+        seat = next(i for i, seat in enumerate(self.seats) if seat.number == self.holder)
         for number in range(rounds):
             self.send_tick(seat)
             self.pass_time(0.02)
-            self.answer(self.seats[seat], 1, 1.0, 0.0, 1, held=number > 0)
+            self.answer(self.seats[seat], 1, 1.0, 0.0, 1, held=number > 0 or not let_go)
+
+    @precondition(lambda self: self.helm.command(self.now) not in (None, ZERO))
+    @rule(seconds=st.sampled_from([0.05, 0.2, 0.5]))
+    def lose_the_link_while_driving(self, seconds: float) -> None:
+        self.pass_time(seconds)
+        self.drive(2, let_go=False)
 
     @rule()
     def stop(self) -> None:
@@ -209,5 +217,5 @@ class AnyOrder(RuleBasedStateMachine):
             assert any(not s.held for s in after), "went on after a loss without letting go"
 
 
-AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
