@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from edge_robot.bench import teleop_link, teleop_load, teleop_page, teleop_takeovers
+from edge_robot.bench import (
+    teleop_commands,
+    teleop_link,
+    teleop_load,
+    teleop_page,
+    teleop_takeovers,
+)
 from edge_robot.bench.bad_link import BadLink, bad_link
 from edge_robot.bench.runtimes import Runtime, bench_domain, foremost, standalone
 from edge_robot.errors import UserError
@@ -45,7 +51,7 @@ def measure(
 
     Args:
         parts: Some of `PARTS`.
-        scale: Of all lengths and numbers; 1 takes about 13 minutes.
+        scale: Of all lengths and numbers; 1 takes about 14 minutes.
         congestion_control: TCP's, on the bad link.
         seed: Of the packets that are lost.
         progress: Is told how far it is.
@@ -80,9 +86,9 @@ def _measure(
             return teleop_link.round_trips(link, _TRIPS, 12.0 * scale, progress)
         if part == "outage":
             return teleop_link.outage(link, 60.0 * scale, progress)
-        cycles = max(1, round(4 * scale))
+        cycles, seconds = max(1, round(3 * scale)), min(10.0, 30.0 * scale)
         return {
-            name: teleop_link.queueing(link, loss, cycles, 8.0 * min(1.0, 4 * scale), progress)
+            name: teleop_commands.measure(link, loss, cycles, seconds, progress)
             for name, loss in _LOSSES.items()
         }
     # Where there is a link, its end has a loopback on which nobody else is.
@@ -90,7 +96,7 @@ def _measure(
     if part == "takeovers":
         return teleop_takeovers.measure(here, round(10_000 * scale), progress)
     if part == "stalled":
-        return teleop_load.stalled(here, 4, 12.0 * scale, progress)
+        return teleop_load.stalled(here, 4, 8.0 * scale, progress)
     if part == "processor":
         return teleop_load.processor(here, _VIEWERS, 8.0 * scale, progress)
     return teleop_page.picture_age(here, 30.0 * scale, progress)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from edge_robot.bench.processes import usage
 from edge_robot.bench.runtimes import Program, Runtime
-from edge_robot.bench.teleop_link import command_delays, quantiles
+from edge_robot.bench.teleop_delays import command_delays, quantiles
 from edge_robot.bench.teleop_site import Site, ask, on_loopback
 
 KINDS = ("never", "slow", "liar")
@@ -50,7 +50,7 @@ class _Crowd:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._operator, self._audience = site.operator(), site.operator()
+        self._operator, self._audience = site.people()
         ask(self._operator, do="drive")
         ask(self._audience, do="watch", viewers=1)
         time.sleep(4.0)  # buffers and caches fill
@@ -124,7 +124,7 @@ def processor(
     """
     found = []
     with on_loopback(runtime) as site:
-        operator, audience = site.operator(), site.operator()
+        operator, audience = site.people()
         ask(operator, do="drive")
         for count in viewers:
             progress(f"processor: {count} viewers")

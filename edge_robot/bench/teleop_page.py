@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_robot.bench.runtimes import Runtime
-from edge_robot.bench.teleop_link import quantiles
+from edge_robot.bench.teleop_delays import quantiles
 from edge_robot.bench.teleop_scene import BITS
 from edge_robot.bench.teleop_site import on_loopback
 

@@ -44,12 +44,13 @@ class Site:
     near: Start
     far: Start
 
-    def operator(self) -> Program:
-        """Start a `teleop_operator`."""
+    def people(self) -> tuple[Program, Program]:
+        """Start two `teleop_operator`: one to drive, one to watch; neither keeps the other busy."""
         about = {"url": self.url, "token": self.tokens[0], "certificate": self.certificate}
-        program = self.far("teleop_operator", **about)
-        program.next(_START)
-        return program
+        operator, audience = (self.far("teleop_operator", **about) for _ in range(2))
+        for program in (operator, audience):
+            program.next(_START)
+        return operator, audience
 
     def notes(self) -> dict[str, Any]:
         """Return what the dashboard has noted since the last time."""
@@ -117,9 +118,9 @@ def _site(
     near = replace(near, environment=environment)
     with programs(near) as start, programs(far) as start_far:
         robot = start("teleop_robot", rate=camera)
-        robot.next(_START)
         dashboard = start("teleop_dashboard", parameters=parameters, trace=trace)
-        dashboard.next(_START)
+        for program in (robot, dashboard):
+            program.next(_START)
         yield Site(robot, dashboard, url, certificate, tokens, start, start_far)
 
 

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 from edge_robot.bench.runtimes import Program, Runtime
-from edge_robot.bench.teleop_link import quantiles
+from edge_robot.bench.teleop_delays import quantiles
 from edge_robot.bench.teleop_site import Site, on_loopback
 
 RIGS = 3

@@ -6,10 +6,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+import cv2
 import pytest
 
+from edge_robot.bench import teleop_commands, teleop_takeovers
 from edge_robot.bench.bad_link import OPERATOR, ROBOT, BadLink, Quality, bad_link
 from edge_robot.bench.runtimes import Program, programs, standalone
+from edge_robot.bench.teleop_coding import velocity
+from edge_robot.bench.teleop_delays import command_delays
+from edge_robot.bench.teleop_scene import BITS, Scene, read_time
 
 SINK = f"""
 import socket, sys
@@ -78,3 +83,56 @@ def test_packets_are_late_by_the_delay_and_lost_as_often_as_wanted(link: BadLink
     assert trips[0] == pytest.approx(0.03, abs=0.003)
     assert 0.1 < report["to_robot"]["lost"] / report["to_robot"]["packets"] < 0.3
     assert report["to_operator"]["lost"] == 0
+
+
+def test_a_command_is_late_until_it_or_a_newer_one_is_given() -> None:
+    notes = {
+        "ticks": [(700, 1.0), (800, 1.04)],
+        "inputs": [(1, 700, 1.3), (2, 800, 1.3)],
+        "commands": [(1.1, 0.0), (1.31, velocity(2)), (1.33, velocity(2))],
+    }
+    delays = command_delays(notes, [(1, 700, 1.1), (2, 800, 1.14), (3, 900, 1.18)])
+    found = {name: [round(delay, 3) for _, delay in of] for name, of in delays.items()}
+    assert found == {
+        "tick": [0.1, 0.1],
+        "input": [0.2, 0.16],
+        "loop": [0.3, 0.26],
+        "command": [0.21, 0.17],
+    }
+
+
+def test_whoever_lost_the_wheel_is_caught_commanding() -> None:
+    took = [(0, 1.0, 1.1), (1, 2.0, 2.1), (0, 3.0, 3.1)]
+    before = [(1.5, 0.1), (2.05, 0.1)]  # until the answer the first one may still be obeyed
+    fair = teleop_takeovers.judge(took, [*before, (2.5, -0.1), (3.2, 0.1)])
+    assert fair == {"superseded": 0, "while_driving": 1, "new_one_drove": 3}
+    foul = teleop_takeovers.judge(took, [*before, (2.11, 0.1), (2.5, -0.1), (3.2, -0.1)])
+    assert foul["superseded"] == 2
+
+
+@pytest.mark.parametrize(("width", "quality"), [(640, 80), (160, 25)])
+def test_a_picture_tells_when_it_was_captured(width: int, quality: int) -> None:
+    captured = 1_795_000_123.457
+    size = (width, width * 3 // 4)
+    small = cv2.resize(Scene().frame(captured), size, interpolation=cv2.INTER_AREA)
+    jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    assert read_time(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)) == 1_795_000_123_457 % (1 << BITS)
+
+
+def test_commands_are_measured_beside_video(link: BadLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teleop_commands, "SETTLE", dict.fromkeys(teleop_commands.SETTLE, 0.4))
+    figures = teleop_commands.measure(link, 0.0, 1, 0.5, lambda text: None)
+    ours, naive = figures[teleop_commands.PACED], figures[teleop_commands.FLOOD]
+    assert ours["queue_to_operator"]["p99_ms"] < 100.0 < naive["queue_to_operator"]["p99_ms"]
+    for kind in teleop_commands.SETTLE:
+        assert figures[kind]["tick"]["p50_ms"] > 75.0
+        assert figures[kind]["input"]["p50_ms"] > 75.0
+
+
+def test_take_overs_are_counted(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teleop_takeovers, "RIGS", 1)
+    figures = teleop_takeovers.measure(standalone(domain), 6, lambda text: None)
+    assert figures["take_overs"] == 6
+    assert figures["new_one_drove"] > 0
+    assert figures["superseded_published"] == figures["superseded_heard"] == 0
+    assert figures["commands_heard"] > 0

@@ -72,7 +72,7 @@ def register(bench: typer.Typer) -> None:
         """The dashboard over 1 Mbit/s, 150 ms and 5 % loss, with bad clients, with rivals.
 
         Parts: commands, stalled, takeovers, roundtrip, outage, page, processor; all of it takes
-        about 13 minutes. Root is needed for the bad link (two network namespaces), and a Chromium
+        about 14 minutes. Root is needed for the bad link (two network namespaces), and a Chromium
         for the page.
         """
         from edge_robot.bench import teleop as teleop_bench
