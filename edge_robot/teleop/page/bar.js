@@ -11,12 +11,14 @@ const MODE_KIND = {
 };
 const SHOWN = ["robot", "mode", "link", "battery"];
 const LOW_BATTERY = 0.2;
+const MOMENT = 1000; // ms without connection, as at the start, that are not worth an alarm
 const SLOW = 250;   // ms of round trip from which driving is felt to lag
 
 export class Bar {
   #view;
   #mode = "";
   #reason = "";
+  #controlLostAt = performance.now();
   #control = { open: false, text: "connecting" };
 
   constructor(view, control) {
@@ -26,6 +28,7 @@ export class Bar {
     });
     view.addEventListener("connection", ({ detail }) => this.#connection(detail));
     control.addEventListener("connection", ({ detail }) => {
+      if (this.#control.open && !detail.open) this.#controlLostAt = performance.now();
       this.#control = detail;
       document.documentElement.dataset.control = detail.open ? "open" : "lost";
       if (detail.expired) location.replace("/?expired");
@@ -44,18 +47,14 @@ export class Bar {
   }
 
   #tick() {
+    const alarm = this.#alarm();
+    byId("lost").hidden = !alarm;
+    if (alarm) say(byId("lost"), alarm);
     const { open, lostAt } = this.#view;
-    const lost = byId("lost");
-    const long = (performance.now() - lostAt) / 1000;
-    // A moment without connection, as at the start, is not worth an alarm.
-    lost.hidden = open || long < 1;
-    if (!lost.hidden) {
-      say(lost, `Connection lost${this.#reason && `, ${this.#reason}`}: what you see is old, and your input does not arrive. Connecting again…`);
-    }
-    const dead = open ? "" : `lost ${ageText(long)}`;
-    if (!this.#control.open) indicate(byId("connection"), dead || "no control", "bad");
-    else indicate(byId("connection"), dead || "live", open ? "good" : "bad");
-    if (!this.#control.open) indicate(byId("rtt"), "–", "bad");
+    const controlled = this.#control.open;
+    const text = !open ? `lost ${ageText((performance.now() - lostAt) / 1000)}` : controlled ? "live" : "no control";
+    indicate(byId("connection"), text, open && controlled ? "good" : "bad");
+    if (!controlled) indicate(byId("rtt"), "–", "bad");
     this.#show();
     this.#title();
   }
@@ -66,6 +65,17 @@ export class Bar {
     const alarm = !this.#view.open ? "LOST" : document.documentElement.dataset.stopped === "true" ? "STOPPED" : "";
     const title = alarm ? `${alarm} · ${name}` : name;
     if (document.title !== title) document.title = title;
+  }
+
+  #alarm() {
+    const lost = (connection, at) => !connection.open && performance.now() - at > MOMENT;
+    if (lost(this.#view, this.#view.lostAt)) {
+      return `Connection lost${this.#reason && `, ${this.#reason}`}: what you see is old, and your input does not arrive. Connecting again…`;
+    }
+    if (lost(this.#control, this.#controlLostAt)) {
+      return "You see the robot, but the controls are not connected: your input does not arrive. Connecting again…";
+    }
+    return "";
   }
 
   // What has not been heard for too long is told in the past tense, without its colour.
