@@ -8,32 +8,27 @@ wheel all the time, and must never get it back.
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import subprocess
-import sys
-import tempfile
-import threading
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from edge_robot.bench import stop_network
-from edge_robot.bench.runtimes import bench_domain, standalone
-from edge_robot.bench.stop_trials import KINDS, LIMIT
+from edge_robot.bench.stop_rigs import Rigs
+from edge_robot.bench.stop_trials import KINDS, LIMIT, Order
 from edge_robot.errors import UserError
 
 BROWSER_KINDS = tuple(name for name, kind in KINDS.items() if kind.browser_variants)
 """What is also done with a real browser."""
 
+LONG_EVERY = 50
+"""One trial in so many has a long outage and a long watch."""
+
 _SHARES = {"p50": 500, "p99": 990, "p99_9": 999, "max": 1000}  # per mille
 _EVERY = 100  # trials between two words on progress
 _SHOWN = 20  # failures told one by one
-_SILENCE = 120.0  # s without a trial: something hangs
 
 
 def measure(
@@ -49,7 +44,7 @@ def measure(
 
     Args:
         trials: How many of each kind, that show something.
-        kinds: Names of `KINDS`.
+        kinds: Names of `KINDS`; with a browser, of `BROWSER_KINDS`.
         rigs: Robots side by side.
         seed: Of the order and of all that is random in a trial.
         browser: Whether the operator works the page in a real browser; else it speaks its protocol.
@@ -65,49 +60,53 @@ def measure(
         UserError: there is no such kind, or no network can be made here.
         RuntimeError: a rig failed; its log is in the text.
     """
-    kinds = tuple(kinds)
+    kinds, known = tuple(kinds), BROWSER_KINDS if browser else tuple(KINDS)
     for name in kinds:
-        if name not in KINDS:
-            raise UserError(f"no kind {name!r}; there are {', '.join(KINDS)}")
+        if name not in known:
+            raise UserError(f"no kind {name!r}; there are {', '.join(known)}")
     stop_network.check()
-    begun = time.monotonic()
+    choice = random.Random(seed)
+    orders = _orders(trials, kinds, browser, choice)
+    choice.shuffle(orders)
+    spare = len(orders)
     done: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
-    drove = 0
+    begun = time.monotonic()
+    with Rigs(rigs, seed, browser) as running:
 
-    def figures() -> dict[str, Any]:
-        by_kind = {name: summary(done[name], trials) for name in kinds}
-        return {
-            "passed": all(kind["passed"] for kind in by_kind.values()),
-            "rigs": rigs,
-            "autonomy_drove": drove,
-            "seconds": round(time.monotonic() - begun, 1),
-            "kinds": by_kind,
-        }
+        def figures() -> dict[str, Any]:
+            by_kind = {name: summary(done[name], trials) for name in kinds}
+            return {
+                "passed": all(kind["passed"] for kind in by_kind.values()),
+                "rigs": rigs,
+                "autonomy_drove": running.autonomy_drove,
+                "seconds": round(time.monotonic() - begun, 1),
+                "kinds": by_kind,
+            }
 
-    count = 0
-    for told in _told(_plans(trials, kinds, rigs), seed, browser):
-        if "autonomy_drove" in told:
-            drove += told["autonomy_drove"]
-            continue
-        done[told["kind"]].append(told)
-        count += 1
-        if count % _EVERY == 0:
-            now = figures()
-            so_far(now)
-            slow = sum(kind["over_limit"] for kind in now["kinds"].values())
-            resumed = sum(kind["resumed"] for kind in now["kinds"].values())
-            progress(
-                f"{count} of {trials * len(kinds)} trials in {now['seconds']:.0f} s: {slow} later "
-                f"than {LIMIT * 1e3:.0f} ms, {resumed} resumed"
-            )
-    return figures()
+        for count, told in enumerate(running.work_off(orders), 1):
+            done[told["kind"]].append(told)
+            if "invalid" in told and spare:
+                spare -= 1
+                orders.insert(0, Order(told["kind"], told["variant"], told["long"]))
+            if count % _EVERY == 0:
+                now = figures()
+                so_far(now)
+                progress(f"{count} trials of {trials * len(kinds)}: {_words(now)}")
+        return figures()
+
+
+def _words(figures: dict[str, Any]) -> str:
+    slow = sum(kind["over_limit"] for kind in figures["kinds"].values())
+    resumed = sum(kind["resumed"] for kind in figures["kinds"].values())
+    limit = f"{LIMIT * 1e3:.0f} ms"
+    return f"{slow} later than {limit}, {resumed} resumed, after {figures['seconds']:.0f} s"
 
 
 def summary(told: list[dict[str, Any]], wanted: int) -> dict[str, Any]:
     """Return what the trials of a kind showed.
 
     Args:
-        told: As `Trial.as_json` has them.
+        told: What `trial` returned for each.
         wanted: How many must show something.
 
     Returns:
@@ -150,77 +149,16 @@ def summary(told: list[dict[str, Any]], wanted: int) -> dict[str, Any]:
     }
 
 
-def _plans(trials: int, kinds: Iterable[str], rigs: int) -> list[dict[str, int]]:
-    """Return how many of each kind every rig does."""
-    share = [trials // rigs + (number < trials % rigs) for number in range(rigs)]
-    return [dict.fromkeys(kinds, count) for count in share if count]
-
-
-def _told(plans: Iterable[Mapping[str, int]], seed: int, browser: bool) -> Iterator[dict[str, Any]]:
-    """Run rigs and yield what they print.
-
-    Raises:
-        RuntimeError: one ended early, or all are silent.
-    """
-    lines: queue.Queue[tuple[int, str | None]] = queue.Queue()
-    with ExitStack() as stack:
-        running = {}
-        for number, plan in enumerate(plans):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            options = {"plan": plan, "seed": seed + number, "browser": browser}
-            process = _start(options, folder)
-            stack.callback(_end, process)
-            threading.Thread(target=_read, args=(number, process, lines), daemon=True).start()
-            running[number] = process, folder
-        while running:
-            try:
-                number, line = lines.get(timeout=_SILENCE)
-            except queue.Empty:
-                raise RuntimeError(f"no trial was done for {_SILENCE:.0f} s") from None
-            if line is not None:
-                yield json.loads(line)
-                continue
-            process, folder = running.pop(number)
-            if process.wait() != 0:
-                log = (folder / "log").read_text()[-3000:]
-                raise RuntimeError(f"rig {number} failed; the end of its log:\n{log}")
-
-
-def _start(options: Mapping[str, Any], folder: Path) -> subprocess.Popen[str]:
-    environment = {**standalone(bench_domain()).environment, "TMPDIR": str(folder)}
-    with (folder / "log").open("w") as log:
-        return subprocess.Popen(
-            [
-                *stop_network.ALONE,
-                sys.executable,
-                "-m",
-                "edge_robot.bench.stop_trials",
-                json.dumps({**options, "folder": str(folder)}),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=environment,
-            text=True,
-            start_new_session=True,
-        )
-
-
-def _read(
-    number: int, process: subprocess.Popen[str], lines: queue.Queue[tuple[int, str | None]]
-) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.put((number, line))
-    lines.put((number, None))
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a rig: with the first of its processes all others end."""
-    process.kill()
-    process.wait()
-    assert process.stdout is not None
-    process.stdout.close()
+def _orders(trials: int, kinds: Iterable[str], browser: bool, choice: random.Random) -> list[Order]:
+    """Return what to do: of every kind all variants alike, and one trial in `LONG_EVERY` long."""
+    orders = []
+    for name in kinds:
+        kind = KINDS[name]
+        variants = kind.browser_variants if browser else kind.variants
+        long = set(choice.sample(range(trials), trials // LONG_EVERY))
+        for number in range(trials):
+            orders.append(Order(name, variants[number % len(variants)], number in long))
+    return orders
 
 
 def default_rigs(browser: bool) -> int:

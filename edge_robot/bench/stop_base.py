@@ -57,7 +57,7 @@ class StopBase(Node):
         self.refused = 0
         self.holder = ""
         self.stopped = False
-        self._commands: deque[tuple[float, bool, int]] = deque(maxlen=_KEPT)
+        self._commands: deque[tuple[float, bool, int, float]] = deque(maxlen=_KEPT)
         self._stamps: dict[Sender, deque[int]] = {
             sender: deque(maxlen=_KEPT) for sender in (Sender.OPERATOR, Sender.AUTONOMY, Sender.MUX)
         }
@@ -87,7 +87,7 @@ class StopBase(Node):
         """Return the commands that came since a time, s on the steady clock."""
         with self._news:
             heard = [heard for heard in self._commands if heard[0] >= since]
-        return [Command(at, moves, self._sender(stamp)) for at, moves, stamp in heard]
+        return [Command(at, moves, self._sender(stamp), age) for at, moves, stamp, age in heard]
 
     def moving(self) -> bool:
         """Return whether a velocity other than zero is in force now."""
@@ -106,7 +106,7 @@ class StopBase(Node):
     def _moves(self) -> bool:
         if not self._commands:
             return False
-        at, moves, _ = self._commands[-1]
+        at, moves, _, _ = self._commands[-1]
         return moves and time.monotonic() - at < TIMEOUT
 
     def _publisher(self, kind: Any, topic: Topic) -> Any:
@@ -121,12 +121,13 @@ class StopBase(Node):
 
     def _on_command(self, command: TwistStamped) -> None:
         at = time.monotonic()
-        stamp, values = nanoseconds(command.header.stamp), twist_values(command.twist)
-        if refusal(stamp, self.get_clock().now().nanoseconds, values, _LIFESPAN) is not None:
+        stamp, now = nanoseconds(command.header.stamp), self.get_clock().now().nanoseconds
+        values = twist_values(command.twist)
+        if refusal(stamp, now, values, _LIFESPAN) is not None:
             self.refused += 1
             return
         with self._news:
-            self._commands.append((at, any(values), stamp))
+            self._commands.append((at, any(values), stamp, (now - stamp) * 1e-9))
             self._news.notify_all()
 
     def _sender(self, stamp: int) -> Sender:

@@ -1,7 +1,7 @@
 """What may happen while somebody drives, and whether the robot then stops and stays.
 
-Run as a program in a network of its own, it sets up a rig, does the trials that its argument asks
-for, and prints a line of JSON for each.
+Run as a program in a network of its own, it sets up a rig; for every line of JSON that it reads,
+it does a trial and prints what that showed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_robot.bench.stop_base import TIMEOUT
 from edge_robot.bench.stop_rig import Rig, rig
-from edge_robot.bench.stop_verdict import Verdict, judge
+from edge_robot.bench.stop_verdict import Command, judge
 
 LIMIT = 0.2
 """Within which the robot must have been commanded to stop, s."""
@@ -32,16 +32,12 @@ WATCH, LONG_WATCH = 0.3, 6.0
 """For how long nothing may move after that, and now and then, s: the lease of an operator who is
 gone ends within the latter."""
 
-LONG_EVERY = 50
-"""One trial in so many, at random, has a long outage and a long watch."""
-
 _PHASE = 0.1  # s; longer than the period of any loop: events come at any phase of them
 _DRIVEN = 0.05  # s; for how long the robot moves at least
 _READY_LIMIT = 5.0  # s
-_MOVING_LIMIT, _TRIES = (
-    1.0,
-    4,
-)  # s; a busy machine makes the dashboard doubt its inputs, as it should
+_MOVING_LIMIT = 1.0  # s
+_TRIES = 4  # on a busy machine the dashboard doubts inputs, as it should
+_EXCERPT = 0.25  # s; of the commands before and after what failed
 _VICTIMS = ("dashboard", "command_mux", "collision_monitor")
 
 
@@ -66,75 +62,79 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A trial and what it showed.
+class Order:
+    """A trial that is to be done.
 
     Attributes:
-        kind: Of what happened.
+        kind: Of what is to happen: one of `KINDS`.
         variant: In which way.
-        invalid: Why it shows nothing; empty if it does.
-        trouble: Why robot and operator did not find each other again afterwards; empty if they did.
-        watched: From the end of the cause to the end of the trial, s.
-        verdict: What it showed; None where the robot could not even be driven.
+        long: Whether outage and watch are long.
     """
 
     kind: str
     variant: str
-    invalid: str = ""
-    trouble: str = ""
-    watched: float = 0.0
-    verdict: Verdict | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for JSON; times in s."""
-        told: dict[str, Any] = {"kind": self.kind, "variant": self.variant}
-        if self.invalid or self.verdict is None:
-            return {**told, "invalid": self.invalid}
-        by = self.verdict.resumed_by
-        return {
-            **told,
-            "trouble": self.trouble,
-            "watched": self.watched,
-            "stopped_after": self.verdict.stopped_after,
-            "stopped_by": self.verdict.stopped_by.value,
-            "resumed_after": self.verdict.resumed_after,
-            "resumed_by": by and by.value,
-        }
+    long: bool
 
 
-def trial(rig: Rig, name: str, choice: random.Random) -> Trial:
+def trial(rig: Rig, order: Order, choice: random.Random) -> dict[str, Any]:
     """Drive, let something happen, end its cause, and look on; the stick is held all the time.
 
     Args:
         rig: The robot and its operator.
-        name: Of what happens: one of `KINDS`.
-        choice: Draws variant, phase and durations.
+        order: What to do.
+        choice: Draws phase and durations.
+
+    Returns:
+        The order; `invalid`: why the trial shows nothing, alone; or, all times in s, `watched`
+        (since the end of the cause), what `Verdict` has, `trouble` (why robot and operator did not
+        find each other again; empty if they did) and, where it failed, the `commands` about that
+        moment: s from the event, whether they move, whose they are, and s since their stamp.
     """
-    kind = KINDS[name]
-    variant = choice.choice(kind.browser_variants if rig.browser else kind.variants)
-    long = choice.randrange(LONG_EVERY) == 0
-    outage = LONG_OUTAGE if long else kind.outage + choice.uniform(0.0, _PHASE)
+    kind = KINDS[order.kind]
+    outage = LONG_OUTAGE if order.long else kind.outage + choice.uniform(0.0, _PHASE)
+    begun = time.monotonic()
     try:
         _drive(rig)
+        time.sleep(_DRIVEN + choice.uniform(0.0, _PHASE))
+        event = kind.happen(rig, order.variant)
     except RuntimeError as error:
-        return Trial(name, variant, invalid=str(error))
-    time.sleep(_DRIVEN + choice.uniform(0.0, _PHASE))
-    begun = time.monotonic()
-    event = kind.happen(rig, variant)
+        return {**asdict(order), "invalid": str(error)}
     time.sleep(max(event + outage - time.monotonic(), 0.0))
     recovery = time.monotonic()
     trouble = ""
     try:
-        kind.recover(rig, variant)
+        kind.recover(rig, order.variant)
     except RuntimeError as error:
         trouble = str(error)
-    time.sleep(LONG_WATCH if long else WATCH)
+    time.sleep(LONG_WATCH if order.long else WATCH)
     end = time.monotonic()
-    # A command that was in force at the event came at most a time-out before.
-    verdict = judge(rig.base.commands(min(begun, event) - TIMEOUT), event, recovery, TIMEOUT)
+    commands = rig.base.commands(begun)
+    verdict = judge(commands, event, recovery, TIMEOUT)
     if not verdict.moved:
-        return Trial(name, variant, invalid="stood already")
-    return Trial(name, variant, trouble=trouble, watched=end - recovery, verdict=verdict)
+        return {**asdict(order), "invalid": "stood already"}
+    by = verdict.resumed_by
+    told = {
+        **asdict(order),
+        "watched": end - recovery,
+        "stopped_after": verdict.stopped_after,
+        "stopped_by": verdict.stopped_by.value,
+        "resumed_after": verdict.resumed_after,
+        "resumed_by": by and by.value,
+        "trouble": trouble,
+    }
+    if verdict.resumed_after is not None:
+        told["commands"] = _excerpt(commands, event, recovery + verdict.resumed_after)
+    elif verdict.stopped_after > LIMIT:
+        told["commands"] = _excerpt(commands, event, event + verdict.stopped_after)
+    return told
+
+
+def _excerpt(commands: Sequence[Command], event: float, about: float) -> list[tuple[Any, ...]]:
+    return [
+        (round(c.at - event, 4), c.moves, c.sender.value, round(c.age, 4))
+        for c in commands
+        if abs(c.at - about) < _EXCERPT
+    ]
 
 
 def _drive(rig: Rig) -> None:
@@ -260,28 +260,19 @@ KINDS: Mapping[str, Kind] = {
 """By name."""
 
 
-def main(plan: dict[str, int], seed: int, browser: bool, folder: str) -> None:
-    """Do trials and print them; one that shows nothing is done again, up to twice as many in all.
+def main(seed: int, browser: bool, folder: str) -> None:
+    """Do the trials that standard input asks for, until it ends.
 
     Args:
-        plan: How many, by kind.
-        seed: Of their order and of all that is random in them.
+        seed: Of what is drawn.
         browser: Whether the operator works a real browser.
         folder: For logs.
     """
     choice = random.Random(seed)
-    order = [name for name, count in plan.items() for _ in range(count)]
-    choice.shuffle(order)
-    spare = len(order)
     with rig(browser, Path(folder)) as made:
         print(json.dumps({"autonomy_drove": made.autonomy_drove}), flush=True)
-        while order:
-            name = order.pop()
-            done = trial(made, name, choice)
-            print(json.dumps(done.as_json()), flush=True)
-            if done.invalid and spare:
-                spare -= 1
-                order.insert(choice.randrange(len(order) + 1), name)
+        for line in sys.stdin:
+            print(json.dumps(trial(made, Order(**json.loads(line)), choice)), flush=True)
 
 
 if __name__ == "__main__":

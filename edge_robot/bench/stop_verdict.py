@@ -25,11 +25,13 @@ class Command:
         at: When, s on the machine's steady clock.
         moves: Whether it asks for any velocity but zero.
         sender: Who made it.
+        age: Since its stamp, s.
     """
 
     at: float
     moves: bool
     sender: Sender
+    age: float = 0.0
 
 
 @dataclass(frozen=True)
