@@ -34,6 +34,9 @@ _SEND_BUFFER = 262_144
 _NOT_SENT_LOW = 16_384
 """Bytes that the kernel may hold, and of these those that it has not sent yet."""
 
+_HEAD = 1024
+"""What comes of every message, bytes: more than the header of a picture."""
+
 _CONTINUATION, _TEXT, _BINARY = 0x0, 0x1, 0x2
 _FINAL, _COMPRESSED = 0x80, 0x40
 
@@ -148,7 +151,7 @@ class PacedSocket:
         Args:
             data: The message.
             patience: Time after which its rest is not worth sending any more, s: the message ends
-                there, too short, and its receiver drops it.
+                there, too short, and its receiver drops it. Its first kilobyte always comes.
 
         Raises:
             Outage, ConnectionError: As `pause`.
@@ -178,7 +181,8 @@ class PacedSocket:
         while not done:
             await self.room()
             left = len(view) - start
-            size = 0 if self.clock() > end else self.pacer.piece(left)
+            over = start >= _HEAD and self.clock() > end
+            size = 0 if over else self.pacer.piece(left)
             done = not size or size == left
             piece = _frame(opcode | (_FINAL if done else 0), view[start : start + size]) + _MARK
             self._transport.write(piece)

@@ -49,6 +49,9 @@ PAUSE, PAUSES = 0.005, 3.0
 DISTURBED_PIECES = 24
 """Pieces by which a trial is judged although the link, or who answers, paused meanwhile."""
 
+LATE = 0.25
+"""Of the time that a piece needs, by how much it may be late to tell anything of the link."""
+
 HEAP = 0.8
 """Of the time that pieces were sent in, how much they arrive in at least where none was held up."""
 
@@ -200,12 +203,12 @@ class Pacer:
             self._next_trial = math.inf
         trial = self._trial_left > 0
         self._trial_left -= trial
-        self._marks.append(_Mark(now, size, self._follows, trial))
+        needs = size / max(self.rate * (self._gain if trial else SHARE), MIN_RATE)
+        late = now - self._free_at
+        self._marks.append(_Mark(now, size, self._follows and late < LATE * needs, trial))
         self.sent_bytes += size
         # What the timer was late is made up for, up to a piece.
-        due = max(self._free_at, now - PIECE_TIME) if self._follows else now
-        pace = self.rate * (self._gain if trial else SHARE)
-        self._free_at = due + size / max(pace, MIN_RATE)
+        self._free_at = needs + (now - min(late, PIECE_TIME) if self._follows else now)
         self._follows = True
 
     def returned(self, now: float) -> None:
@@ -270,12 +273,11 @@ class Pacer:
         """Believe in a higher rate if it was delivered, and try more at once."""
         trial = self._trial
         self._next_trial = now
-        if len(trial) < TRIAL_PIECES or trial.sending <= self.rate:
-            return  # too few, or sent too late, to tell: more of the same
-        if trial.disturbed() and len(trial) < DISTURBED_PIECES:
-            return
+        if len(trial) < TRIAL_PIECES or (trial.disturbed() and len(trial) < DISTURBED_PIECES):
+            return  # that tells nothing yet: more of the same
         if trial.rate >= REACHED * trial.sending:
-            self.rate = min(trial.sending, self._gain * self.rate, MAX_RATE)
+            faster = min(trial.sending, self._gain * self.rate, MAX_RATE)
+            self.rate = max(self.rate, faster)
             self._trial_period = MIN_TRIAL_PERIOD
         else:
             self._gain = TRIAL_GAIN

@@ -61,8 +61,8 @@ LADDER = (
     Level(560, 65),
     Level(640, 65),
     Level(640, 80),
-    Level(960, 70),
-    Level(1280, 75),
+    Level(960, 80),
+    Level(1280, 80),
 )
 """Upwards, each about 1.4 times the bytes of the one before."""
 
@@ -126,7 +126,7 @@ class Video:
 
 _TYPICAL_BYTES = tuple(
     int(kilobytes * 1e3)
-    for kilobytes in (2.6, 3.5, 4.8, 6.2, 8.3, 10.5, 14.3, 17, 24, 34, 46, 66, 100, 180)
+    for kilobytes in (2.6, 3.5, 4.8, 6.2, 8.3, 10.5, 14.3, 17, 24, 34, 46, 66, 120, 200)
 )
 """What pictures of the levels take, assumed before the first: medians of photographs (COCO)."""
 

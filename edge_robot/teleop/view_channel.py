@@ -369,6 +369,9 @@ class _Viewer:
             return
         frame = picture.frame
         self._frame = frame.version
+        patience = MAX_AGE - (self._views.now() - frame.captured)
+        if patience < 0.0:
+            return
         header = {
             "camera": camera,
             "stamp": round(frame.stamp, 4),
@@ -376,7 +379,6 @@ class _Viewer:
             "height": picture.height,
             "level": picture.level,
         }
-        patience = MAX_AGE - (self._views.now() - frame.captured)
         await self._send_image("camera", frame.captured, header, picture.data, patience)
 
     def _choose_level(self, sizes: list[int]) -> int:
