@@ -31,8 +31,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from edge_robot.errors import UserError
 from edge_robot.listening import is_loopback, server_context
@@ -271,6 +273,8 @@ class DashboardServer:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=self._logger(),
+            auto_decompress=False,
             shutdown_timeout=0.5,
             keepalive_timeout=IDLE_TIME,
             lingering_time=1.0,
@@ -286,6 +290,8 @@ class DashboardServer:
             self._loop.create_task(self._keep_checking()),
             *(self._loop.create_task(work()) for work in self._background),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_report_failure)
         return port
 
     async def _stop_serving(self) -> None:
@@ -403,16 +409,36 @@ class DashboardServer:
         who: Identity | None = None,
     ) -> web.HTTPException:
         """Return an answer that refuses something, and write down that it was refused."""
+        address = request.remote or ""
+        self._note_refusal(who, text, address, method=request.method, path=request.path)
+        return kind(text=f"{text}\n")
+
+    def _note_refusal(
+        self, who: Identity | None, text: str, address: str, **details: object
+    ) -> None:
+        """Write a refusal down, if there have not been too many of late: then only count it."""
         if self._refusals.take(1.0, time.monotonic()):
             untold, self._untold = self._untold, 0
-            more = {"others_refused": untold} if untold else {}
-            address = request.remote or ""
-            self._audit.note(
-                who, "request", text, address, method=request.method, path=request.path, **more
-            )
+            if untold:
+                details["others_refused"] = untold
+            self._audit.note(who, "request", text, address, **details)
         else:
             self._untold += 1
-        return kind(text=f"{text}\n")
+
+    def _logger(self) -> logging.Logger:
+        """Return where aiohttp reports errors: what strangers send is not repeated in any log."""
+
+        def of_ours(record: logging.LogRecord) -> bool:
+            if not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)):
+                return True
+            address = record.args[0] if isinstance(record.args, tuple) else ""
+            self._note_refusal(None, "it is no HTTP", str(address))
+            return False
+
+        logger = logging.Logger("edge_robot.teleop.http")
+        logger.parent = logging.getLogger()
+        logger.addFilter(of_ours)
+        return logger
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         known = self._access.of_session(self._secret(request), request.remote or "")
@@ -423,10 +449,13 @@ class DashboardServer:
             raise self._refusal(
                 web.HTTPForbidden, request, "an Origin header of this page is required"
             )
-        token = (await request.post()).get("token", "")
+        try:
+            form = parse_qs((await request.read()).decode(), max_num_fields=8)
+        except (ValueError, web.RequestPayloadError):
+            raise self._refusal(web.HTTPBadRequest, request, "this is no form") from None
         address = request.remote or ""
         try:
-            opened = self._access.login(token if isinstance(token, str) else "", address)
+            opened = self._access.login(form.get("token", [""])[0], address)
         except ThrottledError as error:
             self._refusal(web.HTTPTooManyRequests, request, str(error))
             raise web.HTTPSeeOther("/?wait") from None
@@ -511,9 +540,12 @@ class DashboardServer:
                 self._renew_certificate()
 
     def _certificate_times(self) -> list[int]:
-        """Return when certificate and key were written, as far as they are there."""
+        """Return when certificate and key were written; nothing while one is not there."""
         files = self._settings.tls_files() if self._tls else ()
-        return [file.stat().st_mtime_ns for file in files if file.exists()]
+        try:
+            return [file.stat().st_mtime_ns for file in files]
+        except OSError:
+            return []
 
     def _renew_certificate(self) -> None:
         """Show who connects from now on the certificate that the files hold now."""
@@ -525,6 +557,11 @@ class DashboardServer:
             _log.error("%s; the certificate before is still shown", error)
         else:
             _log.warning("dashboard: the certificate was renewed")
+
+
+def _report_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("dashboard: %s has ended", task.get_coro(), exc_info=error)
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
