@@ -7,10 +7,14 @@ import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from visitors import Visitors
 
 import edge_robot  # noqa: F401  (from here on rclpy can be imported, with or without ROS 2)
+from edge_robot.bench.chromium import ARGUMENTS, browser_path
+from edge_robot.errors import UserError
 
 # A job in the background ignores SIGINT, and so would the processes that tests start to interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -39,3 +43,28 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("../shared/data is absent: tests on real recordings and models are skipped")
     return folder
+
+
+# Of the module, not of the session: while it lives, asyncio.run() is impossible in this thread.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start a Chromium without a window, or skip, saying why."""
+    try:
+        path = browser_path()
+    except UserError as error:
+        pytest.skip(str(error))
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitors(browser: Any) -> Iterator[Visitors]:
+    """Return people at that browser; an error in the console of one of their pages is a failure."""
+    visitors = Visitors(browser)
+    yield visitors
+    visitors.leave()
+    assert visitors.problems == []

@@ -5,47 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.bench.chromium import ARGUMENTS, browser_path
 from edge_robot.bench.stop_operator import obey
-from edge_robot.errors import UserError
 
 if TYPE_CHECKING:  # Playwright is asked for only where a browser is
     from playwright.async_api import Browser, CDPSession, Page, WebSocket
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--renderer-process-limit=1",
-)
 _LIMIT = 10.0  # s; the first page of a new browser takes longest
 _KEY = "w"
-
-
-def browser_path() -> str:
-    """Return where the browser is.
-
-    Raises:
-        UserError: there is none, or Playwright is not installed.
-    """
-    try:
-        import playwright.async_api  # noqa: F401
-    except ImportError:
-        raise UserError("no Playwright here: pip install playwright") from None
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        found = shutil.which(name)
-        if found is not None:
-            return found
-    raise UserError("no Chromium here: install your system's package of it")
 
 
 class _Tab:
@@ -197,7 +169,7 @@ async def _main(url: str, certificate: str) -> None:
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=browser_path(), args=list(ARGUMENTS)
+            executable_path=browser_path(), args=[*ARGUMENTS, "--renderer-process-limit=1"]
         )
         # Its certificate is the rig's own: what is trusted is not what is tried here.
         await browser.new_context(ignore_https_errors=True)

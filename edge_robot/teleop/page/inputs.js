@@ -241,8 +241,9 @@ export class Inputs extends EventTarget {
     }
     if (!pad) return null;
     const stop = Boolean(pad.buttons[STOP_BUTTON]?.pressed);
-    if (stop && !this.#stopPressed) this.dispatchEvent(new CustomEvent("press", { detail: { action: "stop" } }));
-    this.#stopPressed = stop;
+    const pressed = stop && !this.#stopPressed;
+    this.#stopPressed = stop; // before who hears of it calls neutral(), which reads again
+    if (pressed) this.dispatchEvent(new CustomEvent("press", { detail: { action: "stop" } }));
     const held = DEAD_MAN.some((button) => pad.buttons[button]?.pressed);
     if (!held) this.#armed = this.#enabled;
     if (!held || !this.#armed) return null;

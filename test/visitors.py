@@ -34,7 +34,7 @@ class Visitors:
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", lambda it: it.type == "error" and self.problems.append(it.text))
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", lambda error: self.problems.append(error.stack or str(error)))
         page.goto(url)
         return page
 
@@ -49,8 +49,8 @@ class Visitors:
 
     def leave(self) -> None:
         """Close everything."""
-        for context in self._contexts:
-            context.close()
+        while self._contexts:
+            self._contexts.pop().close()
 
 
 def eventually(what: Callable[[], Any], page: Any, within: float = 5.0) -> Any:

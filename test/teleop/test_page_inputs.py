@@ -28,6 +28,8 @@ HTML = """<!doctype html><title>hands</title><style>body { margin: 0 }</style>
   window.events = [];
   for (const type of ["device", "gamepad", "press", "released"])
     inputs.addEventListener(type, (event) => events.push([type, event.detail]));
+  inputs.addEventListener("press", () => inputs.neutral()); // as the page does to stop
+  inputs.addEventListener("press", () => inputs.neutral()); // as the page does to stop
 </script>"""
 PAD = """(held, x, y, stop) => {
   const down = (at) => (at === 5 && held) || (at === 1 && stop);
