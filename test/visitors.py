@@ -44,7 +44,7 @@ class Visitors:
         page.fill("#token", token)
         page.click("button[type=submit]")
         page.wait_for_selector("html[data-control=open]")
-        page.wait_for_selector("html[data-view=live]")
+        page.wait_for_selector("html:not([data-view=lost])")
         return page
 
     def leave(self) -> None:
