@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from edge_robot.bench import stop_network
+from edge_robot.bench.stop_browser import browser_path
 from edge_robot.bench.stop_rigs import Rigs
 from edge_robot.bench.stop_trials import KINDS, LIMIT, Order
 from edge_robot.errors import UserError
@@ -57,7 +58,7 @@ def measure(
         `seconds`.
 
     Raises:
-        UserError: there is no such kind, or no network can be made here.
+        UserError: there is no such kind, no network can be made here, or there is no browser.
         RuntimeError: a rig failed; its log is in the text.
     """
     kinds, known = tuple(kinds), BROWSER_KINDS if browser else tuple(KINDS)
@@ -65,6 +66,8 @@ def measure(
         if name not in known:
             raise UserError(f"no kind {name!r}; there are {', '.join(known)}")
     stop_network.check()
+    if browser:
+        browser_path()
     choice = random.Random(seed)
     orders = _orders(trials, kinds, browser, choice)
     choice.shuffle(orders)

@@ -15,7 +15,7 @@ from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import LaserScan
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool
 from tf2_ros import StaticTransformBroadcaster
 
 from edge_robot import topics
@@ -29,14 +29,12 @@ assert topics.CMD_VEL.qos.deadline is not None and topics.CMD_VEL.qos.lifespan i
 TIMEOUT = topics.CMD_VEL.qos.deadline
 """Silence after which a base stops by itself, s: part of its contract."""
 
-AUTONOMY_SPEED = 0.2
-"""What autonomy asks for all the time, m/s."""
-
 _LIFESPAN = topics.CMD_VEL.qos.lifespan
 _PERIOD = 0.02  # s
 _SENSE_EVERY = 2  # periods
 _RAYS, _RANGE = 90, 8.0
-_KEPT = 1000  # of every topic: twenty seconds
+_WISH = 0.2  # of autonomy, m/s
+_KEPT = 2000  # of every topic: more than the longest trial brings
 
 
 class StopBase(Node):
@@ -47,15 +45,11 @@ class StopBase(Node):
     made where it is first seen.
 
     Attributes:
-        refused: Commands not obeyed: too old on arrival, or no velocity.
-        holder: Who has the wheel, as `HOLDER` says.
         stopped: Whether the emergency stop is latched, as `ESTOP` says.
     """
 
     def __init__(self) -> None:
         super().__init__("stop_base")
-        self.refused = 0
-        self.holder = ""
         self.stopped = False
         self._commands: deque[tuple[float, bool, int, float]] = deque(maxlen=_KEPT)
         self._stamps: dict[Sender, deque[int]] = {
@@ -79,7 +73,6 @@ class StopBase(Node):
         self._listen(TwistStamped, topics.CMD_VEL_TELEOP, self._noter(Sender.OPERATOR))
         self._listen(TwistStamped, topics.CMD_VEL_MUX, self._noter(Sender.MUX))
         self._listen(TwistStamped, topics.CMD_VEL, self._on_command)
-        self._listen(String, topics.HOLDER, self._on_holder)
         self._listen(Bool, topics.ESTOP, self._on_stop)
         self.create_timer(_PERIOD, self._live, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -87,12 +80,12 @@ class StopBase(Node):
         """Return the commands that came since a time, s on the steady clock."""
         with self._news:
             heard = [heard for heard in self._commands if heard[0] >= since]
-        return [Command(at, moves, self._sender(stamp), age) for at, moves, stamp, age in heard]
+        made = {sender: set(stamps.copy()) for sender, stamps in self._stamps.items()}
 
-    def moving(self) -> bool:
-        """Return whether a velocity other than zero is in force now."""
-        with self._news:
-            return self._moves()
+        def sender_of(stamp: int) -> Sender:
+            return next((sender for sender in made if stamp in made[sender]), Sender.MONITOR)
+
+        return [Command(at, moves, sender_of(stamp), age) for at, moves, stamp, age in heard]
 
     def until(self, condition: Callable[[], bool], limit: float) -> bool:
         """Wait until a condition holds after a message; return whether it did within `limit` s."""
@@ -124,19 +117,9 @@ class StopBase(Node):
         stamp, now = nanoseconds(command.header.stamp), self.get_clock().now().nanoseconds
         values = twist_values(command.twist)
         if refusal(stamp, now, values, _LIFESPAN) is not None:
-            self.refused += 1
             return
         with self._news:
             self._commands.append((at, any(values), stamp, (now - stamp) * 1e-9))
-            self._news.notify_all()
-
-    def _sender(self, stamp: int) -> Sender:
-        made = (sender for sender, stamps in self._stamps.items() if stamp in tuple(stamps))
-        return next(made, Sender.MONITOR)
-
-    def _on_holder(self, message: String) -> None:
-        with self._news:
-            self.holder = message.data
             self._news.notify_all()
 
     def _on_stop(self, message: Bool) -> None:
@@ -148,7 +131,7 @@ class StopBase(Node):
         now = self.get_clock().now()
         wish = TwistStamped()
         wish.header.stamp, wish.header.frame_id = now.to_msg(), "base_link"
-        wish.twist.linear.x = AUTONOMY_SPEED
+        wish.twist.linear.x = _WISH
         self._stamps[Sender.AUTONOMY].append(now.nanoseconds)
         self._autonomy.publish(wish)
         self._ticks += 1

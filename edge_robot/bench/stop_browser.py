@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.bench.chromium import ARGUMENTS, browser_path
@@ -68,9 +68,8 @@ class _Page:
 
     async def connect(self) -> None:
         """Open the page, log in if it asks, with the key held down if it was."""
-        if self._tab is not None:
-            with suppress(Exception):  # a page that crashed cannot be closed properly
-                await asyncio.wait_for(self._tab.page.close(), _LIMIT)
+        if self._tab is not None and not self._tab.page.is_closed():
+            await self._tab.page.close()
         context = self._browser.contexts[0]
         self._tab = tab = _Tab(await context.new_page())
         self._devtools = await context.new_cdp_session(tab.page)
@@ -89,7 +88,8 @@ class _Page:
             assert self._devtools is not None
             crashing = asyncio.ensure_future(self._devtools.send("Page.crash"))
             await self._until(lambda: not tab.connected)
-            crashing.cancel()
+            crashing.cancel()  # who crashed does not answer
+            await asyncio.gather(crashing, return_exceptions=True)
         else:
             await tab.page.close()
 
@@ -156,7 +156,7 @@ class _Page:
             raise RuntimeError("no page is open")
         return self._tab
 
-    async def _until(self, condition: Any) -> None:
+    async def _until(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + _LIMIT
         while not condition():
             if time.monotonic() > until:

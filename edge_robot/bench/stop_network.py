@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from typing import Any
 
 from edge_robot.errors import UserError
@@ -19,6 +18,7 @@ _OPERATOR_ADDRESS = "10.75.2.2"
 _ROBOT_GATEWAY, _OPERATOR_GATEWAY = "10.75.1.1", "10.75.2.1"
 
 _FORWARD = 'while read -r on; do echo "$on" > /proc/sys/net/ipv4/ip_forward && echo done; done'
+_WAIT = "read -r end"
 
 _AS_ROOT = () if os.geteuid() == 0 else ("--map-root-user",)
 ALONE = ("unshare", *_AS_ROOT, "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -45,6 +45,42 @@ def check() -> None:
         )
 
 
+class _Place:
+    """A network of its own, held open by a shell that obeys a script.
+
+    Attributes:
+        pid: Of the shell.
+        inside: What a command is appended to that runs there.
+    """
+
+    def __init__(self, script: str) -> None:
+        self._shell = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", f"echo done; {script}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._shell.pid
+        self.inside = ("nsenter", "--net", f"--target={self.pid}", "--")
+        self._await_word()
+
+    def tell(self, word: str) -> None:
+        """Give the script a line, and wait until it has done what that means."""
+        assert self._shell.stdin is not None
+        self._shell.stdin.write(f"{word}\n")
+        self._shell.stdin.flush()
+        self._await_word()
+
+    def close(self) -> None:
+        """End the shell."""
+        self._shell.communicate()
+
+    def _await_word(self) -> None:
+        assert self._shell.stdout is not None
+        if self._shell.stdout.readline().strip() != "done":
+            raise RuntimeError("a network ended")
+
+
 class Network:
     """The three networks; this process's is the robot's, and it must have none yet.
 
@@ -53,25 +89,11 @@ class Network:
     """
 
     def __init__(self) -> None:
-        self._router = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", f"echo done; {_FORWARD}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo done; read -r end"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for process in (self._router, self._holder):
-            _await_word(process)
-        self.operator = _inside(self._holder)
-        router = _inside(self._router)
-        _link((), "robot", ROBOT_ADDRESS, router, "to_robot", _ROBOT_GATEWAY)
-        _link(
-            self.operator, "operator", _OPERATOR_ADDRESS, router, "to_operator", _OPERATOR_GATEWAY
+        self._router, self._operator = _Place(_FORWARD), _Place(_WAIT)
+        self.operator = self._operator.inside
+        self._lay("robot", ROBOT_ADDRESS, _ROBOT_GATEWAY, (), os.getpid())
+        self._lay(
+            "operator", _OPERATOR_ADDRESS, _OPERATOR_GATEWAY, self.operator, self._operator.pid
         )
         self.mend()
 
@@ -79,47 +101,30 @@ class Network:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        for process in (self._router, self._holder):
-            process.communicate()
+        self._router.close()
+        self._operator.close()
 
     def cut(self) -> None:
         """Drop every packet between robot and operator from now on."""
-        self._forward(0)
+        self._router.tell("0")
 
     def mend(self) -> None:
         """Forward again."""
-        self._forward(1)
+        self._router.tell("1")
 
-    def _forward(self, on: int) -> None:
-        assert self._router.stdin is not None
-        self._router.stdin.write(f"{on}\n")
-        self._router.stdin.flush()
-        _await_word(self._router)
+    def _lay(
+        self, name: str, address: str, gateway: str, inside: tuple[str, ...], pid: int
+    ) -> None:
+        """Lay a cable from the router to another network, whose way to everywhere it becomes."""
 
+        def ip(where: tuple[str, ...], text: str) -> None:
+            subprocess.run([*where, "ip", *text.split()], check=True)
 
-def _inside(process: subprocess.Popen[str]) -> tuple[str, ...]:
-    return ("nsenter", "--net", f"--target={process.pid}", "--")
-
-
-def _await_word(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    if process.stdout.readline().strip() != "done":
-        raise RuntimeError("the helper in another network namespace ended")
-
-
-def _link(
-    end: Sequence[str], name: str, address: str, router: Sequence[str], port: str, gateway: str
-) -> None:
-    """Lay a cable from a network to the router, and send there whatever is not for itself."""
-
-    def ip(where: Sequence[str], text: str) -> None:
-        subprocess.run([*where, "ip", *text.split()], check=True)
-
-    at = os.getpid() if not end else int(end[2].partition("=")[2])
-    ip(router, f"link add {port} type veth peer name {name} netns {at}")
-    ip(router, f"addr add {gateway}/24 dev {port}")
-    ip(router, f"link set {port} up")
-    ip(end, f"addr add {address}/24 dev {name}")
-    ip(end, f"link set {name} up")
-    ip(end, "link set lo up")
-    ip(end, f"route add default via {gateway}")
+        router = self._router.inside
+        ip(router, f"link add to_{name} type veth peer name {name} netns {pid}")
+        ip(router, f"addr add {gateway}/24 dev to_{name}")
+        ip(router, f"link set to_{name} up")
+        ip(inside, f"addr add {address}/24 dev {name}")
+        ip(inside, f"link set {name} up")
+        ip(inside, "link set lo up")
+        ip(inside, f"route add default via {gateway}")

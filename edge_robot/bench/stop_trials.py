@@ -49,7 +49,7 @@ class Kind:
         happen: Lets it happen; returns when it began, s on the steady clock.
         recover: Ends its cause, and returns when the robot could move again if it would; raises
             RuntimeError if it never can.
-        variants: The ways in which it happens; one is drawn for each trial.
+        variants: The ways in which it happens.
         browser_variants: The same with a real browser; empty where the browser adds nothing.
         outage: How long its cause lasts at least, s.
     """
