@@ -171,6 +171,23 @@ def view_odometry(m: Any) -> Any:
     }
 
 
+def view_optics(m: Any, mount: NDArray[np.float64]) -> Any:
+    """How a camera maps the world: size of its images, px, and what projects base_link into them.
+
+    Args:
+        m: Its `sensor_msgs/CameraInfo`; what its lens bends is left out.
+        mount: Pose of its optical frame in base_link, (4, 4).
+
+    Returns:
+        `project` is (3, 4), row by row: homogeneous pixels from homogeneous points, m (Hartley and
+        Zisserman, Multiple View Geometry, eq. 6.8).
+    """
+    project = np.reshape(m.k, (3, 3)) @ np.linalg.inv(mount)[:3]
+    if not np.isfinite(project).all():
+        raise ValueError("a calibration that is none")
+    return {"width": m.width, "height": m.height, "project": project.ravel().round(4).tolist()}
+
+
 def view_command(m: Any) -> Any:
     """What the wheels are told."""
     t = m.twist

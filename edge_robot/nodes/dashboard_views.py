@@ -22,7 +22,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import LaserScan
+from sensor_msgs.msg import CameraInfo, LaserScan
 from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer
 
@@ -43,6 +43,7 @@ from edge_robot.nodes.dashboard_sections import (
     view_log,
     view_mode,
     view_odometry,
+    view_optics,
     view_path,
     view_privacy,
     view_stage,
@@ -206,7 +207,12 @@ class DashboardViews:
         node.create_subscription(
             TFMessage, topics.TF_STATIC.name, self._on_static, qos_profile(topics.TF_STATIC)
         )
-        for topic in (*(view.topic for view in VIEWS.values()), topics.SCAN):
+        self._optics = {
+            f"optics {name}": _View(topics.CAMERA_INFO.of(name), self._view_optics, 5.0)
+            for name in cameras
+        }
+        views = (*VIEWS.values(), *self._optics.values())
+        for topic in (*(view.topic for view in views), topics.SCAN):
             self._keep_newest(topic, MAX_BYTES)
         self._keep_newest(topics.COSTMAP, MAX_CELLS)
         for topic in self._camera_topics:
@@ -227,7 +233,7 @@ class DashboardViews:
     def sections(self) -> Mapping[str, Section]:
         """Return the newest of everything."""
         found: dict[str, Section | None] = {"robot": self._robot}
-        for name, view in VIEWS.items():
+        for name, view in (VIEWS | self._optics).items():
             found[name] = self._section(name, view)
         found["lidar"] = self._section("lidar", _View(topics.SCAN, self._outline, 0.2))
         for name, (topic, views) in SPOKEN.items():
@@ -373,6 +379,10 @@ class DashboardViews:
             )
         check_scan(scan)
         return outline(scan_points(scan, mount))
+
+    def _view_optics(self, info: CameraInfo) -> Any:
+        mount = self._mounts.base_from(info.header.frame_id)
+        return None if mount is None else view_optics(info, mount)
 
     def _frame(self, topic: Topic) -> Frame | None:
         sample = self._newest.get(topic.name)

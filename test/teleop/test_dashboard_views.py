@@ -7,10 +7,11 @@ from math import nan
 
 import numpy as np
 from edge_robot.msg import Disclosure, EndpointState, LinkState, PrivacyState
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 import edge_robot  # noqa: F401 - makes the message packages importable without ROS 2
-from edge_robot.nodes.dashboard_sections import boxes, view_link, view_privacy
+from edge_robot.nodes.dashboard_sections import boxes, view_link, view_optics, view_privacy
 from edge_robot.nodes.detection_messages import to_detection_array
 from edge_robot.perception.detections import Detections
 
@@ -46,6 +47,16 @@ def test_what_was_withheld_is_shown_with_its_reasons() -> None:
     (view,) = json.loads(json.dumps(view_privacy(PrivacyState(disclosures=[withheld]))))
     assert (view["level"], view["cleared"], view["withheld"]) == ("blurred", 3, 5)
     assert view["reasons"] == {"not looked at on board": 4, "a protected object in a zone": 1}
+
+
+def test_a_point_of_the_robot_lands_where_the_camera_sees_it() -> None:
+    mount = np.eye(4)  # 0.5 m up, looking ahead: optical z is the robot's x, x its right, y down
+    mount[:3] = [[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 0.5]]
+    info = CameraInfo(width=640, height=480, k=np.array([300.0, 0, 320, 0, 300, 240, 0, 0, 1]))
+    view = json.loads(json.dumps(view_optics(info, mount)))
+    u, v, depth = np.reshape(view["project"], (3, 4)) @ [2.2, 1.0, 0.0, 1.0]
+    assert (u / depth, v / depth, depth) == (320 - 300 / 2, 240 + 300 * 0.5 / 2, 2.0)
+    assert (view["width"], view["height"]) == (640, 480)
 
 
 def test_every_box_says_who_computed_it() -> None:

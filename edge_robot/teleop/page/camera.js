@@ -3,11 +3,13 @@
 import { Curtain } from "./curtain.js";
 import { byId, say, announce } from "./dom.js";
 import { freshness, STALE } from "./freshness.js";
+import { arc, seen } from "./optics.js";
 import { Drawing, every, sheet } from "./paint.js";
 import { age as ageText, percent } from "./text.js";
 import { colour } from "./theme.js";
 
 const AHEAD = 2.5;  // s that the drive overlay looks ahead
+const LEAST = 0.02;  // m/s from which it is drawn
 const PATIENCE = 150; // ms that new boxes wait for the next picture, which is drawn with them
 
 export class Camera {
@@ -138,40 +140,27 @@ export class Camera {
     }
   }
 
-  // Where the wheels of the robot go with the present command, on flat ground. Needs the camera's calibration:
-  // k = fx, fy, cx, cy in px; mount = x, y, z (m) and pitch (rad, down is positive) in base_link.
-  #path(pen, { k, mount }, scale) {
-    const { command, robot } = this.#view.sections;
-    if (!k || !mount || !command || this.#view.age("command") > STALE.command) return;
-    const { vx, wz } = command;
-    if (vx < 0.02) return;
-    const [fx, fy, cx, cy] = k;
-    const [camX, camY, camZ, pitch] = mount;
-    const half = Math.max(0.2, ...(robot?.footprint ?? []).map(([, y]) => Math.abs(y)));
-    const project = (x, y) => {
-      const [dx, dz] = [x - camX, -camZ];
-      const depth = dx * Math.cos(pitch) - dz * Math.sin(pitch);
-      const up = dx * Math.sin(pitch) + dz * Math.cos(pitch);
-      return depth > 0.15 ? [(cx - fx * (y - camY) / depth) * scale, (cy - fy * up / depth) * scale] : null;
-    };
-    pen.lineWidth = 3;
-    pen.strokeStyle = "rgb(120 255 170 / .9)";
-    pen.shadowColor = "rgb(0 0 0 / .8)";
-    pen.shadowBlur = 3;
-    for (const side of [-half, half]) {
-      pen.beginPath();
-      let begun = false;
-      for (let t = 0; t <= AHEAD; t += AHEAD / 24) {
-        const yaw = wz * t;
-        const [x, y] = Math.abs(wz) < 1e-3 ? [vx * t, 0] : [vx / wz * Math.sin(yaw), vx / wz * (1 - Math.cos(yaw))];
-        const point = project(x - side * Math.sin(yaw), y + side * Math.cos(yaw));
-        if (!point) continue;
-        if (begun) pen.lineTo(...point);
-        else pen.moveTo(...point);
-        begun = true;
+  // Where the robot's sides go with the present command, on flat ground.
+  #path(pen, { camera, width }, scale) {
+    const { command, robot, [`optics ${camera}`]: optics } = this.#view.sections;
+    if (!optics || !robot || !command || this.#view.age("command") > STALE.command) return;
+    if (Math.hypot(command.vx, command.vy) < LEAST) return;
+    const px = (scale * width) / optics.width;
+    const half = Math.max(...robot.footprint.map(([, y]) => Math.abs(y)));
+    pen.lineJoin = "round";
+    for (const [ink, breadth] of [["rgb(0 0 0 / .6)", 6], ["rgb(130 255 180)", 3]]) {
+      pen.strokeStyle = ink;
+      pen.lineWidth = breadth;
+      for (const side of [-half, half]) {
+        pen.beginPath();
+        let begun = false;
+        for (const point of seen(optics.project, arc(command, [0, side], AHEAD))) {
+          if (point && begun) pen.lineTo(point[0] * px, point[1] * px);
+          else if (point) pen.moveTo(point[0] * px, point[1] * px);
+          begun = Boolean(point);
+        }
+        pen.stroke();
       }
-      pen.stroke();
     }
-    pen.shadowBlur = 0;
   }
 }
