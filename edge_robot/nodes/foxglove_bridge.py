@@ -50,7 +50,7 @@ class FoxgloveBridge(Node):
         super().__init__("foxglove_bridge")
         host = self._parameter("host", "127.0.0.1", "loopback address to listen on")
         port = self._parameter("port", 8765, "TCP port; 0 for any free one")
-        backlog = self._parameter("backlog", 8, "messages that may wait for a slow client")
+        backlog = self._parameter("backlog", 16, "messages that may wait for a slow client")
         others = self._names("topics", "topics besides those of the topic table; * and ? match")
         published = self._names("publish", "topics that Foxglove may publish on")
         called = self._names("call", f"services that Foxglove may call besides {STOP_SERVICE}")

@@ -1,5 +1,5 @@
 // What a page written with roslibjs does, run by test_rosbridge_roslib.py beside an installed roslib.
-// node roslib_page.mjs URL '{"headers": {…}, "protocols": […]}' prints what it saw as JSON.
+// node roslib_page.mjs URL '{"headers": {…}, "protocols": […], "brief": true}' prints what it saw as JSON.
 import { AbstractTransport, Param, Ros, Service, Topic } from "roslib";
 import { WebSocket } from "ws";
 
@@ -21,12 +21,11 @@ class WsTransport extends AbstractTransport {
 }
 
 const [url, options] = process.argv.slice(2);
-const { headers, protocols } = JSON.parse(options);
+const { headers, protocols, brief } = JSON.parse(options);
 const seen = { statuses: [] };
 const transportFactory = async (address) =>
   new WsTransport(new WebSocket(address, protocols ?? [], { headers }));
 const ros = new Ros({ transportFactory });
-ros.on("error", (event) => (seen.error = event.message));
 
 function ask(method, ...args) {
   return new Promise((resolve, reject) => ros[method](...args, resolve, reject));
@@ -42,7 +41,11 @@ function patiently(promise, what) {
 }
 
 async function look() {
-  await patiently(new Promise((resolve) => { ros.on("connection", resolve); ros.connect(url); }), "connection");
+  await patiently(new Promise((resolve, reject) => {
+    ros.on("connection", resolve);
+    ros.on("error", (event) => reject(new Error(event.message)));
+    ros.connect(url);
+  }), "connection");
   const raw = ros.transport.socket;
   raw.addEventListener("message", (event) => {
     const message = JSON.parse(event.data);
@@ -50,6 +53,7 @@ async function look() {
   });
 
   seen.topics = (await ask("getTopics")).topics;
+  if (brief) return;
   seen.odometries = await ask("getTopicsForType", "nav_msgs/Odometry");
   seen.type = await ask("getTopicType", "/odom");
   seen.services = await ask("getServices");
@@ -90,7 +94,7 @@ async function look() {
 try {
   await look();
 } catch (error) {
-  seen.failed = String(error);
+  seen.failed = error.message;
 }
 console.log(JSON.stringify(seen));
 process.exit(0);
