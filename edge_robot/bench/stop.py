@@ -28,7 +28,7 @@ LONG_EVERY = 50
 """One trial in so many has a long outage and a long watch."""
 
 _SHARES = {"p50": 500, "p99": 990, "p99_9": 999, "max": 1000}  # per mille
-_EVERY = 100  # trials between two words on progress
+_EVERY = 20.0  # s between two words on progress
 _SHOWN = 20  # failures told one by one
 
 
@@ -74,6 +74,7 @@ def measure(
     spare = len(orders)
     done: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     begun = time.monotonic()
+    due = begun + _EVERY
     with Rigs(rigs, seed, browser) as running:
 
         def figures() -> dict[str, Any]:
@@ -91,8 +92,8 @@ def measure(
             if "invalid" in told and spare:
                 spare -= 1
                 orders.insert(0, Order(told["kind"], told["variant"], told["long"]))
-            if count % _EVERY == 0:
-                now = figures()
+            if time.monotonic() > due:
+                due, now = time.monotonic() + _EVERY, figures()
                 so_far(now)
                 progress(f"{count} trials of {trials * len(kinds)}: {_words(now)}")
         return figures()
