@@ -1,5 +1,5 @@
 # make install | demo | test | lint | bench | endurance | interop
-#      campaign | planning-campaign | fleet-campaign
+#      campaign | planning-campaign | fleet-campaign | teleop-campaign
 # Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,7 @@ MINUTES ?= 60
 ROS_SETUP ?= /opt/ros/jazzy/setup.bash
 
 .PHONY: install demo test lint bench endurance interop campaign planning-campaign fleet-campaign \
-        lock clean
+        teleop-campaign lock clean
 
 # Folder of BARN's worlds, world_*.json or Gazebo's *.world; generated ones without.
 WORLDS ?=
@@ -87,6 +87,15 @@ fleet-campaign: $(VENV)/.installed-dev
 	$(BIN)/edge-robot bench spool --json runs/fleet/spool.json
 	EDGE_ROBOT_MALFORMED=10000 $(BIN)/python -m pytest test/fleet/test_malformed.py
 	$(BIN)/edge-robot bench e2e --faults none --seconds 20 --fleet-pairs 6 --json runs/fleet/e2e.json
+
+# The dashboard at length, an hour on two cores: seven thousand failures between an operator and the
+# wheels, some of them in a real browser, and bad links, bad clients and rivals. Alone on the
+# machine, as root for network namespaces.
+teleop-campaign: $(VENV)/.installed-dev
+	mkdir -p runs/teleop
+	$(BIN)/edge-robot bench stop --json runs/teleop/stop.json
+	$(BIN)/edge-robot bench stop --browser --trials 100 --json runs/teleop/stop-browser.json
+	$(BIN)/edge-robot bench teleop --json runs/teleop/teleop.json
 
 # Re-resolve the pinned sets for every supported Python (needs uv).
 lock:
