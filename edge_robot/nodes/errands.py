@@ -23,6 +23,7 @@ class Errands:
     """
 
     def __init__(self, node: Node) -> None:
+        self._logger = node.get_logger()
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._closed = False
         self._guard = node.create_guard_condition(self._run)
@@ -40,6 +41,14 @@ class Errands:
         else:
             self._guard.trigger()
         return future
+
+    def tell(self, function: Callable[[], object]) -> None:
+        """Have a function run for whose result nobody waits: an error is logged."""
+        self.do(function).add_done_callback(self._report)
+
+    def _report(self, errand: Future[object]) -> None:
+        if not errand.cancelled() and (error := errand.exception()) is not None:
+            self._logger.error(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
         """Cancel what was not begun, and whatever is asked for from now on."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import threading
 from collections.abc import Iterable
-from concurrent.futures import Future
 from fnmatch import fnmatchcase
 from functools import partial
 from types import ModuleType
@@ -70,7 +69,7 @@ class FoxgloveBridge(Node):
         self._services: set[str] = set()
         self._publications = _Publications(self, self._permissions)
         for topic in topics.TOPICS:
-            self._offer(topic.name, topic.type, topic)
+            self._offer(topic.name, topic.type.replace("/", "/msg/"), topic)
         self._server = self._start(host, port, backlog)
         self._discover()
         self.create_timer(DISCOVERY_PERIOD, self._discover, clock=_STEADY)
@@ -128,19 +127,16 @@ class FoxgloveBridge(Node):
     def _offer(self, name: str, type_name: str, topic: Topic | None = None) -> None:
         """Advertise a topic; what has no definition here is left out, once and for all."""
         self._known.add(name)
-        package, *_, short = type_name.split("/")
         try:
-            interface_class(f"{package}/{short}")
+            kind = interface_class(type_name)
         except ValueError as error:
             self.get_logger().warning(f"{name} is not served: {error}")
             return
+        schema = self._schema(type_name)
         channel = self._foxglove.Channel(
-            name,
-            message_encoding="cdr",
-            schema=self._schema(f"{package}/msg/{short}"),
-            context=self._sink,
+            name, message_encoding="cdr", schema=schema, context=self._sink
         )
-        self._streams[channel.id()] = _Stream(self, channel, f"{package}/{short}", topic)
+        self._streams[channel.id()] = _Stream(self, channel, kind, topic)
 
     def _schema(self, type_name: str) -> Any:
         text = definition_with_dependencies(type_name)
@@ -169,9 +165,9 @@ class FoxgloveBridge(Node):
     def _tell_time(self) -> None:
         self._server.broadcast_time(self.get_clock().now().nanoseconds)
 
-    def listen(self, channel: int, client: int, wanted: bool) -> Future[None]:
+    def listen(self, channel: int, client: int, wanted: bool) -> None:
         """Begin or end to serve a topic to a client; from any thread."""
-        return self._errands.do(partial(self._streams[channel].serve, client, wanted))
+        self._errands.tell(partial(self._streams[channel].serve, client, wanted))
 
     # What clients ask of the robot.
 
@@ -213,7 +209,7 @@ class FoxgloveBridge(Node):
 
     def in_node(self, errand: Any) -> None:
         """Run something in the thread that spins the node."""
-        self._errands.do(errand)
+        self._errands.tell(errand)
 
     def _tell(self, text: str) -> None:
         self.get_logger().warning(text)
@@ -239,12 +235,10 @@ class FoxgloveBridge(Node):
 class _Stream:
     """One topic: subscribed to while somebody looks at it; lives in the node's thread."""
 
-    def __init__(
-        self, node: FoxgloveBridge, channel: Any, type_name: str, topic: Topic | None
-    ) -> None:
+    def __init__(self, node: FoxgloveBridge, channel: Any, kind: type, topic: Topic | None) -> None:
         self._node = node
         self._channel = channel
-        self._type = type_name
+        self._kind = kind
         self._topic = topic
         self._listeners: set[int] = set()
         self._subscription: Any = None
@@ -270,7 +264,7 @@ class _Stream:
         else:
             profile = matching_profile(self._node.get_publishers_info_by_topic(name), QUEUE_DEPTH)
         self._subscription = self._node.create_subscription(
-            interface_class(self._type), name, self._on_sample, profile, raw=True
+            self._kind, name, self._on_sample, profile, raw=True
         )
 
     def _is_latched(self) -> bool:
@@ -299,17 +293,16 @@ class _Publications:
 
     def begin(self, client: int, channel: Any) -> str | None:
         """Return why a client may not publish on a channel, None if it may."""
-        package, *_, short = channel.schema_name.split("/")
         refusal = self._permissions.publishing(channel.topic, Role.VIEW)
         if refusal is not None:
             return refusal
         if channel.encoding != "cdr":
             return f"{channel.topic}: encoding {channel.encoding} is not taken, only cdr"
         try:
-            interface_class(f"{package}/{short}")
+            interface_class(channel.schema_name)
         except ValueError as error:
             return f"{channel.topic}: {error}"
-        key = (channel.topic, f"{package}/{short}")
+        key = (channel.topic, channel.schema_name)
         with self._lock:
             self._advertised[client, channel.id] = key
         # At once: what is published before a new publisher was discovered is heard by nobody.

@@ -140,7 +140,7 @@ class _Listening:
 
     def close(self) -> None:
         """End it."""
-        self._errands.do(lambda: self._node.destroy_subscription(self._made.result()))
+        self._errands.tell(lambda: self._node.destroy_subscription(self._made.result()))
 
 
 class _Publication:
@@ -153,11 +153,11 @@ class _Publication:
 
     def publish(self, message: Any) -> None:
         """Publish a message."""
-        self._errands.do(lambda: self._made.result().publish(message))
+        self._errands.tell(lambda: self._made.result().publish(message))
 
     def close(self) -> None:
         """End it."""
-        self._errands.do(lambda: self._node.destroy_publisher(self._made.result()))
+        self._errands.tell(lambda: self._node.destroy_publisher(self._made.result()))
 
 
 def _names(endpoints: list[Any]) -> list[str]:

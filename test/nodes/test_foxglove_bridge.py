@@ -272,7 +272,7 @@ def test_what_is_listed_may_be_published_as_far_as_it_is_a_message(robot: Robot)
             goal.pose.position.x = 3.0
             command.twist.linear.x = 1.0
             await client.socket.send_bytes(struct.pack("<BI", 1, 0) + b"\x00\x01")
-            assert "is no geometry_msgs/PoseStamped" in (await client.op("status"))["message"]
+            assert "is no geometry_msgs/msg/PoseStamped" in (await client.op("status"))["message"]
             for number, message in ((1, command), (0, goal)):
                 data = bytes(serialize_message(message))
                 await client.socket.send_bytes(struct.pack("<BI", 1, number) + data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from math import inf, nan
 from types import SimpleNamespace
 from typing import Any
@@ -232,3 +233,12 @@ def test_a_list_that_permits_too_much_or_nothing_is_refused(entry: str) -> None:
 def test_names_are_names(name: str) -> None:
     with pytest.raises(ValueError, match="no name"):
         full_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["this/Zen", "this/msg/Zen", "os.path/msg/X", "numpy/msg/X", "std_msgs/msg/get"]
+)
+def test_a_strangers_name_of_a_type_imports_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match="no"):
+        interface_class(name)
+    assert "this" not in sys.modules

@@ -106,6 +106,7 @@ class Client:
     ) -> None:
         self.socket = socket
         self.refused: Counter[str] = Counter()
+        self._untold: list[OperationError] = []
         self._house = house
         self._transport = transport
         self._who = who
@@ -324,13 +325,18 @@ class Client:
 
     def _hear(self, sample: Sample) -> None:
         if len(sample.data) > MAX_SAMPLE_BYTES:
-            self.refused[f"sample of {sample.topic} too large"] += 1
-            return
-        self._outbox.offer(sample.topic, sample, len(sample.data))
+            self.refused[f"{sample.topic} too large"] += 1
+            if self.refused[f"{sample.topic} too large"] == 1:
+                size = f"{len(sample.data)} bytes, more than {MAX_SAMPLE_BYTES}"
+                self._untold.append(OperationError(f"{sample.topic} is not sent: {size}"))
+        else:
+            self._outbox.offer(sample.topic, sample, len(sample.data))
         self._news.set()
 
     async def _send_samples(self) -> None:
         while True:
+            while self._untold:
+                await self._refuse("too large", self._untold.pop())
             now = time.monotonic()
             taken = self._outbox.take(now)
             if taken is not None:
