@@ -9,6 +9,17 @@ import threading
 HEAVY_WORK_NICENESS = 10
 
 
+def keep_ordinary_priority() -> None:
+    """Give the calling thread the priority of the process, not that of an urgent one it came from.
+
+    Threads that share an interpreter with an urgent one must not yield to other processes either:
+    one that is put back while it has the interpreter's lock holds the urgent one up.
+    """
+    if sys.platform == "linux":
+        ordinary = os.getpriority(os.PRIO_PROCESS, os.getpid())  # the main thread's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ordinary)
+
+
 def yield_to_others() -> None:
     """Lower the scheduling priority of the calling thread and of threads it starts later.
 

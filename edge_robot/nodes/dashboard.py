@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from edge_robot.nodes.operator_wheel import OperatorWheel
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.rosbridge_graph import RosbridgeGraph
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.urgency import Urgency, claim_priority
 from edge_robot.settings import setting
 from edge_robot.teleop.access import Access, Identity, OneToken, people_of
 from edge_robot.teleop.audit import Audit
@@ -111,8 +113,10 @@ class Dashboard(Node):
             _Robot(people.robot, control, views),
             background=[neighbours.run],
         )
+        # Commands and stops pass through it; pictures are made in threads that are not urgent.
+        granted = claim_priority(Urgency.PLANNING, self._server.thread)
         DiagnosticsReporter(self, self._diagnostics)
-        self.get_logger().info(f"dashboard: {self._server.url}")
+        self.get_logger().info(f"dashboard: {self._server.url}, served with {granted}")
         if token:  # printed, not logged: logs are published, kept and sent
             print(f"dashboard: {self._server.url} access token: {token}", flush=True)
 
@@ -154,6 +158,7 @@ class Dashboard(Node):
 
 def main() -> None:
     """Run the node."""
+    sys.setswitchinterval(0.001)  # whoever makes pictures hands the interpreter on to commands
     run(Dashboard)
 
 

@@ -23,11 +23,15 @@ class Urgency(Enum):
     CONTROL = (1, -15)
 
 
-def claim_priority(urgency: Urgency) -> str:
+def claim_priority(urgency: Urgency, thread: int | None = None) -> str:
     """Schedule all threads of this process, and those they will start, before less urgent ones.
 
     In real time (SCHED_FIFO) where that is wanted and permitted: to root, with CAP_SYS_NICE, or by
     a limit (`ulimit -r`, systemd's LimitRTPRIO). Else by a niceness where that is.
+
+    Args:
+        urgency: Before whom.
+        thread: By its native number: this one alone, and those that it will start.
 
     Returns:
         What was granted, in words.
@@ -37,21 +41,22 @@ def claim_priority(urgency: Urgency) -> str:
     if priority:
         try:
             parameter = os.sched_param(priority)
-            _for_every_thread(lambda t: os.sched_setscheduler(t, os.SCHED_FIFO, parameter))
+            _for_threads(thread, lambda t: os.sched_setscheduler(t, os.SCHED_FIFO, parameter))
             return f"real-time priority {priority}"
         except PermissionError:
             hint = f"; `ulimit -r {priority}` permits real-time priority"
     try:
-        _for_every_thread(lambda t: os.setpriority(os.PRIO_PROCESS, t, niceness))
+        _for_threads(thread, lambda t: os.setpriority(os.PRIO_PROCESS, t, niceness))
         return f"niceness {niceness}{hint}"
     except PermissionError:
         return f"no priority, so a busy machine delays it{hint}"
 
 
-def _for_every_thread(change: Callable[[int], None]) -> None:
-    for task in Path("/proc/self/task").iterdir():
+def _for_threads(only: int | None, change: Callable[[int], None]) -> None:
+    all_threads = (int(task.name) for task in Path("/proc/self/task").iterdir())
+    for thread in all_threads if only is None else (only,):
         with suppress(ProcessLookupError):  # it has ended since
-            change(int(task.name))
+            change(thread)
 
 
 def settle_memory() -> None:

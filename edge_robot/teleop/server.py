@@ -240,6 +240,12 @@ class DashboardServer:
         self._call(self._stop_serving())
         self._end_loop()
 
+    @property
+    def thread(self) -> int:
+        """The native number of the thread in which everybody is served."""
+        assert self._thread.native_id is not None
+        return self._thread.native_id
+
     def connections_open(self) -> int:
         """Return how many TCP connections there are, those of strangers included."""
 

@@ -1,7 +1,7 @@
 """The newest frame of each camera as JPEG, encoded once per level for all viewers.
 
 Nothing is encoded unless a viewer asks, and nothing is queued: who asks gets the newest frame there
-is, or nothing if it has had that one. The work is done in one thread of low priority.
+is, or nothing if it has had that one. The work is done in one thread of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.fleet.priority import yield_to_others
+from edge_robot.fleet.priority import keep_ordinary_priority
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Video:
     def __init__(self, cameras: Mapping[str, Callable[[], Frame | None]]) -> None:
         self.cameras = tuple(cameras)
         self._tracks = {name: _Camera(newest) for name, newest in cameras.items()}
-        self._worker = ThreadPoolExecutor(1, "video", initializer=yield_to_others)
+        self._worker = ThreadPoolExecutor(1, "video", initializer=keep_ordinary_priority)
 
     def close(self) -> None:
         """End the thread."""

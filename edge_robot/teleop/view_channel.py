@@ -31,7 +31,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from edge_robot.fleet.priority import yield_to_others
+from edge_robot.fleet.priority import keep_ordinary_priority
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.paced_socket import PacedSocket
 from edge_robot.teleop.pacing import SHARE, Pacer
@@ -154,7 +154,7 @@ class ViewChannel:
         self._others = dict(others)
         self._map: tuple[Sheet, asyncio.Future[bytes]] | None = None
         self._viewers: set[_Viewer] = set()
-        self._worker = ThreadPoolExecutor(1, "views", initializer=yield_to_others)
+        self._worker = ThreadPoolExecutor(1, "views", initializer=keep_ordinary_priority)
         self._refreshing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:

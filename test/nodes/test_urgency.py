@@ -19,6 +19,17 @@ print(os.getpriority(os.PRIO_PROCESS, other))
 """
 
 
+def test_one_thread_alone_can_go_before_others() -> None:
+    program = PROGRAM.replace("Urgency[sys.argv[1]]", "Urgency.PLANNING, threading.get_native_id()")
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    said, _, niceness_of_another = answer.splitlines()
+    if said != "niceness -10":
+        pytest.skip(f"nothing is permitted here: {said}")
+    assert int(niceness_of_another) > -10
+
+
 @pytest.mark.parametrize("urgency", [Urgency.PERCEPTION, Urgency.CONTROL])
 def test_what_it_says_was_granted_is_what_the_kernel_says(urgency: Urgency) -> None:
     command = [sys.executable, "-c", PROGRAM, urgency.name]
