@@ -118,7 +118,7 @@ def test_no_entry_is_lost_without_a_word(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def _write(folder: Path, name: str) -> None:
-    log = Audit(folder, max_file_bytes=20_000)
+    log = Audit(folder, max_file_bytes=8000)
     writers = [
         threading.Thread(target=lambda: [log.note(ANNA, name, pad="x" * 50) for _ in range(25)])
         for _ in range(4)

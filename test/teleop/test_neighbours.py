@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from certificates import Certificates
 
 from edge_robot.errors import UserError
 from edge_robot.teleop import neighbours
@@ -124,6 +126,34 @@ def test_a_robot_that_falls_silent_is_told_as_such_and_since_when(
     section = run(asked(token, ["well"], later))
     assert section["well"]["cause"] == "it answered with HTTP status 500"
     assert "mode" not in section["well"], "what it was is not what it is"
+
+
+def test_a_robot_is_believed_by_its_certificate(token: str, tmp_path: Path) -> None:
+    pki = Certificates(tmp_path)
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(pki.pem("good"), pki.key("good"))
+
+    async def scenario() -> list[dict[str, Any]]:
+        runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.1)
+        runner.app.router.add_get("/{robot}/summary", answer)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ours).start()
+        url = f"https://127.0.0.1:{runner.addresses[0][1]}/well"
+        authorities = {"known": str(pki.pem("ca")), "other": str(pki.pem("other")), "none": ""}
+        robots = Neighbours(
+            {name: NeighbourSettings(url, token, file) for name, file in authorities.items()}
+        )
+        polling = asyncio.create_task(robots.run())
+        while any(robot.get("cause") == "not asked yet" for robot in robots.section()):
+            await asyncio.sleep(0.02)
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+        await runner.cleanup()
+        return robots.section()
+
+    known, *others = asyncio.run(scenario())
+    assert known["up"]
+    assert [robot["cause"] for robot in others] == ["its certificate is not to be believed"] * 2
 
 
 @pytest.mark.parametrize(

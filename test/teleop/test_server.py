@@ -436,7 +436,9 @@ def test_a_thousand_connections_reach_neither_robot_nor_operator(
                     async with browser() as other:
                         await house.log_in(other, "vera")
                     # Those who say nothing, or say it slowly, are shown the door.
+                    limit = time.monotonic() + 10.0
                     while house.server.connections_open() > 8:
+                        assert time.monotonic() < limit
                         await asyncio.sleep(0.1)
                 await messages.send_str("still here")
                 assert await messages.receive_str() == "still here"
