@@ -117,7 +117,7 @@ export class Wheel {
     this.#apply();
     if (before && before.lease.generation !== lease.generation) {
       // What was answered was about another holder; the answer to this very change comes after it.
-      this.#answer = before.lease.yours && lease.holder ? { ok: false, text: `${lease.holder} has taken the wheel from you` } : null;
+      this.#answer = null;
       announce(lease.yours ? "You have the wheel" : lease.holder ? `${lease.holder} has the wheel` : "Nobody has the wheel");
     }
     if (lease.yours && lease.asked_by && lease.asked_by !== before?.lease.asked_by) announce(`${lease.asked_by} asks for the wheel`);
@@ -152,9 +152,12 @@ export class Wheel {
     indicate(byId("holder"), !connected ? "unknown" : yours ? "you" : theirs ? lease.holder : waits ? "nobody, autonomy waits" : "autonomy", yours ? "good" : theirs ? "warn" : "");
 
     const asking = yours && lease.asked_by ? `${lease.asked_by} asks for the wheel` : "";
-    const reason = !connected ? "" : this.#answer?.text || asking || refused || (driver ? "" : `Your role is “${role}”: you may look and stop, not drive`);
-    say(byId("refused"), reason);
-    byId("refused").classList.toggle("granted", Boolean(this.#answer?.ok && reason === this.#answer.text));
+    // The gravest first: a request refused, a rival, what keeps the robot from obeying; then that a request was granted.
+    const { ok, text: told } = this.#answer ?? {};
+    const idle = driver ? "" : `Your role is “${role}”: you may look and stop, not drive`;
+    const reason = (!ok && told) || asking || refused || told || idle;
+    say(byId("refused"), connected ? reason : "");
+    byId("refused").classList.toggle("granted", Boolean(ok && reason === told));
     say(byId("limit-note"), limits && limits.speed < Number(byId("speed-limit").value) - 0.005 ? `now at most ${number(limits.speed, 2, "m/s")}: what the round trip allows` : "");
   }
 }
