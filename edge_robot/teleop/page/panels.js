@@ -25,7 +25,7 @@ const PANELS = {
     fill(byId("stages"), Object.entries(stages ?? {}).map(([name, { p95_ms: p95, budget_ms: budget, missed, runs }]) => {
       const kept = p95 === null ? "" : p95 <= budget;
       return [words(name), milliseconds(p95), milliseconds(budget), `${missed} of ${runs}`,
-        { text: kept === "" ? "–" : kept ? "kept" : "over budget", kind: kept === "" ? "" : kept ? "good" : "bad" }];
+        { text: kept === "" ? "–" : kept ? "kept" : "over", kind: kept === "" ? "" : kept ? "good" : "bad" }];
     }), "No stage has reported yet.");
   },
   "panel-fleet": ({ link, privacy }) => {
@@ -33,7 +33,7 @@ const PANELS = {
     fill(byId("endpoints"), (link?.endpoints ?? []).map((it) => [
       `${it.name} (${it.tier})`,
       { text: it.up ? (it.breaker === "closed" ? "up" : `up, breaker ${it.breaker}`) : it.cause, kind: it.up ? "good" : "warn" },
-      `${milliseconds(it.rtt_ms)}, 95 % ${milliseconds(it.rtt_p95_ms)}`, percent(it.loss), rate(it.bandwidth),
+      `${milliseconds(it.rtt_ms)} / ${milliseconds(it.rtt_p95_ms)}`, percent(it.loss), rate(it.bandwidth),
     ]), "No backend is known.");
     fill(byId("privacy"), Object.values(privacy ?? {}).flat().map((it) => [
       `${words(it.kind)} → ${it.tier}`, it.level, it.cleared, it.withheld,
