@@ -14,7 +14,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 
 from edge_robot.nodes.dashboard_views import DashboardViews
-from edge_robot.nodes.diagnostics import ERROR, OK, DiagnosticsReporter, Status
+from edge_robot.nodes.diagnostics import ERROR, OK, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.operator_wheel import OperatorWheel
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.rosbridge_graph import RosbridgeGraph
@@ -115,6 +115,7 @@ class Dashboard(Node):
         )
         # Commands and stops pass through it; pictures are made in threads that are not urgent.
         granted = claim_priority(Urgency.PLANNING, self._server.thread)
+        self._refused = 0
         DiagnosticsReporter(self, self._diagnostics)
         self.get_logger().info(f"dashboard: {self._server.url}, served with {granted}")
         if token:  # printed, not logged: logs are published, kept and sent
@@ -154,6 +155,10 @@ class Dashboard(Node):
     def _diagnostics(self) -> Iterator[Status]:
         problem = self._audit.problem()
         yield Status("audit log", ERROR if problem else OK, problem or "written")
+        connected, refused = self._server.crowd()
+        fresh, self._refused = refused - self._refused, refused
+        text = f"{connected} open" + (f"; {fresh} found no place" if fresh else "")
+        yield Status("connections", WARN if fresh else OK, text, {"refused": refused})
 
 
 def main() -> None:

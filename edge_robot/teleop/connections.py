@@ -70,6 +70,9 @@ class Connections:
         make_protocol: Makes what speaks HTTP on a new connection.
         tls: For TLS; without it if None.
         clock: Monotonic time in s.
+
+    Attributes:
+        refused: Connections for which there was no place, and those that made place.
     """
 
     def __init__(
@@ -161,8 +164,8 @@ class Connections:
                 connection.abort()
 
     def count(self) -> int:
-        """Return how many connections there are."""
-        return len(self._present())
+        """Return how many connections there are; may be called from any thread."""
+        return len(self._connections)
 
     def _present(self) -> list[_Connection]:
         for protocol in [key for key, each in self._connections.items() if each.gone()]:

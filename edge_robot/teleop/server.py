@@ -246,13 +246,9 @@ class DashboardServer:
         assert self._thread.native_id is not None
         return self._thread.native_id
 
-    def connections_open(self) -> int:
-        """Return how many TCP connections there are, those of strangers included."""
-
-        async def count() -> int:
-            return self._connections.count()
-
-        return int(self._call(count()))
+    def crowd(self) -> tuple[int, int]:
+        """Return how many TCP connections there are, and how many found no place so far."""
+        return self._connections.count(), self._connections.refused
 
     def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10.0)

@@ -429,15 +429,16 @@ def test_a_thousand_connections_reach_neither_robot_nor_operator(
                                 assert answer.status == 200
                             slowest = max(slowest, time.monotonic() - asked)
                     assert slowest < 2.0
-                    inside = house.server.connections_open()
+                    inside, refused = house.server.crowd()
                     assert inside <= connections.MAX_STRANGERS + 8
+                    assert refused > 500
                     # Who comes anew while they still stand there gets in, too.
                     await asyncio.sleep(0.5)
                     async with browser() as other:
                         await house.log_in(other, "vera")
                     # Those who say nothing, or say it slowly, are shown the door.
                     limit = time.monotonic() + 10.0
-                    while house.server.connections_open() > 8:
+                    while house.server.crowd()[0] > 8:
                         assert time.monotonic() < limit
                         await asyncio.sleep(0.1)
                 await messages.send_str("still here")
