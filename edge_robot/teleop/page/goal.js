@@ -18,12 +18,14 @@ export class GoalTool {
   #press = null;                  // {px, py, x, y, moved}
   #pinch = 0;
 
+  #answer;
+
   /** `answer(reply)` shows what the robot said to a request. */
   constructor(map, view, control, answer) {
     this.#map = map;
     this.#view = view;
     this.#control = control;
-    this.answer = answer;
+    this.#answer = answer;
     const canvas = this.#canvas;
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
@@ -39,7 +41,7 @@ export class GoalTool {
     byId("goal-mode").addEventListener("click", () => this.aim(!this.#aiming));
     byId("goal-send").addEventListener("click", () => this.#send());
     byId("goal-discard").addEventListener("click", () => this.#put(null));
-    byId("goal-cancel").addEventListener("click", async () => this.answer(await this.#control.cancelGoal()));
+    byId("goal-cancel").addEventListener("click", async () => this.#answer(await this.#control.cancelGoal()));
     view.addEventListener("sections", ({ detail: { names } }) => {
       if (names.includes("goal")) byId("goal-cancel").hidden = !view.sections.goal;
     });
@@ -146,7 +148,7 @@ export class GoalTool {
     this.#put(null);
     this.aim(false);
     const reply = await this.#control.goal(goal.x, goal.y, goal.yaw);
-    this.answer(reply);
+    this.#answer(reply);
     if (!reply.ok && !this.#map.pending) this.#put(goal);
   }
 

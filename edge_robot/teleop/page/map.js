@@ -1,5 +1,6 @@
 // The map: what the robot knows around it, in odom, each layer with its age.
 
+import { Costmap } from "./costmap.js";
 import { Curtain } from "./curtain.js";
 import { byId, say } from "./dom.js";
 import { Frame } from "./frame.js";
@@ -10,7 +11,6 @@ import { colour, onColours } from "./theme.js";
 
 const LAYERS = ["pose", "lidar", "tracks", "path", "trajectory", "map", "goal"];
 const FLEET = 4;         // bit of edge_robot/TrackedObject that says: seen by the fleet
-const UNKNOWN = 128;     // grey of a cell nobody has seen
 const PATIENCE = 60;     // ms that a change is drawn later, with others; the operator's own moves are drawn at once
 const FOOTPRINT = [[0.3, 0.2], [0.3, -0.2], [-0.3, -0.2], [-0.3, 0.2]];
 
@@ -21,7 +21,7 @@ export class MapView {
   pending = null;     // {x, y, yaw}, a goal not yet sent
   #view;
   #canvas = byId("map");
-  #grids = {};        // kind → {header, grey, drawn, born}
+  #costmap = null;
   #stale = null;
   #items = Object.fromEntries([...document.querySelectorAll("[data-layer]")].map((item) => [item.dataset.layer, item]));
   #curtain = new Curtain(byId("map-curtain"), STALE.pose);
@@ -30,14 +30,16 @@ export class MapView {
   constructor(view) {
     this.#view = view;
     view.addEventListener("picture", ({ detail }) => {
-      if (detail.kind === "map" || detail.kind === "costmap") this.#grid(detail);
+      if (detail.kind !== "map") return;
+      this.#costmap = new Costmap(detail);
+      this.repaint();
     });
     view.addEventListener("sections", ({ detail: { names } }) => {
       if (names.some((name) => LAYERS.includes(name))) this.#drawing.soon();
     });
     view.addEventListener("connection", () => this.#judge());
     onColours(() => {
-      for (const grid of Object.values(this.#grids)) grid.drawn = null;
+      this.#costmap?.fade();
       this.repaint();
     });
     new ResizeObserver(() => this.repaint()).observe(this.#canvas);
@@ -50,12 +52,11 @@ export class MapView {
 
   #age(layer) {
     if (layer !== "map") return this.#view.age(layer);
-    const grids = Object.values(this.#grids);
-    return grids.length ? (performance.now() - Math.max(...grids.map(({ born }) => born))) / 1000 : Infinity;
+    return this.#costmap ? (performance.now() - this.#costmap.born) / 1000 : Infinity;
   }
 
   #present(layer) {
-    if (layer === "map") return Object.keys(this.#grids).length > 0;
+    if (layer === "map") return this.#costmap !== null;
     const value = this.#view.sections[layer];
     return Array.isArray(value) ? value.length > 0 : Boolean(value);
   }
@@ -97,37 +98,6 @@ export class MapView {
     }
   }
 
-  #grid({ kind, header, image, born }) {
-    const sketch = new OffscreenCanvas(image.width, image.height);
-    const pen = sketch.getContext("2d", { willReadFrequently: true });
-    pen.drawImage(image, 0, 0);
-    image.close();
-    const { data } = pen.getImageData(0, 0, sketch.width, sketch.height);
-    this.#grids[kind] = { header, born, data, sketch, drawn: null };
-    this.repaint();
-  }
-
-  // Grey cells in the theme's colours: once for each grid and theme, not for each frame.
-  #coloured(grid) {
-    if (grid.drawn) return grid.drawn;
-    const channels = (name) => colour(name).match(/[\d.]+/g).slice(0, 3).map(Number);
-    const [free, occupied, unknown] = ["map-free", "map-occupied", "map-ground"].map(channels);
-    const table = Array.from({ length: 256 }, (_, grey) => (grey === UNKNOWN ? unknown
-      : free.map((value, channel) => occupied[channel] + (value - occupied[channel]) * grey / 255)));
-    const pen = grid.sketch.getContext("2d");
-    const cells = pen.createImageData(grid.sketch.width, grid.sketch.height);
-    for (let i = 0; i < grid.data.length; i += 4) {
-      const [red, green, blue] = table[grid.data[i]];
-      cells.data[i] = red;
-      cells.data[i + 1] = green;
-      cells.data[i + 2] = blue;
-      cells.data[i + 3] = 255;
-    }
-    pen.putImageData(cells, 0, 0);
-    grid.drawn = grid.sketch;
-    return grid.drawn;
-  }
-
   #paint() {
     const { frame } = this;
     const { pen, width, height } = sheet(this.#canvas);
@@ -138,7 +108,7 @@ export class MapView {
     if (this.follow && pose) [frame.x, frame.y] = [pose.x, pose.y];
     pen.fillStyle = colour("map-ground");
     pen.fillRect(0, 0, width, height);
-    for (const kind of ["map", "costmap"]) this.#paintGrid(pen, this.#grids[kind]);
+    this.#paintCostmap(pen);
     this.#paintScale(pen);
     if (this.#live("path")) this.#line(pen, sections.path, "map-path", 3);
     if (this.#live("trajectory")) this.#line(pen, sections.trajectory, "map-trajectory", 5);
@@ -150,13 +120,13 @@ export class MapView {
     else if (this.cursor && document.activeElement === this.#canvas) this.#paintCursor(pen);
   }
 
-  #paintGrid(pen, grid) {
-    if (!grid) return;
-    const { header } = grid;
-    const [left, top] = this.frame.at(header.x, header.y + header.height * header.resolution);
-    const scale = header.resolution * this.frame.scale;
+  #paintCostmap(pen) {
+    if (!this.#costmap) return;
+    const { x, y, width, height, resolution } = this.#costmap.header;
+    const [left, top] = this.frame.at(x, y + height * resolution);
+    const scale = resolution * this.frame.scale;
     pen.imageSmoothingEnabled = false;
-    pen.drawImage(this.#coloured(grid), left, top, header.width * scale, header.height * scale);
+    pen.drawImage(this.#costmap.image(), left, top, width * scale, height * scale);
   }
 
   #paintScale(pen) {
@@ -178,7 +148,7 @@ export class MapView {
       pen.lineTo(frame.width, Math.round(py) + 0.5);
     }
     pen.stroke();
-    pen.fillStyle = pen.strokeStyle = colour("map-text");
+    pen.strokeStyle = colour("map-text");
     pen.font = "12px system-ui, sans-serif";
     pen.lineWidth = 2;
     const y = frame.height - 10;
@@ -188,7 +158,7 @@ export class MapView {
     pen.lineTo(12 + step * frame.scale, y);
     pen.lineTo(12 + step * frame.scale, y - 5);
     pen.stroke();
-    pen.fillText(`${step} m`, 16, y - 5);
+    this.#label(pen, `${step} m`, 16, y - 5, colour("map-text"));
   }
 
   #line(pen, points, name, width) {
