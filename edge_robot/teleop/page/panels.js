@@ -25,7 +25,7 @@ const PANELS = {
     fill(byId("stages"), Object.entries(stages ?? {}).map(([name, { p95_ms: p95, budget_ms: budget, missed, runs }]) => {
       const kept = p95 === null ? "" : p95 <= budget;
       return [words(name), milliseconds(p95), milliseconds(budget), `${missed} of ${runs}`,
-        { text: kept === "" ? "–" : kept ? "kept" : "over", kind: kept === "" ? "" : kept ? "good" : "bad" }];
+        { text: kept === "" ? "–" : kept ? "kept" : "over budget", kind: kept === "" ? "" : kept ? "good" : "bad" }];
     }), "No stage has reported yet.");
   },
   "panel-fleet": ({ link, privacy }) => {
