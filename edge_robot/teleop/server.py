@@ -492,7 +492,9 @@ class DashboardServer:
         return web.json_response({"name": who.name, "role": who.role.name.lower()})
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
-        who = self._who(request)  # not let in: there is always place and time to stop
+        who = self._who(request)
+        with contextlib.suppress(CrowdedError):  # there is always place and time to stop
+            self._connections.admit(request.protocol, who)
         try:
             text = await self._robot.stop(who)
         except TimeoutError as error:
