@@ -15,6 +15,8 @@ from edge_robot.bench import (
 )
 from edge_robot.bench.bad_link import BadLink, bad_link
 from edge_robot.bench.runtimes import Runtime, bench_domain, foremost, standalone
+from edge_robot.bench.stop_browser import browser_path
+from edge_robot.bench.teleop_goals import goals
 from edge_robot.errors import UserError
 
 PARTS = ("commands", "stalled", "takeovers", "roundtrip", "outage", "page", "processor")
@@ -47,7 +49,7 @@ def measure(
     progress: Progress,
     sofar: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Return the figures of parts.
+    """Return the figures of parts; `left_out` says what could not be measured here, and why.
 
     Args:
         parts: Some of `PARTS`.
@@ -62,19 +64,26 @@ def measure(
     """
     # Who drives, and a robot, have machines of their own: what else this one does is not measured.
     runtime = foremost(standalone(bench_domain()))
-    figures: dict[str, Any] = {"congestion_control": congestion_control}
+    left_out: dict[str, str] = {}
+    figures: dict[str, Any] = {"congestion_control": congestion_control, "left_out": left_out}
     with ExitStack() as stack:
         link: BadLink | None = None
         try:
             link = stack.enter_context(bad_link(runtime, congestion_control, seed))
         except OSError as error:
-            progress(str(error))
-            figures["left_out"] = {part: str(error) for part in parts if part in _NEED_LINK}
+            left_out = {part: str(error) for part in parts if part in _NEED_LINK}
+        if "page" in parts:
+            try:
+                browser_path()
+            except UserError as error:
+                left_out["page"] = str(error)
+        for part, why in left_out.items():
+            progress(f"{part} is left out: {why}")
         for part in PARTS:
-            if part in parts and part not in figures.get("left_out", {}):
+            if part in parts and part not in left_out:
                 figures[part] = _measure(part, link, runtime, scale, progress)
                 sofar(figures)
-    return figures
+    return {**figures, "goals": goals(figures)}
 
 
 def _measure(

@@ -12,7 +12,7 @@ import numpy as np
 from edge_robot.bench.bad_link import OPERATOR, BadLink, Quality
 from edge_robot.bench.runtimes import Program
 from edge_robot.bench.teleop_delays import quantiles
-from edge_robot.bench.teleop_site import Site, ask, on_link
+from edge_robot.bench.teleop_site import ask, on_link
 
 RATE = 1e6 / 8
 """Of the bottleneck towards the operator, bytes/s; the other way it is the same."""
@@ -23,6 +23,9 @@ QUEUE = 64_000
 
 SETTLE = 2.0
 """After a change of the link, s, in which nothing is counted."""
+
+BEFORE, AFTER = 8.0, 15.0
+"""How long is watched before and after an outage, s."""
 
 Progress = Callable[[str], None]
 
@@ -107,43 +110,29 @@ def outage(link: BadLink, seconds: float, progress: Progress) -> dict[str, Any]:
         operator, audience = site.people()
         ask(operator, do="drive")
         ask(audience, do="watch", viewers=1)
-        time.sleep(8.0)
-        before = _seen(site, operator, audience)
+        time.sleep(BEFORE)
+        before = ask(audience, do="report")["viewers"][0]
         progress(f"outage: {seconds:g} s")
-        dead = Quality(DELAY, RATE, QUEUE, loss=1.0)
+        dead = quality(1.0)
         link.set(dead, dead)
         time.sleep(seconds)
+        site.notes()
         link.set(quality(0.0), quality(0.0))
         restored, wall = time.monotonic(), time.time()
-        during = _seen(site, operator, audience, until=wall)
-        time.sleep(15.0)
-        after = _seen(site, operator, audience)
-        notes = after["notes"]
-    back = [at for at, velocity in notes["commands"] if velocity]
-    came = [at for at, *_ in after["frames"]]
+        time.sleep(AFTER)
+        viewer = ask(audience, do="report")["viewers"][0]
+        driven = [at - restored for at, speed in site.notes()["commands"] if speed]
+    after = [frame for frame in viewer["frames"] if frame[0] > wall]
+    came = [at - wall for at, *_ in after]
+    ages = [at - captured for at, captured, *_ in after]
     return {
         "outage_s": seconds,
-        "frame_age_before": quantiles(before["ages"]),
-        "frames_in_outage": len(during["ages"]),
-        "frame_age_after": quantiles(after["ages"]),
-        "oldest_frame_after_ms": round(1e3 * max(after["ages"], default=float("nan")), 1),
-        "frames_of_the_outage": sum(captured < wall for _, captured, *_ in after["frames"]),
-        "first_frame_after_s": round(min(came) - wall, 2) if came else None,
-        "driving_after_s": round(min(back) - restored, 2) if back else None,
-        "connections": after["connections"],
-    }
-
-
-def _seen(
-    site: Site, operator: Program, audience: Program, until: float = float("inf")
-) -> dict[str, Any]:
-    """Return what was seen and noted since the last time."""
-    viewer = ask(audience, do="report")["viewers"][0]
-    ask(operator, do="report")
-    frames = [frame for frame in viewer["frames"] if frame[0] < until]
-    return {
-        "frames": frames,
-        "ages": [came - captured for came, captured, *_ in frames],
+        "frame_age_before": quantiles([at - captured for at, captured, *_ in before["frames"]]),
+        "frames_in_outage": len(viewer["frames"]) - len(after),
+        "frame_age_after": quantiles(ages),
+        "oldest_frame_after_ms": round(1e3 * max(ages), 1) if ages else None,
+        "frames_of_the_outage": sum(captured < wall for _, captured, *_ in after),
+        "first_frame_after_s": round(min(came), 2) if came else None,
+        "driving_after_s": round(min(driven), 2) if driven else None,
         "connections": viewer["connections"],
-        "notes": site.notes(),
     }

@@ -14,6 +14,7 @@ from edge_robot.bench.bad_link import OPERATOR, ROBOT, BadLink, Quality, bad_lin
 from edge_robot.bench.runtimes import Program, programs, standalone
 from edge_robot.bench.teleop_coding import velocity
 from edge_robot.bench.teleop_delays import command_delays
+from edge_robot.bench.teleop_goals import goals
 from edge_robot.bench.teleop_scene import BITS, Scene, read_time
 
 SINK = f"""
@@ -98,6 +99,19 @@ def test_a_command_is_late_until_it_or_a_newer_one_is_given() -> None:
         "input": [0.2, 0.16],
         "loop": [0.3, 0.26],
         "command": [0.21, 0.17],
+    }
+
+
+def test_a_goal_is_met_or_not() -> None:
+    stalled = {"never": {"mb_each": 5.1, "traced_mb_each": 0.3}}
+    takeovers = {"superseded_published": 0, "superseded_heard": 0}
+    met = {
+        name: goal["met"]
+        for name, goal in goals({"stalled": stalled, "takeovers": takeovers}).items()
+    }
+    assert met == {
+        "a stalled client (never) costs, MB": False,
+        "commands of superseded leases": True,
     }
 
 

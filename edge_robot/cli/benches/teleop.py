@@ -92,3 +92,5 @@ def register(bench: typer.Typer) -> None:
             )
         output.add({"teleop": figures})
         output.finish()
+        if not all(goal["met"] for goal in figures["goals"].values()):
+            raise typer.Exit(1)
