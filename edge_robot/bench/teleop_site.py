@@ -109,9 +109,9 @@ def _site(
     camera: float = CAMERA_RATE,
     trace: bool = False,
 ) -> Iterator[Site]:
-    people = (folder / "tokens", "anna", "bert")
-    tokens = (add_token(people[0], people[1], "admin"), add_token(people[0], people[2], "admin"))
-    parameters |= {"tokens": str(people[0]), "audit_folder": str(folder / "audit")}
+    file = folder / "tokens"
+    tokens = (add_token(file, "anna", "admin"), add_token(file, "bert", "admin"))
+    parameters |= {"tokens": str(file), "audit_folder": str(folder / "audit")}
     # Images are larger than what a socket holds unless somebody raised that.
     environment = {**near.environment, "EDGE_ROBOT_SENSOR_RELIABILITY": "reliable"}
     environment.pop("EDGE_ROBOT_TOKEN", None)

@@ -8,8 +8,8 @@ each is answered by one line:
 - `{"do": "flood", "from": [host, port]}`: read what comes from there; from null: no longer;
 - `{"do": "report"}`: what was noted since. `samples`: [number, tick it answers, when it was sent,
   s, steady clock]; `round_trips`: [when, what the robot said then, s]; `released`: how often the
-  operator had to let go; `viewers`: of each, `frames` as in `teleop_viewer`, `states`, `bytes`,
-  `connections`; `flooded`: bytes.
+  operator had to let go; `viewers`: of each, `frames` as in `teleop_viewer`, `bytes` and
+  `connections`.
 
 Samples carry their number in the velocity: `edge_robot.bench.teleop_coding`.
 """
@@ -29,8 +29,10 @@ from edge_robot.bench.teleop_client import Sample, TeleopClient
 from edge_robot.bench.teleop_coding import velocity
 from edge_robot.bench.teleop_viewer import Viewer
 
-LETS_GO = 0.1
-"""How long the operator lets go when the robot wants that, s."""
+LOOK = 0.05
+"""How often the operator looks at what the robot says, s."""
+SILENCE = 2.0
+"""Time without a tick after which a new connection is opened, s."""
 
 
 class CodedDevice:
@@ -55,7 +57,8 @@ class Operator:
         self._device = CodedDevice()
         self._samples: list[tuple[int, int, float]] = []
         self._round_trips: list[tuple[float, float]] = []
-        self._released = self._flooded = 0
+        self._released = 0
+        self._ticked = 0.0
         self._viewers: dict[Viewer, asyncio.Task[None]] = {}
         self._driving: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -92,11 +95,9 @@ class Operator:
             "samples": self._samples,
             "round_trips": self._round_trips,
             "released": self._released,
-            "flooded": self._flooded,
             "viewers": [
                 {
                     "frames": viewer.frames,
-                    "states": viewer.states,
                     "bytes": viewer.bytes,
                     "connections": viewer.connections,
                 }
@@ -104,9 +105,9 @@ class Operator:
             ],
         }
         self._samples, self._round_trips = [], []
-        self._released = self._flooded = 0
+        self._released = 0
         for viewer in self._viewers:
-            viewer.frames, viewer.states, viewer.bytes = [], 0, 0
+            viewer.frames, viewer.bytes = [], 0
         return noted
 
     async def _drive(self, ready: asyncio.Event) -> None:
@@ -116,7 +117,7 @@ class Operator:
         while True:
             try:
                 if not client.connected:
-                    await asyncio.wait_for(client.connect(), 2.0)
+                    await asyncio.wait_for(client.connect(), SILENCE)
                     await client.request("take", force=True)
                 ready.set()
                 await self._hold(client)
@@ -125,30 +126,22 @@ class Operator:
                 await asyncio.sleep(0.2)
 
     async def _hold(self, client: TeleopClient) -> None:
-        """Hold the stick, and let go when asked to, as long as ticks come.
+        """Hold the stick, and let go for as long as the robot wants that, until ticks stay away.
 
         Raises:
-            asyncio.TimeoutError: none came for long.
+            asyncio.TimeoutError: they do.
         """
-        self._device.held = True
+        self._ticked = time.monotonic()
         while client.connected:
-            ticks = client.ticks
-            await client.until(lambda _: True)
-            await asyncio.sleep(0.05)
-            if "let go" in (client.status["refused"] or ""):
-                self._released += 1
-                self._device.held = False
-                await asyncio.sleep(LETS_GO)
-                self._device.held = True
-            for _ in range(20):
-                if client.ticks > ticks:
-                    break
-                await asyncio.sleep(0.1)
-            else:
+            lets_go = "let go" in (client.status["refused"] or "")
+            self._released += lets_go and self._device.held
+            self._device.held = not lets_go
+            await asyncio.sleep(LOOK)
+            if time.monotonic() - self._ticked > SILENCE:
                 raise asyncio.TimeoutError
 
     def _on_tick(self, tick: dict[str, Any], told: dict[str, Any] | None) -> None:
-        now = time.monotonic()
+        now = self._ticked = time.monotonic()
         if told is not None:
             self._samples.append((told["n"], tick["tick"], now))
         if tick["rtt_ms"] is not None:
@@ -157,8 +150,8 @@ class Operator:
     async def _read(self, host: str, port: int) -> None:
         reader, writer = await asyncio.open_connection(host, port)
         try:
-            while data := await reader.read(65536):
-                self._flooded += len(data)
+            while await reader.read(65536):
+                pass
         finally:
             writer.close()
 
