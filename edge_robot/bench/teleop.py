@@ -14,7 +14,7 @@ from edge_robot.bench import (
     teleop_takeovers,
 )
 from edge_robot.bench.bad_link import BadLink, bad_link
-from edge_robot.bench.runtimes import Runtime, bench_domain, foremost, standalone
+from edge_robot.bench.runtimes import Runtime, bench_domain, standalone
 from edge_robot.bench.stop_browser import browser_path
 from edge_robot.bench.teleop_goals import goals
 from edge_robot.errors import UserError
@@ -62,8 +62,7 @@ def measure(
     Raises:
         RuntimeError: a process failed.
     """
-    # Who drives, and a robot, have machines of their own: what else this one does is not measured.
-    runtime = foremost(standalone(bench_domain()))
+    runtime = standalone(bench_domain())
     left_out: dict[str, str] = {}
     figures: dict[str, Any] = {"congestion_control": congestion_control, "left_out": left_out}
     with ExitStack() as stack:

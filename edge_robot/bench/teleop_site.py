@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_robot.bench.bad_link import ROBOT, BadLink
 from edge_robot.bench.certificates import certify
-from edge_robot.bench.runtimes import Program, Runtime, Start, programs
+from edge_robot.bench.runtimes import Program, Runtime, Start, foremost, programs
 from edge_robot.token_file import add_token
 
 CAMERA_RATE = 12.0
@@ -116,12 +116,17 @@ def _site(
     environment = {**near.environment, "EDGE_ROBOT_SENSOR_RELIABILITY": "reliable"}
     environment.pop("EDGE_ROBOT_TOKEN", None)
     near = replace(near, environment=environment)
-    with programs(near) as start, programs(far) as start_far:
-        robot = start("teleop_robot", rate=camera)
+    # The dashboard has the priority it has on a robot; the rest are machines of their own, or none.
+    with (
+        programs(near) as start,
+        programs(foremost(near)) as start_near,
+        programs(foremost(far)) as start_far,
+    ):
+        robot = start_near("teleop_robot", rate=camera)
         dashboard = start("teleop_dashboard", parameters=parameters, trace=trace)
         for program in (robot, dashboard):
             program.next(_START)
-        yield Site(robot, dashboard, url, certificate, tokens, start, start_far)
+        yield Site(robot, dashboard, url, certificate, tokens, start_near, start_far)
 
 
 def _free_port() -> int:
