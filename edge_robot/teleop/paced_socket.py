@@ -31,8 +31,11 @@ MESSAGES_PER_SECOND = 500.0
 """What a viewer may send, pongs included."""
 
 _SEND_BUFFER = 262_144
-_NOT_SENT_LOW = 16_384
+_NOT_SENT_LOW = 4_096
 """Bytes that the kernel may hold, and of these those that it has not sent yet."""
+
+_TOLD_BY, _LOSSY = 60, 0.02
+"""Packets by which a loss is told, and which share of them lost is much."""
 
 _HEAD = 1024
 """What comes of every message, bytes: more than the header of a picture."""
@@ -66,6 +69,7 @@ class PacedSocket:
         self._socket = web.WebSocketResponse(autoping=False, max_msg_size=MAX_MESSAGE)
         self._patience = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
         self._moved = asyncio.Event()
+        self._loss_known = False
         self._full = False  # whether a returning mark is what is waited for
         self.clock = asyncio.get_running_loop().time
         self.pacer = Pacer(self.clock())
@@ -175,6 +179,8 @@ class PacedSocket:
                 return
 
     async def _send(self, first: int, data: bytes, patience: float = math.inf) -> int:
+        if not self._loss_known and not self._transport.is_closing():
+            self._loss_known = _bear_losses(self._transport.get_extra_info("socket"))
         view = memoryview(data)
         opcode, start, done = first, 0, False
         end = self.clock() + patience
@@ -208,12 +214,33 @@ _MARK = b"\x89\x01" + _MARK_TEXT
 """A ping whose pong says that all before it has arrived."""
 
 
+_RETRANSMITTED, _SEGMENTS = 100, 136
+"""Where Linux's `struct tcp_info` has tcpi_total_retrans and tcpi_segs_out."""
+
+
+def _bear_losses(end: Any) -> bool:
+    """Let a connection that loses much send on regardless; return whether that is decided.
+
+    Linux's usual congestion control, CUBIC, takes every lost packet for a full link, and at a loss
+    of 5 % sends next to nothing. BBR does not; but every ten seconds it pauses to measure, so it is
+    asked for only where it helps.
+    """
+    if not hasattr(socket, "TCP_CONGESTION"):
+        return True
+    told = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    if len(told) < _SEGMENTS + 4:
+        return True
+    (repeated,) = struct.unpack_from("=I", told, _RETRANSMITTED)
+    (segments,) = struct.unpack_from("=I", told, _SEGMENTS)
+    if segments < _TOLD_BY or repeated < _LOSSY * segments:
+        return False
+    with contextlib.suppress(OSError):  # not every kernel has it, or lets everybody have it
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+    return True
+
+
 def _hold_little(end: Any) -> None:
-    """Keep the kernel from holding much, and from taking each lost packet for a full link."""
     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_LOW)
-    if hasattr(socket, "TCP_CONGESTION"):
-        with contextlib.suppress(OSError):  # not every kernel has it, or lets everybody have it
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")

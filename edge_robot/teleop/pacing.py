@@ -40,7 +40,7 @@ TRIAL_PIECES = 4
 MIN_TRIAL_PERIOD, MAX_TRIAL_PERIOD = 0.5, 4.0
 """From a trial that failed to the next, s: doubled each time."""
 
-REACHED = 0.92
+REACHED = 0.95
 """Of what was sent in a trial per time, how much must have arrived for it to have succeeded."""
 
 PAUSE, PAUSES = 0.005, 3.0
@@ -55,7 +55,7 @@ LATE = 0.25
 HEAP = 0.8
 """Of the time that pieces were sent in, how much they arrive in at least where none was held up."""
 
-QUEUE_HIGH = 0.010
+QUEUE_HIGH = 0.008
 """Queue that every piece meets, beside those of its own size, from which less is sent, s."""
 
 QUEUE_ALARM = 0.025
@@ -65,8 +65,9 @@ pauses of the link would make it shrink from piece to piece."""
 BASE_MEMORY = 10.0
 """How long the shortest round trip is believed, s."""
 
-MIN_EPOCH, EPOCH_PIECES = 0.06, 12
-"""A queue is judged by the pieces of at least so long, s, and by so many."""
+EPOCH_PIECES, MIN_EPOCH, EPOCH_ROUND_TRIPS = 12, 0.06, 4.0
+"""A queue is judged by at least so many pieces, and those of so long, s, and so many round trips:
+what TCP repeats holds up the rest for one or two."""
 
 PIECE_TIME = 0.010
 """What the link needs for a piece, s."""
@@ -117,15 +118,14 @@ class _Delivery:
         """How fast they were sent, bytes/s."""
         return self._sent / (self._sending + 1e-6)
 
-    @property
-    def rate(self) -> float:
+    def rate(self, trimmed: bool = True) -> float:
         """How fast they arrived, bytes/s.
 
         A link that repeats what it lost pauses, then delivers in a heap. So the longest pauses do
         not count, and no more has arrived than was sent.
         """
         pauses = math.ceil(len(self._pieces) / EPOCH_PIECES)
-        counted = sorted(self._pieces)[:-pauses]
+        counted = sorted(self._pieces)[: -pauses if trimmed else None]
         arrived, arriving = sum(size for _, size in counted), sum(gap for gap, _ in counted)
         return min(self.sending, arrived / (arriving + 1e-6))
 
@@ -225,7 +225,8 @@ class Pacer:
             self._queues.append(queue)
             last = self._queues[-3:]
             alarm = len(last) == 3 and last[0] > QUEUE_ALARM and sorted(set(last)) == last
-            ripe = len(self._queues) >= EPOCH_PIECES and now - self._epoch >= MIN_EPOCH
+            least = max(MIN_EPOCH, EPOCH_ROUND_TRIPS * self.base_round_trip)
+            ripe = len(self._queues) >= EPOCH_PIECES and now - self._epoch >= least
             if alarm or ripe:
                 self._judge_queue(now, alarm)
         if mark.trial and not self._trial_left and not any(m.trial for m in self._marks):
@@ -263,7 +264,7 @@ class Pacer:
         if self._draining:
             # Where a queue stands, what arrives is what the link delivers; but a few pieces are
             # never believed that it is next to nothing.
-            arriving = self._delivery.rate if len(self._delivery) > 2 else 0.0
+            arriving = self._delivery.rate() if len(self._delivery) > 2 else 0.0
             self.rate = max(min(self.rate, max(arriving, 0.6 * self.rate)), MIN_RATE)
             self._gain = TRIAL_GAIN
             self._next_trial = now + self._trial_period
@@ -275,7 +276,10 @@ class Pacer:
         self._next_trial = now
         if len(trial) < TRIAL_PIECES or (trial.disturbed() and len(trial) < DISTURBED_PIECES):
             return  # that tells nothing yet: more of the same
-        if trial.rate >= REACHED * trial.sending:
+        if (
+            trial.rate(trimmed=self._gain == FIRST_GAIN or not trial.disturbed())
+            >= REACHED * trial.sending
+        ):
             faster = min(trial.sending, self._gain * self.rate, MAX_RATE)
             self.rate = max(self.rate, faster)
             self._trial_period = MIN_TRIAL_PERIOD
