@@ -19,10 +19,12 @@ import numpy as np
 from nav_msgs.msg import OccupancyGrid
 from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, LaserScan
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, LaserScan, PointCloud2
 from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer
 
@@ -53,7 +55,7 @@ from edge_robot.nodes.dashboard_sections import (
 )
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
-from edge_robot.nodes.sensing import Mounts, check_scan, scan_points
+from edge_robot.nodes.sensing import Mounts, check_scan, cloud_points, scan_points
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.planning.robot import Footprint
 from edge_robot.settings import setting
@@ -74,6 +76,18 @@ MAX_SPEAKERS, MAX_LOG = 60, 50
 MAX_LEAD, MAX_LAG = 2.0, 3600.0
 """By how much a stamp may be ahead of us, and behind, when its message comes, s; beyond, it is of
 another clock, and the age is counted from the arrival."""
+
+BEGINS_WITH_STAMP = ("std_msgs/Header", "builtin_interfaces/Time")
+"""Types of the first field of messages whose age can be told."""
+
+WATCH_PERIOD = 0.25
+"""How soon after somebody looks the robot's cameras are listened to, s."""
+
+NO_SCAN = 2.0
+"""Silence of the planar scan after which a lidar's sweep is shown instead, s."""
+
+OUTLINE_HEIGHTS = (0.05, 0.6)
+"""Heights above base_link between which its points are obstacles, m; as the collision monitor's."""
 
 MAX_REASONS = 50
 """Kinds of refusals told apart."""
@@ -161,6 +175,15 @@ class _Sample:
     data: bytes
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A section, of which message it was made, and when, s."""
+
+    version: int
+    at: float
+    section: Section
+
+
 class DashboardViews:
     """Keeps the newest serialized messages; decodes them only while somebody looks.
 
@@ -180,9 +203,10 @@ class DashboardViews:
         ).value
         self._node = node
         self._classes: dict[str, Any] = {}
+        self._stamped: set[str] = set()  # topics
         self._newest: dict[str, _Sample] = {}
         self._queues: dict[str, deque[_Sample]] = {}
-        self._made: dict[str, tuple[int, Section]] = {}
+        self._made: dict[str, _Made] = {}
         self._spoken: dict[str, dict[str, tuple[float, Any]]] = {}  # by section and speaker
         self._log: deque[Any] = deque(maxlen=MAX_LOG)
         self._refused: Counter[tuple[str, str]] = Counter()
@@ -208,26 +232,27 @@ class DashboardViews:
             TFMessage, topics.TF_STATIC.name, self._on_static, qos_profile(topics.TF_STATIC)
         )
         self._optics = {
-            f"optics {name}": _View(topics.CAMERA_INFO.of(name), self._view_optics, 5.0)
+            f"optics {name}": _View(topics.CAMERA_INFO.of(name), self._view_optics, 1.0)
             for name in cameras
         }
         views = (*VIEWS.values(), *self._optics.values())
         for topic in (*(view.topic for view in views), topics.SCAN):
             self._keep_newest(topic, MAX_BYTES)
         self._keep_newest(topics.COSTMAP, MAX_CELLS)
-        for topic in self._camera_topics:
-            self._keep_newest(topic, MAX_IMAGE_BYTES)
         for topic, _ in SPOKEN.values():
             self._keep_last(topic, qos_profile(topic))
         latched = DurabilityPolicy.TRANSIENT_LOCAL
         self._keep_last(LOG, QoSProfile(depth=QUEUED, durability=latched))
+        self._costly: dict[str, Subscription] = {}
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(WATCH_PERIOD, self._listen_to_costly, clock=steady)
 
     def now(self) -> float:
         """Return the steady clock's time, s."""
         return steady_seconds()
 
     def watch(self, on_frame: Callable[[], object] | None) -> None:
-        """Call back at each frame; None: nobody looks."""
+        """Listen to cameras, and call back at each frame; None: nobody looks any more."""
         self._on_frame = on_frame
 
     def sections(self) -> Mapping[str, Section]:
@@ -235,13 +260,13 @@ class DashboardViews:
         found: dict[str, Section | None] = {"robot": self._robot}
         for name, view in (VIEWS | self._optics).items():
             found[name] = self._section(name, view)
-        found["lidar"] = self._section("lidar", _View(topics.SCAN, self._outline, 0.2))
+        found["lidar"] = self._lidar()
         for name, (topic, views) in SPOKEN.items():
             found[name] = self._spoken_section(name, topic, views)
         self._log.extend(line for _, line in self._decoded(LOG, view_log))
         found["log"] = Section(compact(list(self._log)), None, 1.0)
-        found["refused"] = self._refusals()
         self._see_map()
+        found["refused"] = self._refusals()
         return {name: section for name, section in found.items() if section is not None}
 
     def value(self, name: str, max_age: float) -> Any:
@@ -260,7 +285,27 @@ class DashboardViews:
         """Return the newest costmap of those seen by `sections`; None before the first."""
         return self._sheet
 
-    def _keep_newest(self, topic: Topic, most: int) -> None:
+    def _listen_to_costly(self) -> None:
+        """Listen to images, and where there is no scan to a lidar, only while somebody looks."""
+        wanted: dict[str, tuple[Topic, int]] = {}
+        if self._on_frame is not None:
+            wanted = {topic.name: (topic, MAX_IMAGE_BYTES) for topic in self._camera_topics}
+            scan = self._newest.get(topics.SCAN.name)
+            if scan is None or self.now() - scan.heard > NO_SCAN:
+                wanted[topics.LIDAR_POINTS.name] = (topics.LIDAR_POINTS, MAX_IMAGE_BYTES)
+        for name in self._costly.keys() - wanted.keys():
+            self._node.destroy_subscription(self._costly.pop(name))
+        for name in wanted.keys() - self._costly.keys():
+            self._costly[name] = self._keep_newest(*wanted[name])
+
+    def _lidar(self) -> Section | None:
+        """Return the outline by whichever sensor was heard last."""
+        by_scan = self._section("scan", _View(topics.SCAN, self._scan_outline, 0.2))
+        by_lidar = self._section("sweep", _View(topics.LIDAR_POINTS, self._sweep_outline, 0.2))
+        found = [section for section in (by_scan, by_lidar) if section is not None]
+        return max(found, key=lambda section: section.heard or 0.0, default=None)
+
+    def _keep_newest(self, topic: Topic, most: int) -> Subscription:
         """Keep the newest message of a topic, if it has not more than `most` bytes."""
 
         def keep(data: bytes) -> None:
@@ -268,11 +313,13 @@ class DashboardViews:
                 self._refuse(topic, f"{len(data)} bytes")
                 return
             before = self._newest.get(topic.name)
-            self._newest[topic.name] = self._sample(before.version + 1 if before else 0, data)
+            self._newest[topic.name] = self._sample(
+                topic, before.version + 1 if before else 0, data
+            )
             if topic in self._camera_topics and self._on_frame is not None:
                 self._on_frame()
 
-        self._subscribe(topic, keep, qos_profile(topic))
+        return self._subscribe(topic, keep, qos_profile(topic))
 
     def _keep_last(self, topic: Topic, qos: QoSProfile) -> None:
         """Keep the last few messages of a topic on which several speak."""
@@ -282,20 +329,24 @@ class DashboardViews:
             if len(data) > MAX_BYTES:
                 self._refuse(topic, f"{len(data)} bytes")
             else:
-                queue.append(self._sample(0, data))
+                queue.append(self._sample(topic, 0, data))
 
         self._subscribe(topic, keep, qos)
 
-    def _subscribe(self, topic: Topic, keep: Callable[[bytes], None], qos: QoSProfile) -> None:
-        self._classes[topic.name] = interface_class(topic.type)
-        self._node.create_subscription(self._classes[topic.name], topic.name, keep, qos, raw=True)
+    def _subscribe(
+        self, topic: Topic, keep: Callable[[bytes], None], qos: QoSProfile
+    ) -> Subscription:
+        kind = self._classes[topic.name] = interface_class(topic.type)
+        if next(iter(kind.get_fields_and_field_types().values())) in BEGINS_WITH_STAMP:
+            self._stamped.add(topic.name)
+        return self._node.create_subscription(kind, topic.name, keep, qos, raw=True)
 
-    def _sample(self, version: int, data: bytes) -> _Sample:
+    def _sample(self, topic: Topic, version: int, data: bytes) -> _Sample:
         """Return a message with its age as of now: a stamp counts if it can be of our clock."""
         clock, now = self._node.get_clock().now().nanoseconds * 1e-9, steady_seconds()
-        stamp = (stamp_of(data) or 0) * 1e-9
+        stamp = (stamp_of(data) or 0) * 1e-9 if topic.name in self._stamped else 0.0
         lag = clock - stamp
-        if not -MAX_LEAD <= lag <= MAX_LAG:
+        if stamp == 0.0 or not -MAX_LEAD <= lag <= MAX_LAG:
             return _Sample(version, clock, now, data)
         return _Sample(version, stamp, now - max(lag, 0.0), data)
 
@@ -328,16 +379,19 @@ class DashboardViews:
         """Return the section of a topic's newest message; the last good one if that is bad."""
         sample = self._newest.get(view.topic.name)
         made = self._made.get(name)
-        if sample is None or (made is not None and made[0] == sample.version):
-            return made and made[1]
+        now = self.now()
+        if sample is None:
+            return None
+        if made and (made.version == sample.version or now < made.at + view.period):
+            return made.section
         value = self._decode(view.topic, sample.data, lambda m: compact(view.view(m)))
         if value is not _UNREADABLE:
             section = Section(value, sample.heard, view.period)
         elif made is None:
             return None
         else:
-            section = made[1]
-        self._made[name] = (sample.version, section)
+            section = made.section
+        self._made[name] = _Made(sample.version, now, section)
         return section
 
     def _decoded(self, topic: Topic, view: Callable[[Any], Any]) -> Iterator[tuple[float, Any]]:
@@ -371,14 +425,20 @@ class DashboardViews:
         for transform in message.transforms:
             self._transforms.set_transform_static(transform, "tf_static")
 
-    def _outline(self, scan: LaserScan) -> list[list[float]] | None:
-        mount = self._mounts.base_from(scan.header.frame_id)
+    def _mount(self, frame: str) -> NDArray[np.float64]:
+        mount = self._mounts.base_from(frame)
         if mount is None:
-            raise LookupError(
-                f"nobody says where {text(scan.header.frame_id, MAX_NAME)} is mounted"
-            )
+            raise LookupError(f"no transform to {text(frame, MAX_NAME)}")
+        return mount
+
+    def _scan_outline(self, scan: LaserScan) -> list[list[float]]:
         check_scan(scan)
-        return outline(scan_points(scan, mount))
+        return outline(scan_points(scan, self._mount(scan.header.frame_id)))
+
+    def _sweep_outline(self, cloud: PointCloud2) -> list[list[float]]:
+        points = cloud_points(cloud, self._mount(cloud.header.frame_id))
+        low, high = OUTLINE_HEIGHTS
+        return outline(points[(points[:, 2] > low) & (points[:, 2] < high), :2])
 
     def _view_optics(self, info: CameraInfo) -> Any:
         mount = self._mounts.base_from(info.header.frame_id)

@@ -119,10 +119,11 @@ class _Delivery:
         return self._sent / (self._sending + 1e-6)
 
     def rate(self, trimmed: bool = True) -> float:
-        """How fast they arrived, bytes/s.
+        """Return how fast they arrived, no faster than they were sent, bytes/s.
 
-        A link that repeats what it lost pauses, then delivers in a heap. So the longest pauses do
-        not count, and no more has arrived than was sent.
+        Args:
+            trimmed: Whether the longest pauses do not count: a link that repeats what it lost
+                pauses, then delivers in a heap. That flatters a link that is full.
         """
         pauses = math.ceil(len(self._pieces) / EPOCH_PIECES)
         counted = sorted(self._pieces)[: -pauses if trimmed else None]
