@@ -307,7 +307,13 @@ WISHES = st.fixed_dictionaries(
         "op": st.sampled_from(["subscribe", "unsubscribe", "publish", "call_service", "advertise"]),
         "topic": st.sampled_from(["/words", "/image", "/new", "/cmd_vel", "x", "", "<script>"]),
         "service": st.sampled_from(
-            ["/estop/set", "/lamp", "/rosapi/topics", "/rosapi/node_details"]
+            [
+                "/estop/set",
+                "/lamp",
+                "/rosapi/topics",
+                "/rosapi/node_details",
+                "/rosapi/service_type",
+            ]
         ),
     },
     optional={

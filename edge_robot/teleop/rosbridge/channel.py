@@ -20,7 +20,7 @@ from aiohttp import web
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.permissions import Permissions
-from edge_robot.teleop.rosbridge.client import Client, House, Robot
+from edge_robot.teleop.rosbridge.client import Client, Robot, Shared
 from edge_robot.teleop.rosbridge.feeds import Feeds
 from edge_robot.teleop.rosbridge.graph import Graph
 from edge_robot.teleop.rosbridge.operations import MAX_BYTES
@@ -56,7 +56,7 @@ class RosbridgeChannel:
         origins: Iterable[str] = (),
     ) -> None:
         self.origins = frozenset(origins)
-        self._house = House(graph, Feeds(graph), robot, permissions, audit)
+        self._shared = Shared(graph, Feeds(graph), robot, permissions, audit)
         self._clients: set[Client] = set()
 
     async def serve(self, request: web.Request, who: Identity) -> web.StreamResponse:
@@ -68,7 +68,7 @@ class RosbridgeChannel:
         )
         await socket.prepare(request)
         assert request.transport is not None
-        client = Client(self._house, socket, request.transport, who)
+        client = Client(self._shared, socket, request.transport, who)
         self._clients.add(client)
         try:
             await client.serve()
@@ -82,4 +82,4 @@ class RosbridgeChannel:
             with suppress(asyncio.TimeoutError):
                 goodbye = client.socket.close(code=1001, message=b"robot is shutting down")
                 await asyncio.wait_for(goodbye, 1.0)
-        self._house.feeds.close()
+        self._shared.feeds.close()

@@ -40,11 +40,11 @@ from edge_robot.teleop.rosbridge.values import fill, text_of
 MAX_SUBSCRIPTIONS = 64
 MAX_ADVERTISED = 16
 MAX_CALLS = 8
-"""Of one client, the last at a time."""
+"""Of one client, the last at a time; and as many stops."""
 
 MAX_SAMPLE_BYTES = 2 << 20
 RATE, BURST = 100.0, 200.0
-"""Messages a client may send, a second and at once. A stop is never one too many."""
+"""Messages a client may send, a second and at once; stops besides."""
 
 SEND_TIMEOUT = 5.0
 """After which a client that does not read is let go, s."""
@@ -66,7 +66,7 @@ class Robot(Protocol):
 
 
 @dataclass(frozen=True)
-class House:
+class Shared:
     """What all clients have in common.
 
     Attributes:
@@ -88,7 +88,7 @@ class Client:
     """A connection; lives in the server's loop.
 
     Args:
-        house: What it shares with others.
+        shared: What it has in common with others.
         socket: The connection.
         transport: What carries it, to be cut off where nobody reads at the other end.
         who: Who is at its other end.
@@ -99,7 +99,7 @@ class Client:
 
     def __init__(
         self,
-        house: House,
+        shared: Shared,
         socket: web.WebSocketResponse,
         transport: asyncio.Transport,
         who: Identity,
@@ -107,7 +107,7 @@ class Client:
         self.socket = socket
         self.refused: Counter[str] = Counter()
         self._untold: list[OperationError] = []
-        self._house = house
+        self._shared = shared
         self._transport = transport
         self._who = who
         self._level = LEVELS.index("error")
@@ -116,6 +116,7 @@ class Client:
         self._published: dict[str, tuple[str, Publication]] = {}
         self._messages = TokenBucket(RATE, BURST)
         self._calls: set[asyncio.Task[None]] = set()
+        self._stops: set[asyncio.Task[None]] = set()
         self._notes: dict[tuple[str, str, str], _Note] = {}
 
     async def serve(self) -> None:
@@ -132,19 +133,19 @@ class Client:
                     await self._refuse("binary", OperationError("only texts are taken"))
         finally:  # waits for nothing: this task may be cancelled again
             sending.cancel()
-            for call in self._calls:
+            for call in self._calls | self._stops:
                 call.cancel()
             self._leave()
 
     def _leave(self) -> None:
         for topic in self._outbox.topics:
-            self._house.feeds.leave(topic, self._hear)
+            self._shared.feeds.leave(topic, self._hear)
         for _, publication in self._published.values():
             publication.close()
         for note in self._notes.values():
-            note.write(self._house.audit, self._who)
+            note.write(self._shared.audit, self._who)
         if self.refused:
-            self._house.audit.note(
+            self._shared.audit.note(
                 self._who, "rosbridge", "left", refused=dict(self.refused.most_common(20))
             )
 
@@ -156,7 +157,8 @@ class Client:
         except OperationError as error:
             await self._refuse("malformed", error)
             return
-        if not self._messages.take(1.0, time.monotonic()) and not _is_stop(operation):
+        is_stop = _is_stop(operation) and len(self._stops) < MAX_CALLS
+        if not is_stop and not self._messages.take(1.0, time.monotonic()):
             slower = OperationError(f"too fast: at most {RATE:.0f} messages a second", operation.id)
             await self._refuse("too fast", slower)
             return
@@ -185,32 +187,36 @@ class Client:
     def _subscribe(self, wish: Subscribe) -> None:
         if len(self._outbox) >= MAX_SUBSCRIPTIONS:
             raise OperationError(f"at most {MAX_SUBSCRIPTIONS} subscriptions")
-        known = self._house.feeds.type_of(wish.topic)
+        known = self._shared.feeds.type_of(wish.topic)
         type_name = self._type(wish.topic, wish.type, known)
         is_new = wish.topic not in self._outbox
         self._outbox.subscribe(wish.topic, wish.id, wish.period, wish.queue)
         if is_new:
-            self._house.feeds.join(wish.topic, type_name, self._hear)
+            self._shared.feeds.join(wish.topic, type_name, self._hear)
 
     def _unsubscribe(self, wish: Unsubscribe) -> None:
         if wish.topic not in self._outbox:
             raise OperationError(f"{wish.topic} is not subscribed to")
         if self._outbox.unsubscribe(wish.topic, wish.id):
-            self._house.feeds.leave(wish.topic, self._hear)
+            self._shared.feeds.leave(wish.topic, self._hear)
 
     def _advertise(self, wish: Advertise) -> None:
-        refusal = self._house.permissions.publishing(wish.topic, self._who.role)
+        self._permit_publishing(wish.topic)
+        self._publication(wish.topic, self._type(wish.topic, wish.type, None))
+
+    def _permit_publishing(self, topic: str) -> None:
+        self._permit("publish", topic, self._shared.permissions.publishing(topic, self._who.role))
+
+    def _permit(self, action: str, name: str, refusal: str | None) -> None:
         if refusal is not None:
-            self._note("publish", wish.topic, refusal)
+            self._note(action, name, refusal)
             raise OperationError(refusal)
-        type_name = self._type(wish.topic, wish.type, None)
-        self._publication(wish.topic, type_name)
 
     def _publication(self, topic: str, type_name: str) -> tuple[str, Publication]:
         if topic not in self._published:
             if len(self._published) >= MAX_ADVERTISED:
                 raise OperationError(f"at most {MAX_ADVERTISED} topics to publish on")
-            publication = self._house.graph.advertise(topic, type_name)
+            publication = self._shared.graph.advertise(topic, type_name)
             self._published[topic] = (type_name, publication)
         return self._published[topic]
 
@@ -220,17 +226,14 @@ class Client:
         self._published.pop(wish.topic)[1].close()
 
     def _publish(self, wish: Publish) -> None:
-        refusal = self._house.permissions.publishing(wish.topic, self._who.role)
-        if refusal is not None:
-            self._note("publish", wish.topic, refusal)
-            raise OperationError(refusal)
+        self._permit_publishing(wish.topic)
         if wish.topic in self._published:
             type_name, publication = self._published[wish.topic]
         else:
             type_name, publication = self._publication(
                 wish.topic, self._type(wish.topic, None, None)
             )
-        message = fill(interface_class(type_name)(), wish.message, self._house.graph.now)
+        message = fill(interface_class(type_name)(), wish.message, self._shared.graph.now)
         publication.publish(message)
         self._note("publish", wish.topic, "done")
 
@@ -240,7 +243,7 @@ class Client:
         Raises:
             OperationError: it has another, or none is known.
         """
-        types = [known] if known else self._house.graph.topics().get(topic, [])
+        types = [known] if known else self._shared.graph.topics().get(topic, [])
         if not types:
             if wanted is None:
                 raise OperationError(f"there is no topic {topic}: name its type")
@@ -256,13 +259,14 @@ class Client:
 
     def _start(self, wish: CallService) -> None:
         """Call a service beside what else comes in."""
-        if len(self._calls) >= MAX_CALLS and not _is_stop(wish):
+        under_way = self._stops if _is_stop(wish) else self._calls
+        if len(under_way) >= MAX_CALLS:
             deed: Coroutine[Any, Any, str] = _refusing(f"at most {MAX_CALLS} calls at a time")
         else:
             deed = self._call(wish)
         task = asyncio.create_task(self._answer(wish, deed))
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
 
     async def _answer(self, wish: CallService, deed: Coroutine[Any, Any, str]) -> None:
         try:
@@ -279,46 +283,42 @@ class Client:
 
     async def _call(self, wish: CallService) -> str:
         """Call a service; return the response as JSON."""
-        house = self._house
+        shared = self._shared
         if wish.service.startswith(rosapi.PREFIX):
             if not isinstance(wish.arguments, dict):
                 raise OperationError("args is a JSON object")
-            return json.dumps(await rosapi.answer(house.graph, wish.service, wish.arguments))
+            return json.dumps(await rosapi.answer(shared.graph, wish.service, wish.arguments))
         if wish.service == STOP_SERVICE:
             type_name = "std_srvs/SetBool"
         else:
-            refusal = house.permissions.calling(wish.service, None, self._who.role)
-            if refusal is not None:
-                self._note("call", wish.service, refusal)
-                raise OperationError(refusal)
-            types = house.graph.services().get(wish.service, [])
+            role = self._who.role
+            self._permit("call", wish.service, shared.permissions.calling(wish.service, None, role))
+            types = shared.graph.services().get(wish.service, [])
             if not types:
                 raise OperationError(f"there is no service {wish.service}")
             type_name = types[0]
         kind = interface_class(type_name, "srv")
-        request = fill(kind.Request(), _by_name(wish.arguments, kind.Request), house.graph.now)
+        request = fill(kind.Request(), _by_name(wish.arguments, kind.Request), shared.graph.now)
         if _is_stop(wish):
             return await self._stop(kind)
-        refusal = house.permissions.calling(wish.service, request, self._who.role)
-        if refusal is not None:
-            self._note("call", wish.service, refusal)
-            raise OperationError(refusal)
+        refusal = shared.permissions.calling(wish.service, request, self._who.role)
+        self._permit("call", wish.service, refusal)
         try:
-            call = house.graph.call(wish.service, type_name, request)
+            call = shared.graph.call(wish.service, type_name, request)
             response = await asyncio.wrap_future(call)
-        except TimeoutError as error:
+        except Exception as error:  # no answer, or what the middleware says of the name
             self._note("call", wish.service, str(error))
-            raise
+            raise OperationError(str(error)) from error
         self._note("call", wish.service, "done")
         return text_of(response)
 
     async def _stop(self, kind: Any) -> str:
         try:
-            text = await self._house.robot.stop(self._who)
+            text = await self._shared.robot.stop(self._who)
         except TimeoutError as error:
-            self._house.audit.note(self._who, "stop", str(error), by="rosbridge")
+            self._shared.audit.note(self._who, "stop", str(error), by="rosbridge")
             raise
-        self._house.audit.note(self._who, "stop", by="rosbridge")
+        self._shared.audit.note(self._who, "stop", by="rosbridge")
         return text_of(kind.Response(success=True, message=text))
 
     # --- what it is sent --------------------------------------------------------------------
@@ -342,7 +342,7 @@ class Client:
             if taken is not None:
                 topic, sample = taken
                 try:
-                    text = await self._house.feeds.write(sample)
+                    text = await self._shared.feeds.write(sample)
                 except ValueError as error:
                     await self._refuse("sample", OperationError(f"{topic}: {error}"))
                     continue
@@ -375,7 +375,7 @@ class Client:
 
     def _abort(self) -> None:
         dropped = self._outbox.dropped
-        self._house.audit.note(self._who, "rosbridge", "let go: it does not read", dropped=dropped)
+        self._shared.audit.note(self._who, "rosbridge", "let go: it does not read", dropped=dropped)
         self._transport.abort()
 
     def _note(self, action: str, name: str, outcome: str) -> None:
@@ -386,7 +386,7 @@ class Client:
         note = self._notes.setdefault(key, _Note(*key))
         note.times += 1
         if time.monotonic() >= note.due:
-            note.write(self._house.audit, self._who)
+            note.write(self._shared.audit, self._who)
 
 
 @dataclass

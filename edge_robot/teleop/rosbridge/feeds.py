@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from edge_robot.fleet.priority import keep_ordinary_priority
 from edge_robot.teleop.rosbridge.graph import Graph, Listening
 from edge_robot.teleop.rosbridge.values import text_of
 
@@ -85,7 +86,7 @@ class Feeds:
         self._graph = graph
         self._feeds: dict[str, _Feed] = {}
         # One thread: however much is heard, writing it takes the time of one at most.
-        self._writer = ThreadPoolExecutor(1, "rosbridge")
+        self._writer = ThreadPoolExecutor(1, "rosbridge", initializer=keep_ordinary_priority)
 
     def type_of(self, topic: str) -> str | None:
         """Return the type as which a topic is heard already; None if it is not."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.introspection.parameter_values import value_of
+from edge_robot.teleop.permissions import full_name
 from edge_robot.teleop.rosbridge.graph import Graph, Names
 
 PREFIX = "/rosapi/"
@@ -27,7 +28,8 @@ async def answer(graph: Graph, service: str, arguments: dict[str, Any]) -> dict[
         arguments: Fields of its request.
 
     Raises:
-        LookupError: it is not served.
+        LookupError: it is not served, or not asked for as it must be.
+        ValueError: what is asked about has no name that can be.
         TimeoutError: a node that had to be asked did not answer.
     """
     if service == f"{PREFIX}get_param":
@@ -45,7 +47,7 @@ def _topics(graph: Graph, _: dict[str, Any]) -> dict[str, Any]:
 
 
 def _node_details(graph: Graph, arguments: dict[str, Any]) -> dict[str, Any]:
-    publishing, subscribing, services = graph.node(_text(arguments, "node"))
+    publishing, subscribing, services = graph.node(_name(arguments, "node"))
     return {"publishing": publishing, "subscribing": subscribing, "services": services}
 
 
@@ -55,7 +57,7 @@ def _time(graph: Graph, _: dict[str, Any]) -> dict[str, Any]:
 
 
 def _providers(graph: Graph, arguments: dict[str, Any]) -> list[str]:
-    service = _text(arguments, "service")
+    service = _name(arguments, "service")
     found = []
     for node in graph.nodes():
         try:
@@ -73,20 +75,20 @@ _ANSWERS: dict[str, Callable[[Graph, dict[str, Any]], dict[str, Any]]] = {
         "topics": _of_type(graph.topics(), _text(arguments, "type"))
     },
     f"{PREFIX}topic_type": lambda graph, arguments: {
-        "type": _type_of(graph.topics(), _text(arguments, "topic"))
+        "type": _type_of(graph.topics(), _name(arguments, "topic"))
     },
     f"{PREFIX}publishers": lambda graph, arguments: {
-        "publishers": graph.publishers(_text(arguments, "topic"))
+        "publishers": graph.publishers(_name(arguments, "topic"))
     },
     f"{PREFIX}subscribers": lambda graph, arguments: {
-        "subscribers": graph.subscribers(_text(arguments, "topic"))
+        "subscribers": graph.subscribers(_name(arguments, "topic"))
     },
     f"{PREFIX}services": lambda graph, _: {"services": list(graph.services())},
     f"{PREFIX}services_for_type": lambda graph, arguments: {
         "services": _of_type(graph.services(), _text(arguments, "type"))
     },
     f"{PREFIX}service_type": lambda graph, arguments: {
-        "type": _type_of(graph.services(), _text(arguments, "service"))
+        "type": _type_of(graph.services(), _name(arguments, "service"))
     },
     f"{PREFIX}service_node": lambda graph, arguments: {
         "node": next(iter(_providers(graph, arguments)), "")
@@ -110,7 +112,7 @@ async def _parameter(graph: Graph, name: str) -> Any:
         raise LookupError(f"{name!r} is no parameter: write NODE:NAME, such as /planner:speed")
     kind = interface_class("rcl_interfaces/GetParameters", "srv")
     call = graph.call(
-        f"/{node.lstrip('/')}/get_parameters",
+        f"{full_name(node)}/get_parameters",
         "rcl_interfaces/GetParameters",
         kind.Request(names=[parameter]),
     )
@@ -130,13 +132,16 @@ def _text(arguments: dict[str, Any], key: str) -> str:
     return value
 
 
+def _name(arguments: dict[str, Any], key: str) -> str:
+    return full_name(_text(arguments, key))
+
+
 def _of_type(names: Names, wanted: str) -> list[str]:
     return [name for name, types in names.items() if any(is_same_type(t, wanted) for t in types)]
 
 
 def _type_of(names: Names, name: str) -> str:
-    types = names.get(f"/{name.removeprefix('/')}", [""])
-    return types[0]
+    return names.get(name, [""])[0]
 
 
 def is_same_type(one: str, other: str) -> bool:
