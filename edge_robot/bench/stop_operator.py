@@ -25,7 +25,7 @@ class Operator:
     """The process, seen from whoever tells it what to do.
 
     Args:
-        prefix: What its command is appended to: what makes it run elsewhere.
+        prefix: What its command is appended to: the network it runs in.
         module: `edge_robot.bench.stop_protocol` or `….stop_browser`.
         options: Arguments of the module's `main`.
         environment: Of the process.

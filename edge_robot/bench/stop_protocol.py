@@ -12,6 +12,7 @@ import aiohttp
 
 from edge_robot.bench.stop_operator import obey
 from edge_robot.bench.teleop_client import TeleopClient
+from edge_robot.nodes.urgency import Urgency, claim_priority
 
 _VELOCITY = (0.4, 0.0, 0.2)  # m/s, m/s, rad/s
 
@@ -84,6 +85,8 @@ class _Protocol:
 
 
 async def _main(url: str, certificate: str | None) -> None:
+    # It stands for another computer, which the robot's load does not slow down.
+    claim_priority(Urgency.CONTROL)
     client = TeleopClient(url, os.environ["EDGE_ROBOT_TOKEN"], certificate)
     try:
         await obey(_Protocol(client))

@@ -142,10 +142,7 @@ def rig(browser: bool, folder: Path) -> Iterator[Rig]:
         nursery = stack.enter_context(Nursery(_NODES, environment, log))
         module = _BROWSER if browser else _PROTOCOL
         options = {"url": f"https://{ROBOT_ADDRESS}:{_PORT}", "certificate": str(certificate)}
-        # It stands for another computer, which the robot's does not slow down; but a browser draws
-        # so much that it would slow down the robot.
-        prefix = () if browser else ("nice", "-n", "-10")
-        operator = Operator((*network.operator, *prefix), module, options, environment, log)
+        operator = Operator(network.operator, module, options, environment, log)
         stack.callback(operator.end)
         rclpy.init(args=[])
         stack.callback(rclpy.try_shutdown)
