@@ -26,6 +26,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
@@ -35,7 +36,7 @@ from edge_robot.nodes.qos import qos_profile
 pytest.importorskip("foxglove", reason="foxglove-sdk is not installed: pip install '.[foxglove]'")
 
 PATIENCE = 20.0
-SUBSCRIBE, MESSAGE, CALL, ANSWER = 1, 1, 2, 3
+SUBSCRIBE, MESSAGE, TIME, CALL, ANSWER = 1, 1, 2, 2, 3
 """Channel and opcodes of the binary messages."""
 
 
@@ -282,6 +283,29 @@ def test_what_is_listed_may_be_published_as_far_as_it_is_a_message(robot: Robot)
 
     with bridge("publish:=[/goal_pose]") as (port, _):
         asyncio.run(publish(port))
+
+
+def test_where_time_is_simulated_clients_and_samples_have_that_time(robot: Robot) -> None:
+    clock = robot.create_publisher(Clock, "/clock", qos_profile(topics.CLOCK))
+
+    async def look(port: int) -> None:
+        async with connected(port) as client:
+            await until(clock.get_subscription_count)
+            now = Clock()
+            now.clock.sec = 12
+            clock.publish(now)
+            told = 0
+            while told == 0:
+                data = await client.get(lambda m: isinstance(m, bytes) and m[0] == TIME)
+                (told,) = struct.unpack_from("<Q", data, 1)
+            assert told == 12 * 10**9
+            await client.subscribe("/odom")
+            await until(robot.odom.get_subscription_count)
+            robot.odom.publish(Odometry())
+            assert (await client.sample())[0] == 12 * 10**9
+
+    with bridge("use_sim_time:=true") as (port, _):
+        asyncio.run(look(port))
 
 
 @pytest.mark.parametrize(

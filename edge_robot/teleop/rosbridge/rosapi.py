@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -118,6 +119,8 @@ async def _parameter(graph: Graph, name: str) -> Any:
     )
     values = (await asyncio.wrap_future(call)).values
     value = value_of(values[0]) if values else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number
     return [item[0] for item in value] if isinstance(value, list) and _bytes(value) else value
 
 
