@@ -145,7 +145,8 @@ def bearer_token(authorization: str) -> str | None:
 
 def digest(token: str) -> str:
     """Return what is kept of a token: its SHA-256, 64 hexadecimal digits."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    # What came in a header need not be text; it is no token then, and no reason to fail.
+    return hashlib.sha256(token.encode(errors="backslashreplace")).hexdigest()
 
 
 def add_token(file: Path, name: str, role: str) -> str:

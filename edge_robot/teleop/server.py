@@ -431,7 +431,10 @@ class DashboardServer:
         """Return where aiohttp reports errors: what strangers send is not repeated in any log."""
 
         def of_ours(record: logging.LogRecord) -> bool:
-            if not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)):
+            error = record.exc_info[1] if record.exc_info else None
+            if isinstance(error, ConnectionError):
+                return False  # who asked has gone
+            if not isinstance(error, HttpProcessingError):
                 return True
             address = record.args[0] if isinstance(record.args, tuple) else ""
             self._note_refusal(None, "it is no HTTP", str(address))

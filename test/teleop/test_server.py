@@ -512,6 +512,7 @@ def test_no_bytes_stop_the_server_or_the_robot(
         ({}, b"secret&" * 9, b"400"),
         ({}, b"secret" * 999, b"413"),
         ({"X": "secret\0"}, b"", b"400"),
+        ({"Cookie": "edge_robot_session=secret\xff"}, b"", b"303"),
     ],
 )
 def test_what_strangers_send_is_their_error_and_in_no_log(
@@ -524,7 +525,7 @@ def test_what_strangers_send_is_their_error_and_in_no_log(
     sent = {"Host": "127.0.0.1", "Origin": "http://127.0.0.1", **headers}
     if "Transfer-Encoding" not in headers:
         sent["Content-Length"] = str(len(body))
-    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items()).encode()
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items()).encode("latin-1")
     with knock(house, b"POST /login HTTP/1.1\r\n" + head + b"\r\n" + body) as connection:
         assert connection.recv(64).split()[1] == status
     house.audit.flush()
