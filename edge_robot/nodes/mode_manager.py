@@ -14,7 +14,7 @@ from rclpy.node import Node
 from std_msgs.msg import Bool, String
 
 from edge_robot import stages, topics
-from edge_robot.control.arbitration import EMERGENCY_STOP, WAITING
+from edge_robot.control.arbitration import EMERGENCY_STOP, OPERATOR, WAITING
 from edge_robot.control.inputs import Input, Severity
 from edge_robot.control.modes import AUTONOMOUS, Conditions, Mode, ModeMachine, ModeTimes
 from edge_robot.control.safe_speed import Sight, safe_speed
@@ -36,6 +36,10 @@ _HEARTBEAT = 0.2  # s
 _SPEED_STEP = 0.05  # m/s; less is no news
 _PERCEIVED = (topics.SCAN, topics.CAMERA_DETECTIONS, topics.LIDAR_DETECTIONS)
 """What the robot sees with, stamped with the time of capture."""
+
+_WITHHELD = (WAITING, EMERGENCY_STOP, OPERATOR)
+"""Holders from whom autonomy does not get the wheel without a human's word. The operator too: a
+multiplexer that dies while somebody drives tells nobody any more that autonomy must wait."""
 
 
 class ModeManager(Node):
@@ -198,6 +202,8 @@ class ModeManager(Node):
 
     def _on_holder(self, holder: String) -> None:
         self._holder = holder.data
+        if holder.data == OPERATOR:
+            self._operator_heard = steady_seconds()
         self._update()
 
     # --- what goes out ----------------------------------------------------------------------
@@ -240,7 +246,7 @@ class ModeManager(Node):
             notes=tuple(found[Severity.NOTE]),
             stopped=self._stopped,
             operated=heard is not None and now - heard < self._operator_lease,
-            waiting=self._holder in (WAITING, EMERGENCY_STOP),
+            waiting=self._holder in _WITHHELD,
         )
 
     def _oldest(self, now: float) -> Input | None:

@@ -217,4 +217,4 @@ def _arm(
         v, w = fault.amount
         hold = partial(operator.drive, fault.end - fault.start, v, w)
         world.at(fault.start, lambda: act(hold))
-        world.at(fault.end + 0.5, again)
+        world.at(fault.end + 2.0, again)  # by then a robot that goes on by itself would have

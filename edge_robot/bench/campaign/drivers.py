@@ -194,6 +194,7 @@ class Operator(Node):
     Attributes:
         pressed: Whether the emergency stop was pressed and not released since.
         confirmed: When the press was confirmed, s on the steady clock; None if it was not.
+        let_go: When driving by hand was over, s on that clock; None if no goal is needed to go on.
     """
 
     def __init__(self) -> None:
@@ -206,11 +207,13 @@ class Operator(Node):
         self._stop = self.create_client(SetBool, "/estop/set")
         self.pressed = False
         self.confirmed: float | None = None
+        self.let_go: float | None = None
         self._hold = 0, 0.0, 0.0
         self.create_timer(0.05, self._drive, clock=self._steady)
 
     def give_goal(self) -> None:
         """Ask the robot to go."""
+        self.let_go = None
         goal = PoseStamped()
         goal.header = Header(stamp=self.get_clock().now().to_msg(), frame_id="odom")
         goal.pose.position.x, goal.pose.position.y = GOAL
@@ -225,7 +228,10 @@ class Operator(Node):
 
     def _on_confirmed(self, _done: object) -> None:
         if self.pressed:
-            self.confirmed = self._steady.now().nanoseconds * 1e-9
+            self.confirmed = self._now()
+
+    def _now(self) -> float:
+        return float(self._steady.now().nanoseconds * 1e-9)
 
     def release(self) -> None:
         """Release it."""
@@ -240,6 +246,7 @@ class Operator(Node):
         left, v, w = self._hold
         if left > 0:
             self._hold = left - 1, v, w
+            self.let_go = self._now()
             command = TwistStamped()
             command.header = Header(stamp=self.get_clock().now().to_msg(), frame_id="base_link")
             command.twist.linear.x, command.twist.angular.z = v, w

@@ -225,6 +225,9 @@ class Referee(Node):
         confirmed = self._operator.confirmed
         if confirmed is not None and now > confirmed + _GRACE + _HOP and speed > _STANDING:
             self._fault("emergency stop not obeyed", f"{arena.commanded} commanded")
+        let_go = self._operator.let_go
+        if let_go is not None and now > let_go + LIFESPAN + _GRACE + _HOP and speed > _STANDING:
+            self._fault("resumed by itself after an operator", f"{arena.commanded} commanded")
         for name, process in self._processes.items():
             if process.error is not None:
                 self._fault(f"{name} died", repr(process.error))
