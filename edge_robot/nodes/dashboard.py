@@ -102,7 +102,7 @@ class Dashboard(Node):
         self._rosbridge_graph = RosbridgeGraph(self)
         channels = (
             control,
-            ViewChannel(views, {"neighbours": neighbours.section}),
+            ViewChannel(views, self._audit, {"neighbours": neighbours.section}),
             self._rosbridge(control),
         )
         self._server = DashboardServer(

@@ -13,6 +13,7 @@ import contextlib
 import math
 import socket
 import struct
+import sys
 import zlib
 from typing import Any
 
@@ -86,12 +87,15 @@ class PacedSocket:
         return self._socket
 
     async def receive(self) -> str | None:
-        """Return the next text message; None when the viewer has gone, or must go."""
+        """Return the next text message; None when the viewer has gone.
+
+        Raises:
+            ValueError: it says too much, or what is no text.
+        """
         while True:
             message = await self._socket.receive()
             if not self._patience.take(1.0, self.clock()):
-                await self.close(1008, "too many messages")
-                return None
+                raise ValueError("too many messages")
             if message.type is WSMsgType.PONG:
                 if message.data == _MARK_TEXT and self.pacer.sent_bytes > self.pacer.arrived_bytes:
                     self.pacer.returned(self.clock())
@@ -99,8 +103,12 @@ class PacedSocket:
                         self._moved.set()
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
+            elif message.type is WSMsgType.TEXT:
+                return str(message.data)
+            elif message.type in (WSMsgType.BINARY, WSMsgType.ERROR):
+                raise ValueError(f"{message.type.name.lower()} message")
             else:
-                return message.data if message.type is WSMsgType.TEXT else None
+                return None
 
     async def close(self, code: int, reason: str) -> None:
         """Say good-bye; one who does not answer soon is cut off."""
@@ -213,7 +221,6 @@ _MARK_TEXT = b"m"
 _MARK = b"\x89\x01" + _MARK_TEXT
 """A ping whose pong says that all before it has arrived."""
 
-
 _RETRANSMITTED, _SEGMENTS = 100, 136
 """Where Linux's `struct tcp_info` has tcpi_total_retrans and tcpi_segs_out."""
 
@@ -225,7 +232,7 @@ def _bear_losses(end: Any) -> bool:
     of 5 % sends next to nothing. BBR does not; but every ten seconds it pauses to measure, so it is
     asked for only where it helps.
     """
-    if not hasattr(socket, "TCP_CONGESTION"):
+    if sys.platform != "linux":
         return True
     told = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     if len(told) < _SEGMENTS + 4:

@@ -33,6 +33,7 @@ from aiohttp import web
 
 from edge_robot.fleet.priority import keep_ordinary_priority
 from edge_robot.teleop.access import Identity
+from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.paced_socket import PacedSocket
 from edge_robot.teleop.pacing import SHARE, Pacer
 from edge_robot.teleop.video import Frame, Video
@@ -59,6 +60,12 @@ PICTURE_TIME = 0.075
 
 PICTURE_PERIOD = 0.045
 """Between two pictures to a viewer, at least, s."""
+
+MAP_FACTORS = (1, 2, 4, 8)
+"""How many times smaller than its cells a map is drawn."""
+
+MAP_TIME = 0.25
+"""What the link may need for a map, s: meanwhile it carries nothing else of ours."""
 
 MAP_PERIOD = 1.0
 """Between two maps to a viewer, at least, s."""
@@ -99,13 +106,13 @@ class Sheet:
         version: Grows with every map.
         heard: As a section's.
         header: JSON-serialisable facts that the page needs to draw it.
-        encode: Returns it as PNG.
+        encode: Returns it as PNG, so many times smaller than its cells are.
     """
 
     version: int
     heard: float
     header: Mapping[str, Any]
-    encode: Callable[[], bytes]
+    encode: Callable[[int], bytes]
 
 
 class Views(Protocol):
@@ -135,6 +142,7 @@ class ViewChannel:
 
     Args:
         views: Where state and pictures come from.
+        audit: Where it is written down who was let go, and why.
         others: Sections that do not come from the robot: what returns their values, in the loop.
 
     Attributes:
@@ -146,13 +154,17 @@ class ViewChannel:
     path = "/ws/view"
 
     def __init__(
-        self, views: Views, others: Mapping[str, Callable[[], Any]] = MappingProxyType({})
+        self,
+        views: Views,
+        audit: Audit,
+        others: Mapping[str, Callable[[], Any]] = MappingProxyType({}),
     ) -> None:
         self.views = views
+        self._audit = audit
         self.video = Video(views.cameras)
         self.board = _Board()
         self._others = dict(others)
-        self._map: tuple[Sheet, asyncio.Future[bytes]] | None = None
+        self._maps: tuple[int, dict[int, asyncio.Future[bytes]]] = (-1, {})  # version, by factor
         self._viewers: set[_Viewer] = set()
         self._worker = ThreadPoolExecutor(1, "views", initializer=keep_ordinary_priority)
         self._refreshing: asyncio.Task[None] | None = None
@@ -179,6 +191,8 @@ class ViewChannel:
             await viewer.serve()
         finally:
             self._viewers.discard(viewer)
+        if viewer.refused:
+            self._audit.note(who, "view", viewer.refused)
         return response
 
     async def _refresh(self) -> None:
@@ -201,12 +215,15 @@ class ViewChannel:
             for viewer in self._viewers:  # none, unless this failed: they come again, and see
                 viewer.socket.abort()
 
-    async def encoded(self, sheet: Sheet) -> bytes:
-        """Return a map as PNG, made once for all viewers."""
-        if self._map is None or self._map[0].version != sheet.version:
+    async def encoded(self, sheet: Sheet, factor: int) -> bytes:
+        """Return a map as PNG, so many times smaller; made once for all viewers."""
+        if self._maps[0] != sheet.version:
+            self._maps = sheet.version, {}
+        maps = self._maps[1]
+        if factor not in maps:
             loop = asyncio.get_running_loop()
-            self._map = sheet, loop.run_in_executor(self._worker, sheet.encode)
-        return await asyncio.shield(self._map[1])
+            maps[factor] = loop.run_in_executor(self._worker, sheet.encode, factor)
+        return await asyncio.shield(maps[factor])
 
     def _wake(self) -> None:
         for viewer in self._viewers:
@@ -229,10 +246,16 @@ class _Board:
 
 
 class _Viewer:
-    """One viewer: what it has got, and what it gets next."""
+    """One viewer: what it has got, and what it gets next.
+
+    Attributes:
+        socket: Its connection.
+        refused: Why it was let go, if it was.
+    """
 
     def __init__(self, channel: ViewChannel, socket: PacedSocket) -> None:
         self.socket = socket
+        self.refused = ""
         self._channel = channel
         self._views, self._video, self._board = channel.views, channel.video, channel.board
         self._pacer: Pacer = socket.pacer
@@ -260,12 +283,12 @@ class _Viewer:
 
     async def _listen(self) -> None:
         """Hear what the viewer says, until it leaves or talks nonsense."""
-        while (text := await self.socket.receive()) is not None:
-            try:
+        try:
+            while (text := await self.socket.receive()) is not None:
                 self._heed(json.loads(text))
-            except (ValueError, KeyError, TypeError, RecursionError):
-                await self.socket.close(1008, "not a message of /ws/view")
-                return
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            self.refused = f"not a message of {ViewChannel.path}: {error!r:.200}"
+            await self.socket.close(1008, "not a message of this channel")
 
     def _heed(self, message: Any) -> None:
         if message["type"] == "seen":
@@ -342,7 +365,11 @@ class _Viewer:
         return sheet if sheet and sheet.version != self._map and self._keeps_up() else None
 
     async def _send_map(self, sheet: Sheet, now: float) -> None:
-        image = await self._channel.encoded(sheet)
+        most = self._pacer.rate * SHARE * MAP_TIME
+        for factor in MAP_FACTORS:
+            image = await self._channel.encoded(sheet, factor)
+            if len(image) <= most:
+                break
         self._map = sheet.version
         sent = await self._send_image("map", sheet.heard, dict(sheet.header), image, MAP_PATIENCE)
         self._map_at = now + max(MAP_PERIOD, sent / (MAP_SHARE * self._pacer.rate))
@@ -365,7 +392,7 @@ class _Viewer:
         except ValueError:
             picture = None
         self._picture_at = now + PICTURE_PERIOD
-        if picture is None:
+        if picture is None or camera != self._camera:
             return
         frame = picture.frame
         self._frame = frame.version

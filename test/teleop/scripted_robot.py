@@ -110,7 +110,8 @@ class ScriptedRobot:
         cells = np.full((200, 300), 255, np.uint8)
         cells[:4], cells[-4:], cells[:, :4], cells[:, -4:], cells[60:80, 100:160] = 0, 0, 0, 0, 0
         header = {"resolution": MAP_RESOLUTION, "x": -15.0, "y": -10.0, "width": 300, "height": 200}
-        return Sheet(1, self.now(), header, lambda: cv2.imencode(".png", cells[::-1])[1].tobytes())
+        png = cv2.imencode(".png", cells[::-1])[1].tobytes()
+        return Sheet(1, self.now(), header, lambda _: png)
 
     def _frame(self) -> Frame | None:
         version = int((self.now() - self._begun) / CAMERA_PERIOD)
@@ -137,7 +138,7 @@ class Dashboard:
         tokens.chmod(0o600)
         self.audit = Audit(folder / "audit")
         self.control = ControlChannel(self.robot, self.audit, PATIENT)
-        self._view = ViewChannel(self.robot)
+        self._view = ViewChannel(self.robot, self.audit)
         self._server: DashboardServer | None = DashboardServer(
             (self._view, self.control),
             Access(people_of(tokens)),

@@ -288,7 +288,7 @@ def test_the_map_is_grey_north_up_and_refused_if_it_lies_about_its_size() -> Non
     bench.views.sections()
     sheet = bench.views.map()
     assert sheet is not None and (sheet.header["width"], sheet.header["height"]) == (3, 2)
-    assert sheet.encode().startswith(b"\x89PNG")
+    assert sheet.encode(1).startswith(b"\x89PNG")
     grid.info.width = 4
     bench.hear(topics.COSTMAP, grid)
     assert topics.COSTMAP.name in {row["topic"] for row in bench.section("refused")}

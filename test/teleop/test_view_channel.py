@@ -15,7 +15,7 @@ import aiohttp
 import numpy as np
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_robot.teleop.access import Identity, Role
@@ -37,6 +37,7 @@ class Robot:
         }
         self.values: dict[str, Any] = {"stopped": False, "pose": {"x": 1.0}}
         self.neighbours: list[Any] = []
+        self.notes: list[str] = []  # of the audit log
         self.decoded = 0
         self.on_frame: Callable[[], object] | None = None
 
@@ -46,6 +47,9 @@ class Robot:
         self.frames[name] = Frame(version, 12.5, self.now() - age, self.decode)
         if self.on_frame is not None:
             self.on_frame()
+
+    def note(self, who: Identity, action: str, outcome: str) -> None:
+        self.notes.append(f"{who.name} {action}: {outcome}")
 
     def decode(self) -> Any:
         self.decoded += 1
@@ -61,13 +65,13 @@ class Robot:
         return {name: Section(json.dumps(v), self.now()) for name, v in self.values.items()}
 
     def map(self) -> Sheet | None:
-        return Sheet(0, self.now(), {"width": 3}, lambda: b"png")
+        return Sheet(0, self.now(), {"width": 3}, lambda factor: bytes(100_000 // factor**2))
 
 
 @asynccontextmanager
 async def served(robot: Robot) -> AsyncIterator[tuple[str, ViewChannel]]:
     """Serve a channel; yield its address."""
-    channel = ViewChannel(robot, {"neighbours": lambda: robot.neighbours})
+    channel = ViewChannel(robot, robot, {"neighbours": lambda: robot.neighbours})  # type: ignore[arg-type]
 
     async def serve(request: web.Request) -> web.StreamResponse:
         return await channel.serve(request, Identity("ann", Role.VIEW, "127.0.0.1", "1"))
@@ -273,6 +277,7 @@ NONSENSE = st.one_of(
 
 @settings(max_examples=4, deadline=None)
 @given(st.lists(NONSENSE, min_size=10, max_size=20))
+@example(['{"type": "seen", "id": 1e999}', "[" * 1000, '{"type": "camera", "name": {}}'])
 def test_nonsense_ends_only_the_connection_that_says_it(payloads: list[str | bytes]) -> None:
     async def scenario() -> None:
         async with served(Robot()) as (url, channel), aiohttp.ClientSession() as session:
@@ -291,13 +296,24 @@ def test_nonsense_ends_only_the_connection_that_says_it(payloads: list[str | byt
     asyncio.run(scenario())
 
 
+def test_a_wide_map_on_a_narrow_link_is_smaller() -> None:
+    async def scenario() -> None:
+        async with viewing(Robot()) as (viewer, _):
+            header, image = await receive(viewer, "map")
+            assert len(image) == header["bytes"] < 25_000 and header["width"] == 3
+
+    asyncio.run(scenario())
+
+
 def test_one_who_floods_is_let_go() -> None:
     async def scenario() -> None:
-        async with viewing(Robot()) as (viewer, channel):
+        robot = Robot()
+        async with viewing(robot) as (viewer, channel):
             with contextlib.suppress(ConnectionError):
                 for _ in range(2000):
                     await viewer.send_json({"type": "seen", "id": 0})
-            while channel._viewers:
+            while not robot.notes:
                 await asyncio.sleep(0.01)
+            assert not channel._viewers and "too many" in robot.notes[0]
 
     asyncio.run(scenario())
