@@ -35,6 +35,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import ws_logger
 
 from edge_robot.errors import UserError
 from edge_robot.listening import is_loopback, server_context
@@ -284,6 +285,7 @@ class DashboardServer:
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,
         )
+        ws_logger.addFilter(_has_no_token)
         await self._runner.setup()
         assert self._runner.server is not None
         self._connections = Connections(self._runner.server, self._tls)
@@ -528,6 +530,8 @@ class DashboardServer:
         origins = frozenset(getattr(channel, "origins", ()))
         who = self._who(request, origins=origins)
         self._let_in(request, who)
+        if not request.headers.get("Sec-WebSocket-Version", "").isascii():
+            raise web.HTTPBadRequest(text="this is no version of WebSocket\n")
         begun = time.monotonic()
         self._audit.note(who, "open", channel=channel.path)
         try:
@@ -564,6 +568,11 @@ class DashboardServer:
             _log.error("%s; the certificate before is still shown", error)
         else:
             _log.warning("dashboard: the certificate was renewed")
+
+
+def _has_no_token(record: logging.LogRecord) -> bool:
+    """Keep out of the log what aiohttp says of sub-protocols: one of them may be a token."""
+    return "protocols" not in str(record.msg)
 
 
 def _report_failure(task: asyncio.Task[None]) -> None:

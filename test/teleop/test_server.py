@@ -45,7 +45,8 @@ class Echo:
         await messages.prepare(request)
         await messages.send_str(who.name)
         async for message in messages:
-            await messages.send_str(message.data)
+            if message.type is WSMsgType.TEXT:
+                await messages.send_str(message.data)
         return messages
 
     async def close(self) -> None:
@@ -209,7 +210,7 @@ def test_no_page_of_others_posts_in_a_persons_name(
 
 
 def test_programs_need_their_token_only_and_pages_of_friends_send_it_in_the_handshake(
-    house: House,
+    house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     encoded = base64.urlsafe_b64encode(house.tokens["dora"].encode()).decode().rstrip("=")
 
@@ -233,8 +234,12 @@ def test_programs_need_their_token_only_and_pages_of_friends_send_it_in_the_hand
                         assert (messages.protocol, status) == ("echo", 101)
                 except aiohttp.WSServerHandshakeError as refused:
                     assert refused.status == status, origin
+            only_token = program.ws_connect(channel, protocols=protocols[1:], origin=FRIEND)
+            async with only_token as messages:
+                assert (await messages.receive_str(), messages.protocol) == ("dora", None)
 
     run(scenario)
+    assert encoded not in caplog.text
 
 
 @pytest.mark.parametrize("how", ["log out", "token taken back", "role changed"])
