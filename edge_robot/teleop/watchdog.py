@@ -27,7 +27,8 @@ from edge_robot.teleop.messages import Input
 ZERO: Velocity = (0.0, 0.0, 0.0)
 
 _MAX_TICKS = 128
-_ROUND_TRIPS = 9  # of which the median is told: a page's pause of one frame is no slower link
+_ROUND_TRIPS = 64  # of which the least tells what an answer takes that nothing held up
+_SHOWN = 9  # newest of them, whose median is told: one late frame of a page is no slower link
 _FORGIVEN_AGE_RATE = 0.2  # s/s; how fast an age that was once measured is forgotten
 
 
@@ -123,8 +124,7 @@ class Watchdog:
         self._void_before = now
         self._was_neutral = False
         self._input: Input | None = None
-        self._heard = now
-        self._sampled = now
+        self._fresh = now  # when what counted last was heard, or would have been over an even link
         self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self.age = 0.0
 
@@ -151,9 +151,10 @@ class Watchdog:
             return Refusal.OLD
         if self.is_lost(now):
             self.lose(now)
-        forgiven = self.age - _FORGIVEN_AGE_RATE * (now - self._heard)
+        forgiven = self.age - _FORGIVEN_AGE_RATE * (now - self._fresh)
         self.age = max(age, forgiven)
-        self._input, self._heard, self._sampled = read, now, now - read.age
+        self._input = read
+        self._fresh = min(now, sent + min(self._round_trips)) - read.age
         if not read.held and now - age >= self._void_before:
             self._was_neutral = True
         return None
@@ -179,7 +180,8 @@ class Watchdog:
     @property
     def round_trip(self) -> float | None:
         """From a tick to its answer, median of the newest, s; None before the first."""
-        return median(self._round_trips) if self._round_trips else None
+        newest = list(self._round_trips)[-_SHOWN:]
+        return median(newest) if newest else None
 
     def lose(self, now: float) -> None:
         """Make all void that was sampled before now: the operator must let go first."""
@@ -195,14 +197,15 @@ class Watchdog:
     def silent_at(self) -> float:
         """Until when what was heard last may be obeyed, s.
 
-        What its sample waited in the page is part of the silence; what it took over the link is
-        not, or a slow link could not be driven over at all.
+        What its sample waited, in the page or wherever else it was held up, is part of the
+        silence. What every answer takes over the link is not, or a slow link could not be driven
+        over at all.
         """
-        return self._sampled + self._settings.input_silence
+        return self._fresh + self._settings.input_silence
 
     def is_lost(self, now: float) -> bool:
         """Return whether no input has counted for so long that the operator must let go first."""
-        return now - self._heard > self._settings.input_loss
+        return now - self._fresh > self._settings.input_loss
 
     @property
     def awaits_neutral(self) -> bool:

@@ -26,12 +26,13 @@ class Hand:
     def __init__(self) -> None:
         self.watchdog = Watchdog(LIMITS, 0.0)
         self.now = 0.0
+        self.link = 0.05
         self.n = 0
         self.tick = 0
 
     def answer(self, held: bool, age: float = 0.0, new: bool = True) -> Refusal | None:
         self.tick = self.watchdog.tick(self.now)
-        self.now += 0.05
+        self.now += self.link
         self.n += new
         return self.send(held, age)
 
@@ -80,7 +81,7 @@ def test_silence_means_zero_and_lasting_silence_that_the_operator_must_let_go() 
     assert hand.demand == ZERO
     assert hand.answer(held=True) is None
     assert hand.demand == WANTED, "a hiccup, through which the operator held on"
-    hand.now += LIMITS.input_loss - 0.04
+    hand.now += LIMITS.input_loss - 0.04  # and 50 ms until the next is heard
     assert hand.answer(held=True) is None
     assert hand.demand == ZERO
     assert hand.answer(held=True) is None
@@ -103,6 +104,23 @@ def test_what_the_sample_waited_in_the_page_is_part_of_the_silence() -> None:
     assert hand.demand == WANTED
     hand.now += LIMITS.input_silence - 0.1 + 0.001
     assert hand.demand == ZERO
+
+
+def test_an_answer_that_was_held_up_is_late_and_a_slow_link_is_not() -> None:
+    hand = Hand()
+    hand.drive()
+    hand.tick = hand.watchdog.tick(hand.now)
+    hand.now += 0.05 + LIMITS.input_silence + 0.01
+    hand.n += 1
+    assert hand.send(held=True) is None
+    assert hand.demand == ZERO, "as long after the sample as if it had come in time"
+    assert hand.answer(held=True) is None
+    assert hand.demand == WANTED
+    slow = Hand()
+    slow.link = 0.3
+    slow.drive()
+    assert slow.answer(held=True) is None
+    assert slow.demand == WANTED
 
 
 def test_old_repeated_and_forged_inputs_count_for_nothing() -> None:
