@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from edge_robot.errors import UserError
@@ -17,8 +18,7 @@ ROBOT_ADDRESS = "10.75.1.2"
 _OPERATOR_ADDRESS = "10.75.2.2"
 _ROBOT_GATEWAY, _OPERATOR_GATEWAY = "10.75.1.1", "10.75.2.1"
 
-_FORWARD = 'while read -r on; do echo "$on" > /proc/sys/net/ipv4/ip_forward && echo done; done'
-_WAIT = "read -r end"
+_HOLD = "exec 3> /proc/sys/net/ipv4/ip_forward; echo done; read -r end"
 
 _AS_ROOT = () if os.geteuid() == 0 else ("--map-root-user",)
 ALONE = ("unshare", *_AS_ROOT, "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -46,39 +46,35 @@ def check() -> None:
 
 
 class _Place:
-    """A network of its own, held open by a shell that obeys a script.
+    """A network of its own, held by a shell that waits for its end.
 
     Attributes:
         pid: Of the shell.
         inside: What a command is appended to that runs there.
     """
 
-    def __init__(self, script: str) -> None:
+    def __init__(self) -> None:
         self._shell = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", f"echo done; {script}"],
+            ["unshare", "--net", "sh", "-c", _HOLD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.pid = self._shell.pid
         self.inside = ("nsenter", "--net", f"--target={self.pid}", "--")
-        self._await_word()
-
-    def tell(self, word: str) -> None:
-        """Give the script a line, and wait until it has done what that means."""
-        assert self._shell.stdin is not None
-        self._shell.stdin.write(f"{word}\n")
-        self._shell.stdin.flush()
-        self._await_word()
-
-    def close(self) -> None:
-        """End the shell."""
-        self._shell.communicate()
-
-    def _await_word(self) -> None:
         assert self._shell.stdout is not None
         if self._shell.stdout.readline().strip() != "done":
-            raise RuntimeError("a network ended")
+            raise RuntimeError("no network could be made")
+
+    def forward(self, on: bool) -> None:
+        """Pass packets on to other networks, or drop them: from now on, no other process asked."""
+        # The shell's own descriptor: by its path, the file would be this process's network's.
+        with Path(f"/proc/{self.pid}/fd/3").open("w") as file:
+            file.write("1" if on else "0")
+
+    def close(self) -> None:
+        """End it."""
+        self._shell.communicate()
 
 
 class Network:
@@ -89,7 +85,7 @@ class Network:
     """
 
     def __init__(self) -> None:
-        self._router, self._operator = _Place(_FORWARD), _Place(_WAIT)
+        self._router, self._operator = _Place(), _Place()
         self.operator = self._operator.inside
         self._lay("robot", ROBOT_ADDRESS, _ROBOT_GATEWAY, (), os.getpid())
         self._lay(
@@ -106,11 +102,11 @@ class Network:
 
     def cut(self) -> None:
         """Drop every packet between robot and operator from now on."""
-        self._router.tell("0")
+        self._router.forward(False)
 
     def mend(self) -> None:
         """Forward again."""
-        self._router.tell("1")
+        self._router.forward(True)
 
     def _lay(
         self, name: str, address: str, gateway: str, inside: tuple[str, ...], pid: int
