@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from edge_robot import token_file
 from edge_robot.errors import UserError
-from edge_robot.teleop import connections
+from edge_robot.teleop import connections, server
 from edge_robot.teleop.access import Access, Identity, OneToken, people_of
 from edge_robot.teleop.audit import Audit
-from edge_robot.teleop.server import CHECK_PERIOD, REQUESTS_AT_ONCE, DashboardServer, ServerSettings
+from edge_robot.teleop.server import REQUESTS_AT_ONCE, DashboardServer, ServerSettings
 from edge_robot.token_file import add_token, remove_tokens
 
 FRIEND = "https://friend.example"
@@ -101,6 +101,12 @@ class House:
         headers = {"Origin": self.origin}
         async with browser.post(f"{self.url}login", data=form, headers=headers, **more) as answer:
             assert answer.url.query_string == "" and answer.status == 200
+
+
+@pytest.fixture(autouse=True)
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CHECK_PERIOD", 0.05)
+    monkeypatch.setattr(server, "FAREWELL_TIME", 0.2)
 
 
 @pytest.fixture
@@ -360,12 +366,12 @@ def test_tls_encrypts_and_its_cookie_is_for_it_alone(tmp_path: Path) -> None:
                 await person.get(house.url.replace("https", "http"))
         # A renewed certificate is shown from the next connection on, a broken pair never.
         files["tls_key"].write_bytes(pki.key("robot").read_bytes())
-        await asyncio.sleep(2 * CHECK_PERIOD)
+        await asyncio.sleep(0.3)
         async with aiohttp.request("GET", house.url, ssl=trust) as answer:
             assert answer.status == 200
         files["tls_cert"].write_bytes(pki.pem("elsewhere").read_bytes())
         files["tls_key"].write_bytes(pki.key("elsewhere").read_bytes())
-        await asyncio.sleep(2 * CHECK_PERIOD)
+        await asyncio.sleep(0.3)
         async with aiohttp.ClientSession() as anybody:
             with pytest.raises(aiohttp.ClientConnectorCertificateError, match="mismatch"):
                 await anybody.get(house.url, ssl=trust)
