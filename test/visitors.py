@@ -57,6 +57,31 @@ def eventually(what: Callable[[], Any], page: Any, within: float = 5.0) -> Any:
     """Return the first value of `what` that is true; meanwhile the browser's events are handled."""
     end = time.monotonic() + within
     while not (found := what()):
-        assert time.monotonic() < end, "it did not happen in time"
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within} s; the page says: {page.inner_text('body')}")
         page.wait_for_timeout(20)
     return found
+
+
+def hold(
+    page: Any, press: Callable[[], Any], release: Callable[[], Any], does: Callable[[], bool]
+) -> None:
+    """Hold the controls until the robot obeys; let go and take hold anew where it does not.
+
+    So does an operator whose browser was too busy to answer in time.
+    """
+    for _ in range(5):
+        press()
+        end = time.monotonic() + 2.0
+        while time.monotonic() < end:
+            if does():
+                return
+            page.wait_for_timeout(20)
+        release()
+        page.wait_for_timeout(200)
+    raise AssertionError(f"the robot does not obey; the page says: {page.inner_text('body')}")
+
+
+def hold_key(page: Any, key: str, does: Callable[[], bool]) -> None:
+    """Hold a key as `hold` does."""
+    hold(page, lambda: page.keyboard.down(key), lambda: page.keyboard.up(key), does)

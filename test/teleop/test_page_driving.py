@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted_robot import TOKENS, Dashboard
-from visitors import Visitors, eventually
+from visitors import Visitors, eventually, hold, hold_key
 
 
 @pytest.fixture
@@ -29,29 +29,6 @@ def ada(dashboard: Dashboard, visitors: Visitors) -> Any:
 def take(page: Any) -> None:
     page.click("#take")
     page.wait_for_selector("html[data-wheel=yours]")
-
-
-def hold(
-    page: Any, press: Callable[[], Any], release: Callable[[], Any], does: Callable[[], bool]
-) -> None:
-    """Hold the controls until the robot obeys; let go and take hold anew where it does not.
-
-    So does an operator whose browser was too busy to answer in time.
-    """
-    for _ in range(5):
-        press()
-        end = time.monotonic() + 2.0
-        while time.monotonic() < end:
-            if does():
-                return
-            page.wait_for_timeout(20)
-        release()
-        page.wait_for_timeout(200)
-    raise AssertionError("the robot does not obey")
-
-
-def hold_key(page: Any, key: str, does: Callable[[], bool]) -> None:
-    hold(page, lambda: page.keyboard.down(key), lambda: page.keyboard.up(key), does)
 
 
 def newest(dashboard: Dashboard) -> tuple[float, float, float]:

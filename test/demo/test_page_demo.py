@@ -1,0 +1,112 @@
+"""The dashboard in a browser before the running demo, all of its processes.
+
+With EDGE_ROBOT_SCREENSHOTS=docs/images it renews the pictures of the documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from visitors import Visitors, eventually, hold_key
+
+COMMAND = (sys.executable, "-c", "from edge_robot.cli.main import main; main()", "demo")
+TOKEN = "a token for this test only"
+PATIENCE = 60.0  # s; on two cores all processes need some until they know where they are
+
+
+@pytest.fixture
+def url(tmp_path: Path, domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Start the demo; return the address of its dashboard."""
+    monkeypatch.setenv("EDGE_ROBOT_TOKEN", TOKEN)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    arguments = ("--headless", "--seed", "3", "--report", str(tmp_path / "run"))
+    with (tmp_path / "demo.txt").open("w") as output:
+        demo = subprocess.Popen(
+            [*COMMAND, *arguments, f"dashboard_port:={port}"], stdout=output, stderr=output
+        )
+    try:
+        end = time.monotonic() + PATIENCE
+        while not is_served(port):
+            assert demo.poll() is None, (tmp_path / "demo.txt").read_text()
+            assert time.monotonic() < end, "the page is not served"
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait(timeout=30.0)
+
+
+@pytest.mark.timeout(400)
+def test_an_operator_sees_takes_over_stops_and_sends_the_robot_on(
+    url: str, visitors: Visitors
+) -> None:
+    page = visitors.log_in(url, TOKEN)
+    page.set_default_timeout(1e3 * PATIENCE)
+    for stale in ("#camera-stale", "#map-stale"):
+        page.wait_for_selector(stale, state="hidden")
+    page.click("#tab-tracks")
+    page.locator("#tracks").filter(has_text="person").wait_for()
+
+    page.click("#take")
+    page.wait_for_selector("html[data-wheel=yours]")
+    eventually(lambda: speed(page) < 0.02, page, PATIENCE)
+    hold_key(page, "w", lambda: speed(page) > 0.1)
+    keep(page, "dashboard-laptop")
+    page.keyboard.up("w")
+    eventually(lambda: speed(page) < 0.02, page, PATIENCE)
+
+    hold_key(page, "w", lambda: speed(page) > 0.05)
+    page.keyboard.press("Space")
+    page.wait_for_selector("html[data-stopped=true]")
+    eventually(lambda: speed(page) < 0.02, page, PATIENCE)
+    keep(page, "dashboard-stopped")
+    page.click("#reset")
+    page.wait_for_selector("html[data-stopped=false]")
+    page.wait_for_timeout(1000)
+    assert speed(page) < 0.02, "the key is still held, but was not pressed since"
+    page.keyboard.up("w")
+
+    page.click("#hand-back")
+    page.wait_for_selector("html[data-wheel=free]")
+    box = page.locator("#map").bounding_box()
+    page.mouse.click(box["x"] + 0.65 * box["width"], box["y"] + 0.5 * box["height"])
+    page.click("#goal-send")
+    page.wait_for_selector("#refused:has-text('on its way')")
+    eventually(lambda: speed(page) > 0.1, page, PATIENCE)
+    assert not visitors.problems
+    visitors.leave()
+
+    for size in ("tablet", "phone"):
+        other = visitors.log_in(url, TOKEN, size, "dark")
+        other.wait_for_selector("html[data-view=live]", timeout=1e3 * PATIENCE)
+        other.wait_for_timeout(1500)
+        keep(other, f"dashboard-{size}")
+        visitors.leave()
+
+
+def is_served(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def speed(page: Any) -> float:
+    """Return what the page shows, m/s; NaN while it shows none."""
+    text = page.inner_text("#hud-speed")
+    return float("nan") if text == "–" else float(text)
+
+
+def keep(page: Any, name: str) -> None:
+    """Keep a picture for the documentation, where that is asked for."""
+    folder = os.environ.get("EDGE_ROBOT_SCREENSHOTS")
+    if folder is not None:
+        page.screenshot(path=Path(folder) / f"{name}.png")
