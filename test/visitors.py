@@ -72,13 +72,13 @@ def hold(
     """
     for _ in range(5):
         press()
-        end = time.monotonic() + 2.0
+        end = time.monotonic() + 3.0
         while time.monotonic() < end:
             if does():
                 return
             page.wait_for_timeout(20)
         release()
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(1000)
     raise AssertionError(f"the robot does not obey; the page says: {page.inner_text('body')}")
 
 
