@@ -130,7 +130,7 @@ class Dashboard:
 
     def __init__(self, folder: Path) -> None:
         self.robot = ScriptedRobot()
-        self.folder = folder
+        self._folder = folder
         tokens = folder / "tokens"
         tokens.write_text(
             "".join(f"{digest(TOKENS[name])} {name} {role}\n" for name, role in ROLES.items())
@@ -147,6 +147,10 @@ class Dashboard:
             self.control,
         )
         self.url = self._server.url
+
+    def audit_log(self) -> str:
+        """Return what was written down about those who were here."""
+        return "".join(file.read_text() for file in (self._folder / "audit").glob("*"))
 
     def cut(self) -> None:
         """Make the robot's dashboard vanish."""

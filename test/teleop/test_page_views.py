@@ -93,12 +93,14 @@ def test_axe_finds_nothing_serious(dashboard: Dashboard, visitors: Visitors, siz
             ]
             assert not grave, (what, size, theme)
 
-    audit("log in")
+    if size == "phone":
+        audit("log in")
     page.fill("#token", TOKENS["chief"])
     page.click("button[type=submit]")
     page.wait_for_selector("html[data-view=live]")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
     audit("dashboard")
     assert page.locator("#stop").bounding_box()["y"] < SIZES[size][1] - 40, "stop is on screen"
-    page.click("#help")
-    audit("help")
+    if size == "phone":
+        page.click("#help")
+        audit("help")
