@@ -22,6 +22,9 @@ COMMAND = (sys.executable, "-c", "from edge_robot.cli.main import main; main()",
 TOKEN = "a token for this test only"
 PATIENCE = 60.0  # s; on two cores all processes need some until they know where they are
 
+AROUND = ((0.35, 0.5), (0.65, 0.5), (0.5, 0.3), (0.5, 0.7))
+"""Points of the map, with the robot in its middle; some of them may lie in a shelf."""
+
 
 @pytest.fixture
 def url(tmp_path: Path, domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
@@ -78,11 +81,7 @@ def test_an_operator_sees_takes_over_stops_and_sends_the_robot_on(
 
     page.click("#hand-back")
     page.wait_for_selector("html[data-wheel=free]")
-    box = page.locator("#map").bounding_box()
-    page.mouse.click(box["x"] + 0.65 * box["width"], box["y"] + 0.5 * box["height"])
-    page.click("#goal-send")
-    page.wait_for_selector("#refused:has-text('on its way')")
-    eventually(lambda: speed(page) > 0.1, page, PATIENCE)
+    assert any(drives_to(page, *point) for point in AROUND), page.inner_text("body")
     assert not visitors.problems
     visitors.leave()
 
@@ -92,6 +91,18 @@ def test_an_operator_sees_takes_over_stops_and_sends_the_robot_on(
         other.wait_for_timeout(1500)
         keep(other, f"dashboard-{size}")
         visitors.leave()
+
+
+def drives_to(page: Any, right: float, down: float) -> bool:
+    """Click on the map, send the goal, and return whether the robot drives."""
+    box = page.locator("#map").bounding_box()
+    page.mouse.click(box["x"] + right * box["width"], box["y"] + down * box["height"])
+    page.click("#goal-send")
+    page.wait_for_selector("#refused:has-text('on its way')")
+    end = time.monotonic() + 15.0
+    while time.monotonic() < end and not speed(page) > 0.1:
+        page.wait_for_timeout(50)
+    return speed(page) > 0.1
 
 
 def is_served(port: int) -> bool:
