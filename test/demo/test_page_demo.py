@@ -64,7 +64,7 @@ def test_an_operator_sees_takes_over_stops_and_sends_the_robot_on(
     page.wait_for_selector("html[data-wheel=yours]")
     eventually(lambda: speed(page) < 0.02, page, PATIENCE)
     hold_key(page, "w", lambda: speed(page) > 0.1)
-    keep(page, "dashboard-laptop")
+    keep(page, "dashboard")
     page.keyboard.up("w")
     eventually(lambda: speed(page) < 0.02, page, PATIENCE)
 
