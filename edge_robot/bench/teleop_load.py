@@ -16,7 +16,7 @@ from edge_robot.bench.runtimes import Program, Runtime
 from edge_robot.bench.teleop_delays import command_delays, quantiles
 from edge_robot.bench.teleop_site import Site, ask, on_loopback
 
-KINDS = ("never", "slow", "liar")
+KINDS = ("never", "slow", "liar", "asker")
 """See `programs/teleop_stalled.py`."""
 
 Progress = Callable[[str], None]

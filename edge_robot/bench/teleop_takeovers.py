@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from math import inf
@@ -39,7 +39,7 @@ def measure(runtime: Runtime, count: int, progress: Callable[[str], None]) -> di
         progress: Is told how far it is.
     """
     with ExitStack() as stack:
-        rigs = [stack.enter_context(_Rig(runtime, number)) for number in range(RIGS)]
+        rigs = [stack.enter_context(_rig(runtime, number)) for number in range(RIGS)]
         done = 0
         while done < count:
             batch = min(_BATCH, -(-(count - done) // RIGS))
@@ -88,34 +88,39 @@ def judge(took: Sequence[TakeOver], commands: Sequence[Command]) -> dict[str, in
 
 
 class _Rig:
-    """A robot and two operators."""
+    """A robot and two operators, and what came of it.
 
-    def __init__(self, runtime: Runtime, number: int) -> None:
-        domain = (int(runtime.environment["ROS_DOMAIN_ID"]) + number) % 100
-        environment = {**runtime.environment, "ROS_DOMAIN_ID": str(domain)}
-        self._context = on_loopback(replace(runtime, environment=environment), camera=0.0)
-        self._site: Site
-        self._rivals: Program
+    Args:
+        site: The robot.
+        rivals: `teleop_rivals`.
+    """
+
+    def __init__(self, site: Site, rivals: Program) -> None:
+        self._site, self._rivals = site, rivals
         self.took: list[TakeOver] = []
         self.published: list[Command] = []
         self.heard: list[Command] = []
 
-    def __enter__(self) -> _Rig:
-        self._site = self._context.__enter__()
-        self._rivals = self._site.far("teleop_rivals", url=self._site.url, tokens=self._site.tokens)
-        self._rivals.next()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._context.__exit__(*exception)
-
     def begin(self, take_overs: int) -> None:
+        """Let so many happen."""
         self._rivals.tell(count=take_overs)
 
     def finish(self) -> None:
+        """Wait for them, and keep what was noted."""
         self.took += self._rivals.next()["took"]
         self.published += self._site.notes()["commands"]
         self._site.robot.go_on()
         to_steady = time.monotonic() - time.time()
         heard = self._site.robot.next()["heard"]
         self.heard += [(stamp + to_steady, forward) for stamp, forward in heard]
+
+
+@contextmanager
+def _rig(runtime: Runtime, number: int) -> Iterator[_Rig]:
+    """Set up one of several, each in a DDS domain of its own."""
+    domain = 1 + (int(runtime.environment["ROS_DOMAIN_ID"]) - 1 + number) % 100
+    environment = {**runtime.environment, "ROS_DOMAIN_ID": str(domain)}
+    with on_loopback(replace(runtime, environment=environment), camera=0.0) as site:
+        rivals = site.far("teleop_rivals", url=site.url, tokens=site.tokens)
+        rivals.next()
+        yield _Rig(site, rivals)

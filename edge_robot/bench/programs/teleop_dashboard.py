@@ -61,7 +61,7 @@ class Notes:
             notes._publish(publisher, message)
 
         web.WebSocketResponse.send_str = send_str  # type: ignore[assignment]
-        web.WebSocketResponse.receive = receive  # type: ignore
+        web.WebSocketResponse.receive = receive  # type: ignore[assignment, method-assign]
         Publisher.publish = publish
 
     def take(self) -> dict[str, list[Any]]:

@@ -1,11 +1,12 @@
-"""Viewers who do not read: clients of `/ws/view` with their hands on the socket itself.
+"""Clients who do not read, with their hands on the socket itself.
 
 Arguments, as JSON: `host`, `port`, `token`, `count` and `kind`:
 
-- `never`: reads nothing after the handshake;
-- `slow`: reads a byte a second;
-- `liar`: reads nothing, but says "seen" for pictures it cannot have seen, and answers pings it
-  cannot have got.
+- `never`: reads nothing of `/ws/view` after the handshake;
+- `slow`: reads a byte of it a second;
+- `liar`: reads nothing of it, but says "seen" for pictures it cannot have seen, and answers pings
+  it cannot have got;
+- `asker`: reads nothing of `/ws/control`, and asks for something all the time.
 
 It prints how many are connected, and goes on like that until its input ends.
 """
@@ -22,12 +23,12 @@ import sys
 import time
 from contextlib import suppress
 
-_LIE_PERIOD = 0.1  # s
+_PERIODS = {"liar": 0.1, "asker": 0.0125}  # s; faster than this nobody is read
 _TEXT, _PONG = 0x81, 0x8A
 
 
-def connect(host: str, port: int, token: str) -> socket.socket:
-    """Open `/ws/view`.
+def connect(host: str, port: int, token: str, path: str) -> socket.socket:
+    """Open a WebSocket.
 
     Raises:
         ConnectionError: it is refused.
@@ -38,7 +39,7 @@ def connect(host: str, port: int, token: str) -> socket.socket:
     end.connect((host, port))
     key = base64.b64encode(os.urandom(16)).decode()
     lines = (
-        "GET /ws/view HTTP/1.1",
+        f"GET {path} HTTP/1.1",
         f"Host: {host}:{port}",
         "Upgrade: websocket",
         "Connection: Upgrade",
@@ -66,9 +67,10 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 def main(host: str, port: int, token: str, count: int, kind: str) -> None:
     """Stay connected until the input ends."""
-    ends = [connect(host, port, token) for _ in range(count)]
+    path = "/ws/control" if kind == "asker" else "/ws/view"
+    ends = [connect(host, port, token, path) for _ in range(count)]
     print(json.dumps({"connected": len(ends)}), flush=True)
-    period = _LIE_PERIOD if kind == "liar" else 1.0
+    period = _PERIODS.get(kind, 1.0)
     number, due = 0, time.monotonic()
     while not select.select([sys.stdin], [], [], max(0.0, due - time.monotonic()))[0]:
         due += period
@@ -80,6 +82,8 @@ def main(host: str, port: int, token: str, count: int, kind: str) -> None:
                 elif kind == "liar":
                     seen = json.dumps({"type": "seen", "id": number}).encode()
                     end.send(frame(_TEXT, seen) + frame(_PONG, b"m"))
+                elif kind == "asker":
+                    end.send(frame(_TEXT, json.dumps({"type": "ask", "id": number}).encode()))
 
 
 if __name__ == "__main__":
