@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
+from socket import SO_SNDBUF, SOL_SOCKET
 
 from aiohttp import web
 
@@ -27,6 +27,10 @@ from edge_robot.teleop.rosbridge.operations import MAX_BYTES
 
 SUBPROTOCOL = "rosbridge.v2"
 MAX_CLIENTS = 16
+SEND_BUFFER = 8192
+"""Bytes that are on their way to one client (the kernel takes twice as much): what fills a narrow
+link makes the commands of the same link late. What more there is waits here, and grows old."""
+
 HEARTBEAT = 10.0
 """Between two signs of life that are asked for, s."""
 
@@ -63,12 +67,15 @@ class RosbridgeChannel:
         """Serve one client until either side leaves."""
         if len(self._clients) >= MAX_CLIENTS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_CLIENTS} clients are connected already\n")
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has gone")
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,), max_msg_size=MAX_BYTES, compress=False, heartbeat=HEARTBEAT
         )
         await socket.prepare(request)
-        assert request.transport is not None
-        client = Client(self._shared, socket, request.transport, who)
+        client = Client(self._shared, socket, transport, who)
         self._clients.add(client)
         try:
             await client.serve()
@@ -78,8 +85,12 @@ class RosbridgeChannel:
 
     async def close(self) -> None:
         """Say good-bye to everybody."""
-        for client in tuple(self._clients):
-            with suppress(asyncio.TimeoutError):
-                goodbye = client.socket.close(code=1001, message=b"robot is shutting down")
-                await asyncio.wait_for(goodbye, 1.0)
+        goodbyes = [
+            asyncio.ensure_future(client.socket.close(code=1001, message=b"robot is shutting down"))
+            for client in self._clients
+        ]
+        if goodbyes:
+            _, late = await asyncio.wait(goodbyes, timeout=1.0)
+            for goodbye in late:
+                goodbye.cancel()
         self._shared.feeds.close()

@@ -47,7 +47,7 @@ RATE, BURST = 100.0, 200.0
 """Messages a client may send, a second and at once; stops besides."""
 
 SEND_TIMEOUT = 5.0
-"""After which a client that does not read is let go, s."""
+"""After which a client is let go if not one more byte has left for it, s."""
 
 NOTE_PERIOD = 1.0
 MAX_NOTES = 64
@@ -365,13 +365,18 @@ class Client:
         await self._send(json.dumps(status))
 
     async def _send(self, text: str) -> None:
-        """Send with back-pressure; a client that does not read is let go, and nothing is kept."""
+        """Send, and wait until it has left; a client to which nothing moves any more is let go."""
+        sending = asyncio.ensure_future(self.socket.send_str(text))
+        left = len(text)
         try:
-            await asyncio.wait_for(self.socket.send_str(text), SEND_TIMEOUT)
-        except asyncio.TimeoutError:
-            self._abort()
-        except ConnectionError:
-            pass  # it has left: the reading end notices as well
+            while not (await asyncio.wait({sending}, timeout=SEND_TIMEOUT))[0]:
+                before, left = left, self._transport.get_write_buffer_size()
+                if left >= before:
+                    self._abort()
+            with suppress(ConnectionError):  # it has left: the reading end notices as well
+                sending.result()
+        finally:
+            sending.cancel()
 
     def _abort(self) -> None:
         dropped = self._outbox.dropped
