@@ -53,6 +53,7 @@ BEAT = 0.02  # s
 TICK = 0.04  # s
 STATUS = 1.0  # s, longest time between two
 STOP_TIMEOUT = 1.0  # s; a person who pressed stop must not wait longer for the truth
+_GOODBYE = 1.0  # s; what a page has to answer when it is dismissed
 _ENDED = 1.0  # s at zero, after which a drive is over for the audit
 _RATE, _BURST = 100.0, 400.0  # messages per second, and at once after an outage
 _MALFORMED = 20
@@ -197,7 +198,7 @@ class ControlChannel:
 
     async def serve(self, request: web.Request, who: Identity) -> web.StreamResponse:
         """Serve one person until either side leaves."""
-        socket = web.WebSocketResponse(max_msg_size=MAX_BYTES, compress=False)
+        socket = web.WebSocketResponse(timeout=_GOODBYE, max_msg_size=MAX_BYTES, compress=False)
         await socket.prepare(request)
         now = self._clock()
         connection = _Connection(self._helm.join(who, now), socket, now)
@@ -222,10 +223,11 @@ class ControlChannel:
                 task.cancel()
         if self._helm.lease.holder is not None:
             self._let_go("the dashboard is shutting down")
-        for connection in tuple(self._connections.values()):
-            with suppress(asyncio.TimeoutError):
-                goodbye = connection.socket.close(code=1001, message=b"robot is shutting down")
-                await asyncio.wait_for(goodbye, 1.0)
+        await self._say_goodbye(1001, b"robot is shutting down")
+
+    async def _say_goodbye(self, code: int, why: bytes) -> None:
+        sockets = [connection.socket for connection in self._connections.values()]
+        await asyncio.gather(*(socket.close(code=code, message=why) for socket in sockets))
 
     async def _talk(self, connection: _Connection, transport: asyncio.BaseTransport | None) -> None:
         """Send ticks and, on change and once a second, the status, as long as the page answers."""
@@ -470,8 +472,7 @@ class ControlChannel:
             self._helm.release()
             failed = {"message": "commands cannot be published", "exception": error}
             asyncio.get_running_loop().call_exception_handler(failed)
-            for connection in tuple(self._connections.values()):
-                await connection.socket.close(code=1011, message=b"the dashboard failed")
+            await self._say_goodbye(1011, b"the dashboard failed")
 
     def _silent_at(self) -> float:
         """Return when the robot must be told to stop unless more is heard, s."""

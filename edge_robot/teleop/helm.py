@@ -6,9 +6,11 @@ who has the wheel and the command there is nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from math import inf
 
 from edge_robot.control.commands import Velocity
+from edge_robot.errors import UserError
 from edge_robot.settings import setting
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.lease import Lease
@@ -36,6 +38,17 @@ class HelmSettings:
         5.0, "without a sign of life of the page that has the wheel it is free after that, s"
     )
 
+    def check(self) -> None:
+        """Make sure that they can be kept.
+
+        Raises:
+            UserError: one of them is not above zero.
+        """
+        own = {"wheel_lifetime": self.wheel_lifetime}
+        for name, value in {**asdict(self.watchdog), **asdict(self.speed), **own}.items():
+            if not 0.0 < value < inf:
+                raise UserError(f"{name} is {value:g}; give a number above 0")
+
 
 @dataclass(eq=False)
 class Seat:
@@ -61,6 +74,12 @@ class Seat:
 class Helm:
     """Knows who drives, and what the robot is to be told now.
 
+    Args:
+        settings: How people may drive.
+
+    Raises:
+        UserError: a setting is not above zero.
+
     Attributes:
         lease: Who has the wheel.
         stopped: Whether the emergency stop is latched: asked for here, or told by the robot.
@@ -69,6 +88,7 @@ class Helm:
     """
 
     def __init__(self, settings: HelmSettings) -> None:
+        settings.check()
         self._settings = settings
         self._seats: dict[int, Seat] = {}
         self._next = 0

@@ -197,7 +197,7 @@ async def drive(bench: Bench, operator: Operator, share: float = 1.0) -> None:
     raise AssertionError(f"the robot does not move: {operator.status}")
 
 
-async def at_rest(bench: Bench, seconds: float = 0.3) -> None:
+async def at_rest(bench: Bench, seconds: float = 0.2) -> None:
     """Watch that nothing but zero is commanded from now on."""
     told = len(bench.robot.commands)
     await asyncio.sleep(seconds)
@@ -285,7 +285,7 @@ async def test_another_tab_of_the_same_person_takes_over_without_being_asked(ben
 async def test_no_command_of_a_superseded_lease_follows_the_answer(bench: Bench) -> None:
     async with bench.operator("anna", "ADMIN") as anna, bench.operator("bela", "ADMIN") as bela:
         anna.flood = bela.flood = True
-        for turn in range(60):
+        for turn in range(30):
             taker, other = (anna, bela) if turn % 2 else (bela, anna)
             other.hands = (0.1, 0.0, 0.0)
             taker.hands = None
