@@ -58,6 +58,7 @@ _ENDED = 1.0  # s at zero, after which a drive is over for the audit
 _RATE, _BURST = 100.0, 400.0  # messages per second, and at once after an outage
 _MALFORMED = 20
 _WAITING = 8
+_LATE = 1.0  # s; who asked for something that long ago may want something else by now
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the queue of a socket that were never sent
 _SPEED_STEP = 0.05  # m/s and rad/s; less is no news
 
@@ -329,14 +330,19 @@ class ControlChannel:
 
     def _start(self, connection: _Connection, request: Request) -> None:
         """Do what is asked for, beside what else comes in: nothing may delay inputs and stops."""
-        # A stop is never one too many: all under way wait for one and the same answer.
-        if len(connection.tasks) >= _WAITING and not isinstance(request, Stop):
-            deed = self._refuse("too much is asked for at once")
-        else:
-            deed = self._deed(connection.seat, request)
+        # A stop is never one too many, nor too late; all under way wait for the same answer.
+        objection = "" if isinstance(request, Stop) else self._objection(connection)
+        deed = self._refuse(objection) if objection else self._deed(connection.seat, request)
         task = asyncio.create_task(self._answer(connection, request, deed))
         connection.tasks.add(task)
         task.add_done_callback(connection.tasks.discard)
+
+    def _objection(self, connection: _Connection) -> str:
+        """Return why nothing that is asked for is done now; empty if it is."""
+        late = connection.seat.watchdog.lateness(self._clock())
+        if late > _LATE:
+            return f"this came {late:.1f} s late, and is not done: ask again"
+        return "too much is asked for at once" if len(connection.tasks) >= _WAITING else ""
 
     async def _answer(
         self, connection: _Connection, request: Request, deed: Coroutine[Any, Any, str]

@@ -121,6 +121,7 @@ class Watchdog:
         self._ticks: OrderedDict[int, float] = OrderedDict()  # when sent, of those unanswered
         self._answered: tuple[int, float] | None = None
         self._newest_sample = -1
+        self._begun = now
         self._void_before = now
         self._was_neutral = False
         self._input: Input | None = None
@@ -182,6 +183,14 @@ class Watchdog:
         """From a tick to its answer, median of the newest, s; None before the first."""
         newest = list(self._round_trips)[-_SHOWN:]
         return median(newest) if newest else None
+
+    def lateness(self, now: float) -> float:
+        """Return how long ago what is heard now can have left the page at most, s.
+
+        It comes after the page's answer to the newest tick that was answered, and that after the
+        tick.
+        """
+        return now - (self._begun if self._answered is None else self._answered[1])
 
     def lose(self, now: float) -> None:
         """Make all void that was sampled before now: the operator must let go first."""

@@ -351,6 +351,23 @@ async def test_what_was_held_up_on_the_way_moves_nothing(bench: Bench) -> None:
 
 
 @scenario
+async def test_what_was_asked_for_long_ago_is_not_done_unless_it_is_a_stop(bench: Bench) -> None:
+    async with bench.operator("anna") as anna:
+        anna.held_up = []  # the link; what is asked for now has waited in it for as long
+        await asyncio.sleep(1.05)
+        for kind, fields in (("take", {}), ("goal", {"x": 1, "y": 2, "yaw": 0}), ("hand_back", {})):
+            assert "late, and is not done" in (await anna.ask(kind, **fields))["text"]
+        assert bench.robot.goals == []
+        assert bench.robot.done == []
+        assert (await anna.ask("stop"))["ok"]
+        assert "late" in (await anna.ask("reset"))["text"]
+        assert bench.robot.stopped
+        anna.held_up = None
+        await anna.send_input()
+        assert (await anna.ask("reset"))["ok"]
+
+
+@scenario
 async def test_a_stop_is_latched_and_a_reset_moves_nothing(bench: Bench) -> None:
     async with bench.operator("anna") as anna, bench.operator("guest", "VIEW") as guest:
         await drive(bench, anna)
