@@ -30,7 +30,7 @@ class Visitors:
             color_scheme=theme,
             has_touch=size != "laptop",
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", lambda it: it.type == "error" and self.problems.append(it.text))

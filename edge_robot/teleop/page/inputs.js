@@ -116,12 +116,13 @@ export class Inputs extends EventTarget {
   /** Let go of everything at once. */
   neutral() {
     this.#keys.clear();
-    this.#letGo();
     this.#armed = false;
+    this.#letGo();
     this.#read(0);
   }
 
   #frame() {
+    requestAnimationFrame(() => this.#frame());
     const now = performance.now();
     const gap = now - this.#frameAt;
     this.#frameAt = now;
@@ -131,7 +132,6 @@ export class Inputs extends EventTarget {
       if (!this.#mayType(document.activeElement)) this.#keys.clear();
       this.#read(Math.min(gap / 1000, LONGEST_STEP));
     }
-    requestAnimationFrame(() => this.#frame());
   }
 
   #read(dt) {
