@@ -32,6 +32,7 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import LaserScan
+from std_srvs.srv import Trigger
 from tf2_ros import Buffer, StaticTransformBroadcaster
 
 from edge_robot import topics
@@ -93,6 +94,7 @@ class World(Node):
         self._mounts = StaticTransformBroadcaster(self)
         self._mounts.sendTransform(mounts)
         self._clients = {name: ActionClient(self, kind, name) for name, kind in ACTIONS.items()}
+        self._cancel = self.create_client(Trigger, "/goal_pose/cancel")
         self.create_timer(0.02, self._fast)
         self.create_timer(0.05, self._slow)
 
@@ -150,6 +152,13 @@ class World(Node):
         with self.acting():
             future = handle.cancel_goal_async()
         self.until(future.done, "an answer to the wish to cancel")
+
+    def cancel_any(self) -> tuple[bool, str]:
+        """Cancel what is driven to, whoever gave it; return what is answered."""
+        with self.acting():
+            future = self._cancel.call_async(Trigger.Request())
+        self.until(future.done, "an answer to the wish to cancel")
+        return future.result().success, future.result().message
 
     def say(self, topic: topics.Topic, message: Any) -> None:
         with self.acting():
@@ -275,6 +284,10 @@ def test_drives_are_superseded_cancelled_and_stopped(world: World) -> None:
     world.say(topics.GOAL, world.ahead(9.0))
     status, result = world.outcome(third)
     assert "/goal_pose" in result.error_msg
+    world.until(lambda: world.state.v > 0.3, "the drive")
+    assert world.cancel_any() == (True, "the goal is cancelled")
+    world.until(lambda: world.state.v == 0.0, "rest")
+    assert world.cancel_any() == (False, "there is no goal")
 
     fourth = world.send("navigate_to_pose", pose=world.ahead(8.0))
     world.until(lambda: world.state.v > 0.3, "the drive")
