@@ -58,6 +58,7 @@ _ENDED = 1.0  # s at zero, after which a drive is over for the audit
 _RATE, _BURST = 100.0, 400.0  # messages per second, and at once after an outage
 _MALFORMED = 20
 _WAITING = 8
+_UNREAD = 32_768  # bytes of answers that a page may leave unread
 _LATE = 1.0  # s; who asked for something that long ago may want something else by now
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the queue of a socket that were never sent
 _SPEED_STEP = 0.05  # m/s and rad/s; less is no news
@@ -236,8 +237,10 @@ class ControlChannel:
         _stand_losses(transport)
         socket, watchdog = connection.socket, connection.seat.watchdog
         while not socket.closed:
-            if self._clock() - connection.counted > self._settings.wheel_lifetime:
-                # What waits for a page that is gone would come late: none of it shall come at all.
+            silent = self._clock() - connection.counted > self._settings.wheel_lifetime
+            if silent or transport.get_write_buffer_size() > _UNREAD:
+                # What waits for a page that is gone, or does not read what it asks for, would come
+                # late: none of it shall come at all.
                 transport.abort()
                 return
             # A tick that waits in the socket is old before it leaves: the next one will be fresh.
