@@ -64,11 +64,14 @@ class BadLink:
     def __init__(self, runtime: Runtime, congestion_control: str = "cubic", seed: int = 0) -> None:
         self._names = [f"edge-robot-{os.getpid()}-{part}" for part in ("robot", "operator")]
         self.robot, self.operator = (self._inside(name, runtime) for name in self._names)
+        self._made: list[str] = []
         self._program: Program | None = None
         try:
             for name, here, there in zip(
                 self._names, (ROBOT, OPERATOR), (OPERATOR, ROBOT), strict=True
             ):
+                execute("ip", "netns", "add", name)
+                self._made.append(name)
                 self._build(name, here, there, congestion_control)
             self._program = Program(
                 foremost(runtime), "bad_link", ends=self._names, device=_DEVICE, seed=seed
@@ -107,9 +110,8 @@ class BadLink:
         """Take the link down."""
         if self._program is not None:
             self._program.stop()
-        for name in self._names:
-            # Some may not have been made; what matters is that none stays.
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+        for name in self._made:
+            execute("ip", "netns", "del", name)
 
     def _order(self, **order: Any) -> dict[str, Any]:
         assert self._program is not None
@@ -119,7 +121,6 @@ class BadLink:
 
     @staticmethod
     def _build(name: str, here: str, there: str, congestion_control: str) -> None:
-        execute("ip", "netns", "add", name)
         inside = ("ip", "-netns", name)
         execute(*inside, "link", "set", "lo", "up")
         execute(*inside, "tuntap", "add", "dev", _DEVICE, "mode", "tun")

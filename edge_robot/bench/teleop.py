@@ -70,7 +70,7 @@ def measure(
         try:
             link = stack.enter_context(bad_link(runtime, congestion_control, seed))
         except OSError as error:
-            left_out = {part: str(error) for part in parts if part in _NEED_LINK}
+            left_out |= {part: str(error) for part in parts if part in _NEED_LINK}
         if "page" in parts:
             try:
                 browser_path()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import cv2
 import pytest
 
-from edge_robot.bench import teleop_commands, teleop_takeovers
+from edge_robot.bench import teleop, teleop_commands, teleop_takeovers
 from edge_robot.bench.bad_link import OPERATOR, ROBOT, BadLink, Quality, bad_link
 from edge_robot.bench.runtimes import Program, programs, standalone
 from edge_robot.bench.teleop_coding import velocity
@@ -100,6 +100,13 @@ def test_a_command_is_late_until_it_or_a_newer_one_is_given() -> None:
         "loop": [0.3, 0.26],
         "command": [0.21, 0.17],
     }
+
+
+def test_what_cannot_be_measured_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # where there is no `ip`
+    figures = teleop.measure(["outage"], 0.1, "cubic", 0, lambda text: None, lambda figures: None)
+    assert "no bad link can be made here" in figures["left_out"]["outage"]
+    assert "outage" not in figures
 
 
 def test_a_goal_is_met_or_not() -> None:
