@@ -13,6 +13,7 @@ export function freshness(name, seconds) {
   return seconds > limit ? "stale" : seconds > limit / 2 ? "late" : "fresh";
 }
 
+const JUMP = 5; // s that nothing waits in a connection just opened: the robot's clock is another one
 const WINDOW = 30_000; // ms for which a quick arrival is remembered; clocks drift 3 ms apart in it at most
 
 /**
@@ -25,6 +26,12 @@ export class Transit {
   #best = Infinity;
   #previous = Infinity;
   #since = -Infinity;
+  #first = true;
+
+  /** Says that the next message is the first of a new connection: perhaps of a robot that was started anew. */
+  reconnected() {
+    this.#first = true;
+  }
 
   /**
    * @param {number} sent - the robot's clock when it sent the message, s.
@@ -34,6 +41,8 @@ export class Transit {
    */
   delay(sent, rtt, now) {
     const difference = now / 1000 - sent;
+    if (this.#first && difference - Math.min(this.#best, this.#previous) > JUMP) this.#best = this.#previous = Infinity;
+    this.#first = false;
     if (now - this.#since > WINDOW) {
       this.#previous = this.#best;
       this.#best = Infinity;

@@ -8,7 +8,7 @@ const TYPING = "input:not([type=range]), textarea, select, [contenteditable]";
 function keepFocus() {
   const driving = () => document.documentElement.dataset.wheel === "yours";
   addEventListener("mousedown", (event) => {
-    if (driving() && event.target.closest("button, canvas")) event.preventDefault();
+    if (driving() && event.target.closest("button, #map")) event.preventDefault();
   });
   byId("speed-limit").addEventListener("pointerup", () => driving() && byId("camera-screen").focus());
 }

@@ -5,6 +5,7 @@ import { announce, byId, say } from "./dom.js";
 export class Stop {
   #control;
   #stopped = null;
+  #told = false;
 
   constructor(view, control, inputs) {
     this.#control = control;
@@ -17,13 +18,18 @@ export class Stop {
     });
     byId("reset").addEventListener("click", async () => this.#say(await control.reset()));
     inputs.addEventListener("press", ({ detail }) => detail.action === "stop" && this.press());
-    control.addEventListener("status", ({ detail }) => this.#show(detail.stopped));
+    control.addEventListener("status", ({ detail }) => {
+      this.#told = true;
+      this.#show(detail.stopped);
+    });
+    control.addEventListener("connection", () => { this.#told = false; });
     control.addEventListener("stop", ({ detail: { state, text } }) => {
       byId("stop").classList.toggle("sending", state === "sending");
       this.#say({ ok: state !== "undelivered", text: state === "sending" ? "" : text });
     });
     view.addEventListener("sections", ({ detail: { names } }) => {
-      if (names.includes("stopped")) this.#show(view.sections.stopped);
+      // The slower way: only where the controls do not tell.
+      if (names.includes("stopped") && !this.#told) this.#show(view.sections.stopped);
     });
   }
 

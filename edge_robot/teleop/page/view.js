@@ -50,6 +50,7 @@ export class View extends EventTarget {
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#heard = performance.now();
+    this.#transit.reconnected();
     if (this.#camera) socket.onopen = () => this.look(this.#camera);
     // A socket that was given up may still deliver: only the present one is heard.
     const mine = (then) => (event) => { if (this.#socket === socket) then(event); };

@@ -12,7 +12,6 @@ export class Wheel {
   #inputs;
   #answer = null;
   #answered = null;
-  #open = false;
   #sending = null;
 
   constructor(view, control, inputs) {
@@ -23,12 +22,11 @@ export class Wheel {
     });
     control.addEventListener("status", ({ detail }) => this.#show(detail));
     control.addEventListener("connection", ({ detail }) => {
-      this.#open = detail.open;
+      this.status = null;   // what was told over another connection does not hold for this one
       if (!detail.open) inputs.enabled = false;
       document.documentElement.dataset.wheel = "unknown";
       this.#describe();
     });
-    inputs.addEventListener("device", ({ detail }) => say(byId("gamepad"), detail.kind === "gamepad" ? `Gamepad: ${detail.name}` : byId("gamepad").textContent));
     inputs.addEventListener("gamepad", ({ detail: { name } }) => {
       byId("gamepad").hidden = !name;
       if (name) say(byId("gamepad"), `Gamepad: ${name}. Hold a shoulder button and use the left stick; B stops.`);
@@ -110,7 +108,6 @@ export class Wheel {
   #show(status) {
     const before = this.status;
     this.status = status;
-    this.#open = true;
     const { lease, stopped } = status;
     document.documentElement.dataset.wheel = lease.yours ? "yours" : lease.holder ? "theirs" : "free";
     this.#inputs.enabled = lease.yours && !stopped;
@@ -128,7 +125,7 @@ export class Wheel {
   #describe() {
     const { role, lease, stopped, autonomy_waits: waits, refused, limits } = this.status ?? { lease: {} };
     const driver = MAY_DRIVE.includes(role);
-    const connected = this.#open && this.status !== null;
+    const connected = this.status !== null;
     const yours = connected && lease.yours;
     const theirs = Boolean(lease.holder && !lease.yours);
     const usable = connected && driver;
