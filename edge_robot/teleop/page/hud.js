@@ -5,11 +5,10 @@ import { freshness } from "./freshness.js";
 import { every } from "./paint.js";
 import { number } from "./text.js";
 
-const FULL = 1.0;        // m/s and rad/s of a full bar where the robot says no limit
+const FULL = 1.0;        // m/s and rad/s of a full bar before the robot has told its limits
 
 export class Hud {
   #limits = {};
-
   #view;
   #device = null;
 
@@ -18,16 +17,23 @@ export class Hud {
     view.addEventListener("sections", () => this.#show());
     every(250, () => this.#show());
     control.addEventListener("status", ({ detail }) => {
-      this.#limits = detail.limits ?? {};
+      this.#limits = detail.limits;
       this.#drive(detail);
     });
+    control.addEventListener("connection", ({ detail }) => detail.open || this.#say("no control", false));
     inputs.addEventListener("device", ({ detail }) => { this.#device = detail; });
   }
 
   #drive({ driving, stopped, lease, autonomy_waits: waits }) {
-    const text = stopped ? "stopped" : driving ? `driving by ${this.#device?.name ?? "hand"}` : lease?.yours ? "hold to drive" : lease?.holder || waits ? "not driving" : "autonomy";
+    if (stopped) this.#say("stopped", false);
+    else if (lease.yours) this.#say(driving ? `driving by ${this.#device?.name ?? "hand"}` : "hold to drive", driving);
+    else if (driving) this.#say(`driven by ${lease.holder}`, false);
+    else this.#say(lease.holder || waits ? "not driving" : "autonomy", false);
+  }
+
+  #say(text, driving) {
     say(byId("hud-drive"), text);
-    byId("hud-drive").dataset.driving = String(Boolean(driving && !stopped));
+    byId("hud-drive").dataset.driving = String(driving);
   }
 
   #show() {
