@@ -106,19 +106,15 @@ class TeleopClient:
     Attributes:
         device: What is answered to ticks.
         status: The newest status the robot told; empty before the first.
-        ticks: How many ticks were heard, and all of them answered unless `mute`.
-        rtt: Newest round trip the robot told, s; None before.
-        mute: Leaves ticks unanswered.
-        on_tick: Is told every tick and what was answered to it (None: nothing).
+        ticks: How many ticks were heard and answered.
+        on_tick: Is told every tick and what was answered to it.
     """
 
     def __init__(self, url: str, token: str, certificate: str | None = None) -> None:
         self.device = InputDevice()
         self.status: dict[str, Any] = {}
         self.ticks = 0
-        self.rtt: float | None = None
-        self.mute = False
-        self.on_tick: Callable[[dict[str, Any], dict[str, Any] | None], None] | None = None
+        self.on_tick: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"}
         self._ssl = ssl.create_default_context(cafile=certificate) if certificate else True
@@ -251,12 +247,8 @@ class TeleopClient:
         self, socket: aiohttp.ClientWebSocketResponse, message: dict[str, Any]
     ) -> None:
         self.ticks += 1
-        if message["rtt_ms"] is not None:
-            self.rtt = message["rtt_ms"] * 1e-3
-        told = None
-        if not self.mute:
-            told = input_message(message["tick"], self.device.sample())
-            await socket.send_json(told)
+        told = input_message(message["tick"], self.device.sample())
+        await socket.send_json(told)
         if self.on_tick is not None:
             self.on_tick(message, told)
 
