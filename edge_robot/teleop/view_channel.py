@@ -174,6 +174,9 @@ class ViewChannel:
         await asyncio.gather(
             *(viewer.socket.close(1001, "the robot is shutting down") for viewer in self._viewers)
         )
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.wait([self._refreshing])
         self._worker.shutdown(cancel_futures=True)
         self.video.close()
 
