@@ -167,6 +167,7 @@ def test_a_dead_link_costs_no_more_than_was_under_way() -> None:
     assert pacer.silence(now + 5.0) == 0.0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200_000), st.integers(1, 60))
 def test_pieces_make_up_the_message(size: int, successes: int) -> None:
     pacer = Pacer(0.0)
