@@ -218,6 +218,7 @@ def test_a_lost_robot_is_unmistakable_and_so_is_a_stop_that_did_not_arrive(
 
 
 def test_a_click_on_the_map_sends_a_goal(dashboard: Dashboard, ada: Any) -> None:
+    ada.wait_for_selector("#map-stale", state="hidden")
     box = ada.locator("#map").bounding_box()
     ada.mouse.click(box["x"] + box["width"] / 2 + 80, box["y"] + box["height"] / 2)
     ada.wait_for_selector("#goal-confirm:visible")

@@ -8,7 +8,8 @@ import { Drawing, every, sheet } from "./paint.js";
 import { age as ageText, percent } from "./text.js";
 import { colour } from "./theme.js";
 
-const AHEAD = 2.5;  // s that the drive overlay looks ahead
+const AHEAD = 2.5;  // s that the drive overlay looks ahead, at least
+const REACH = 3;    // m that it reaches, at least: a slow robot's next seconds lie below the picture
 const LEAST = 0.02;  // m/s from which it is drawn
 const PATIENCE = 150; // ms that new boxes wait for the next picture, which is drawn with them
 
@@ -144,7 +145,9 @@ export class Camera {
   #path(pen, { camera, width }, scale) {
     const { command, robot, [`optics ${camera}`]: optics } = this.#view.sections;
     if (!optics || !robot || !command || this.#view.age("command") > STALE.command) return;
-    if (Math.hypot(command.vx, command.vy) < LEAST) return;
+    const speed = Math.hypot(command.vx, command.vy);
+    if (speed < LEAST) return;
+    const ahead = Math.min(Math.max(AHEAD, REACH / speed), Math.PI / 2 / Math.abs(command.wz));
     const px = (scale * width) / optics.width;
     const half = Math.max(...robot.footprint.map(([, y]) => Math.abs(y)));
     pen.lineJoin = "round";
@@ -154,7 +157,7 @@ export class Camera {
       for (const side of [-half, half]) {
         pen.beginPath();
         let begun = false;
-        for (const point of seen(optics.project, arc(command, [0, side], AHEAD))) {
+        for (const point of seen(optics.project, arc(command, [0, side], ahead))) {
           if (point && begun) pen.lineTo(point[0] * px, point[1] * px);
           else if (point) pen.moveTo(point[0] * px, point[1] * px);
           begun = Boolean(point);

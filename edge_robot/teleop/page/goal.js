@@ -132,12 +132,16 @@ export class GoalTool {
   }
 
   #put(goal) {
+    const { pose } = this.#view.sections;
+    if (goal && !pose) {
+      this.#answer({ ok: false, text: "Nobody knows yet where the robot is: no goal can be put on the map" });
+      return;
+    }
     this.#map.pending = goal;
     byId("goal-confirm").hidden = !goal;
     if (goal) {
-      const { pose } = this.#view.sections;
-      const range = pose ? `${Math.hypot(goal.x - pose.x, goal.y - pose.y).toFixed(1)} m away, ` : "";
-      say(byId("goal-text"), `Goal: ${range}heading ${degrees(goal.yaw)}°`);
+      const range = Math.hypot(goal.x - pose.x, goal.y - pose.y).toFixed(1);
+      say(byId("goal-text"), `Goal: ${range} m away, heading ${degrees(goal.yaw)}°`);
     }
     this.#map.repaint();
   }
