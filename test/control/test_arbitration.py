@@ -5,7 +5,7 @@ from itertools import product
 from math import inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.control.arbitration import (
@@ -173,6 +173,7 @@ def test_more_sources_are_ordered_by_priority_alone() -> None:
         Arbiter({"a": SourceSettings(lease=nan)})
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from math import hypot
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.teleop.messages import Input
@@ -168,6 +168,7 @@ def test_the_round_trip_is_that_of_ticks_and_not_of_pauses_between_them() -> Non
 _positive = st.floats(0.01, 10.0)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 5.0), _positive, _positive)
 def test_what_is_driven_blind_fits_into_its_distance(lag, distance, decel) -> None:
     v = blind_speed(lag, distance, decel)
@@ -179,6 +180,7 @@ def test_what_is_driven_blind_fits_into_its_distance(lag, distance, decel) -> No
 _speeds = st.floats(-10.0, 10.0)
 
 
+@settings(deadline=None)
 @given(st.tuples(_speeds, _speeds, _speeds), st.floats(0.0, 3.0), st.floats(0.0, 3.0))
 def test_bounds_keep_the_curve(wanted, speed, yaw_rate) -> None:
     vx, vy, wz = bounded(wanted, speed, yaw_rate)
