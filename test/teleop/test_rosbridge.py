@@ -262,8 +262,23 @@ def test_limits_hold_but_for_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
             for _ in range(int(client.BURST) + 50):
                 await other.send_json({"op": "set_level", "level": "error"})
             assert "too fast" in (await status(other))["msg"]
+            assert "too fast" in (await call(other, "/rosapi/nodes"))["values"]
             assert (await call(other, "/estop/set", data=True))["result"]
         await until(lambda: not bench.graph.listening)  # nobody is left who hears anything
+
+    run(scenario)
+
+
+def test_calls_beyond_the_limit_are_refused_at_once() -> None:
+    async def scenario(bench: Bench, connect: Callable[..., Any]) -> None:
+        bench.graph.call = lambda *_: Future()  # type: ignore[method-assign]  # for ever
+        async with connect("drive") as socket:
+            for number in range(client.MAX_CALLS):
+                wish = {"op": "call_service", "id": number, "service": "/lamp"}
+                await socket.send_json(wish)
+            refused = await call(socket, "/lamp", data=True)
+            assert "at most 8 calls at a time" in refused["values"]
+            assert (await call(socket, "/estop/set", data=True))["result"]
 
     run(scenario)
 

@@ -28,6 +28,7 @@ from edge_robot.teleop.rosbridge.operations import (
     Operation,
     OperationError,
     Publish,
+    SetLevel,
     Subscribe,
     Unadvertise,
     Unsubscribe,
@@ -159,8 +160,14 @@ class Client:
             return
         is_stop = _is_stop(operation) and len(self._stops) < MAX_CALLS
         if not is_stop and not self._messages.take(1.0, time.monotonic()):
-            slower = OperationError(f"too fast: at most {RATE:.0f} messages a second", operation.id)
-            await self._refuse("too fast", slower)
+            slower = f"too fast: at most {RATE:.0f} messages a second"
+            if isinstance(operation, CallService):  # whoever calls waits for an answer
+                await self._answer(operation, _refusing(slower))
+            else:
+                await self._refuse("too fast", OperationError(slower, operation.id))
+            return
+        if isinstance(operation, CallService):
+            await self._start(operation)
             return
         name = type(operation).__name__
         try:
@@ -179,9 +186,8 @@ class Client:
             self._unadvertise(operation)
         elif isinstance(operation, Publish):
             self._publish(operation)
-        elif isinstance(operation, CallService):
-            self._start(operation)
         else:
+            assert isinstance(operation, SetLevel)
             self._level = LEVELS.index(operation.level)
 
     def _subscribe(self, wish: Subscribe) -> None:
@@ -257,14 +263,14 @@ class Client:
 
     # --- services ---------------------------------------------------------------------------
 
-    def _start(self, wish: CallService) -> None:
+    async def _start(self, wish: CallService) -> None:
         """Call a service beside what else comes in."""
         under_way = self._stops if _is_stop(wish) else self._calls
         if len(under_way) >= MAX_CALLS:
-            deed: Coroutine[Any, Any, str] = _refusing(f"at most {MAX_CALLS} calls at a time")
-        else:
-            deed = self._call(wish)
-        task = asyncio.create_task(self._answer(wish, deed))
+            # Not beside it: answers would pile up for one who asks and does not read.
+            await self._answer(wish, _refusing(f"at most {MAX_CALLS} calls at a time"))
+            return
+        task = asyncio.create_task(self._answer(wish, self._call(wish)))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
 
