@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from visitors import Visitors, eventually, hold_key
 COMMAND = (sys.executable, "-c", "from edge_robot.cli.main import main; main()", "demo")
 TOKEN = "a token for this test only"
 PATIENCE = 60.0  # s; on two cores all processes need some until they know where they are
+
+PICTURES = os.environ.get("EDGE_ROBOT_SCREENSHOTS")
 
 AROUND = ((0.35, 0.5), (0.65, 0.5), (0.5, 0.3), (0.5, 0.7))
 """Points of the map, with the robot in its middle; some of them may lie in a shelf."""
@@ -49,11 +52,38 @@ def url(tmp_path: Path, domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterato
         demo.wait(timeout=30.0)
 
 
+def put_browser_first() -> None:
+    """Put the browser, where permitted, before the robot's work: it stands for another computer.
+
+    Chromium chooses the niceness of its processes itself, so nothing started before helps.
+    """
+    parents, names = {}, {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            head, rest = file.read_text().rsplit(")", 1)
+            number = int(file.parent.name)
+            parents[number], names[number] = int(rest.split()[1]), head.split("(", 1)[1]
+    for process, name in names.items():
+        ancestor = process
+        while ancestor in parents and ancestor != os.getpid():
+            ancestor = parents[ancestor]
+        if ancestor == os.getpid() and name.startswith("chrom"):
+            for task in Path(f"/proc/{process}/task").glob("*"):
+                with suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), -15)
+
+
 @pytest.mark.timeout(400)
+@pytest.mark.skipif(
+    (os.cpu_count() or 1) < 4 and PICTURES is None,
+    reason="robot, world and a browser that draws without a GPU want four cores; "
+    "EDGE_ROBOT_SCREENSHOTS=FOLDER runs it all the same",
+)
 def test_an_operator_sees_takes_over_stops_and_sends_the_robot_on(
     url: str, visitors: Visitors
 ) -> None:
     page = visitors.log_in(url, TOKEN)
+    put_browser_first()
     page.set_default_timeout(1e3 * PATIENCE)
     for stale in ("#camera-stale", "#map-stale"):
         page.wait_for_selector(stale, state="hidden")
@@ -118,6 +148,5 @@ def speed(page: Any) -> float:
 
 def keep(page: Any, name: str) -> None:
     """Keep a picture for the documentation, where that is asked for."""
-    folder = os.environ.get("EDGE_ROBOT_SCREENSHOTS")
-    if folder is not None:
-        page.screenshot(path=Path(folder) / f"{name}.png")
+    if PICTURES is not None:
+        page.screenshot(path=Path(PICTURES) / f"{name}.png")
