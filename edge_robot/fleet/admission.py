@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_robot.perception.tiering.budget import TokenBucket
+from edge_robot.token_bucket import TokenBucket
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 from edge_robot.fleet.adaptation import Encoding, size_of
 from edge_robot.fleet.boundary import Cleared
-from edge_robot.fleet.priority import yield_to_others
 from edge_robot.fleet.work import Encoded, Task
+from edge_robot.priority import yield_to_others
 
 _LESS_THAN_A_SWITCH = 200e-6
 """An encoder that takes less than this would only wait for another thread, s."""

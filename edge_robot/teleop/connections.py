@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 
 from aiohttp.web_protocol import RequestHandler
 
-from edge_robot.perception.tiering.budget import TokenBucket
 from edge_robot.teleop.access import Identity, network_of
+from edge_robot.token_bucket import TokenBucket
 
 MAX_STRANGERS = 64
 STRANGER_TIME = 10.0

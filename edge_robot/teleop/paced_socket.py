@@ -19,8 +19,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from edge_robot.perception.tiering.budget import TokenBucket
 from edge_robot.teleop.pacing import Pacer
+from edge_robot.token_bucket import TokenBucket
 
 OUTAGE = 4.0
 """Silence after which a viewer is cut off, s: it shall not be told later what was true before."""

@@ -39,11 +39,11 @@ from aiohttp.log import ws_logger
 
 from edge_robot.errors import UserError
 from edge_robot.listening import is_loopback, server_context
-from edge_robot.perception.tiering.budget import TokenBucket
 from edge_robot.settings import setting
 from edge_robot.teleop.access import Access, Identity, Role, ThrottledError
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.connections import Connections, CrowdedError
+from edge_robot.token_bucket import TokenBucket
 
 PAGE = Path(__file__).parent / "page"
 TYPES = {

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.fleet.priority import keep_ordinary_priority
+from edge_robot.priority import keep_ordinary_priority
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from edge_robot.fleet.priority import keep_ordinary_priority
+from edge_robot.priority import keep_ordinary_priority
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.paced_socket import PacedSocket

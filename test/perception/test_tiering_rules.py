@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sightings import expected, found
 
-from edge_robot.perception.tiering.budget import Selection, TokenBucket
 from edge_robot.perception.tiering.consistency import compare
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
+from edge_robot.perception.tiering.selection import Selection
+from edge_robot.token_bucket import TokenBucket
 
 
 @given(

@@ -19,8 +19,8 @@ import aiohttp
 
 SPEED = 0.1  # m/s
 INPUT_PERIOD = 0.02
-"""Between two inputs, s: with three messages for each take-over, 25 a second between both, they stay
-below the 100 a second that the robot reads of anybody, on a quiet machine too."""
+"""Between two inputs, s: fifty a second, and three messages for each of at most 13 take-overs, stay
+below the hundred that the robot reads of anybody, on a quiet machine too."""
 
 DRIVES = (0.0, 0.03)
 """How long the new holder drives before the other one asks, s, drawn at random between these."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from edge_robot.perception.tiering.budget import TokenBucket
+from edge_robot.token_bucket import TokenBucket
 
 _MANY = 1024
 """Robots remembered before those that are no different from unknown ones are forgotten: names come

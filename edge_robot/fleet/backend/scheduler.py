@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 from edge_robot.fleet.backend.batching import BatchCosts
 from edge_robot.fleet.backend.fairness import FairShares, Quota, Quotas
 from edge_robot.fleet.backend.models import InvalidRequestError, Model, ServedModel, Tensors
-from edge_robot.fleet.priority import yield_to_others
+from edge_robot.priority import yield_to_others
 
 DEFAULT_PRIORITY = 2
 """As in Triton, 1 is the highest, and 0 leaves it to the server: that is this one."""

@@ -19,7 +19,7 @@ from edge_robot.fleet.backend import grpc_service, http_service
 from edge_robot.fleet.backend.access import Access
 from edge_robot.fleet.backend.reception import LAST_WORDS, Reception
 from edge_robot.fleet.backend.scheduler import Engine
-from edge_robot.fleet.priority import yield_to_others
+from edge_robot.priority import yield_to_others
 
 T = TypeVar("T")
 

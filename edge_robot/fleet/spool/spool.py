@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_robot.errors import UserError
-from edge_robot.fleet.priority import yield_to_others
 from edge_robot.fleet.spool.records import DropCounts, Entry, Priority
 from edge_robot.fleet.spool.room import footprint
 from edge_robot.fleet.spool.sender import Sender
 from edge_robot.fleet.spool.store import DiskFullError, Store
+from edge_robot.priority import yield_to_others
 
 GROUP_TIME = 0.5
 """How long entries without hurry wait for others to share their commit, s."""

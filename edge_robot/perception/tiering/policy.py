@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.perception.detections import Detections
-from edge_robot.perception.tiering.budget import Selection, TokenBucket
 from edge_robot.perception.tiering.consistency import compare
 from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
+from edge_robot.perception.tiering.selection import Selection
 from edge_robot.settings import setting
+from edge_robot.token_bucket import TokenBucket
 
 _TYPICAL_AT_FIRST = 1.0
 _TYPICAL_FRAMES = 50

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from aiohttp import WSMsgType, web
 
 from edge_robot.introspection.interfaces import interface_class
-from edge_robot.perception.tiering.budget import TokenBucket
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.permissions import STOP_SERVICE, Permissions
@@ -37,6 +36,7 @@ from edge_robot.teleop.rosbridge.operations import (
 from edge_robot.teleop.rosbridge.outbox import Outbox
 from edge_robot.teleop.rosbridge.rosapi import is_same_type
 from edge_robot.teleop.rosbridge.values import fill, text_of
+from edge_robot.token_bucket import TokenBucket
 
 MAX_SUBSCRIPTIONS = 64
 MAX_ADVERTISED = 16

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from edge_robot.fleet.priority import keep_ordinary_priority
+from edge_robot.priority import keep_ordinary_priority
 from edge_robot.teleop.rosbridge.graph import Graph, Listening
 from edge_robot.teleop.rosbridge.values import text_of
 

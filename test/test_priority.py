@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edge_robot.fleet.priority import HEAVY_WORK_NICENESS, yield_to_others
+from edge_robot.priority import HEAVY_WORK_NICENESS, yield_to_others
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="niceness belongs to a thread on Linux alone")
