@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
-from edge_robot.planning.separation import stopping_speed
 from edge_robot.settings import setting
 
 
@@ -22,8 +22,13 @@ def safe_speed(age: float, visible: float, sight: Sight) -> float:
     """Return the speed from which the robot stops within what it has seen.
 
     What was free when it was seen, `age` ago, is all that is known. Since then the robot has come
-    nearer by at most v·age, and somebody who was just out of sight may have walked towards it all
-    that time, and goes on while it stops.
+    nearer by at most v·age; it goes on at v for the latency l, and brakes from v at d over v²/(2d),
+    which takes v/d. Somebody who was just out of sight may have walked towards it at u for all
+    that time. All this has to fit into the visible range R less the margin m:
+
+        v (a + l) + v²/(2d) + u (a + l + v/d) ≤ R − m
+
+    and the v for which both sides are equal is returned.
 
     Args:
         age: Of the perception, s; at least 0.
@@ -34,5 +39,8 @@ def safe_speed(age: float, visible: float, sight: Sight) -> float:
         m/s; 0 where nothing is fast enough to be safe.
     """
     lag = age + sight.sight_latency
-    room = visible - sight.sight_margin
-    return stopping_speed(room, lag, sight.sight_decel, sight.approach_speed)
+    room = visible - sight.sight_margin - sight.approach_speed * lag
+    if room <= 0.0:
+        return 0.0
+    b = lag + sight.approach_speed / sight.sight_decel
+    return sight.sight_decel * (sqrt(b * b + 2.0 * room / sight.sight_decel) - b)

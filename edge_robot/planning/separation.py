@@ -1,4 +1,4 @@
-"""How fast the robot may go for the room it has: it must rest before anybody can be met.
+"""How fast the robot may go near people: it must rest before any of them can be met.
 
 Speed and separation monitoring as in ISO 13855 and ISO/TS 15066, solved for the robot's speed.
 """
@@ -6,7 +6,6 @@ Speed and separation monitoring as in ISO 13855 and ISO/TS 15066, solved for the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
@@ -16,32 +15,6 @@ from edge_robot.settings import setting
 
 _SPEEDS = 57  # as many are tried
 _SURE = 0.9  # share of the deceleration that a base surely reaches
-
-
-def stopping_speed(room: float, lag: float, decel: float, approach: float) -> float:
-    """Return the speed from which the robot comes to rest before somebody who comes nearer.
-
-    It goes on at v for the lag l, and brakes from v at d over v²/(2d), which takes v/d. Somebody
-    comes towards it at u for all that time. All this has to fit into the room r:
-
-        v l + v²/(2d) + u (l + v/d) ≤ r
-
-    and the v for which both sides are equal is returned.
-
-    Args:
-        room: Between both, less the margin that must be left, m.
-        lag: From what was seen to the wheels' answer, s.
-        decel: Deceleration the base surely reaches, m/s².
-        approach: Speed of who comes nearer, m/s.
-
-    Returns:
-        m/s; 0 where nothing is slow enough.
-    """
-    left = room - approach * lag
-    if left <= 0.0:
-        return 0.0
-    b = lag + approach / decel
-    return decel * (sqrt(b * b + 2.0 * left / decel) - b)
 
 
 @dataclass(frozen=True)

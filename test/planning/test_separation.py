@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
-from edge_robot.planning.separation import Caution, speed_among, stopping_speed
+from edge_robot.planning.separation import Caution, speed_among
 
 LIMITS, FOOTPRINT, CAUTION = Limits(), Footprint(), Caution()
 RADIUS = 0.25
@@ -75,12 +75,3 @@ def test_who_walks_away_permits_more_than_who_comes() -> None:
 
 def test_it_may_always_creep_out_of_the_way() -> None:
     assert speed(person(0.3, 0.0)) == CAUTION.person_creep
-
-
-@given(st.floats(0.01, 20.0), st.floats(0.0, 1.0), st.floats(0.5, 5.0), st.floats(0.0, 2.0))
-def test_the_speed_to_stop_from_uses_the_room_up(
-    room: float, lag: float, decel: float, approach: float
-) -> None:
-    v = stopping_speed(room, lag, decel, approach)
-    used = v * lag + v * v / (2 * decel) + approach * (lag + v / decel)
-    assert v == 0.0 or abs(used - room) < 1e-6 * room
