@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from aiohttp.web_protocol import RequestHandler
 
 from edge_robot.teleop.access import Identity, network_of
+from edge_robot.teleop.tcp import reset
 from edge_robot.token_bucket import TokenBucket
 
 MAX_STRANGERS = 64
@@ -58,7 +59,7 @@ class _Connection:
         self.aborted = True
         transport = self.protocol.transport
         if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+            reset(transport)
         elif self.opening is not None:
             self.opening.cancel()  # in its TLS handshake
 

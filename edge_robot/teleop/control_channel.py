@@ -19,10 +19,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from fcntl import ioctl
 from math import hypot, inf
-from socket import IPPROTO_TCP, TCP_CONGESTION
-from sys import byteorder
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
@@ -47,6 +44,7 @@ from edge_robot.teleop.messages import (
     Take,
     parse,
 )
+from edge_robot.teleop.tcp import bear_losses, reset, unsent
 from edge_robot.teleop.watchdog import ZERO
 
 BEAT = 0.02  # s
@@ -60,7 +58,6 @@ _MALFORMED = 20
 _WAITING = 8
 _UNREAD = 32_768  # bytes of answers that a page may leave unread
 _LATE = 1.0  # s; who asked for something that long ago may want something else by now
-_SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the queue of a socket that were never sent
 _SPEED_STEP = 0.05  # m/s and rad/s; less is no news
 
 
@@ -148,23 +145,6 @@ class _Episode:
     oldest_input: float = 0.0
 
 
-def _stand_losses(transport: asyncio.WriteTransport) -> None:
-    """Let lost packets slow small messages down less, where the kernel permits that.
-
-    The usual control of congestion takes each loss for a full link, and holds ticks back for
-    hundreds of milliseconds where one packet in twenty is lost over the air.
-    """
-    with suppress(OSError):
-        transport.get_extra_info("socket").setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"bbr")
-
-
-def _unsent(transport: asyncio.WriteTransport) -> int:
-    """Return how many bytes have not left this machine once, in the process or in its kernel."""
-    left = bytearray(4)
-    ioctl(transport.get_extra_info("socket").fileno(), _SIOCOUTQNSD, left)
-    return transport.get_write_buffer_size() + int.from_bytes(left, byteorder)
-
-
 class ControlChannel:
     """Lets people drive and stop the robot.
 
@@ -234,17 +214,17 @@ class ControlChannel:
     async def _talk(self, connection: _Connection, transport: asyncio.BaseTransport | None) -> None:
         """Send ticks and, on change and once a second, the status, as long as the page answers."""
         assert isinstance(transport, asyncio.WriteTransport)
-        _stand_losses(transport)
+        bear_losses(transport.get_extra_info("socket"))
         socket, watchdog = connection.socket, connection.seat.watchdog
         while not socket.closed:
             silent = self._clock() - connection.counted > self._settings.wheel_lifetime
             if silent or transport.get_write_buffer_size() > _UNREAD:
                 # What waits for a page that is gone, or does not read what it asks for, would come
                 # late: none of it shall come at all.
-                transport.abort()
+                reset(transport)
                 return
             # A tick that waits in the socket is old before it leaves: the next one will be fresh.
-            if not _unsent(transport):
+            if not unsent(transport):
                 rtt = watchdog.round_trip
                 tick = {
                     "type": "tick",

@@ -9,7 +9,6 @@ cannot be called back.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import socket
 import struct
@@ -20,6 +19,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from edge_robot.teleop.pacing import Pacer
+from edge_robot.teleop.tcp import bear_losses, reset
 from edge_robot.token_bucket import TokenBucket
 
 OUTAGE = 4.0
@@ -119,10 +119,7 @@ class PacedSocket:
 
     def abort(self) -> None:
         """End the connection by a reset: what the kernel still holds is not delivered any more."""
-        end = self._transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # closed already
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        reset(self._transport)
 
     def moved(self) -> None:
         """Wake who waits: there may be something to send."""
@@ -228,9 +225,7 @@ _RETRANSMITTED, _SEGMENTS = 100, 136
 def _bear_losses(end: Any) -> bool:
     """Let a connection that loses much send on regardless; return whether that is decided.
 
-    Linux's usual congestion control, CUBIC, takes every lost packet for a full link, and at a loss
-    of 5 % sends next to nothing. BBR does not; but every ten seconds it pauses to measure, so it is
-    asked for only where it helps.
+    BBR pauses every ten seconds to measure, so it is asked for only where it helps.
     """
     if sys.platform != "linux":
         return True
@@ -241,8 +236,7 @@ def _bear_losses(end: Any) -> bool:
     (segments,) = struct.unpack_from("=I", told, _SEGMENTS)
     if segments < _TOLD_BY or repeated < _LOSSY * segments:
         return False
-    with contextlib.suppress(OSError):  # not every kernel has it, or lets everybody have it
-        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+    bear_losses(end)
     return True
 
 

@@ -36,6 +36,7 @@ from edge_robot.teleop.rosbridge.operations import (
 from edge_robot.teleop.rosbridge.outbox import Outbox
 from edge_robot.teleop.rosbridge.rosapi import is_same_type
 from edge_robot.teleop.rosbridge.values import fill, text_of
+from edge_robot.teleop.tcp import reset
 from edge_robot.token_bucket import TokenBucket
 
 MAX_SUBSCRIPTIONS = 64
@@ -123,7 +124,7 @@ class Client:
     async def serve(self) -> None:
         """Serve until either side leaves."""
         sending = asyncio.create_task(self._send_samples())
-        sending.add_done_callback(lambda _: self._transport.abort())  # never deaf in silence
+        sending.add_done_callback(lambda _: reset(self._transport))  # never deaf in silence
         try:
             async for message in self.socket:
                 if message.type is WSMsgType.TEXT:
@@ -387,7 +388,7 @@ class Client:
     def _abort(self) -> None:
         dropped = self._outbox.dropped
         self._shared.audit.note(self._who, "rosbridge", "let go: it does not read", dropped=dropped)
-        self._transport.abort()
+        reset(self._transport)
 
     def _note(self, action: str, name: str, outcome: str) -> None:
         """Note in the audit what is done, at most once a second what is done over and over."""
