@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -18,6 +17,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
+from edge_robot.listening import is_loopback
 from edge_robot.nodes.errands import Errands
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.parameter_reading import by_node, read_parameters
@@ -388,11 +388,7 @@ def _sdk() -> ModuleType:
 
 
 def _require_loopback(host: str) -> None:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         raise UserError(
             f"foxglove_bridge: host {host!r} is not a loopback address, and Foxglove's server asks "
             "nobody who they are: listen on 127.0.0.1 and reach it through an SSH tunnel"
