@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_robot.errors import UserError
+from edge_robot.listening import free_port
 from edge_robot.standalone.launch.usage import usage_of
 
 _STARTED = re.compile(r"(.+)-\d+: started with pid (\d+)")
@@ -51,7 +51,7 @@ class Stack:
             "spool": str(folder / "spool"),
             "audit": str(folder / "audit"),
             "archive": str(folder / "archive"),
-            **{name: str(_free_port()) for name in ("fleet_port", "link_port", "dashboard_port")},
+            **{name: str(free_port()) for name in ("fleet_port", "link_port", "dashboard_port")},
         }
         wanted = {"arguments": arguments, "remappings": remappings, "without": list(without)}
         self.log = folder / "stack.log"
@@ -129,10 +129,3 @@ def stress(processes: int) -> Iterator[None]:
         for spinner in spinners:
             spinner.kill()
             spinner.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

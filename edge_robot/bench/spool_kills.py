@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import socket
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -26,6 +25,7 @@ from edge_robot.fleet.spool.reader import SpoolReader
 from edge_robot.fleet.spool.records import DROPPED
 from edge_robot.fleet.spool.room import MIN_BYTES
 from edge_robot.fleet.spool.store import FILE
+from edge_robot.listening import free_port
 
 LONGEST_LIFE = 0.3
 """Time within which one of the two is killed after the other, s: random, start-up included."""
@@ -167,7 +167,7 @@ def measure(
     begun = time.monotonic()
     try:
         with Nursery(spool_processes.__name__) as nursery:
-            port = _free_port()
+            port = free_port()
             first = 0
 
             def start(role: str, sending_only: bool = False) -> int:
@@ -238,8 +238,3 @@ def _has_dropped(folder: Path) -> bool:
         return bool(spool.dropped())
     finally:
         spool.close()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

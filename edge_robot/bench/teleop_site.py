@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 from edge_robot.bench.bad_link import ROBOT, BadLink
 from edge_robot.bench.certificates import certify
 from edge_robot.bench.runtimes import Program, Runtime, Start, foremost, programs
+from edge_robot.listening import free_port
 from edge_robot.token_file import add_token
 
 CAMERA_RATE = 12.0
@@ -87,7 +87,7 @@ def on_loopback(
         camera: Its rate, Hz; 0: none.
         trace: Whether the dashboard's memory is counted.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as name:
         parameters = {"host": "127.0.0.1", "port": str(port)}
         url = f"http://127.0.0.1:{port}"
@@ -127,9 +127,3 @@ def _site(
         for program in (robot, dashboard):
             program.next(_START)
         yield Site(robot, dashboard, url, certificate, tokens, start_near, start_far)
-
-
-def _free_port() -> int:
-    with socket.socket() as end:
-        end.bind(("127.0.0.1", 0))
-        return int(end.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import typer
 
 from edge_robot.cli.launch import parse_arguments
 from edge_robot.errors import UserError
+from edge_robot.listening import free_port
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,9 +116,9 @@ def run_demo(
         "spool": str((folder / "spool").resolve()),
         "audit": str((folder / "audit").resolve()),
         "archive": str((folder / "archive").resolve()),
-        "fleet_port": str(_free_port()),
-        "link_port": str(_free_port()),
-        "dashboard_port": str(_free_port()),
+        "fleet_port": str(free_port()),
+        "link_port": str(free_port()),
+        "dashboard_port": str(free_port()),
         **arguments,
     }
     recording, facts = Path(filled["recording"]), Path(filled["facts"])
@@ -203,13 +203,6 @@ def _require_writable(file: Path) -> None:
         raise UserError(
             f"cannot write the figures to {file}: {error.strerror}; give another file with --json"
         ) from error
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _why_it_ended(console: Console, output: DemoOutput, logs: Path) -> str:
