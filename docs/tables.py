@@ -1,24 +1,32 @@
-"""Writes the tables and diagrams that come from the code into docs/architecture.md.
+"""Writes what the documentation takes from the code: every block of `BLOCKS` on every page.
 
-Run `python docs/tables.py`.
+A page says where a block goes by a pair of comments, `<!-- topics -->` and `<!-- /topics -->`; what
+stands between them is made anew. Run `python docs/tables.py` after a change of the code it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import typer
+
+from edge_robot.cli import main as command_line
 from edge_robot.control.modes import TRANSITIONS, ModeTimes, diagram
 from edge_robot.stages import CAMERA_TO_COMMAND, STAGES, TRANSPORT_BUDGET
+from edge_robot.standalone.launch import Argument, arguments_of
 from edge_robot.topics import TOPICS, Durability, Qos
 
-PAGE = Path(__file__).parent / "architecture.md"
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(head)]
     lines.append(["---"] * len(lines[0]))
-    lines += [list(row) for row in rows]
+    lines += [[cell.replace("|", r"\|") for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -73,19 +81,101 @@ def mode_table() -> str:
     return _table(("from", "to", "when", "held for"), rows)
 
 
-def with_tables(page: str) -> str:
-    """Return `page` with the text between each pair of markers made anew."""
-    for name, table in (
-        ("topics", topic_table()),
-        ("stages", stage_table()),
-        ("mode diagram", mode_diagram()),
-        ("modes", mode_table()),
-    ):
+def message_definitions() -> str:
+    """Return every message of our own in Markdown, as its file has it."""
+    return "\n\n".join(
+        f"## {file.stem}\n\n```\n{file.read_text().rstrip()}\n```"
+        for file in sorted((ROOT / "msg").glob("*.msg"))
+    )
+
+
+def launch_arguments() -> str:
+    """Return the arguments of every launch file in Markdown, those of included files among them."""
+    sections = []
+    for file in sorted((ROOT / "launch").glob("*.launch.xml")):
+        rows = [(f"`{a.name}`", _default(a), _meaning(a)) for a in arguments_of(file)]
+        table = _table(("argument", "default", "meaning"), rows) if rows else "No arguments."
+        sections.append(f"## {file.name}\n\n{table}")
+    return "\n\n".join(sections)
+
+
+def _default(argument: Argument) -> str:
+    if argument.default is None:
+        return "must be given"
+    return f"`{argument.default}`" if argument.default else "empty"
+
+
+def _meaning(argument: Argument) -> str:
+    if not argument.choices:
+        return argument.description
+    choices = ", ".join(f"`{choice}`" for choice in argument.choices)
+    return f"{argument.description}; one of {choices}"
+
+
+def commands() -> str:
+    """Return every sub-command of `edge-robot` with its arguments and options in Markdown."""
+    app = typer.Typer()
+    for name in command_line.COMMANDS:
+        import_module(f"edge_robot.cli.{name}").register(app)
+    return "\n\n".join(_sections(typer.main.get_command(app), ("edge-robot",)))
+
+
+def _sections(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """Yield a section for each command below a group, and for the group itself but the first.
+
+    Args:
+        command: What `typer.main.get_command` returns, or a command below it.
+        path: The words that lead to it.
+    """
+    below = getattr(command, "commands", None)
+    if len(path) > 1:
+        parts = [f"{'#' * min(len(path), 4)} {' '.join(path)}", command.help or ""]
+        if below is None:
+            rows = [_parameter(item) for item in command.params]
+            if rows:
+                parts.append(_table(("argument, option", "default", "meaning"), rows))
+        yield "\n\n".join(parts)
+    for name, item in (below or {}).items():
+        yield from _sections(item, (*path, name))
+
+
+def _parameter(item: Any) -> tuple[str, str, str]:
+    """Return the row of an argument or option; flags have no default worth telling."""
+    if item.param_type_name == "argument":
+        names, default = [item.metavar or item.name.upper()], None
+    else:
+        names, default = [*item.opts, *item.secondary_opts], item.default
+    if item.required:
+        shown = "must be given"
+    elif isinstance(default, bool) or default in (None, "") or callable(default):
+        shown = ""
+    else:
+        shown = f"`{default}`"
+    return ", ".join(f"`{name}`" for name in names), shown, item.help or ""
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "topics": topic_table,
+    "stages": stage_table,
+    "mode diagram": mode_diagram,
+    "modes": mode_table,
+    "messages": message_definitions,
+    "launch arguments": launch_arguments,
+    "commands": commands,
+}
+"""By the name in the comments around it."""
+
+
+def with_blocks(page: str) -> str:
+    """Return `page` with the text between each pair of comments made anew."""
+    for name, make in BLOCKS.items():
         begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-        before, rest = page.split(begin)
-        page = before + begin + table + end + rest.split(end)[1]
+        if begin in page:
+            before, rest = page.split(begin)
+            page = before + begin + make() + end + rest.split(end)[1]
     return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text()))
+    for file in DOCS.rglob("*.md"):
+        file.write_text(with_blocks(file.read_text()))

@@ -1,6 +1,6 @@
 """The table of topics: what talks to what, how fast, and under which QoS contract.
 
-Every node takes its names, types and QoS from here; `docs/architecture.md` and the conformance
+Every node takes its names, types and QoS from here; `docs/reference/topics.md` and the conformance
 tests read the same table. Plain data: no ROS import.
 """
 

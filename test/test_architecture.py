@@ -74,9 +74,12 @@ def test_nothing_of_the_stack_reads_the_referee() -> None:
 
 
 def test_documented_tables_are_those_of_the_code() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text()
     tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
-    assert tables["with_tables"](page) == page, "run `python docs/tables.py`"
+    pages = {page: page.read_text() for page in (ROOT / "docs").rglob("*.md")}
+    for page, text in pages.items():
+        assert tables["with_blocks"](text) == text, f"{page}: run `python docs/tables.py`"
+    for name in tables["BLOCKS"]:
+        assert sum(f"<!-- {name} -->" in text for text in pages.values()) == 1, name
 
 
 def test_every_stage_belongs_to_a_node() -> None:

@@ -80,7 +80,7 @@ class ContractWatch:
             self._state.refused(policy)
             self._node.get_logger().error(
                 f"{self._topic.name}: somebody publishes under another contract ({policy}) and is "
-                "not heard; see the table of topics in docs/architecture.md"
+                "not heard; see the table of topics in docs/reference/topics.md"
             )
         elif self._unpromised is None:
             self._node.get_logger().info(

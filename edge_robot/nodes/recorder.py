@@ -132,7 +132,7 @@ def _select(names: list[str]) -> list[Topic]:
     if unknown := [name for name in names if name not in table]:
         raise UserError(
             f"recorder: parameter 'topics' names {', '.join(unknown)}, which the topic table does "
-            "not have; see docs/architecture.md"
+            "not have; see docs/reference/topics.md"
         )
     return [table[name] for name in names] or [t for t in topics.TOPICS if not t.derived]
 
