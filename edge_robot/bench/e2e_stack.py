@@ -47,10 +47,7 @@ class Stack:
     ) -> None:
         arguments = {
             "seed": str(seed),
-            "recording": str(folder / "recording.mcap"),
-            "spool": str(folder / "spool"),
-            "audit": str(folder / "audit"),
-            "archive": str(folder / "archive"),
+            "folder": str(folder),
             **{name: str(free_port()) for name in ("fleet_port", "link_port", "dashboard_port")},
         }
         wanted = {"arguments": arguments, "remappings": remappings, "without": list(without)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +18,6 @@ from edge_robot.listening import free_port
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from edge_robot.cli.demo_output import DemoOutput
 
@@ -106,22 +104,19 @@ def run_demo(
         UserError: something the user can mend kept the run from taking place.
     """
     from edge_robot.cli.demo_output import DemoOutput
+    from edge_robot.cli.run_report import FACTS, report_run
     from edge_robot.standalone.launch import LaunchService, find_launch_file, load
     from edge_robot.standalone.launch.exclusive import claim_nodes
     from edge_robot.standalone.launch.usage import UsageMeter
 
     filled = {
-        "recording": str((folder / "recording.mcap").resolve()),
-        "facts": str((folder / "facts.json").resolve()),
-        "spool": str((folder / "spool").resolve()),
-        "audit": str((folder / "audit").resolve()),
-        "archive": str((folder / "archive").resolve()),
+        "folder": str(folder.resolve()),
         "fleet_port": str(free_port()),
         "link_port": str(free_port()),
         "dashboard_port": str(free_port()),
         **arguments,
     }
-    recording, facts = Path(filled["recording"]), Path(filled["facts"])
+    folder = Path(filled["folder"])
     environment = dict(os.environ)
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     environment.setdefault("EDGE_ROBOT_TOKEN", secrets.token_urlsafe(9))
@@ -131,7 +126,7 @@ def run_demo(
     with claim_nodes(processes):
         pass  # a second copy is refused before anything is made for it
     logs = folder / "logs"
-    _make_folder(folder, logs, recording, facts)
+    _make_folder(folder, logs)
 
     console.print(f"{len(processes)} processes; logs in {logs}", highlight=False, soft_wrap=True)
     if show_url:
@@ -145,63 +140,27 @@ def run_demo(
     if service.interrupted:
         console.print("interrupted: no report was made")
         return INTERRUPTED
-    if status != 0 or not facts.is_file():
+    if status != 0 or not (folder / FACTS).is_file():
         raise UserError(_why_it_ended(console, output, logs))
 
     usage = {
         name: {"cpu_seconds": usage.cpu, "peak_memory_mb": round(usage.memory / 2**20, 1)}
         for name, usage in meter.usage.items()
     }
-    referee = json.loads(facts.read_text())
-    known = {"seed": int(filled["seed"]), "referee": referee, "usage": usage}
-    _report(console, folder, recording, len(processes), known, json_file)
-    if reason := _failure(referee):
-        print(f"error: {reason}", file=sys.stderr)
-        return 1
-    return 0
+    return report_run(console, folder, json_file, usage)
 
 
-def _make_folder(folder: Path, logs: Path, *results: Path) -> None:
+def _make_folder(folder: Path, logs: Path) -> None:
     """Make the run's folder, without what an earlier run has left there."""
+    from edge_robot.cli.run_report import FACTS, RECORDING
+
     try:
         logs.mkdir(parents=True, exist_ok=True)
-        for stale in (*results, *logs.glob("*.log")):
+        for stale in (folder / RECORDING, folder / FACTS, *logs.glob("*.log")):
             stale.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"cannot make the report folder {folder}: {error.strerror}; give another with --report"
-        ) from error
-
-
-def _report(
-    console: Console,
-    folder: Path,
-    recording: Path,
-    processes: int,
-    known: Mapping[str, Any],
-    json_file: Path | None,
-) -> None:
-    """Compute the figures from the recording; write page and JSON, show the summary."""
-    from edge_robot.report.metrics import run_metrics
-    from edge_robot.report.page import write_report
-
-    metrics = {**run_metrics(recording, processes=processes), **known}
-    page = write_report(recording, folder, metrics)
-    for file in (folder / "metrics.json", json_file):
-        if file is not None:
-            file.write_text(json.dumps(metrics, indent=2) + "\n")
-    console.print(_summary(metrics))
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
-
-
-def _require_writable(file: Path) -> None:
-    """Refuse before the run what would fail after it."""
-    try:
-        with file.open("a"):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"cannot write the figures to {file}: {error.strerror}; give another file with --json"
         ) from error
 
 
@@ -215,44 +174,12 @@ def _why_it_ended(console: Console, output: DemoOutput, logs: Path) -> str:
     return f"the run ended before the referee had judged it; the logs are in {logs}"
 
 
-def _failure(facts: Mapping[str, Any]) -> str | None:
-    """Return in one line what went wrong with the drive; None if nothing did."""
-    if facts["collisions"]:
-        touched = ", ".join(facts["collided_with"])
-        return f"the robot collided {facts['collisions']} times: with {touched}"
-    if not facts["reached_goal"]:
-        left, mode = facts["distance_to_goal"], facts["last_mode"]
-        return f"the goal was not reached: {left:.1f} m were left, the last mode was {mode}"
-    return None
-
-
-def _summary(metrics: Mapping[str, Any]) -> Table:
-    """Return the figures of a run for people."""
-    from rich.table import Table
-
-    link, latency = metrics["link"], metrics["camera_to_cmd_ms"]
-    cpu = sum(usage["cpu_seconds"] for usage in metrics["usage"].values())
-    memory = sum(usage["peak_memory_mb"] for usage in metrics["usage"].values())
-    table = Table(title=f"Run of seed {metrics['seed']}", show_header=False, title_justify="left")
-    for name, value in (
-        ("goal reached", "yes" if metrics["reached_goal"] else "NO"),
-        ("collisions", _figure(metrics["collisions"])),
-        ("simulated time", _figure(metrics["sim_seconds"], ".1f", " s")),
-        ("real-time factor", _figure(metrics["real_time_factor"], ".2f")),
-        ("camera to command, median", _figure(latency["p50"], ".0f", " ms")),
-        ("camera to command, 99th percentile", _figure(latency["p99"], ".0f", " ms")),
-        ("commands later than their deadline", _figure(metrics["cmd_deadline_misses"])),
-        ("link cut", f"{link['cuts']} times"),
-        ("fallback after the cut", _figure(link["fallback_ms"], ".0f", " ms")),
-        ("answers before the cut", _figure(link["offloaded_before"])),
-        ("answers after restoring", _figure(link["offloaded_after"])),
-        ("processes", _figure(metrics["processes"])),
-        ("processor time of all", f"{cpu:.0f} s"),
-        ("peak memory of all, shared pages counted often", f"{memory:.0f} MB"),
-    ):
-        table.add_row(name, value)
-    return table
-
-
-def _figure(value: float | None, form: str = "", unit: str = "") -> str:
-    return "no data" if value is None else f"{value:{form}}{unit}"
+def _require_writable(file: Path) -> None:
+    """Refuse before the run what would fail after it."""
+    try:
+        with file.open("a"):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write the figures to {file}: {error.strerror}; give another file with --json"
+        ) from error

@@ -1,7 +1,8 @@
-"""`edge-robot report`: rebuilds the report of a recording."""
+"""`edge-robot report`: rebuilds the report of a run."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +14,32 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def report(
-        recording: Annotated[Path, typer.Argument(help="MCAP file of a run.")],
+        run: Annotated[
+            Path, typer.Argument(help="Folder of a run of demo.launch.xml; or any run's MCAP file.")
+        ],
         output: Annotated[
             Path | None,
-            typer.Option(help="Folder for the page; by default the recording's own."),
+            typer.Option(help="Folder for the page of a file; by default the file's own."),
+        ] = None,
+        json_file: Annotated[
+            Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")
         ] = None,
     ) -> None:
-        """Compute the figures of a recorded run and write its report page."""
+        """Compute the figures of a recorded run and write its report page.
+
+        Of a run's folder it tells what `edge-robot demo` tells at its end, and ends with status 0
+        if the goal was reached without touching anything.
+        """
+        import json
+
+        from rich.console import Console
+
+        from edge_robot.cli.run_report import report_run
         from edge_robot.report import run_metrics, write_report
 
-        page = write_report(recording, output or recording.parent, run_metrics(recording))
-        print(f"report: {page}")
+        if run.is_dir():
+            sys.exit(report_run(Console(), run, json_file, {}))
+        metrics = run_metrics(run)
+        print(f"report: {write_report(run, output or run.parent, metrics)}")
+        if json_file is not None:
+            json_file.write_text(json.dumps(metrics, indent=2) + "\n")

@@ -62,10 +62,10 @@ class MissionNode(Node):
 
     def __init__(self) -> None:
         super().__init__("mission")
-        seed = self._parameter("seed", 1, "seed of the scenario the simulator runs")
+        self._seed = self._parameter("seed", 1, "seed of the scenario the simulator runs")
         self._output = self._parameter("output", "", "JSON file for the facts of the run; or none")
         settings = declare_settings(self, MissionSettings())
-        scenario = Scenario.generate(seed)
+        scenario = Scenario.generate(self._seed)
         self._goal = scenario.goal
         self._mission = Mission(
             (self._goal.x, self._goal.y),
@@ -95,7 +95,7 @@ class MissionNode(Node):
         ):
             self._listen(topic, None)
         self.create_timer(STEP_PERIOD, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.get_logger().info(f"seed {seed}: waiting until the robot is ready")
+        self.get_logger().info(f"seed {self._seed}: waiting until the robot is ready")
 
     def _parameter(self, name: str, default: Any, about: str) -> Any:
         return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
@@ -211,7 +211,7 @@ class MissionNode(Node):
         print(f"status {json.dumps(status)}", flush=True)
 
     def _finish(self) -> None:
-        facts = self._mission.facts()
+        facts = {"seed": self._seed, "referee": self._mission.facts()}
         if self._output:
             try:
                 Path(self._output).write_text(json.dumps(facts, indent=2) + "\n")

@@ -48,6 +48,11 @@ def test_the_robot_reaches_its_goal_through_a_lost_link(tmp_path: Path, domain: 
     assert (folder / "logs" / "launch.log").is_file()
     assert "Traceback" not in "".join(f.read_text() for f in (folder / "logs").iterdir())
 
+    command = [sys.executable, "-m", "edge_robot", "report", str(folder), "--json", str(figures)]
+    subprocess.run(command, check=True, timeout=60.0)
+    again = json.loads(figures.read_text())
+    assert again == {**run, "processes": None, "usage": {}}
+
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
