@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
-from geometry_msgs.msg import TransformStamped, TwistStamped
+from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -24,6 +24,11 @@ from edge_robot import topics
 from edge_robot.control.commands import refusal
 from edge_robot.errors import UserError
 from edge_robot.msg import SimulationTruth, TrackedObject
+from edge_robot.nodes.base_messages import (
+    odometry_message,
+    odometry_transform,
+    static_transforms,
+)
 from edge_robot.nodes.conversions import (
     nanoseconds,
     quaternion_from_yaw,
@@ -38,12 +43,11 @@ from edge_robot.sim.camera import HEIGHT, WIDTH, Camera, Intrinsics
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.lidar import COLUMNS, Lidar, Scanner
 from edge_robot.sim.realtime import Capture, RealTime, Sensor
-from edge_robot.sim.robot import CAMERA_MOUNT, LIDAR_MOUNT, SCAN_MOUNT
+from edge_robot.sim.robot import LIDAR_MOUNT, OPTICAL_FRAME, SCAN_MOUNT
 from edge_robot.sim.scenario import Scenario
 from edge_robot.sim.simulation import TICK, Simulation
 from edge_robot.topics import Topic
 
-OPTICAL_FRAME = "camera_front_optical_frame"
 LIDAR_PERIOD = 0.1
 SCAN_PERIOD = 0.05
 TRUTH_PERIOD = 0.1
@@ -108,7 +112,7 @@ class Simulator(Node):
         self._scans = self._publisher(LaserScan, topics.SCAN)
         self._transforms = TransformBroadcaster(self)
         self._static_transforms = StaticTransformBroadcaster(self)
-        self._static_transforms.sendTransform(_static_transforms())
+        self._static_transforms.sendTransform(static_transforms())
         self.create_subscription(
             TwistStamped, topics.CMD_VEL.name, self._on_command, qos_profile(topics.CMD_VEL)
         )
@@ -172,24 +176,9 @@ class Simulator(Node):
 
     def _publish_odometry(self, stamp: TimeMsg) -> None:
         odometry = self._simulation.base.odometry(self._simulation.world.data)
-        message = Odometry(child_frame_id="base_link")
-        message.header = Header(stamp=stamp, frame_id="odom")
-        pose, twist = message.pose, message.twist
-        pose.pose.position.x, pose.pose.position.y = odometry.pose.x, odometry.pose.y
-        pose.pose.orientation = quaternion_from_yaw(odometry.pose.yaw)
-        twist.twist.linear.x, twist.twist.angular.z = odometry.speed, odometry.yaw_rate
-        # Dead reckoning: about 1 % of the way, and 0.1° per metre.
-        drift = (0.01 * odometry.distance) ** 2 + 1e-6
-        turn = (0.002 * odometry.distance) ** 2 + 1e-6
-        pose.covariance = np.diag([drift, drift, 1e-6, 1e-6, 1e-6, turn]).ravel()
-        twist.covariance = np.diag([4e-4, 1e-6, 1e-6, 1e-6, 1e-6, 1e-4]).ravel()
+        message = odometry_message(odometry, stamp)
         self._odometry.publish(message)
-        transform = TransformStamped(child_frame_id="base_link")
-        transform.header = message.header
-        translation = transform.transform.translation
-        translation.x, translation.y = odometry.pose.x, odometry.pose.y
-        transform.transform.rotation = pose.pose.orientation
-        self._transforms.sendTransform(transform)
+        self._transforms.sendTransform(odometry_transform(message))
 
     def _publish_truth(self, stamp: TimeMsg) -> None:
         simulation = self._simulation
@@ -310,25 +299,6 @@ def _point_cloud(points: np.ndarray, time: float) -> PointCloud2:
     ]
     cloud.data = array("B", points.tobytes())
     return cloud
-
-
-def _static_transforms() -> list[TransformStamped]:
-    transforms = [_transform("map", "odom", (0.0, 0.0, 0.0))]
-    for mount in (CAMERA_MOUNT, LIDAR_MOUNT, SCAN_MOUNT):
-        transforms.append(_transform("base_link", mount.frame, mount.position))
-    optical = _transform(CAMERA_MOUNT.frame, OPTICAL_FRAME, (0.0, 0.0, 0.0))
-    rotation = optical.transform.rotation  # z forward, x right, y down
-    rotation.x, rotation.y, rotation.z, rotation.w = -0.5, 0.5, -0.5, 0.5
-    return [*transforms, optical]
-
-
-def _transform(parent: str, child: str, position: tuple[float, float, float]) -> TransformStamped:
-    transform = TransformStamped(child_frame_id=child)
-    transform.header.frame_id = parent
-    translation = transform.transform.translation
-    translation.x, translation.y, translation.z = position
-    transform.transform.rotation.w = 1.0
-    return transform
 
 
 def main() -> None:

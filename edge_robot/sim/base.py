@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.layout import Pose2
-from edge_robot.sim.robot import MAX_SPEED, MAX_YAW_RATE, TRACK, WHEEL_RADIUS
-
-MAX_ACCELERATION = 3.0
-"""Change of speed the base allows, m/s²; wheels keep their grip up to about twice that."""
-MAX_YAW_ACCELERATION = 8.0
-COMMAND_TIMEOUT = 0.06
-"""Time after the last command at which the wheels are stopped, s: the deadline of
-`topics.CMD_VEL`."""
+from edge_robot.sim.odometry import Odometry
+from edge_robot.sim.robot import (
+    COMMAND_TIMEOUT,
+    MAX_ACCELERATION,
+    MAX_SPEED,
+    MAX_YAW_ACCELERATION,
+    MAX_YAW_RATE,
+    TRACK,
+    WHEEL_RADIUS,
+)
 
 _ENCODER_TICKS = 8192  # per turn of a wheel
 _RADIUS_ERROR = 0.002  # of the calibrated wheel radius, standard deviation, relative
 _GYRO_NOISE = 0.002  # per sample, rad/s
 _GYRO_BIAS = 0.0001  # standard deviation of what calibration leaves, rad/s
-
-
-@dataclass(frozen=True)
-class Odometry:
-    """Where the base believes it is, from wheel encoders and gyro.
-
-    Attributes:
-        pose: In the odom frame, m and rad.
-        speed: Forward, m/s.
-        yaw_rate: Counter-clockwise, rad/s.
-        distance: Way driven since the start, m.
-    """
-
-    pose: Pose2
-    speed: float
-    yaw_rate: float
-    distance: float
 
 
 class Base:
@@ -67,7 +51,7 @@ class Base:
         self._ticks = np.zeros(2)
         self._turned = 0.0
         self._sampled = 0
-        self._odometry = Odometry(start, 0.0, 0.0, 0.0)
+        self._odometry = Odometry(start)
 
     def command(self, speed: float, yaw_rate: float, now: float) -> None:
         """Ask for a velocity; it holds for `COMMAND_TIMEOUT` and is clipped to the limits.
@@ -115,18 +99,7 @@ class Base:
         turns = (ticks - self._ticks) * (2 * math.pi / _ENCODER_TICKS)
         self._ticks = ticks
         step = float((turns * self._radius).mean())
-        pose, duration = self._odometry.pose, self._sampled * self._dt
-        heading = pose.yaw + 0.5 * self._turned
-        self._odometry = Odometry(
-            pose=Pose2(
-                pose.x + step * math.cos(heading),
-                pose.y + step * math.sin(heading),
-                math.remainder(pose.yaw + self._turned, 2 * math.pi),
-            ),
-            speed=step / duration,
-            yaw_rate=self._turned / duration,
-            distance=self._odometry.distance + abs(step),
-        )
+        self._odometry = self._odometry.advanced(step, self._turned, self._sampled * self._dt)
         self._turned, self._sampled = 0.0, 0
         return self._odometry
 

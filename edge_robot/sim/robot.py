@@ -21,6 +21,12 @@ TRACK = 0.376
 MASS = 17.0
 MAX_SPEED = 2.0
 MAX_YAW_RATE = 4.0
+MAX_ACCELERATION = 3.0
+"""Change of speed the base allows, m/s²; wheels keep their grip up to about twice that."""
+MAX_YAW_ACCELERATION = 8.0
+COMMAND_TIMEOUT = 0.06
+"""Time after the last command at which the wheels are stopped, s: the deadline of
+`topics.CMD_VEL`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Mount:
 
 
 CAMERA_MOUNT = Mount("camera_front_link", (0.15, 0.0, 0.45))
+OPTICAL_FRAME = "camera_front_optical_frame"
+"""The camera's frame as images are understood: z forward, x right, y down."""
 LIDAR_MOUNT = Mount("lidar_link", (0.0, 0.0, 0.55))
 SCAN_MOUNT = Mount("scan_link", (0.0, 0.0, 0.18))
 

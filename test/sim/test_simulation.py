@@ -9,9 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge_robot.sim.base import COMMAND_TIMEOUT, MAX_ACCELERATION
 from edge_robot.sim.layout import Pose2
-from edge_robot.sim.robot import MAX_SPEED, MAX_YAW_RATE
+from edge_robot.sim.robot import COMMAND_TIMEOUT, MAX_ACCELERATION, MAX_SPEED, MAX_YAW_RATE
 from edge_robot.sim.scenario import Scenario
 from edge_robot.sim.simulation import Simulation
 
