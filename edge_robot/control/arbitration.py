@@ -19,7 +19,7 @@ from math import inf
 
 from edge_robot.control.commands import CLOCK_TOLERANCE, Refusal, refusal
 from edge_robot.errors import UserError
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 EMERGENCY_STOP = "emergency_stop"
 NOBODY = "nobody"
@@ -39,7 +39,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class SourceSettings:
+class SourceSettings(Settings):
     """One source of commands."""
 
     topic: str = setting("/cmd_vel/joystick", "where its commands come from (TwistStamped)")

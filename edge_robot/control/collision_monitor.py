@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from edge_robot.control.commands import Velocity
 from edge_robot.errors import UserError
 from edge_robot.planning import polygon
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _NEARING = 1e-3
 """A millimetre tells nearing from noise in the arithmetic, m."""
@@ -43,7 +43,7 @@ class Action(Enum):
 
 
 @dataclass(frozen=True)
-class MonitorConfig:
+class MonitorConfig(Settings):
     """What the base can do, and how finely its motion is followed.
 
     Raises:
@@ -56,6 +56,7 @@ class MonitorConfig:
     dt: float = setting(0.05, "step in which the commanded motion is followed, s")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, least in (("decel", 0.01), ("yaw_decel", 0.01), ("latency", 0.0), ("dt", 0.001)):
             value = getattr(self, name)
             if not least <= value < inf:
@@ -63,7 +64,7 @@ class MonitorConfig:
 
 
 @dataclass(frozen=True)
-class ZoneSettings:
+class ZoneSettings(Settings):
     """One zone as a user gives it."""
 
     action: str = setting("approach", "stop, slow or approach")

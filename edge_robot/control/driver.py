@@ -38,7 +38,7 @@ from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 from edge_robot.planning.scan_matching import Pose, compose, inverse, match
 from edge_robot.planning.senses import Odometry, Scan
 from edge_robot.planning.trajectory import Trajectory
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _LONGEST_PERIOD = 0.1  # s; after a pause commands change no further than in this
 _AROUND_MOVING = 0.3  # m; points so near a moving object are taken for its own
@@ -49,7 +49,7 @@ _ROUGH = 1e-3  # m and rad; what odometry misses from scan to scan without movin
 
 
 @dataclass(frozen=True)
-class DriverConfig:
+class DriverConfig(Settings):
     """How planning and control work together."""
 
     plan_period: float = setting(0.05, "time between runs of the local planner, s")

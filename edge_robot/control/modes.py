@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 class Mode(IntEnum):
@@ -65,7 +65,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class ModeTimes:
+class ModeTimes(Settings):
     """How long conditions must hold before a transition that waits."""
 
     recovery: float = setting(1.0, "how long all must be well before going faster, s")

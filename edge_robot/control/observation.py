@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from edge_robot.control.collision_monitor import Sight
 from edge_robot.control.commands import CLOCK_TOLERANCE
 from edge_robot.errors import UserError
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class SourceSettings:
+class SourceSettings(Settings):
     """One sensor as a user gives it."""
 
     type: str = setting("scan", "scan (LaserScan) or pointcloud (PointCloud2)")

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.planning.robot import State
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _SPACING = 0.0125  # s, between candidate delays
 _GAINS = (0.5, 1.25)
@@ -39,7 +39,7 @@ _UNEXPLAINED = np.array((0.1, 0.2))
 
 
 @dataclass(frozen=True)
-class ResponseConfig:
+class ResponseConfig(Settings):
     """What is believed before anything was measured, and how fast it is given up."""
 
     response_delay: float = setting(0.05, "from command to motion before it was measured, s")

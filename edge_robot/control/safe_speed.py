@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class Sight:
+class Sight(Settings):
     """What a bound on speed rests on beside the age of what was seen."""
 
     sight_decel: float = setting(2.0, "deceleration the base surely reaches, m/s²")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import hypot
 
 from edge_robot.control.commands import Velocity
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class SmoothingLimits:
+class SmoothingLimits(Settings):
     """How fast commands may change."""
 
     command_accel: float = setting(2.5, "m/s²")

@@ -7,11 +7,11 @@ from math import cos, remainder, sin, tau
 
 from edge_robot.planning.robot import Limits, State
 from edge_robot.planning.trajectory import Trajectory
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class TrackingGains:
+class TrackingGains(Settings):
     """Feedback on the pose error, in the frame of the wanted pose."""
 
     gain_along: float = setting(0.8, "speed per metre behind, 1/s")

@@ -14,11 +14,11 @@ import numpy as np
 
 from edge_robot.fusion.measurements import Measurement
 from edge_robot.fusion.refusal import Refusal
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class AdmissionSettings:
+class AdmissionSettings(Settings):
     """What a sensor may send."""
 
     max_lead: float = setting(

@@ -32,7 +32,7 @@ from edge_robot.fusion.measurements import (
     sensor_name,
 )
 from edge_robot.fusion.reference import SPAN, Motion, Reference, Sweep
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _PRIOR = np.array([0.05, 0.05, 0.05, 0.3])
 """What to expect before any data, standard deviations: time offset, s; yaw and pitch, rad; error of
@@ -50,7 +50,7 @@ _WAITING = 100  # measurements that wait at most for the sweeps after them
 
 
 @dataclass(frozen=True)
-class AlignmentSettings:
+class AlignmentSettings(Settings):
     """How sensors are held against each other in time and direction."""
 
     reference_lidar: str = setting(

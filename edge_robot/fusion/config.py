@@ -18,7 +18,7 @@ from edge_robot.fusion.consistency import ConsistencySettings
 from edge_robot.fusion.history import HistorySettings
 from edge_robot.fusion.motion import MotionModel
 from edge_robot.fusion.peers import PeerConfig
-from edge_robot.settings import Settings, setting, with_values
+from edge_robot.settings import Settings, SettingsT, setting, with_values
 
 _OVERSIZE = 1.6  # times the usual size of a class
 
@@ -47,7 +47,7 @@ class ClassPrior:
 
 
 @dataclass(frozen=True)
-class BoxClass:
+class BoxClass(Settings):
     """How whole boxes of one class are tracked (`BoxMeasurement`)."""
 
     score_midpoint: float = setting(
@@ -83,7 +83,7 @@ PERSON = ClassPrior(0.5, 0.5, 1.72, 0.12)
 
 
 @dataclass(frozen=True)
-class TrackerConfig:
+class TrackerConfig(Settings):
     """The tracker's parameters.
 
     Attributes:
@@ -194,12 +194,15 @@ def _by_name(path: Path, content: Any) -> dict[str, Any]:
     return dict(content)
 
 
-def _settings(path: Path, defaults: Settings, content: Any) -> Settings:
+def _settings(path: Path, defaults: SettingsT, content: Any) -> SettingsT:
     values = _by_name(path, content)
     wrong = [name for name, value in values.items() if isinstance(value, (str, bool, type(None)))]
     if wrong:
         raise UserError(f"{path}: {', '.join(wrong)}: not a number")
-    settings = with_values(defaults, values)
+    try:
+        settings = with_values(defaults, values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     if values:
         raise UserError(f"{path}: no such setting: {', '.join(map(str, values))}")
     return settings

@@ -19,7 +19,7 @@ from edge_robot.fusion import kalman
 from edge_robot.fusion.decisions import Decisions
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import TRUSTED, Treatment
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 def nees(error: Array, covariance: Array) -> Array:
@@ -45,7 +45,7 @@ def mean_bounds(degrees: int, probability: float = 0.95) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class ConsistencySettings:
+class ConsistencySettings(Settings):
     """When a sensor is taken to contradict the others."""
 
     consistency_window: float = setting(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edge_robot.fusion.refusal import Refusal
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 Item = TypeVar("Item", bound=Sized)
 State = TypeVar("State")
@@ -25,7 +25,7 @@ Order = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
-class HistorySettings:
+class HistorySettings(Settings):
     """How much is kept and repeated."""
 
     history: float = setting(

@@ -20,7 +20,7 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import PeerMeasurement, Source, sensor_name
 from edge_robot.fusion.refusal import Refusal
 from edge_robot.fusion.tracks import Track
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 OWN = Source.CAMERA | Source.LIDAR | Source.FLEET | Source.RADAR
 """Sources that make a track first-hand."""
@@ -34,7 +34,7 @@ _PRIOR_TRUST, _PRIOR = 0.7, 4.0  # trust in an unknown peer, and how many messag
 
 
 @dataclass(frozen=True)
-class PeerConfig:
+class PeerConfig(Settings):
     """How far peers are believed."""
 
     peer_noise: float = setting(

@@ -48,7 +48,7 @@ from edge_robot.perception.drift import DriftLimits, DriftMonitor
 from edge_robot.perception.ladder import operating_points, warm_detectors
 from edge_robot.perception.scene_change import LastLook, ReuseLimits
 from edge_robot.perception.thermal import read_temperature
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 TRANSPORTS = {
     "raw": (topics.CAMERA_IMAGE, Image, image_to_bgr),
@@ -65,7 +65,7 @@ _MOMENTARY = {Cause.LATE, Cause.STAMP, Cause.AHEAD}
 
 
 @dataclass(frozen=True)
-class CameraPerceptionSettings:
+class CameraPerceptionSettings(Settings):
     """Parameters of the node."""
 
     model: str = setting("warehouse_edge", "name of a model in models/, or its path")
@@ -91,6 +91,7 @@ class CameraPerceptionSettings:
     drift: DriftLimits = field(default_factory=DriftLimits)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.transport not in TRANSPORTS:
             raise UserError(
                 f"camera_perception: transport is {self.transport!r}; "

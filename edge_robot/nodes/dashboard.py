@@ -20,7 +20,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.rosbridge_graph import RosbridgeGraph
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.urgency import Urgency, claim_priority
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.teleop.access import Access, Identity, OneToken, people_of
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.control_channel import ControlChannel
@@ -36,7 +36,7 @@ SILENCE = 5.0  # s; whoever has told nothing for so long may not be as told
 
 
 @dataclass(frozen=True)
-class PeopleSettings:
+class PeopleSettings(Settings):
     """Who may come in, to which robot, and what is kept of what they do."""
 
     robot: str = setting("robot", "the robot's name, as people read it")

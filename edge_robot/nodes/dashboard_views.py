@@ -58,7 +58,7 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.sensing import Mounts, check_scan, cloud_points, scan_points
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.planning.robot import Footprint
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.teleop.video import Frame
 from edge_robot.teleop.view_channel import Section, Sheet, compact
 from edge_robot.topics import Qos, Topic
@@ -111,7 +111,7 @@ _UNREADABLE = object()
 
 
 @dataclass(frozen=True)
-class ViewSettings:
+class ViewSettings(Settings):
     """How the robot's images come, and what it looks like from above."""
 
     transport: str = setting("raw", "how images come: raw or compressed")
@@ -119,6 +119,7 @@ class ViewSettings:
     footprint: Footprint = field(default_factory=Footprint)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.transport not in CAMERAS:
             raise UserError(
                 f"dashboard: transport is {self.transport!r}; give {' or '.join(CAMERAS)}"

@@ -14,15 +14,15 @@ from edge_robot.fleet.admission import Budgets
 from edge_robot.fleet.credentials import Credentials
 from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
-from edge_robot.fleet.offload import Settings
+from edge_robot.fleet.offload import Settings as EngineSettings
 from edge_robot.fleet.privacy_policy import PrivacyPolicy, Tier, read_policy
 from edge_robot.nodes.parameters import declare_settings
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.share import share_dir
 
 
 @dataclass(frozen=True)
-class BridgeSettings:
+class BridgeSettings(Settings):
     """What is asked of the fleet, and when its answers are of use."""
 
     robot: str = setting("robot", "who asks, for the backends' quotas and fair shares")
@@ -43,6 +43,7 @@ class BridgeSettings:
     privacy_policy: str = setting("", "file that says what may leave; none: config/privacy.yaml")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, holds, expected in (
             ("deadline and expiry", 0.0 < self.deadline <= self.expiry, "0 < deadline <= expiry"),
             ("plan_deadline", self.plan_deadline > 0.0, "above 0"),
@@ -66,13 +67,13 @@ class BridgeSettings:
                     "config/fleet_bridge.yaml"
                 )
 
-    def engine(self) -> Settings:
+    def engine(self) -> EngineSettings:
         """Return the settings of the offload engine."""
         budgets = Budgets(
             byte_rate=self.uplink_rate, power=self.uplink_power, spending_rate=self.spending_rate
         )
         timing = LinkTiming(period=self.heartbeat_period, silence=self.silence)
-        return Settings(timing, budgets, robot=self.robot)
+        return EngineSettings(timing, budgets, robot=self.robot)
 
     def policy(self) -> PrivacyPolicy:
         """Read the privacy policy; see `privacy_policy`."""
@@ -92,7 +93,7 @@ def privacy_policy(file: str) -> PrivacyPolicy:
 
 
 @dataclass(frozen=True)
-class ConnectionSettings:
+class ConnectionSettings(Settings):
     """How a backend is reached, under its name: `NAME.address` and so on."""
 
     address: str = setting("", "host:port")

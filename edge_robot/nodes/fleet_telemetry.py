@@ -50,7 +50,7 @@ from edge_robot.nodes.telemetry_records import (
     of_odometry,
     state_of_links,
 )
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _REMINDER = 60.0
 """Time after which a trouble that lasts is written down again, s."""
@@ -63,7 +63,7 @@ _MCAP_END = b"\x89MCAP0\r\n"
 
 
 @dataclass(frozen=True)
-class TelemetrySettings:
+class TelemetrySettings(Settings):
     """What is kept, and where."""
 
     robot: str = setting("robot", "name under which the archive keeps this robot's records")
@@ -78,6 +78,7 @@ class TelemetrySettings:
     recordings: str = setting("", "folder whose finished .mcap files are sent too; none: none")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, holds, expected in (
             ("robot", bool(wire.NAME.fullmatch(self.robot)), "a name: letters, digits, . _ -"),
             ("max_mb", self.max_mb >= 2, "at least 2"),

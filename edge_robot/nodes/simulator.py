@@ -37,7 +37,7 @@ from edge_robot.nodes.conversions import (
 from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.sim import crowd
 from edge_robot.sim.camera import HEIGHT, WIDTH, Camera, Intrinsics
 from edge_robot.sim.gl import mujoco
@@ -57,7 +57,7 @@ WATCH_PERIOD = 0.1  # wall-clock time between two looks at the simulator's threa
 
 
 @dataclass(frozen=True)
-class SimulatorSettings:
+class SimulatorSettings(Settings):
     """Parameters of the node."""
 
     seed: int = setting(1, "seed of the warehouse, its people and the drive")
@@ -75,6 +75,7 @@ class SimulatorSettings:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.people < -1:
             raise UserError(f"simulator's people is {self.people}; give -1 or a number")
         if not 0.1 <= self.camera_rate <= 50.0:

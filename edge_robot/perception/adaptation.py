@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_robot.errors import UserError
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
-class AdaptationLimits:
+class AdaptationLimits(Settings):
     """When to step down, and when up again."""
 
     runs: int = setting(
@@ -58,6 +58,7 @@ class AdaptationLimits:
     battery_margin: float = setting(0.05, "charge above these limits that ends their effect, 0..1")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (
             self.runs >= 2
             and self.overrun >= 1.0

@@ -34,7 +34,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 Grey = NDArray[np.uint8]
 
@@ -57,7 +57,7 @@ UNUSABLE = frozenset({Cause.DARK, Cause.OVEREXPOSED, Cause.FROZEN, Cause.OBSTRUC
 
 
 @dataclass(frozen=True)
-class HealthLimits:
+class HealthLimits(Settings):
     """From where on a camera is called sick."""
 
     dark_level: float = setting(

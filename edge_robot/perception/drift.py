@@ -28,7 +28,7 @@ from scipy.stats import f as f_distribution
 
 from edge_robot.perception.camera_health import Motion
 from edge_robot.perception.detections import Detections
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 SCORE_BINS = 10
 """Bins of the score, from 0 to 1."""
@@ -55,7 +55,7 @@ _MIN_EXPECTED = 5.0
 
 
 @dataclass(frozen=True)
-class DriftLimits:
+class DriftLimits(Settings):
     """What counts as drift."""
 
     drift_distance: float = setting(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_robot.perception.camera_health import Motion
 from edge_robot.perception.detections import Detections
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _BLOCK = 8  # samples along a side
 _QUIET = 0.5  # grey values a block may differ by on average in an image without noise
@@ -52,7 +52,7 @@ class SceneChange:
 
 
 @dataclass(frozen=True)
-class ReuseLimits:
+class ReuseLimits(Settings):
     """How long detections may stand for images in which nothing changed."""
 
     reuse_images: int = setting(

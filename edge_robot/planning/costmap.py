@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_robot.errors import UserError
 from edge_robot.planning.robot import MovingObjects
 from edge_robot.planning.static_map import COARSEST, FINEST, StaticMap
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _HIT = 3
 _MISS = 1
@@ -127,7 +127,7 @@ class RangeScan:
 
 
 @dataclass(frozen=True)
-class CostmapConfig:
+class CostmapConfig(Settings):
     """Size and reach of the map.
 
     Raises:
@@ -139,6 +139,7 @@ class CostmapConfig:
     max_map_side: float = setting(200.0, "longest side the map may grow to, m; then it rolls on")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         least = 2 * (self.mark_range + _BEYOND_MARKS + _GROWTH)
         for name, low, high in (
             ("resolution", FINEST, COARSEST),

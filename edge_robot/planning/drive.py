@@ -12,7 +12,7 @@ import numpy as np
 from edge_robot.planning.global_planner import GoalOccupied, GoalOutsideMap, NoPath
 from edge_robot.planning.navigator import Navigator
 from edge_robot.planning.robot import State
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 class Failure(IntEnum):
@@ -50,7 +50,7 @@ class End:
 
 
 @dataclass(frozen=True)
-class DriveConfig:
+class DriveConfig(Settings):
     """When a drive gives up."""
 
     patience: float = setting(3.0, "time without any way to an action's goal until it fails, s")

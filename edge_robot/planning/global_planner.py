@@ -19,7 +19,7 @@ from edge_robot.errors import UserError
 from edge_robot.planning.compiled import compiled
 from edge_robot.planning.costmap import Grid, distance_to, pooled
 from edge_robot.planning.eikonal import at_once, cost_to_go
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _LETHAL = 1000.0
 _ESCAPE = 30.0
@@ -46,7 +46,7 @@ class GoalOccupied(NoPath):
 
 
 @dataclass(frozen=True)
-class GlobalPlannerConfig:
+class GlobalPlannerConfig(Settings):
     """How paths weigh length, clearance and ignorance. Costs are per metre, on top of 1.
 
     Raises:
@@ -61,6 +61,7 @@ class GlobalPlannerConfig:
     path_beyond: float = setting(4.0, "how far beyond all that was seen a path may lead, m")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, low, high in (
             ("search_resolution", _FINEST, _COARSEST),
             ("path_clearance", 0.0, _FAR),

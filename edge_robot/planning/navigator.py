@@ -25,7 +25,7 @@ from edge_robot.planning.mppi import Guidance, Mppi, MppiConfig
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
 from edge_robot.planning.separation import Caution, speed_among
 from edge_robot.planning.trajectory import Trajectory
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _TURN_GAIN = 1.5  # 1/s
 _SLOWEST_TURN = 0.2  # rad/s; bases stick below
@@ -33,7 +33,7 @@ _FASTEST_TURN = 1.0  # rad/s
 
 
 @dataclass(frozen=True)
-class NavigatorConfig:
+class NavigatorConfig(Settings):
     """How the planners work together."""
 
     goal_tolerance: float = setting(0.4, "distance from the goal that counts as reached, m")

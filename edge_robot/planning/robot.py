@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.planning import polygon
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(Settings):
     """What the base may be asked for."""
 
     drive: str = setting("differential", "differential, omnidirectional or ackermann")
@@ -31,7 +31,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Footprint:
+class Footprint(Settings):
     """The robot's outline in base_link: a rectangle around its origin, or any simple polygon.
 
     Raises:
@@ -43,6 +43,7 @@ class Footprint:
     polygon: str = setting("", "its corners instead, in base_link: [[x, y], [x, y], …], m")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.corners  # noqa: B018  (refuses what is no polygon)
 
     @cached_property

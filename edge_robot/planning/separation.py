@@ -11,14 +11,14 @@ import numpy as np
 
 from edge_robot.planning import polygon
 from edge_robot.planning.robot import Footprint, Limits, MovingObjects, State
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _SPEEDS = 57  # as many are tried
 _SURE = 0.9  # share of the deceleration that a base surely reaches
 
 
 @dataclass(frozen=True)
-class Caution:
+class Caution(Settings):
     """What people may do within the time it takes the robot to stop."""
 
     person_speed: float = setting(1.0, "of people who come towards the robot, m/s")

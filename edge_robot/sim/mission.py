@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 class Phase(Enum):
@@ -23,7 +23,7 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True)
-class MissionSettings:
+class MissionSettings(Settings):
     """How the run is conducted."""
 
     cut_at: float = setting(0.35, "share of the route driven when the link is cut; above 1: never")

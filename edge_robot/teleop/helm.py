@@ -11,7 +11,7 @@ from math import inf
 
 from edge_robot.control.commands import Velocity
 from edge_robot.errors import UserError
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.lease import Lease
 from edge_robot.teleop.messages import Input
@@ -29,7 +29,7 @@ _REMEMBERED = 64
 
 
 @dataclass(frozen=True)
-class HelmSettings:
+class HelmSettings(Settings):
     """How people may drive."""
 
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)

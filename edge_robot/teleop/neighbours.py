@@ -22,7 +22,7 @@ import aiohttp
 
 from edge_robot.errors import UserError
 from edge_robot.listening import is_loopback
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 PERIOD = 2.0
 """Time between two questions to a robot, s."""
@@ -33,7 +33,7 @@ _READABLE_BY_OTHERS = 0o077
 
 
 @dataclass(frozen=True)
-class NeighbourSettings:
+class NeighbourSettings(Settings):
     """Where another robot's dashboard is, and how to be known there."""
 
     url: str = setting("", "its dashboard: https://host:port")

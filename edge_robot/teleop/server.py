@@ -39,7 +39,7 @@ from aiohttp.log import ws_logger
 
 from edge_robot.errors import UserError
 from edge_robot.listening import is_loopback, server_context
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.teleop.access import Access, Identity, Role, ThrottledError
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.connections import Connections, CrowdedError
@@ -88,7 +88,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
-class ServerSettings:
+class ServerSettings(Settings):
     """Where the dashboard listens, and how it is protected there."""
 
     host: str = setting("127.0.0.1", "address to listen on; beyond this machine only with TLS")

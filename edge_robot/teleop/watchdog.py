@@ -21,7 +21,7 @@ from math import hypot, inf, sqrt
 from statistics import median
 
 from edge_robot.control.commands import Velocity
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.teleop.messages import Input
 
 ZERO: Velocity = (0.0, 0.0, 0.0)
@@ -33,7 +33,7 @@ _FORGIVEN_AGE_RATE = 0.2  # s/s; how fast an age that was once measured is forgo
 
 
 @dataclass(frozen=True)
-class WatchdogSettings:
+class WatchdogSettings(Settings):
     """How fresh an operator's input must be."""
 
     input_max_age: float = setting(
@@ -48,7 +48,7 @@ class WatchdogSettings:
 
 
 @dataclass(frozen=True)
-class SpeedSettings:
+class SpeedSettings(Settings):
     """How fast an operator may drive."""
 
     operator_speed: float = setting(1.0, "highest speed of an operator, m/s")

@@ -54,10 +54,18 @@ class Bench:
         self.callbacks: dict[str, Callable[[Any], None]] = {}
         self.timers: list[Callable[[], None]] = []
         self.clock = NOW
+        self.parameters: dict[str, Any] = {}
         self.views = DashboardViews(self, "robot 7")
 
     def declare_parameter(self, name: str, default: Any, descriptor: Any) -> Any:
-        return SimpleNamespace(value=default)
+        self.parameters[name] = SimpleNamespace(value=default)
+        return self.parameters[name]
+
+    def get_parameter(self, name: str) -> Any:
+        return self.parameters[name]
+
+    def add_on_set_parameters_callback(self, callback: Any) -> None:
+        pass
 
     def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any, **_: Any) -> str:
         self.callbacks[topic] = callback

@@ -20,7 +20,7 @@ from edge_robot.fleet.backend.models import Model
 from edge_robot.fleet.backend.planner_model import PlannerModel
 from edge_robot.fleet.backend.scheduler import Engine, Limits, Scheduler
 from edge_robot.fleet.backend.server import Backend
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ServerSettings:
+class ServerSettings(Settings):
     """Where the backend listens, and whom it listens to."""
 
     host: str = setting("127.0.0.1", "address to listen on; beyond this machine only protected")

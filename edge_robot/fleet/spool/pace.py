@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge_robot.fleet.spool.records import CHUNK_BYTES
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 BATCH_TIME = 0.25
 """What a batch takes at the permitted rate, s: the longest that the link is busy at a stretch."""
@@ -27,7 +27,7 @@ _SPARE = 0.005  # s that a round trip may grow without that meaning a queue
 
 
 @dataclass(frozen=True)
-class PaceSettings:
+class PaceSettings(Settings):
     """How the spool stands back."""
 
     rate: float = setting(100_000.0, "most that is sent, bytes/s")
@@ -38,6 +38,7 @@ class PaceSettings:
     retry_max: float = setting(30.0, "longest pause between two attempts, s")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         """Check the values.
 
         Raises:

@@ -29,7 +29,7 @@ from edge_robot.fusion.motion.constant_turn import ConstantTurn
 from edge_robot.fusion.motion.constant_velocity import ConstantVelocity
 from edge_robot.fusion.motion.random_walk import RandomWalk
 from edge_robot.fusion.motion.single import STATES, SingleModel
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 PUBLISHED = 4
 """The first states, x, y, vx, vy: there with every choice of models."""
@@ -37,7 +37,7 @@ _TINY = 1e-9  # least probability of a model: none dies for good
 
 
 @dataclass(frozen=True)
-class MotionModel:
+class MotionModel(Settings):
     """The models and how objects change between them.
 
     Raises:
@@ -83,6 +83,7 @@ class MotionModel:
     still_share: float = setting(0.8, "probability that an object first seen stands")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         names = self.motion_models
         unknown = sorted(set(names) - set(_MODELS))
         if unknown or not names or len(set(names)) < len(names):

@@ -18,11 +18,11 @@ from edge_robot.perception.lidar.objects import (
     ObjectConfig,
     find_objects,
 )
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class LidarConfig:
+class LidarConfig(Settings):
     """What the ground is, and what is an object. The defaults suit a small robot indoors."""
 
     ground: GroundConfig = field(default_factory=GroundConfig)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.perception.lidar.ramps import find_ramps, sector_of
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _PLANE_CELL = 0.5  # m; the lowest point of each cell votes for the plane
 _HYPOTHESES = 64
@@ -16,7 +16,7 @@ _MIN_CELLS = 12  # fewer votes say nothing about a plane
 
 
 @dataclass(frozen=True)
-class GroundConfig:
+class GroundConfig(Settings):
     """What is known about the ground before looking."""
 
     mount_height: float = setting(0.55, "height of the sensor above the ground, m")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _HALF_HEIGHT = np.pi / 4  # rad; steeper rays are left out
 _LEAST = 3  # points that tell something, fewer say nothing
@@ -29,7 +29,7 @@ _AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
-class MovingConfig:
+class MovingConfig(Settings):
     """How two sweeps are compared."""
 
     baseline: float = setting(

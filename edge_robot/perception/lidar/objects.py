@@ -16,13 +16,13 @@ from edge_robot.perception.lidar.uncertainty import (
     UncertaintyConfig,
     box_uncertainty,
 )
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _NEIGHBOURS = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True)
-class ObjectConfig:
+class ObjectConfig(Settings):
     """Limits of what counts as an object, in the plane. The defaults suit a small robot indoors."""
 
     min_range: float = setting(0.4, "nearer points are the robot itself, m")
@@ -51,7 +51,7 @@ class ObjectConfig:
 
 
 @dataclass(frozen=True)
-class HeightConfig:
+class HeightConfig(Settings):
     """Limits of what counts as an object, upright."""
 
     min_height: float = setting(0.15, "least height of an object, m")

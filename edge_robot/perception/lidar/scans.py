@@ -14,12 +14,13 @@ from edge_robot.perception.lidar.objects import (
     find_objects,
 )
 from edge_robot.perception.lidar.scan_geometry import ScanError
+from edge_robot.settings import Settings
 
 _ANY_HEIGHT = HeightConfig(min_height=0.0, max_top=np.inf, stand_gap=np.inf)
 
 
 @dataclass(frozen=True)
-class ScanConfig:
+class ScanConfig(Settings):
     """What counts as an object in a scan near the floor: also a pair of legs, as one."""
 
     objects: ObjectConfig = field(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 _SIDE = 1.5  # steps; a side of fewer may be the near face alone, a little askew
 _BIAS = 0.75  # squared mean of what is hidden of an end, as a share of its mean square: uniform
@@ -21,7 +21,7 @@ _UPRIGHT = 0.05  # rad; standard deviation of roll and pitch, which are taken to
 
 
 @dataclass(frozen=True)
-class UncertaintyConfig:
+class UncertaintyConfig(Settings):
     """What is known about the sensor and about the usual size of things."""
 
     range_noise: float = setting(0.02, "standard deviation of a range, m")

@@ -19,7 +19,7 @@ from edge_robot.perception.tiering.consistency import compare
 from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
 from edge_robot.perception.tiering.selection import Selection
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 from edge_robot.token_bucket import TokenBucket
 
 _TYPICAL_AT_FIRST = 1.0
@@ -80,7 +80,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class TierSettings:
+class TierSettings(Settings):
     """How much is spent on second opinions, and what counts besides the onboard detections."""
 
     rate: float = setting(4.0, "frames offered a second, on average, Hz")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_robot.settings import setting
+from edge_robot.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class MppiConfig:
+class MppiConfig(Settings):
     """How the planner samples and what it minds. Costs are in metres of progress."""
 
     samples: int = setting(400, "noisy sequences per iteration, besides the fixed fan")
