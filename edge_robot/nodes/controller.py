@@ -8,9 +8,7 @@ import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 
 from edge_robot import stages, topics
 from edge_robot.control.commands import Velocity
@@ -23,7 +21,7 @@ from edge_robot.msg import RobotMode, Trajectory
 from edge_robot.nodes.contract_watch import ContractWatch
 from edge_robot.nodes.conversions import nanoseconds, seconds, stamp_from_nanoseconds, yaw_of
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -36,20 +34,22 @@ _LONGEST_ODOMETRY_AGE = 0.3  # s; from there on the mode is a controlled stop an
 _CLOCK_TOLERANCE = 0.1  # s; what is stamped later than that from now is of another time
 
 
-class Controller(Node):
+class Controller(ManagedNode):
     """Commands what trajectory and mode ask for now; explicit zeros without either."""
 
     def __init__(self) -> None:
         super().__init__("controller")
-        descriptor = ParameterDescriptor(
-            description="time from the start of a trajectory for which it is followed, s"
+        self._validity = self.parameter(
+            "trajectory_validity",
+            topics.TRAJECTORY_VALIDITY,
+            "time from the start of a trajectory for which it is followed, s",
         )
-        self._validity = self.declare_parameter(
-            "trajectory_validity", topics.TRAJECTORY_VALIDITY, descriptor
-        ).value
-        self._limits = declare_settings(self, Limits())
-        self._gains = declare_settings(self, TrackingGains())
-        self._smoother = VelocitySmoother(declare_settings(self, SmoothingLimits()))
+        self._limits = self.settings(Limits())
+        self._gains = self.settings(TrackingGains())
+        self._smoothing = self.settings(SmoothingLimits())
+
+    def activate(self) -> None:
+        """Listen, and command 50 times a second; what was heard before counts for nothing."""
         self._trajectory: PlannedTrajectory | None = None
         self._pace = Pace()
         self._start = 0  # ns, time of the trajectory's first point
@@ -65,6 +65,7 @@ class Controller(Node):
         self._mode_watch = ContractWatch(
             self, topics.MODE, self._mode_life, self._on_mode, self._stop_if_forbidden, raw=False
         )
+        self._smoother = VelocitySmoother(self._smoothing.value)
         self._last_stamp = 0
         self._last_tick = steady_seconds()
         self._reporter = DeadlineReporter(self, stages.CONTROL)
@@ -79,6 +80,15 @@ class Controller(Node):
             TwistStamped, topics.CMD_VEL_NAV.name, qos_profile(topics.CMD_VEL_NAV)
         )
         self.create_timer(_PERIOD, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def reconfigure(self) -> None:
+        """Let the next command change within the new limits."""
+        if self.is_active:
+            self._smoother.limits = self._smoothing.value
+
+    def farewell(self) -> None:
+        """Command zero, so that nobody goes on by the last command until it is too old."""
+        self._publish(self._smoother.stop(), self.get_clock().now().nanoseconds)
 
     def _on_odometry(self, message: Odometry) -> None:
         pose, twist = message.pose.pose, message.twist.twist
@@ -148,11 +158,11 @@ class Controller(Node):
     def _current(self, tick: float) -> PlannedTrajectory | None:
         """Return the trajectory if it is still valid and odometry is fresh, else None."""
         now = self.get_clock().now().nanoseconds
-        if self._odometry is None or tick - self._heard > self._validity:
+        if self._odometry is None or tick - self._heard > self._validity.value:
             return None
         since_start = (now - self._start) * 1e-9
         since_odometry = now * 1e-9 - self._odometry[0]
-        valid = -_CLOCK_TOLERANCE < since_start < self._validity
+        valid = -_CLOCK_TOLERANCE < since_start < self._validity.value
         fresh = -_CLOCK_TOLERANCE < since_odometry < _LONGEST_ODOMETRY_AGE
         return self._trajectory if valid and fresh else None
 
@@ -163,8 +173,9 @@ class Controller(Node):
         stamp, state = self._odometry
         state = state.after(max(0.0, now * 1e-9 - stamp))
         time = (now - self._start) * 1e-9 - self._pace.lag
-        factor = self._pace.step(trajectory.at(time + self._gains.latency).v, limit, elapsed)
-        v, w = track(trajectory, time, state, self._gains, self._limits)
+        gains = self._gains.value
+        factor = self._pace.step(trajectory.at(time + gains.latency).v, limit, elapsed)
+        v, w = track(trajectory, time, state, gains, self._limits.value)
         if abs(factor * v) > limit:  # what feedback adds is bounded, too
             factor = limit / abs(v)
         return factor * v, factor * w

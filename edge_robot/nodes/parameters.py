@@ -172,6 +172,15 @@ class Parameters:
         names.value  # noqa: B018  (declares those listed at start)
         return NamedSettings(names, of)
 
+    def check(self) -> None:
+        """Refuse what the parameters were given at start.
+
+        Raises:
+            UserError: it does not go together.
+        """
+        for declared in list(self._declared.values()):
+            declared.value  # noqa: B018  (makes and checks it)
+
     def _declare_fields(self, defaults: Settings, prefix: str) -> list[str]:
         names = []
         described = meanings(defaults)

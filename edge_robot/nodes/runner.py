@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import rclpy
@@ -13,6 +14,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from edge_robot.errors import UserError
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.urgency import Urgency, claim_priority, settle_memory
 
 
@@ -28,12 +30,12 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
     with status 2; SIGINT and SIGTERM end it with status 0.
     """
     status = 0
-    spinning = False
+    node: Node | None = None
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         # rclpy ends a spinning node between two callbacks, as for SIGTERM. An exception within one
-        # would leave locks taken and files half written.
-        if not spinning:
+        # would leave locks taken and files half written; but configuring may take long.
+        if node is None or (isinstance(node, ManagedNode) and node.is_configuring):
             signal.default_int_handler(number, frame)
 
     signal.signal(signal.SIGINT, on_interrupt)
@@ -41,12 +43,13 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
         rclpy.init()
         node = make_node()
         try:
-            if urgency is not Urgency.ORDINARY:
-                # Only now: what a node prepares, such as compiling, takes long and can wait.
-                settle_memory()
-                node.get_logger().info(f"scheduled with {claim_priority(urgency)}")
             _report_unknown_parameters(node)
-            spinning = True
+            claim = partial(_claim, node, urgency)
+            if isinstance(node, ManagedNode):
+                # Only then: what a node prepares, such as compiling, takes long and can wait.
+                node.before_first_activation(claim)
+            else:
+                claim()
             rclpy.spin(node)
         finally:
             node.destroy_node()
@@ -58,6 +61,13 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
     finally:
         rclpy.try_shutdown()
     sys.exit(status)
+
+
+def _claim(node: Node, urgency: Urgency) -> None:
+    """Go before other work of the machine from now on."""
+    if urgency is not Urgency.ORDINARY:
+        settle_memory()
+        node.get_logger().info(f"scheduled with {claim_priority(urgency)}")
 
 
 def _report_unknown_parameters(node: Node) -> None:

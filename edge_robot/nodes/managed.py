@@ -1,0 +1,224 @@
+"""Nodes with ROS 2's life cycle: what they may do in which state, and how they come to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from edge_robot import topics
+from edge_robot.errors import UserError
+from edge_robot.nodes.parameters import Declared, NamedSettings, Parameters
+from edge_robot.settings import Meaning, Settings
+
+T = TypeVar("T")
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+class ManagedNode(LifecycleNode):
+    """A node that is configured, activated and taken back, by itself or by a lifecycle manager.
+
+    A subclass declares its parameters in `__init__`, which must be quick, and overrides the four
+    steps. By itself (parameter `autostart`) it is configured and activated as soon as it spins.
+
+    While it is not active it has no publisher, subscription, timer, service or action but those of
+    every ROS 2 node: it says nothing, hears nothing and costs nothing, and who relies on its topics
+    learns from their deadlines and liveliness that they have ended.
+
+    Args:
+        name: Name of the node.
+        options: Those of `rclpy.node.Node`.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.is_configured = self.is_active = self.is_configuring = False
+        self._before_activation: Callable[[], object] | None = None
+        self._permanent: set[int] = set()
+        self._fatal: Exception | None = None
+        self._declared = Parameters(
+            self, lambda: self.is_configured or self.is_configuring, self.reconfigure
+        )
+        self._by_itself = self.parameter(
+            "autostart", True, "configure and activate itself; false: a lifecycle manager does"
+        ).value
+        self._own_work = self.create_guard_condition(self._on_own_work)
+        if self._by_itself:
+            self._own_work.trigger()
+
+    # --- what a subclass does -----------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Read the parameters, and prepare what takes long: models, maps, compiled code, sockets.
+
+        Raises:
+            UserError: it cannot be configured so. Nothing that was opened stays open.
+        """
+
+    def activate(self) -> None:
+        """Forget what was heard before, create all endpoints and timers, and begin to work.
+
+        Raises:
+            UserError: it cannot begin.
+        """
+
+    def farewell(self) -> None:
+        """Say what must be said before the node falls silent; not called where it no longer can."""
+
+    def deactivate(self) -> None:
+        """Stop threads and the like; endpoints and timers end after it."""
+
+    def cleanup(self) -> None:
+        """Give back what `configure` took that Python would not: threads, files, sockets."""
+
+    def reconfigure(self) -> None:
+        """Hand on parameters that were changed while the node is configured; see `live`."""
+
+    # --- parameters ---------------------------------------------------------------------------
+
+    def parameter(
+        self,
+        name: str,
+        default: T,
+        about: str,
+        *,
+        ge: float | None = None,
+        le: float | None = None,
+        one_of: Sequence[str] = (),
+        live: bool = False,
+    ) -> Declared[T]:
+        """Declare a parameter; for the arguments see `edge_robot.settings.setting`."""
+        meaning = Meaning(about, ge, le, tuple(one_of), live)
+        return self._declared.parameter(name, default, meaning)
+
+    def settings(self, defaults: SettingsT, prefix: str = "") -> Declared[SettingsT]:
+        """Declare a component's settings; see `Parameters.settings`."""
+        return self._declared.settings(defaults, prefix)
+
+    def named_settings(
+        self, parameter: str, about: str, known: Mapping[str, SettingsT], otherwise: SettingsT
+    ) -> NamedSettings[SettingsT]:
+        """Declare a list of names, and settings for each; see `Parameters.named_settings`."""
+        return self._declared.named_settings(parameter, about, known, otherwise)
+
+    # --- transitions --------------------------------------------------------------------------
+
+    def before_first_activation(self, action: Callable[[], object]) -> None:
+        """Have something done once, when the first configuration is complete."""
+        self._before_activation = action
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the transition; subclasses override `configure`."""
+        self.is_configuring = True
+        try:
+            result = self._attempt(self._configure)
+        finally:
+            self.is_configuring = False
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the transition; subclasses override `activate`."""
+        prepare, self._before_activation = self._before_activation, None
+        if prepare is not None:
+            prepare()
+        self._permanent = {id(item) for items, _ in self._entities() for item in items}
+        result = self._attempt(self.activate)
+        self.is_active = result is TransitionCallbackReturn.SUCCESS
+        if not self.is_active:
+            self._end_activity()
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the transition; subclasses override `deactivate`."""
+        return self._attempt(self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the transition; subclasses override `cleanup`."""
+        return self._attempt(self._cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Make the transition, from any state."""
+        return self._attempt(self._take_back)
+
+    def destroy_node(self) -> None:
+        """End the node in good order, from any state."""
+        try:
+            self._take_back()
+        finally:
+            super().destroy_node()
+
+    def _configure(self) -> None:
+        self._declared.check()
+        self.configure()
+        self.is_configured = True
+
+    def _take_back(self) -> None:
+        if self.is_active:
+            self._deactivate()
+        if self.is_configured:
+            self._cleanup()
+
+    def _deactivate(self) -> None:
+        self.is_active = False
+        try:
+            if self.context.ok():
+                self.farewell()
+            self.deactivate()
+        finally:
+            self._end_activity()
+
+    def _cleanup(self) -> None:
+        self.is_configured = False
+        self.cleanup()
+
+    def _attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+        """Do a step. rclpy swallows what it raises: what nobody can mend ends the process here."""
+        try:
+            step()
+        except UserError as error:
+            if step not in (self._configure, self.activate) or self._by_itself:
+                self._end_with(error)
+            else:
+                self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self._end_with(error)
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _end_with(self, error: Exception) -> None:
+        self._fatal = error
+        self._own_work.trigger()
+
+    def _on_own_work(self) -> None:
+        if self._fatal is None and not self.is_configured:
+            self.trigger_configure()
+        if self._fatal is None and not self.is_active:
+            self.trigger_activate()
+        if self._fatal is not None:
+            raise self._fatal
+
+    # --- endpoints ----------------------------------------------------------------------------
+
+    def _entities(self) -> tuple[tuple[Iterable[Any], Callable[[Any], object]], ...]:
+        """Return what the node is made of, and how each is destroyed."""
+        return (
+            (self.publishers, self.destroy_publisher),
+            (self.subscriptions, self.destroy_subscription),
+            (self.services, self.destroy_service),
+            (self.clients, self.destroy_client),
+            (self.timers, self.destroy_timer),
+            (self.guards, self.destroy_guard_condition),
+            # After what else they consist of: actions of ROS 2, events of what is destroyed by now.
+            (self.waitables, lambda waitable: waitable.destroy()),
+        )
+
+    def _end_activity(self) -> None:
+        """Destroy what was created since the node was activated."""
+        for items, destroy in self._entities():
+            for item in list(items):
+                # Simulated time may have been switched on meanwhile, and is the node's own.
+                is_clock = getattr(item, "topic_name", "") == topics.CLOCK.name
+                if id(item) not in self._permanent and not is_clock:
+                    destroy(item)
