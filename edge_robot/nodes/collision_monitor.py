@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Point32, PolygonStamped, Twist, TwistStamped
 from numpy.typing import NDArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import LaserScan, PointCloud2
 from std_msgs.msg import Bool
@@ -35,7 +33,7 @@ from edge_robot.control.commands import Refusal, Velocity, refusal
 from edge_robot.control.observation import DEFAULT_SOURCES, Observation, SourceSettings, thinned
 from edge_robot.nodes.conversions import nanoseconds, twist_values
 from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsReporter, Status
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import BASE_FRAME, Mounts, check_scan, read_cloud, scan_points
@@ -52,7 +50,7 @@ _ZERO: Velocity = (0.0, 0.0, 0.0)
 _KINDS = {"scan": (LaserScan, topics.SCAN), "pointcloud": (PointCloud2, topics.LIDAR_POINTS)}
 
 
-class CollisionMonitor(Node):
+class CollisionMonitor(ManagedNode):
     """Passes, slows or stops each command on arrival; zero without commands or without eyes.
 
     It hears the emergency stop too, by a way of its own: a command from before it may still be
@@ -64,21 +62,41 @@ class CollisionMonitor(Node):
 
     def __init__(self) -> None:
         super().__init__("collision_monitor")
-        self._stamped = self._parameter("stamped", True, "TwistStamped; false: Twist")
-        self._blind_speed = self._parameter(
-            "blind_speed", 0.5, "highest speed without a source that is not required, m/s"
+        self._stamped = self.parameter("stamped", True, "TwistStamped; false: Twist")
+        self._blind_speed = self.parameter(
+            "blind_speed", 0.5, "highest speed without a source that is not required, m/s", ge=0.0
         )
-        footprint = declare_settings(self, Footprint()).corners
-        zones = [
-            Zone.of(name, self._settings(name, DEFAULT_ZONES, ZoneSettings()), footprint)
-            for name in self._names("zones", DEFAULT_ZONES, "what it does when; see ZONE.action")
+        self._footprint = self.settings(Footprint())
+        self._config = self.settings(MonitorConfig())
+        self._zone_settings = self.named_settings(
+            "zones", "what it does when; see ZONE.action", DEFAULT_ZONES, ZoneSettings()
+        )
+        self._source_settings = self.named_settings(
+            "sources", "its eyes; see SOURCE.topic", DEFAULT_SOURCES, SourceSettings()
+        )
+        self._stopped = False  # remembered while inactive; the latched topic has the last word
+
+    def configure(self) -> None:
+        """Take the shapes of robot and zones.
+
+        Raises:
+            UserError: a zone or a source is none.
+        """
+        footprint = self._footprint.value.corners
+        self._zones = [
+            Zone.of(name, settings, footprint)
+            for name, settings in self._zone_settings.value.items()
         ]
-        self._monitor = ZoneMonitor(footprint, zones, declare_settings(self, MonitorConfig()))
+        self._monitor = ZoneMonitor(footprint, self._zones, self._config.value)
+        for name, settings in self._source_settings.value.items():
+            settings.check(name)
+
+    def activate(self) -> None:
+        """Listen and judge, blind at first; say zero at once."""
         self._refused: Counter[Refusal] = Counter()
         self._action = Action.PASS
         self._actions: Counter[Action] = Counter()
         self._reason = ""
-        self._stopped = False
         self._buffer = Buffer()
         self._mounts = Mounts(self._buffer)
         # Where sensors are mounted never changes: the moving transforms are not needed.
@@ -86,8 +104,7 @@ class CollisionMonitor(Node):
             TFMessage, topics.TF_STATIC.name, self._on_mounts, qos_profile(topics.TF_STATIC)
         )
         self._sources = [
-            self._listen(name, self._settings(name, DEFAULT_SOURCES, SourceSettings()))
-            for name in self._names("sources", DEFAULT_SOURCES, "its eyes; see SOURCE.topic")
+            self._listen(name, settings) for name, settings in self._source_settings.value.items()
         ]
         self.create_subscription(
             TwistStamped,
@@ -100,29 +117,21 @@ class CollisionMonitor(Node):
             _LONGEST_SILENCE, self._on_silence, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._publisher = self.create_publisher(
-            TwistStamped if self._stamped else Twist,
+            TwistStamped if self._stamped.value else Twist,
             topics.CMD_VEL.name,
             qos_profile(topics.CMD_VEL),
         )
-        self._shapes = [self._show(zone) for zone in zones]
+        self._shapes = [self._show(zone) for zone in self._zones]
         DiagnosticsReporter(self, self._diagnostics)
         self._on_silence()
 
-    # --- parameters ---------------------------------------------------------------------------
-
-    def _parameter(self, name: str, default: Any, about: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
-
-    def _names(self, parameter: str, defaults: dict[str, Any], about: str) -> list[str]:
-        return [name for name in self._parameter(parameter, list(defaults), about) if name]
-
-    def _settings(self, name: str, known: dict[str, Any], otherwise: Any) -> Any:
-        return declare_settings(self, known.get(name, otherwise), prefix=f"{name}.")
+    def farewell(self) -> None:
+        """Say zero: the wheels need not wait until the last command is too old."""
+        self._publish_zero("deactivated")
 
     # --- eyes ---------------------------------------------------------------------------------
 
     def _listen(self, name: str, settings: SourceSettings) -> Observation:
-        settings.check(name)
         observation = Observation(name, settings)
         kind, topic = _KINDS[settings.type]
         newest = qos_profile(topic)
@@ -208,9 +217,10 @@ class CollisionMonitor(Node):
             return Verdict(_ZERO, Action.STOP), "no source sees anything"
         verdict = self._monitor.check(velocity, sights)
         speed = hypot(*verdict.velocity[:2])
-        if blind and speed > self._blind_speed:
-            share = self._blind_speed / speed
-            slower = tuple(share * value for value in verdict.velocity)
+        if blind and speed > self._blind_speed.value:
+            share = self._blind_speed.value / speed
+            vx, vy, w = verdict.velocity
+            slower = (share * vx, share * vy, share * w)
             return replace(verdict, velocity=slower, action=Action.SLOW), f"{blind} is silent"
         return verdict, f"{verdict.source} sees something in zone {verdict.zone}"
 
@@ -225,7 +235,7 @@ class CollisionMonitor(Node):
         self._publish(command)
 
     def _publish(self, command: TwistStamped) -> None:
-        self._publisher.publish(command if self._stamped else command.twist)
+        self._publisher.publish(command if self._stamped.value else command.twist)
         self._silence.reset()
 
     # --- what it says of itself ---------------------------------------------------------------

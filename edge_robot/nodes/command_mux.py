@@ -7,9 +7,7 @@ from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
@@ -24,7 +22,7 @@ from edge_robot.control.arbitration import (
 from edge_robot.msg import RobotMode
 from edge_robot.nodes.conversions import nanoseconds, twist_values
 from edge_robot.nodes.diagnostics import OK, WARN, DiagnosticsReporter, Status
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -35,7 +33,7 @@ assert topics.CMD_VEL.qos.lifespan is not None
 _LIFESPAN = topics.CMD_VEL.qos.lifespan
 
 
-class CommandMux(Node):
+class CommandMux(ManagedNode):
     """Forwards the holder's commands on arrival, and zero when it is silent or nobody drives.
 
     Home of the emergency stop, which is latched: service `/estop/set`, true to stop and false to
@@ -46,11 +44,33 @@ class CommandMux(Node):
 
     def __init__(self) -> None:
         super().__init__("command_mux")
-        sources = self._sources()
-        self._arbiter = Arbiter(sources, _LIFESPAN)
-        self._holder = NOBODY
-        self._refused = 0
+        self._sources = self.named_settings(
+            "sources",
+            "who may drive; see SOURCE.topic, SOURCE.priority and SOURCE.lease",
+            DEFAULT_SOURCES,
+            SourceSettings(),
+        )
+        self._stopped = False  # what the arbiter of an earlier configuration left
+
+    def configure(self) -> None:
+        """Begin anew with arbitration, but for a stop that is latched.
+
+        Raises:
+            UserError: two sources have one priority, or a lease is none.
+        """
+        self._arbiter = Arbiter(self._sources.value, _LIFESPAN)
         self._settled = False  # whether it is known how things were before
+        if self._stopped:
+            self._arbiter.stop()
+
+    def cleanup(self) -> None:
+        """Keep nothing but the stop."""
+        self._stopped = self._arbiter.stopped
+
+    def activate(self) -> None:
+        """Listen to all sources, and say zero at once."""
+        self._holder = NOBODY
+        self._refused = self._arbiter.refused.total()
         self._estop = self.create_publisher(Bool, topics.ESTOP.name, qos_profile(topics.ESTOP))
         self._holders = self.create_publisher(
             String, topics.HOLDER.name, qos_profile(topics.HOLDER)
@@ -62,7 +82,7 @@ class CommandMux(Node):
         self.create_subscription(
             RobotMode, topics.MODE.name, self._on_mode, qos_profile(topics.MODE)
         )
-        for name, source in sources.items():
+        for name, source in self._sources.value.items():
             # Autonomy promises a rate; an operator only speaks while holding on.
             contract = topics.CMD_VEL_NAV if source.autonomous else topics.CMD_VEL_TELEOP
             self.create_subscription(
@@ -77,17 +97,9 @@ class CommandMux(Node):
         DiagnosticsReporter(self, self._diagnostics)
         self._publish_zero()
 
-    def _sources(self) -> dict[str, SourceSettings]:
-        about = "who may drive; see SOURCE.topic, SOURCE.priority and SOURCE.lease"
-        descriptor = ParameterDescriptor(description=about)
-        names = self.declare_parameter("sources", list(DEFAULT_SOURCES), descriptor).value
-        return {
-            name: declare_settings(
-                self, DEFAULT_SOURCES.get(name, SourceSettings()), prefix=f"{name}."
-            )
-            for name in names
-            if name
-        }
+    def farewell(self) -> None:
+        """Say zero: who listens need not wait until the last command is too old."""
+        self._publish_zero()
 
     def _on_mode(self, mode: RobotMode) -> None:
         if self._settled:

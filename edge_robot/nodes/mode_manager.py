@@ -8,9 +8,7 @@ from math import hypot, inf
 from typing import Any
 
 from geometry_msgs.msg import TwistStamped
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from std_msgs.msg import Bool, String
 
 from edge_robot import stages, topics
@@ -24,7 +22,7 @@ from edge_robot.msg import DeadlineStatus, LinkState, RobotMode, StageRun
 from edge_robot.nodes.contract_watch import ContractWatch
 from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds, stamp_of
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -42,48 +40,76 @@ _WITHHELD = (WAITING, EMERGENCY_STOP, OPERATOR)
 multiplexer that dies while somebody drives tells nobody any more that autonomy must wait."""
 
 
-class ModeManager(Node):
+_LATE, _SLOW, _LOST = Severity.LATE, Severity.DEGRADED, Severity.LOST
+
+_NEEDED: tuple[tuple[Topic, str, float, Severity | None, Severity], ...] = (
+    (topics.SCAN, "scan_timeout", 0.3, _SLOW, _LOST),
+    (topics.ODOM, "odom_timeout", 0.3, _SLOW, _LOST),
+    (topics.TRACKS, "tracks_timeout", 0.5, _LATE, _LATE),
+    (topics.ESTOP, "estop_timeout", 2.5, None, _LOST),
+    (topics.CAMERA_DETECTIONS, "camera_timeout", 0.6, None, _SLOW),
+    (topics.LIDAR_DETECTIONS, "lidar_timeout", 0.6, None, _SLOW),
+)
+"""Inputs without which autonomy does not begin: the parameter of the silence after which each is
+lost, its default, s, and how bad it is when the input is overdue and when it is gone."""
+
+
+class ModeManager(ManagedNode):
     """Watches contracts, and publishes the mode on every change and five times a second."""
 
     def __init__(self) -> None:
         super().__init__("mode_manager")
+        about = "silence after which this input counts as lost, s"
+        self._timeouts = {
+            topic.name: self.parameter(parameter, timeout, about, ge=0.0)
+            for topic, parameter, timeout, _, _ in _NEEDED
+        }
+        self._nominal_speed = self.parameter(
+            "nominal_speed", 1.4, "speed permitted when all is well, m/s", ge=0.0, live=True
+        )
+        self._reduced_speed = self.parameter(
+            "reduced_speed", 0.6, "speed permitted when degraded, m/s", ge=0.0, live=True
+        )
+        self._reduced_share = self.parameter(
+            "reduced_planning_share",
+            0.5,
+            "share of its time the planner gets when degraded, 0..1",
+            ge=0.0,
+            le=1.0,
+            live=True,
+        )
+        self._reduced_period = self.parameter(
+            "reduced_planning_period",
+            0.09,
+            "least time between plans when degraded, s",
+            ge=0.0,
+            live=True,
+        )
+        self._visible = self.parameter(
+            "visible_range", 6.0, "how far sensors and planner surely see, m", ge=0.0
+        )
+        self._sight = self.settings(Sight())
+        self._operator_lease = self.parameter(
+            "operator_lease",
+            0.3,
+            "how long a command of an operator shows that one drives, s",
+            ge=0.0,
+        )
+        self._late_share = self.parameter(
+            "late_share",
+            0.5,
+            "share of a stage's runs over budget from which it counts, 0..1",
+            ge=0.0,
+            le=1.0,
+            live=True,
+        )
+        self._times = self.settings(ModeTimes())
+
+    def activate(self) -> None:
+        """Watch, with nothing heard yet."""
         self._inputs: dict[str, Input] = {}
         self._watches: list[ContractWatch] = []
-        late, slow, lost = Severity.LATE, Severity.DEGRADED, Severity.LOST
-        self._needs("scan_timeout", topics.SCAN, 0.3, slow, lost)
-        self._needs("odom_timeout", topics.ODOM, 0.3, slow, lost)
-        self._needs("tracks_timeout", topics.TRACKS, 0.5, late, late)
-        self._needs("estop_timeout", topics.ESTOP, 2.5, None, lost)
-        self._needs("camera_timeout", topics.CAMERA_DETECTIONS, 0.6, None, slow)
-        self._needs("lidar_timeout", topics.LIDAR_DETECTIONS, 0.6, None, slow)
-        for topic in (topics.CMD_VEL_NAV, topics.CMD_VEL_MUX, topics.CMD_VEL):
-            assert topic.qos.liveliness_lease is not None
-            lease = topic.qos.liveliness_lease
-            self._watch(topic, Input(topic.name, slow, lost, lease, needed=False))
-        trajectory, validity = topics.TRAJECTORY, topics.TRAJECTORY_VALIDITY
-        self._watch(
-            trajectory, Input(trajectory.name, late, late, validity, needed=False, pauses=True)
-        )
-        nominal = self._parameter("nominal_speed", 1.4, "speed permitted when all is well, m/s")
-        reduced = self._parameter("reduced_speed", 0.6, "speed permitted when degraded, m/s")
-        self._speed = {Mode.NOMINAL: nominal, Mode.REDUCED: reduced}
-        self._reduced_share = self._parameter(
-            "reduced_planning_share", 0.5, "share of its time the planner gets when degraded, 0..1"
-        )
-        self._reduced_period = self._parameter(
-            "reduced_planning_period", 0.09, "least time between plans when degraded, s"
-        )
-        self._visible = self._parameter(
-            "visible_range", 6.0, "how far sensors and planner surely see, m"
-        )
-        self._sight = declare_settings(self, Sight())
-        self._operator_lease = self._parameter(
-            "operator_lease", 0.3, "how long a command of an operator shows that one drives, s"
-        )
-        self._late_share = self._parameter(
-            "late_share", 0.5, "share of a stage's runs over budget from which it counts, 0..1"
-        )
-        self._machine = ModeMachine(declare_settings(self, ModeTimes()))
+        self._machine = ModeMachine(self._times.value)
         self._late: dict[str, float] = {}
         self._slow: set[str] = set()
         self._link: LinkState | None = None
@@ -97,6 +123,17 @@ class ModeManager(Node):
         self._latencies = DeadlineReporter(self, stages.CAMERA_TO_COMMAND)
         self._clock_offsets: deque[float] = deque(maxlen=round(1.0 / _PERIOD))
 
+        for topic, _, _, overdue, gone in _NEEDED:
+            timeout = self._timeouts[topic.name].value
+            self._watch(topic, Input(topic.name, overdue, gone, timeout))
+        for topic in (topics.CMD_VEL_NAV, topics.CMD_VEL_MUX, topics.CMD_VEL):
+            assert topic.qos.liveliness_lease is not None
+            lease = topic.qos.liveliness_lease
+            self._watch(topic, Input(topic.name, _SLOW, _LOST, lease, needed=False))
+        trajectory, validity = topics.TRAJECTORY, topics.TRAJECTORY_VALIDITY
+        self._watch(
+            trajectory, Input(trajectory.name, _LATE, _LATE, validity, needed=False, pauses=True)
+        )
         for topic, callback, raw in (
             (topics.CMD_VEL_TELEOP, self._on_operator, True),
             (topics.DEADLINES, self._on_deadlines, False),
@@ -111,23 +148,6 @@ class ModeManager(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_PERIOD, self._tick, clock=steady)
         self.create_timer(_HEARTBEAT, self._publish, clock=steady)
-
-    def _parameter(self, name: str, default: float, about: str) -> float:
-        descriptor = ParameterDescriptor(description=about)
-        return float(self.declare_parameter(name, default, descriptor).value)
-
-    def _needs(
-        self,
-        parameter: str,
-        topic: Topic,
-        timeout: float,
-        overdue: Severity | None,
-        gone: Severity,
-    ) -> None:
-        """Watch an input without which autonomy does not begin."""
-        about = "silence after which this input counts as lost, s"
-        timeout = self._parameter(parameter, timeout, about)
-        self._watch(topic, Input(topic.name, overdue, gone, timeout))
 
     def _watch(self, topic: Topic, state: Input) -> None:
         self._inputs[topic.name] = state
@@ -174,9 +194,9 @@ class ModeManager(Node):
         # Two reports: one slow second in a loaded machine is no degradation.
         late = self._late[status.stage] = 0.5 * (self._late.get(status.stage, 0.0) + share)
         # A stage that is given less to do in the reduced mode must not flicker between the two.
-        if late > self._late_share:
+        if late > self._late_share.value:
             self._slow.add(status.stage)
-        elif late < 0.5 * self._late_share:
+        elif late < 0.5 * self._late_share.value:
             self._slow.discard(status.stage)
         if status.stage == stages.CONTROL.name:
             self._note_latencies(status.runs)
@@ -235,7 +255,7 @@ class ModeManager(Node):
         if self._link is not None and not self._link.up:
             found[Severity.NOTE].append("no fleet link: onboard perception alone")
         oldest = self._oldest(now)
-        if oldest is not None and self._in_sight(oldest, now) < self._speed[Mode.NOMINAL]:
+        if oldest is not None and self._in_sight(oldest, now) < self._nominal_speed.value:
             found[Severity.NOTE].append(f"speed bounded by the age of {oldest.name}")
         heard = self._operator_heard
         return Conditions(
@@ -245,7 +265,7 @@ class ModeManager(Node):
             degraded=tuple(found[Severity.DEGRADED]),
             notes=tuple(found[Severity.NOTE]),
             stopped=self._stopped,
-            operated=heard is not None and now - heard < self._operator_lease,
+            operated=heard is not None and now - heard < self._operator_lease.value,
             waiting=self._holder in _WITHHELD,
         )
 
@@ -257,7 +277,7 @@ class ModeManager(Node):
 
     def _in_sight(self, oldest: Input, now: float) -> float:
         """Return the speed from which the robot stops within what it has seen, m/s."""
-        return safe_speed(oldest.age(now), self._visible, self._sight)
+        return safe_speed(oldest.age(now), self._visible.value, self._sight.value)
 
     def _max_speed(self, now: float) -> float:
         """Return the speed that mode and age of perception permit, m/s."""
@@ -268,7 +288,8 @@ class ModeManager(Node):
             spent = (now - self._machine.since) / self._machine.times.last_plan_time
             limit = self._speed_at_entry * max(0.0, 1.0 - spent)
         else:
-            limit = self._speed[mode]
+            speed = self._reduced_speed if mode is Mode.REDUCED else self._nominal_speed
+            limit = speed.value
         return min(limit, self._in_sight(oldest, now))
 
     def _publish(self) -> None:
@@ -279,8 +300,8 @@ class ModeManager(Node):
             cause=self._machine.cause,
             since=self._since,
             max_speed=self._allowed,
-            planning_share=self._reduced_share if reduced else 1.0,
-            planning_period=self._reduced_period if reduced else 0.0,
+            planning_share=self._reduced_share.value if reduced else 1.0,
+            planning_period=self._reduced_period.value if reduced else 0.0,
         )
         message.header.stamp = self.get_clock().now().to_msg()
         self._publisher.publish(message)

@@ -19,7 +19,6 @@ from rclpy.task import Future
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.conversions import quaternion_from_yaw
 from edge_robot.nodes.goal_messages import GoalError
-from edge_robot.nodes.parameters import declare_settings
 from edge_robot.planning.drive import Drive, DriveConfig, End, Failure, Goal
 from edge_robot.planning.navigator import Navigator
 from edge_robot.planning.robot import State
@@ -54,6 +53,7 @@ class NavigationActions:
         read_goal: Returns a pose in the planning frame; raises `GoalError`.
         frame: The planning frame.
         announce: Called with the last pose of a drive that begins.
+        config: When a drive gives up.
     """
 
     def __init__(
@@ -63,13 +63,14 @@ class NavigationActions:
         read_goal: Callable[[PoseStamped], Goal],
         frame: str,
         announce: Callable[[PoseStamped], None],
+        config: DriveConfig,
     ) -> None:
         self._node = node
         self._navigator = navigator
         self._read_goal = read_goal
         self._frame = frame
         self._announce = announce
-        self._config = declare_settings(node, DriveConfig())
+        self._config = config
         self._task: _Task | None = None
         if NavigateToPose is None:
             node.get_logger().warning(
@@ -96,6 +97,12 @@ class NavigationActions:
         if self._task is not None:
             task, self._task = self._task, None
             task.ended.set_result(End(failure, text))
+
+    def abandon(self) -> None:
+        """Say that the drive under way is aborted; its result can no longer be asked for."""
+        if self._task is not None:
+            self._task.handle.abort()
+            self._task = None
 
     def update(self, now: float, state: State | None, max_speed: float) -> None:
         """Take the drive under way further, and tell its client.

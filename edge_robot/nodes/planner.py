@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import LaserScan, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -24,17 +23,18 @@ from edge_robot.nodes.conversions import is_rotation, seconds, stamp_from_nanose
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.goal_messages import GoalError, read_goal
 from edge_robot.nodes.located_scans import LocatedScans
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.navigation_actions import NavigationActions
 from edge_robot.nodes.navigation_views import NavigationViews
-from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.planning.costmap import Costmap, CostmapConfig
-from edge_robot.planning.drive import Failure, Goal
+from edge_robot.planning.drive import DriveConfig, Failure, Goal
 from edge_robot.planning.global_planner import GlobalPlannerConfig
+from edge_robot.planning.map_file import read_map
 from edge_robot.planning.mppi import MppiConfig
 from edge_robot.planning.navigator import Decision, Navigator, NavigatorConfig
 from edge_robot.planning.pose_history import PoseHistory
@@ -49,7 +49,7 @@ _FARTHEST = 1e6  # m; beyond, single precision no longer tells cells apart
 _RESUMING = 0.5  # s; how long the emergency stop's mode may outlast the goal that ends it
 
 
-class Planner(Node):
+class Planner(ManagedNode):
     """Feeds the navigator and publishes its decisions.
 
     Silent while it has no goal or no path, once a drive that was given up has come to rest.
@@ -57,33 +57,56 @@ class Planner(Node):
 
     def __init__(self) -> None:
         super().__init__("planner")
-        self._frame = self._parameter("fixed_frame", "odom", "frame everything is planned in")
-        self._persons = self._parameter(
-            "person_classes", ["person"], "classes kept away from even while they stand"
+        self._frame = self.parameter("fixed_frame", "odom", "frame everything is planned in")
+        self._persons = self.parameter(
+            "person_classes", ["person"], "classes kept away from even while they stand", live=True
         )
-        lidar_heights = (
-            self._parameter("lidar_min_height", 0.08, "lowest lidar point to avoid, m"),
-            self._parameter("lidar_max_height", 0.60, "highest lidar point to avoid, m"),
+        self._lidar_heights = (
+            self.parameter("lidar_min_height", 0.08, "lowest lidar point to avoid, m"),
+            self.parameter("lidar_max_height", 0.60, "highest lidar point to avoid, m"),
         )
-        self._odometry_timeout = self._parameter(
-            "odometry_timeout", 0.3, "age of odometry above which nothing is planned, s"
+        self._odometry_timeout = self.parameter(
+            "odometry_timeout", 0.3, "age of odometry above which nothing is planned, s", ge=0.0
         )
-        self._budget = self._parameter("budget", 0.012, "no refinement begins after this, s")
-        seed = self._parameter("seed", 0, "of the local planner's noise")
-        footprint = declare_settings(self, Footprint())
-        self._inscribed_radius = footprint.inscribed_radius
+        self._budget = self.parameter(
+            "budget", 0.012, "no refinement begins after this, s", ge=0.0, live=True
+        )
+        self._seed = self.parameter("seed", 0, "of the local planner's noise", ge=0)
+        self._map_file = self.parameter(
+            "map", "", "YAML file of a static map, used and published on /map; none: what /map says"
+        )
+        self._limits = self.settings(Limits())
+        self._footprint = self.settings(Footprint())
+        self._costmap = self.settings(CostmapConfig())
+        self._navigation = self.settings(NavigatorConfig())
+        self._searching = self.settings(GlobalPlannerConfig())
+        self._local = self.settings(MppiConfig())
+        self._caution = self.settings(Caution())
+        self._driving = self.settings(DriveConfig())
+
+    def configure(self) -> None:
+        """Read the map, and compile.
+
+        Raises:
+            UserError: the file of the parameter `map` is no map.
+        """
+        self._map = read_map(Path(self._map_file.value)) if self._map_file.value else None
         self._navigator = Navigator(
-            declare_settings(self, Limits()),
-            footprint,
-            Costmap(declare_settings(self, CostmapConfig())),
-            declare_settings(self, NavigatorConfig()),
-            declare_settings(self, GlobalPlannerConfig()),
-            declare_settings(self, MppiConfig()),
-            declare_settings(self, Caution()),
-            seed,
+            self._limits.value,
+            self._footprint.value,
+            Costmap(self._costmap.value),
+            self._navigation.value,
+            self._searching.value,
+            self._local.value,
+            self._caution.value,
+            self._seed.value,
             steady_seconds,
         )
         self._navigator.warm_up()
+
+    def activate(self) -> None:
+        """Listen; what was seen of the world is kept, what was planned in it is not."""
+        self._navigator.clear_goal()
         self._poses = PoseHistory()
         self._refused = {"odometry": 0, "tracks": 0}
         self._odometry: tuple[float, State] | None = None
@@ -95,15 +118,23 @@ class Planner(Node):
         self._announced: PoseStamped | None = None
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
-        self._scans = LocatedScans(self, self._buffer, self._poses, lidar_heights)
-        self._static_map = StaticMapLayer(self, self._buffer, self._frame, self._navigator.costmap)
+        low, high = self._lidar_heights
+        self._scans = LocatedScans(self, self._buffer, self._poses, (low.value, high.value))
+        self._static_map = StaticMapLayer(
+            self, self._buffer, self._frame.value, self._navigator.costmap, self._map
+        )
 
         self._reporter = DeadlineReporter(self, stages.PLANNING)
-        self._views = NavigationViews(self, self._frame)
+        self._views = NavigationViews(self, self._frame.value)
         self._trajectories = self._publisher(Trajectory, topics.TRAJECTORY)
         self._goals = self._publisher(PoseStamped, topics.GOAL)
         self._actions = NavigationActions(
-            self, self._navigator, self._read_goal, self._frame, self._on_new_drive
+            self,
+            self._navigator,
+            self._read_goal,
+            self._frame.value,
+            self._on_new_drive,
+            self._driving.value,
         )
         for kind, topic, callback in (
             (Odometry, topics.ODOM, self._on_odometry),
@@ -125,8 +156,9 @@ class Planner(Node):
         self.create_timer(0.5, self._show_local_costmap, clock=steady)
         self.create_timer(1.0, lambda: self._views.show_costmap(self._navigator), clock=steady)
 
-    def _parameter(self, name: str, default: Any, about: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
+    def farewell(self) -> None:
+        """Tell the client of a drive under way that it is over."""
+        self._actions.abandon()
 
     def _publisher(self, kind: Any, topic: topics.Topic) -> Any:
         return self.create_publisher(kind, topic.name, qos_profile(topic))
@@ -177,7 +209,7 @@ class Planner(Node):
             self._actions.end(Failure.EMERGENCY_STOP, "emergency stop")
 
     def _read_goal(self, message: PoseStamped) -> Goal:
-        return read_goal(message, self._frame, self._buffer)
+        return read_goal(message, self._frame.value, self._buffer)
 
     def _on_goal(self, message: PoseStamped) -> None:
         if message == self._announced:
@@ -203,7 +235,8 @@ class Planner(Node):
         """Tell of an action's goal where goals are told of: it may end an emergency stop."""
         self._goal_heard = steady_seconds()
         header = Header(
-            stamp=self.get_clock().now().to_msg(), frame_id=pose.header.frame_id or self._frame
+            stamp=self.get_clock().now().to_msg(),
+            frame_id=pose.header.frame_id or self._frame.value,
         )
         self._announced = PoseStamped(header=header, pose=pose.pose)
         self._goals.publish(self._announced)
@@ -234,7 +267,7 @@ class Planner(Node):
                     throttle_duration_sec=5.0,
                 )
                 return
-            persons = np.array([o.class_name in self._persons for o in tracks.objects], bool)
+            persons = np.array([o.class_name in self._persons.value for o in tracks.objects], bool)
             budget = self._time_for(tracks, now)
             decision = self._navigator.decide(
                 now, state, objects, persons, self._max_speed(), budget
@@ -249,7 +282,7 @@ class Planner(Node):
 
     def _time_for(self, tracks: TrackedObjectArray, now: float) -> float:
         """Return how long a plan on these tracks may be refined, s."""
-        budget = self._budget
+        budget = self._budget.value
         if (capture := seconds(tracks.capture_stamp)) > 0.0:
             left = Budget.of(capture).for_stage(stages.PLANNING, now, least=0.5 * budget)
             budget = min(budget, left)
@@ -263,7 +296,7 @@ class Planner(Node):
 
     def _state(self, now: float) -> State | None:
         """Return the state of the robot, moved on to `now`; None if odometry is too old."""
-        if self._odometry is None or abs(now - self._odometry[0]) > self._odometry_timeout:
+        if self._odometry is None or abs(now - self._odometry[0]) > self._odometry_timeout.value:
             if self._navigator.goal is not None:
                 self.get_logger().error("not planning: no odometry", throttle_duration_sec=5.0)
             return None
@@ -288,7 +321,7 @@ class Planner(Node):
     def _show_local_costmap(self) -> None:
         if self._odometry is not None:
             self._views.show_local_costmap(
-                self._navigator, self._odometry[1], self._inscribed_radius
+                self._navigator, self._odometry[1], self._footprint.value.inscribed_radius
             )
 
     def _report_refusal(self) -> None:
@@ -303,7 +336,9 @@ class Planner(Node):
             self._why = decision.why
             self.get_logger().info(decision.why, throttle_duration_sec=1.0)
         message = Trajectory(
-            header=Header(stamp=stamp_from_nanoseconds(round(now * 1e9)), frame_id=self._frame),
+            header=Header(
+                stamp=stamp_from_nanoseconds(round(now * 1e9)), frame_id=self._frame.value
+            ),
             capture_stamp=capture_stamp,
             goal_reached=decision.goal_reached,
         )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from math import atan2, hypot, remainder, tau
-from pathlib import Path
 
 import numpy as np
 from nav_msgs.msg import OccupancyGrid
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
@@ -19,7 +17,6 @@ from edge_robot.nodes.conversions import is_rotation, quaternion_from_yaw, yaw_o
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.track_messages import pose_matrix
 from edge_robot.planning.costmap import Costmap
-from edge_robot.planning.map_file import read_map
 from edge_robot.planning.static_map import StaticMap
 
 _MAP_FRAME = "map"
@@ -31,30 +28,27 @@ class StaticMapLayer:
     """Keeps the static map under the costmap; one of a file it also publishes.
 
     Args:
-        node: Node it belongs to; gets the parameter `map`.
+        node: Node it belongs to.
         buffer: Where the transforms are.
         frame: The planning frame.
         costmap: What is planned on.
-
-    Raises:
-        UserError: the file of the parameter `map` is no map.
+        given: A file's map; None for what `MAP` says.
     """
 
-    def __init__(self, node: Node, buffer: Buffer, frame: str, costmap: Costmap) -> None:
-        about = "YAML file of a static map, used and published on /map; none: what /map says"
-        file = node.declare_parameter("map", "", ParameterDescriptor(description=about)).value
+    def __init__(
+        self, node: Node, buffer: Buffer, frame: str, costmap: Costmap, given: StaticMap | None
+    ) -> None:
         self._node = node
         self._buffer = buffer
         self._frame = frame
         self._costmap = costmap
-        self._map: StaticMap | None = None
+        self._map = given
         self._map_frame = _MAP_FRAME
         self._laid: tuple[float, float, float] | None = None
         qos = qos_profile(topics.MAP)
-        if file:
-            self._map = read_map(Path(file))
+        if given is not None:
             self._publisher = node.create_publisher(OccupancyGrid, topics.MAP.name, qos)
-            self._publisher.publish(self._message(self._map))
+            self._publisher.publish(self._message(given))
         else:
             node.create_subscription(OccupancyGrid, topics.MAP.name, self._on_map, qos)
         node.create_timer(_PERIOD, self._lay, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -99,6 +99,20 @@ def test_a_pressed_stop_is_still_pressed_when_the_multiplexer_starts_anew(
     assert others(world).mode == RobotMode.EMERGENCY_STOP
 
 
+def test_a_pressed_stop_is_still_pressed_after_any_transition(world: VirtualWorld) -> None:
+    press(world, stop=True)
+    process: Any = world.processes["command_mux"]
+    others(world).tell(RobotMode.NOMINAL)  # nobody else remembers
+    for steps in (("deactivate", "activate"), ("deactivate", "cleanup", "configure", "activate")):
+        for step in steps:
+            with world.running(process):
+                getattr(process.node, f"trigger_{step}")()
+            world.run_for(0.5)
+        world.run_for(1.0)
+        assert others(world).speed == 0.0
+        assert others(world).mode == RobotMode.EMERGENCY_STOP
+
+
 @pytest.mark.parametrize("goes_on", [False, True], ids=["operator left", "operator holds on"])
 def test_a_new_multiplexer_lets_nobody_drive_on_after_an_operator(
     world: VirtualWorld, goes_on: bool

@@ -150,6 +150,25 @@ def test_zero_is_commanded_within_two_periods_of_the_contract(
         assert named.name in listener(world).modes[-1].cause
 
 
+@pytest.mark.parametrize("victim", ["mode_manager", "controller", "command_mux"])
+def test_a_stage_that_is_deactivated_commands_zero_and_is_treated_like_a_dead_one(
+    world: VirtualWorld, victim: str
+) -> None:
+    process: Any = world.processes[victim]
+    with world.running(process):
+        process.node.trigger_deactivate()
+    assert time_to_zero(world, PERIODS) <= PERIODS
+    world.run_for(0.3)
+    assert listener(world).speed == 0.0
+    if victim != "mode_manager":
+        assert listener(world).modes[-1].mode == RobotMode.CONTROLLED_STOP
+    with world.running(process):
+        process.node.trigger_activate()
+    world.run_for(2.0)
+    assert listener(world).modes[-1].mode == RobotMode.NOMINAL
+    assert listener(world).speed == pytest.approx(1.0, abs=0.1)
+
+
 def test_camera_to_command_is_measured_while_driving(world: VirtualWorld) -> None:
     world.run_for(1.0)
     status = listener(world).latency
@@ -168,7 +187,7 @@ def test_the_last_safe_plan_is_followed_ever_slower(world: VirtualWorld) -> None
             speeds.append(listener(world).speed)
     assert len(speeds) > 0.8 * LAST_PLAN / 0.02
     assert all(later <= earlier + 1e-9 for earlier, later in pairwise(speeds[3:]))
-    assert speeds[0] > 0.9 > 0.6 > speeds[len(speeds) // 2] > 0.2 > speeds[-1]
+    assert speeds[0] > 0.9 > 0.7 > speeds[len(speeds) // 2] > 0.2 > speeds[-1]
 
 
 def test_without_one_of_its_eyes_it_goes_on_more_slowly_and_plans_less(

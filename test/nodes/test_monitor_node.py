@@ -226,6 +226,22 @@ def test_the_emergency_stop_reaches_the_last_stage_whatever_commands_say(
     assert velocities(world, robot, 0.2) == {SPEED}
 
 
+def test_deactivated_it_stops_the_wheels_and_is_silent(world: VirtualWorld, robot: Robot) -> None:
+    process: Any = world.processes["collision_monitor"]
+    robot.press_stop(True)
+    world.run_for(0.1)
+    with world.running(process):
+        process.node.trigger_deactivate()
+    heard = len(robot.heard)
+    world.run_for(0.5)
+    assert [speed for _, speed in robot.heard[heard:]] == [0.0]
+    with world.running(process):
+        process.node.trigger_activate()
+    assert velocities(world, robot, 0.5) == {0.0}
+    robot.press_stop(False)
+    assert velocities(world, robot, 0.2) == {SPEED}
+
+
 def test_viewers_get_the_zones_whenever_they_come(robot: Robot) -> None:
     (shape,) = robot.zones
     assert shape.header.frame_id == "base_link"

@@ -24,13 +24,14 @@ import rclpy
 from action_msgs.msg import GoalStatus
 from edge_robot.msg import RobotMode, TrackedObject, TrackedObjectArray, Trajectory
 from geometry_msgs.msg import PoseStamped, Quaternion, TransformStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from nav2_msgs.action import FollowWaypoints, NavigateThroughPoses, NavigateToPose
 from nav_msgs.msg import OccupancyGrid, Odometry
 from nav_msgs.msg import Path as PathMsg
 from rcl_interfaces.msg import Log
 from rclpy.action import ActionClient
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import LaserScan
 from std_srvs.srv import Trigger
 from tf2_ros import Buffer, StaticTransformBroadcaster
@@ -42,7 +43,7 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.planning.costmap import Costmap
 from edge_robot.planning.drive import Failure
-from edge_robot.planning.map_file import write_map
+from edge_robot.planning.map_file import read_map, write_map
 from edge_robot.planning.robot import State
 from edge_robot.planning.static_map import StaticMap
 from edge_robot.planning.trajectory import Trajectory as Planned
@@ -305,6 +306,29 @@ def test_drives_are_superseded_cancelled_and_stopped(world: World) -> None:
     assert world.outcome(fifth)[0] == GoalStatus.STATUS_SUCCEEDED
 
 
+def test_deactivated_it_abandons_the_drive_and_activated_it_waits_for_a_goal(world: World) -> None:
+    def change(transition: str) -> None:
+        with world.acting():
+            client = world.create_client(ChangeState, "/planner/change_state")
+        world.until(client.service_is_ready, "the planner")
+        request = ChangeState.Request(transition=Transition(label=transition))
+        with world.acting():
+            future = client.call_async(request)
+        world.until(future.done, f"the planner to {transition}")
+        assert future.result().success
+
+    handle = world.send("navigate_to_pose", pose=world.ahead(8.0))
+    world.until(lambda: world.state.v > 0.3, "the drive")
+    change("deactivate")
+    world.until(lambda: handle.status == GoalStatus.STATUS_ABORTED, "the end of the action")
+    world.until(lambda: world.state.v == 0.0, "rest")
+    change("activate")
+    world.wait(1.0)
+    assert world.state.v == 0.0
+    status, _ = world.outcome(world.send("navigate_to_pose", pose=world.ahead(0.5)))
+    assert status == GoalStatus.STATUS_SUCCEEDED
+
+
 def test_what_cannot_be_is_refused_with_the_reason(world: World) -> None:
     zero = world.ahead(1.0)
     zero.pose.orientation = Quaternion(w=0.0)
@@ -374,9 +398,7 @@ def test_a_map_of_a_file_is_published_and_planned_on(world: World, tmp_path: Pat
     shelf = StaticMap(np.full((20, 20), 100, np.int8), 0.05, (5.0, -0.5, 0.0))
     write_map(tmp_path / "map.yaml", shelf)
     with world.acting():
-        file = Parameter("map", value=f"{tmp_path}/map.yaml")
-        server = Node("server", parameter_overrides=[file])
-        StaticMapLayer(server, Buffer(), "map", Costmap())
+        StaticMapLayer(Node("server"), Buffer(), "map", Costmap(), read_map(tmp_path / "map.yaml"))
     world.wait(0.2)
 
     for x, code in ((4.5, Failure.GOAL_OCCUPIED), (0.5, 0)):
