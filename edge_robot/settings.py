@@ -6,7 +6,6 @@ included.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -14,7 +13,6 @@ from typing import Any, TypeVar
 from edge_robot.errors import UserError
 
 _KEY = "meaning"
-_LARGEST = sys.float_info.max  # what is beyond is infinite
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
@@ -59,11 +57,8 @@ class Meaning:
     def _permits(self, value: Any) -> bool:
         if self.one_of:
             return value in self.one_of
-        if self.ge is None and self.le is None:
-            return True
-        least = -_LARGEST if self.ge is None else self.ge
-        greatest = _LARGEST if self.le is None else self.le
-        return bool(least <= value <= greatest)
+        # NaN is neither less nor more than anything.
+        return bool((self.ge is None or value >= self.ge) and (self.le is None or value <= self.le))
 
 
 def setting(

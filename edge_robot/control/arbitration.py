@@ -43,8 +43,8 @@ class SourceSettings(Settings):
     """One source of commands."""
 
     topic: str = setting("/cmd_vel/joystick", "where its commands come from (TwistStamped)")
-    priority: int = setting(50, "the greater wins")
-    lease: float = setting(0.2, "how long a command holds the wheel, s")
+    priority: int = setting(50, "the greater wins", ge=0, le=1000)
+    lease: float = setting(0.2, "how long a command holds the wheel, s", ge=0.01, le=60.0)
     autonomous: bool = setting(
         False,
         "after a stop, or a human at the wheel, it needs a new goal; false: its user lets go first",
@@ -69,7 +69,7 @@ class Arbiter:
         refused: Commands not obeyed, by source and reason.
 
     Raises:
-        UserError: two sources have one priority, or a lease is none.
+        UserError: two sources have one priority.
     """
 
     def __init__(
@@ -85,9 +85,6 @@ class Arbiter:
                     f"sources {first!r} and {second!r} have the same priority: nobody could say "
                     "which of them drives"
                 )
-        for name, source in self._sources.items():
-            if not 0.0 < source.lease < inf:
-                raise UserError(f"source {name!r}: lease is {source.lease:g}; give a time above 0")
         self.stopped = False
         self.refused: Counter[tuple[str, Refusal]] = Counter()
         self._heard: dict[str, float] = {}

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import ceil, hypot, inf, isfinite, pi
+from math import ceil, hypot, inf, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,38 +44,39 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class MonitorConfig(Settings):
-    """What the base can do, and how finely its motion is followed.
+    """What the base can do, and how finely its motion is followed."""
 
-    Raises:
-        UserError: a value is none a base could have.
-    """
-
-    decel: float = setting(2.5, "deceleration the base surely reaches, m/s²")
-    yaw_decel: float = setting(6.0, "deceleration of turning the base surely reaches, rad/s²")
-    latency: float = setting(0.09, "from a command to the wheels' answer, a period included, s")
-    dt: float = setting(0.05, "step in which the commanded motion is followed, s")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, least in (("decel", 0.01), ("yaw_decel", 0.01), ("latency", 0.0), ("dt", 0.001)):
-            value = getattr(self, name)
-            if not least <= value < inf:
-                raise UserError(f"collision monitor: {name} is {value:g}; give {least:g} or more")
+    decel: float = setting(2.5, "deceleration the base surely reaches, m/s²", ge=0.01, le=100.0)
+    yaw_decel: float = setting(
+        6.0, "deceleration of turning the base surely reaches, rad/s²", ge=0.01, le=1000.0
+    )
+    latency: float = setting(
+        0.09, "from a command to the wheels' answer, a period included, s", ge=0.0, le=10.0
+    )
+    dt: float = setting(0.05, "step in which the commanded motion is followed, s", ge=0.001, le=1.0)
 
 
 @dataclass(frozen=True)
 class ZoneSettings(Settings):
     """One zone as a user gives it."""
 
-    action: str = setting("approach", "stop, slow or approach")
+    action: str = setting("approach", "stop, slow or approach", one_of=("stop", "slow", "approach"))
     points: str = setting(
         "", "corners in base_link, m: [[0.4, 0.3], …]; empty: the robot's footprint"
     )
-    margin: float = setting(0.05, "by which the zone is larger than its corners say, m")
-    min_points: int = setting(1, "points in the zone from which it acts")
-    ahead: float = setting(0.5, "slow: how far along the commanded arc the zone is led, s")
-    speed: float = setting(0.5, "slow: highest speed while a point is in the zone, m/s")
-    slope: float = setting(4.0, "slow: growth of that with the distance of the next point, 1/s")
+    margin: float = setting(
+        0.05, "by which the zone is larger than its corners say, m", ge=0.0, le=10.0
+    )
+    min_points: int = setting(1, "points in the zone from which it acts", ge=1, le=100000)
+    ahead: float = setting(
+        0.5, "slow: how far along the commanded arc the zone is led, s", ge=0.0, le=60.0
+    )
+    speed: float = setting(
+        0.5, "slow: highest speed while a point is in the zone, m/s", ge=0.0, le=20.0
+    )
+    slope: float = setting(
+        4.0, "slow: growth of that with the distance of the next point, 1/s", ge=0.1, le=1000.0
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,24 +105,13 @@ class Zone:
             footprint: The robot's outline, (k, 2), m; the zone's where it has no corners.
 
         Raises:
-            UserError: the settings make no zone; the text says which is wrong, and how.
+            UserError: its corners make no zone; the text says why.
         """
-        actions = {a.value: a for a in (Action.STOP, Action.SLOW, Action.APPROACH)}
-        if settings.action not in actions:
-            raise UserError(
-                f"zone {name!r}: no action {settings.action!r}; give {', '.join(actions)}"
-            )
-        for field, least in (("margin", 0.0), ("ahead", 0.0), ("speed", 0.0), ("slope", 0.1)):
-            value = getattr(settings, field)
-            if not (isfinite(value) and value >= least):
-                raise UserError(f"zone {name!r}: {field} is {value:g}; give {least:g} or more")
-        if settings.min_points < 1:
-            raise UserError(f"zone {name!r}: min_points is {settings.min_points}; give 1 or more")
         try:
             outline = polygon.parse(settings.points) if settings.points else footprint
         except UserError as error:
             raise UserError(f"zone {name!r}: {error}") from None
-        return cls(name, actions[settings.action], outline, settings)
+        return cls(name, Action(settings.action), outline, settings)
 
     def horizon(self, braking: float, config: MonitorConfig) -> float:
         """Return how long a command must be followed that takes `braking` s to come to rest, s."""

@@ -52,15 +52,25 @@ _ROUGH = 1e-3  # m and rad; what odometry misses from scan to scan without movin
 class DriverConfig(Settings):
     """How planning and control work together."""
 
-    plan_period: float = setting(0.05, "time between runs of the local planner, s")
-    plan_budget: float = setting(0.015, "time for one, s")
-    search_slice: float = setting(0.004, "time a step may spend on the global path, s")
-    max_age: float = setting(0.3, "age of scan or odometry above which the robot stops, s")
-    slip: float = setting(0.5, "way and turn that odometry may miss, per way and turn (1σ)")
-    match_range: float = setting(5.0, "farthest points that are matched with the map, m")
-    match_points: int = setting(180, "points of a scan that are matched")
-    astray: float = setting(0.04, "way aside, unforeseen, that limits speed where wheels slip, m")
-    check_margin: float = setting(0.02, "from what the newest scan shows, in the last check, m")
+    plan_period: float = setting(
+        0.05, "time between runs of the local planner, s", ge=0.001, le=1.0
+    )
+    plan_budget: float = setting(0.015, "time for one, s", ge=0.0)
+    search_slice: float = setting(0.004, "time a step may spend on the global path, s", ge=0.0)
+    max_age: float = setting(0.3, "age of scan or odometry above which the robot stops, s", ge=0.0)
+    slip: float = setting(
+        0.5, "way and turn that odometry may miss, per way and turn (1σ)", ge=0.0, le=10.0
+    )
+    match_range: float = setting(
+        5.0, "farthest points that are matched with the map, m", ge=0.1, le=100.0
+    )
+    match_points: int = setting(180, "points of a scan that are matched", ge=1, le=100000)
+    astray: float = setting(
+        0.04, "way aside, unforeseen, that limits speed where wheels slip, m", ge=0.0, le=10.0
+    )
+    check_margin: float = setting(
+        0.02, "from what the newest scan shows, in the last check, m", ge=0.0, le=10.0
+    )
 
 
 class Driver:

@@ -68,11 +68,19 @@ class Conditions:
 class ModeTimes(Settings):
     """How long conditions must hold before a transition that waits."""
 
-    recovery: float = setting(1.0, "how long all must be well before going faster, s")
-    plan_recovery: float = setting(
-        0.3, "how long plans must be in time again before following them, s"
+    recovery: float = setting(
+        1.0, "how long all must be well before going faster, s", ge=0.0, le=600.0, live=True
     )
-    last_plan_time: float = setting(0.5, "how long the last safe plan is followed, ever slower, s")
+    plan_recovery: float = setting(
+        0.3,
+        "how long plans must be in time again before following them, s",
+        ge=0.0,
+        le=600.0,
+        live=True,
+    )
+    last_plan_time: float = setting(
+        0.5, "how long the last safe plan is followed, ever slower, s", ge=0.0, le=10.0, live=True
+    )
 
 
 Cause = Callable[[Conditions], str]

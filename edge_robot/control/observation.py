@@ -19,31 +19,30 @@ from edge_robot.settings import Settings, setting
 class SourceSettings(Settings):
     """One sensor as a user gives it."""
 
-    type: str = setting("scan", "scan (LaserScan) or pointcloud (PointCloud2)")
+    type: str = setting(
+        "scan", "scan (LaserScan) or pointcloud (PointCloud2)", one_of=("scan", "pointcloud")
+    )
     topic: str = setting("/scan", "where it publishes")
     source_timeout: float = setting(
-        0.15, "silence above which the robot is blind, and age above which nothing is believed, s"
+        0.15,
+        "silence above which the robot is blind, and age above which nothing is believed, s",
+        ge=0.001,
+        le=60.0,
     )
     required: bool = setting(
         True, "blind: stop; false: go no faster than blind_speed, once it has been heard"
     )
-    min_height: float = setting(0.05, "pointcloud: lowest point above the floor that counts, m")
-    max_height: float = setting(0.6, "pointcloud: highest point that counts, m")
+    min_height: float = setting(
+        0.05, "pointcloud: lowest point above the floor that counts, m", ge=-100.0, le=100.0
+    )
+    max_height: float = setting(
+        0.6, "pointcloud: highest point that counts, m", ge=-100.0, le=100.0
+    )
 
-    def check(self, name: str) -> None:
-        """Check the settings.
-
-        Raises:
-            UserError: they make no source; the text says why.
-        """
-        if self.type not in ("scan", "pointcloud"):
-            raise UserError(f"source {name!r}: no type {self.type!r}; give scan or pointcloud")
-        if not 0.0 < self.source_timeout < inf:
-            raise UserError(
-                f"source {name!r}: source_timeout is {self.source_timeout:g}; give a time above 0"
-            )
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.min_height < self.max_height:
-            raise UserError(f"source {name!r}: min_height is not below max_height")
+            raise UserError(f"min_height is {self.min_height:g}; give less than max_height")
 
 
 DEFAULT_SOURCES = {

@@ -42,12 +42,18 @@ _UNEXPLAINED = np.array((0.1, 0.2))
 class ResponseConfig(Settings):
     """What is believed before anything was measured, and how fast it is given up."""
 
-    response_delay: float = setting(0.05, "from command to motion before it was measured, s")
-    response_delay_sigma: float = setting(0.1, "uncertainty of that, s")
-    response_longest: float = setting(0.4, "longest delay that is considered, s")
-    response_memory: float = setting(6.0, "driving after which evidence has faded to 1/e, s")
-    response_window: float = setting(0.1, "time over which motion is measured, s")
-    response_slip: float = setting(0.25, "time over which slip is averaged, s")
+    response_delay: float = setting(
+        0.05, "from command to motion before it was measured, s", ge=0.0, le=10.0
+    )
+    response_delay_sigma: float = setting(0.1, "uncertainty of that, s", ge=0.0001, le=10.0)
+    response_longest: float = setting(0.4, "longest delay that is considered, s", ge=0.0, le=10.0)
+    response_memory: float = setting(
+        6.0, "driving after which evidence has faded to 1/e, s", ge=0.01, le=1000000.0
+    )
+    response_window: float = setting(
+        0.1, "time over which motion is measured, s", ge=0.001, le=10.0
+    )
+    response_slip: float = setting(0.25, "time over which slip is averaged, s", ge=0.001, le=100.0)
 
 
 class BaseResponse:

@@ -12,10 +12,16 @@ from edge_robot.settings import Settings, setting
 class Sight(Settings):
     """What a bound on speed rests on beside the age of what was seen."""
 
-    sight_decel: float = setting(2.0, "deceleration the base surely reaches, m/s²")
-    sight_latency: float = setting(0.12, "from a command to the wheels' answer, s")
-    sight_margin: float = setting(0.3, "distance from what is met that must be left, m")
-    approach_speed: float = setting(1.5, "of people who may come towards the robot, m/s")
+    sight_decel: float = setting(
+        2.0, "deceleration the base surely reaches, m/s²", ge=0.01, le=50.0
+    )
+    sight_latency: float = setting(0.12, "from a command to the wheels' answer, s", ge=0.0, le=10.0)
+    sight_margin: float = setting(
+        0.3, "distance from what is met that must be left, m", ge=0.0, le=10.0
+    )
+    approach_speed: float = setting(
+        1.5, "of people who may come towards the robot, m/s", ge=0.0, le=20.0
+    )
 
 
 def safe_speed(age: float, visible: float, sight: Sight) -> float:

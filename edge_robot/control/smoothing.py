@@ -13,9 +13,9 @@ from edge_robot.settings import Settings, setting
 class SmoothingLimits(Settings):
     """How fast commands may change."""
 
-    command_accel: float = setting(2.5, "m/s²")
-    command_decel: float = setting(3.0, "towards zero speed, m/s²")
-    command_yaw_accel: float = setting(6.0, "rad/s²")
+    command_accel: float = setting(2.5, "m/s²", ge=0.01, le=100.0, live=True)
+    command_decel: float = setting(3.0, "towards zero speed, m/s²", ge=0.01, le=100.0, live=True)
+    command_yaw_accel: float = setting(6.0, "rad/s²", ge=0.01, le=200.0, live=True)
 
 
 class VelocitySmoother:

@@ -14,10 +14,18 @@ from edge_robot.settings import Settings, setting
 class TrackingGains(Settings):
     """Feedback on the pose error, in the frame of the wanted pose."""
 
-    gain_along: float = setting(0.8, "speed per metre behind, 1/s")
-    gain_across: float = setting(2.0, "turning rate per metre beside, at 1 m/s, rad/m²")
-    gain_heading: float = setting(1.2, "turning rate per radian, 1/s")
-    latency: float = setting(0.06, "from command to motion; the trajectory is read so far ahead, s")
+    gain_along: float = setting(0.8, "speed per metre behind, 1/s", ge=0.0, le=100.0, live=True)
+    gain_across: float = setting(
+        2.0, "turning rate per metre beside, at 1 m/s, rad/m²", ge=0.0, le=100.0, live=True
+    )
+    gain_heading: float = setting(1.2, "turning rate per radian, 1/s", ge=0.0, le=100.0, live=True)
+    latency: float = setting(
+        0.06,
+        "from command to motion; the trajectory is read so far ahead, s",
+        ge=0.0,
+        le=2.0,
+        live=True,
+    )
 
 
 def track(

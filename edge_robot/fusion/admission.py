@@ -22,12 +22,20 @@ class AdmissionSettings(Settings):
     """What a sensor may send."""
 
     max_lead: float = setting(
-        0.5, "how far a stamp may be ahead of the clock; more is another clock's, s"
+        0.5,
+        "how far a stamp may be ahead of the clock; more is another clock's, s",
+        ge=0.0,
+        le=3600.0,
     )
     min_period: float = setting(
-        0.01, "least time between two measurements of a sensor; what lies closer is a flood, s"
+        0.01,
+        "least time between two measurements of a sensor; what lies closer is a flood, s",
+        ge=0.0,
+        le=10.0,
     )
-    max_boxes: int = setting(500, "boxes of a measurement that are used, those of highest score")
+    max_boxes: int = setting(
+        500, "boxes of a measurement that are used, those of highest score", ge=1, le=1000000
+    )
 
 
 class Admission:

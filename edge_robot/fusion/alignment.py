@@ -56,18 +56,22 @@ class AlignmentSettings(Settings):
     reference_lidar: str = setting(
         "", "name of the lidar that all other sensors are held against; empty: the first heard"
     )
-    alignment_memory: float = setting(60.0, "time after which what was seen counts 37 %, s")
+    alignment_memory: float = setting(
+        60.0, "time after which what was seen counts 37 %, s", ge=0.1, le=1000000.0
+    )
     correct_time_offsets: bool = setting(
         False, "take the estimated offset off a sensor's stamps; false: only report it"
     )
-    max_time_offset: float = setting(0.1, "largest offset that is taken off, s")
+    max_time_offset: float = setting(0.1, "largest offset that is taken off, s", ge=0.0, le=10.0)
     time_offset_error: float = setting(
-        0.01, "largest standard deviation of an offset that is taken off, s"
+        0.01, "largest standard deviation of an offset that is taken off, s", ge=0.0, le=10.0
     )
     offset_warning: float = setting(
-        0.02, "time offset left uncorrected beyond which /diagnostics warns, s"
+        0.02, "time offset left uncorrected beyond which /diagnostics warns, s", ge=0.0, le=10.0
     )
-    rotation_warning: float = setting(0.01, "the same of a turn against the calibration, rad")
+    rotation_warning: float = setting(
+        0.01, "the same of a turn against the calibration, rad", ge=0.0, le=3.2
+    )
 
 
 @dataclass(frozen=True)

@@ -96,66 +96,138 @@ class TrackerConfig(Settings):
     priors: Mapping[str, ClassPrior] = field(default_factory=lambda: {"person": PERSON})
     peers: PeerConfig = field(default_factory=PeerConfig)
     box_classes: Mapping[str, BoxClass] = field(default_factory=dict)
-    ground_z: float = setting(0.0, "height of the ground in the fixed frame, m")
+    ground_z: float = setting(
+        0.0, "height of the ground in the fixed frame, m", ge=-1000.0, le=1000.0, live=True
+    )
     lidar_noise: float = setting(
         0.06,
         "standard deviation of where a lidar box puts the middle of what is in sight, as if errors "
         "of successive sweeps were independent, m",
+        ge=0.0001,
+        le=10.0,
     )
-    lidar_range_noise: float = setting(0.002, "its growth with range, m per m")
+    lidar_range_noise: float = setting(
+        0.002, "its growth with range, m per m", ge=0.0, le=1.0, live=True
+    )
     hidden_noise: float = setting(
-        0.15, "share of a box's unseen part that its centre may be off by"
+        0.15,
+        "share of a box's unseen part that its centre may be off by",
+        ge=0.0,
+        le=10.0,
+        live=True,
     )
-    pixel_noise: float = setting(4.0, "standard deviation of a camera box's edges, pixels")
-    box_noise: float = setting(0.05, "its growth with the box's width, pixels per pixel")
+    pixel_noise: float = setting(
+        4.0, "standard deviation of a camera box's edges, pixels", ge=0.01, le=1000.0
+    )
+    box_noise: float = setting(
+        0.05, "its growth with the box's width, pixels per pixel", ge=0.0, le=10.0
+    )
     slope_noise: float = setting(
-        0.01, "standard deviation of the ground's slope against the camera, rad"
+        0.01,
+        "standard deviation of the ground's slope against the camera, rad",
+        ge=0.0,
+        le=1.5,
+        live=True,
     )
     range_correlation: float = setting(
         8.0,
         "successive camera ranges of one object that say as much as one would alone: their errors "
         "(posture, build, slope) hardly change between frames",
+        ge=1.0,
+        le=1000.0,
+        live=True,
     )
     gate: float = setting(
-        16.0, "largest squared Mahalanobis distance of a pair of track and measurement"
+        16.0,
+        "largest squared Mahalanobis distance of a pair of track and measurement",
+        ge=0.1,
+        le=1000.0,
+        live=True,
     )
-    min_iou: float = setting(0.2, "least image overlap of a pair of track and camera box")
+    min_iou: float = setting(
+        0.2, "least image overlap of a pair of track and camera box", ge=0.0, le=1.0, live=True
+    )
     max_camera_range_error: float = setting(
-        2.0, "largest standard deviation of range with which a camera box alone starts a track, m"
+        2.0,
+        "largest standard deviation of range with which a camera box alone starts a track, m",
+        ge=0.0,
+        le=1000.0,
+        live=True,
     )
-    birth_score: float = setting(0.4, "least score with which a camera box alone starts a track")
-    lidar_detection: float = setting(0.8, "probability that the lidar sees what it saw before")
-    camera_detection: float = setting(0.6, "the same of the camera, for what is in its view")
+    birth_score: float = setting(
+        0.4, "least score with which a camera box alone starts a track", ge=0.0, le=1.0, live=True
+    )
+    lidar_detection: float = setting(
+        0.8, "probability that the lidar sees what it saw before", ge=0.0, le=0.999, live=True
+    )
+    camera_detection: float = setting(
+        0.6, "the same of the camera, for what is in its view", ge=0.0, le=0.999, live=True
+    )
     lidar_evidence: float = setting(
-        6.0, "how many times likelier a lidar box is with an object than without"
+        6.0,
+        "how many times likelier a lidar box is with an object than without",
+        ge=1.0,
+        le=1000000.0,
+        live=True,
     )
-    radar_detection: float = setting(0.5, "the same of the radar, for what it saw before")
-    radar_evidence: float = setting(4.0, "the likelihood ratio of a radar detection")
-    camera_evidence: float = setting(10.0, "the same of a camera box of score 1")
+    radar_detection: float = setting(
+        0.5, "the same of the radar, for what it saw before", ge=0.0, le=0.999, live=True
+    )
+    radar_evidence: float = setting(
+        4.0, "the likelihood ratio of a radar detection", ge=1.0, le=1000000.0, live=True
+    )
+    camera_evidence: float = setting(
+        10.0, "the same of a camera box of score 1", ge=1.0, le=1000000.0, live=True
+    )
     moving_sweeps: int = setting(
         5,
         "successive sweeps for which something of no class with a prior must move before it is "
         "given a velocity: pieces of structure appear to jump",
+        ge=0,
+        le=10000,
+        live=True,
     )
     other_classes: tuple[str, ...] = setting(
         ("forklift", "pallet", "box"),
         "camera classes without a prior that may name what the lidar sees; those in neither list "
         "(structure, or what a detector of other things believes to see) name nothing",
     )
-    confirm_existence: float = setting(0.8, "existence from which a track is confirmed")
-    confirm_hits: int = setting(3, "measurements from which a track is confirmed")
-    delete_existence: float = setting(0.05, "existence below which a track is forgotten")
+    confirm_existence: float = setting(
+        0.8, "existence from which a track is confirmed", ge=0.0, le=1.0, live=True
+    )
+    confirm_hits: int = setting(
+        3, "measurements from which a track is confirmed", ge=1, le=10000, live=True
+    )
+    delete_existence: float = setting(
+        0.05, "existence below which a track is forgotten", ge=0.0, le=1.0, live=True
+    )
     max_coasting: float = setting(
-        1.0, "time without a measurement after which a confirmed track is forgotten, s"
+        1.0,
+        "time without a measurement after which a confirmed track is forgotten, s",
+        ge=0.0,
+        le=600.0,
+        live=True,
     )
     max_coasting_unnamed: float = setting(
-        0.5, "the same of a confirmed track that no camera has named, s"
+        0.5,
+        "the same of a confirmed track that no camera has named, s",
+        ge=0.0,
+        le=600.0,
+        live=True,
     )
-    max_coasting_tentative: float = setting(0.35, "the same of a track not yet confirmed, s")
+    max_coasting_tentative: float = setting(
+        0.35, "the same of a track not yet confirmed, s", ge=0.0, le=600.0, live=True
+    )
     max_position_error: float = setting(
-        3.0, "standard deviation of position at which a track is forgotten, m"
+        3.0,
+        "standard deviation of position at which a track is forgotten, m",
+        ge=0.01,
+        le=1000.0,
+        live=True,
     )
-    recent: float = setting(0.5, "how long a sensor counts as recent, s")
+    recent: float = setting(
+        0.5, "how long a sensor counts as recent, s", ge=0.0, le=600.0, live=True
+    )
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     consistency: ConsistencySettings = field(default_factory=ConsistencySettings)

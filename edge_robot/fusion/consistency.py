@@ -49,17 +49,21 @@ class ConsistencySettings(Settings):
     """When a sensor is taken to contradict the others."""
 
     consistency_window: float = setting(
-        5.0, "time over which a sensor's innovations are averaged, s"
+        5.0, "time over which a sensor's innovations are averaged, s", ge=0.1, le=600.0
     )
     consistency_boxes: int = setting(
-        40, "boxes of tracks that a sensor must have had in that time to be judged"
+        40, "boxes of tracks that a sensor must have had in that time to be judged", ge=1, le=100000
     )
     disagreement: float = setting(
         2.5,
         "mean squared innovation per degree of freedom (1 is honest) beyond which the sensor that "
         "has the largest is weighed down by as much, as long as another has a smaller one",
+        ge=1.0,
+        le=1000000.0,
     )
-    max_noise_scale: float = setting(100.0, "how far its variance is raised at most")
+    max_noise_scale: float = setting(
+        100.0, "how far its variance is raised at most", ge=1.0, le=1000000000.0
+    )
     exclude_disagreeing: bool = setting(
         False, "leave a sensor that disagrees out until it agrees again, rather than weigh it down"
     )

@@ -29,16 +29,22 @@ class HistorySettings(Settings):
     """How much is kept and repeated."""
 
     history: float = setting(
-        1.0, "how late a measurement may come and still be applied at its capture time, s"
+        1.0,
+        "how late a measurement may come and still be applied at its capture time, s",
+        ge=0.0,
+        le=60.0,
     )
     history_measurements: int = setting(
-        256, "measurements that are kept at most; more make the history shorter"
+        256, "measurements that are kept at most; more make the history shorter", ge=1, le=1000000
     )
-    history_boxes: int = setting(16384, "boxes in them that are kept at most; likewise")
+    history_boxes: int = setting(
+        16384, "boxes in them that are kept at most; likewise", ge=1, le=100000000
+    )
     replay_budget: float = setting(
         400.0,
         "measurements that may be applied again for late ones, per second of capture time; a late "
         "one that would need more is refused",
+        ge=0.0,
     )
 
 

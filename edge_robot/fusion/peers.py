@@ -38,19 +38,27 @@ class PeerConfig(Settings):
     """How far peers are believed."""
 
     peer_noise: float = setting(
-        0.2, "by how much two robots may differ on where an object's centre is, m"
+        0.2, "by how much two robots may differ on where an object's centre is, m", ge=0.0, le=100.0
     )
-    peer_speed_noise: float = setting(0.1, "the same of each component of its velocity, m/s")
+    peer_speed_noise: float = setting(
+        0.1, "the same of each component of its velocity, m/s", ge=0.0, le=100.0
+    )
     peer_position_error: float = setting(
-        0.1, "standard deviation of a peer's frame against the fixed frame, m"
+        0.1, "standard deviation of a peer's frame against the fixed frame, m", ge=0.0, le=100.0
     )
-    peer_heading_error: float = setting(0.02, "the same of its heading, rad")
+    peer_heading_error: float = setting(0.02, "the same of its heading, rad", ge=0.0, le=3.2)
     peer_authority: float = setting(
-        0.9, "share of a peer's own probability of existence that is believed"
+        0.9, "share of a peer's own probability of existence that is believed", ge=0.0, le=1.0
     )
-    peer_rate: float = setting(30.0, "messages of one peer that are read at most, 1/s")
-    distrust_below: float = setting(0.4, "trust below which a peer is ignored, 0..1")
-    trust_above: float = setting(0.7, "trust from which it is listened to again, 0..1")
+    peer_rate: float = setting(
+        30.0, "messages of one peer that are read at most, 1/s", ge=0.1, le=10000.0
+    )
+    distrust_below: float = setting(
+        0.4, "trust below which a peer is ignored, 0..1", ge=0.0, le=1.0
+    )
+    trust_above: float = setting(
+        0.7, "trust from which it is listened to again, 0..1", ge=0.0, le=1.0
+    )
 
 
 def placed(told: PeerMeasurement, fixed_from_peer: Array, config: PeerConfig) -> PeerMeasurement:

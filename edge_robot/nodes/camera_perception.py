@@ -69,15 +69,27 @@ class CameraPerceptionSettings(Settings):
     """Parameters of the node."""
 
     model: str = setting("warehouse_edge", "name of a model in models/, or its path")
-    min_score: float = setting(-1.0, "lowest score published, 0..1; negative: the model card's own")
-    threads: int = setting(1, "threads of one inference")
-    engine: str = setting("onnxruntime", "inference runtime: onnxruntime, or openvino if installed")
-    provider: str = setting("", "tensorrt, cuda or cpu; empty: the best this machine has")
-    transport: str = setting("raw", "how images come: raw or compressed")
-    withhold_unusable: bool = setting(True, "publish nothing of images that a sick camera makes")
+    min_score: float = setting(
+        -1.0, "lowest score published, 0..1; negative: the model card's own", ge=-1.0, le=1.0
+    )
+    threads: int = setting(1, "threads of one inference", ge=1, le=256)
+    engine: str = setting(
+        "onnxruntime",
+        "inference runtime: onnxruntime, or openvino if installed",
+        one_of=("onnxruntime", "openvino"),
+    )
+    provider: str = setting(
+        "",
+        "tensorrt, cuda or cpu; empty: the best this machine has",
+        one_of=("", "tensorrt", "cuda", "cpu"),
+    )
+    transport: str = setting("raw", "how images come: raw or compressed", one_of=tuple(TRANSPORTS))
+    withhold_unusable: bool = setting(
+        True, "publish nothing of images that a sick camera makes", live=True
+    )
     adaptive: bool = setting(True, "step down the ladder when budget, heat or battery ask for it")
     ladder_divisors: Sequence[int] = setting(
-        (1, 2), "for each step, every how many images one is looked at"
+        (1, 2), "for each step, every how many images one is looked at", ge=1, le=1000
     )
     ladder_models: Sequence[str] = setting(
         ("",), "for each step, its model; empty: the parameter model"
@@ -89,14 +101,6 @@ class CameraPerceptionSettings(Settings):
     health: HealthLimits = field(default_factory=HealthLimits)
     reuse: ReuseLimits = field(default_factory=ReuseLimits)
     drift: DriftLimits = field(default_factory=DriftLimits)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.transport not in TRANSPORTS:
-            raise UserError(
-                f"camera_perception: transport is {self.transport!r}; "
-                f"give {' or '.join(TRANSPORTS)}"
-            )
 
 
 class _Refused(Exception):

@@ -41,8 +41,8 @@ class PeopleSettings(Settings):
 
     robot: str = setting("robot", "the robot's name, as people read it")
     tokens: str = setting("", "file of people's tokens: `edge-robot teleop token add`")
-    session_life: float = setting(43200.0, "how long a log-in lasts, s")
-    session_idle: float = setting(1800.0, "how long it lasts with no page open, s")
+    session_life: float = setting(43200.0, "how long a log-in lasts, s", ge=1.0)
+    session_idle: float = setting(1800.0, "how long it lasts with no page open, s", ge=1.0)
     audit_folder: str = setting("~/.ros/edge_robot/audit", "where it is kept what operators did")
 
     def access(self) -> tuple[Access, str]:

@@ -29,7 +29,6 @@ from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer
 
 from edge_robot import topics
-from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.conversions import compressed_image_to_bgr, image_to_bgr, stamp_of
 from edge_robot.nodes.dashboard_sections import (
@@ -57,7 +56,7 @@ from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.sensing import Mounts, check_scan, cloud_points, scan_points
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.planning.robot import Footprint
+from edge_robot.planning.robot import DRIVES, Footprint
 from edge_robot.settings import Settings, setting
 from edge_robot.teleop.video import Frame
 from edge_robot.teleop.view_channel import Section, Sheet, compact
@@ -114,16 +113,11 @@ _UNREADABLE = object()
 class ViewSettings(Settings):
     """How the robot's images come, and what it looks like from above."""
 
-    transport: str = setting("raw", "how images come: raw or compressed")
-    drive: str = setting("differential", "differential, omnidirectional or ackermann")
+    transport: str = setting("raw", "how images come: raw or compressed", one_of=tuple(CAMERAS))
+    drive: str = setting(
+        "differential", "differential, omnidirectional or ackermann", one_of=DRIVES
+    )
     footprint: Footprint = field(default_factory=Footprint)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.transport not in CAMERAS:
-            raise UserError(
-                f"dashboard: transport is {self.transport!r}; give {' or '.join(CAMERAS)}"
-            )
 
 
 @dataclass(frozen=True)

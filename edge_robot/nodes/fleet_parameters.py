@@ -28,44 +28,47 @@ class BridgeSettings(Settings):
     robot: str = setting("robot", "who asks, for the backends' quotas and fair shares")
     model: str = setting("warehouse_fleet", "name of the detector at the backends")
     planner: str = setting("planner", "name of the global planner at the backends")
-    deadline: float = setting(0.25, "age of an image by which an answer is wanted, s")
-    expiry: float = setting(0.75, "age of an image after which an answer is useless, s")
-    min_score: float = setting(0.3, "lowest score published, 0..1")
-    plan_deadline: float = setting(2.0, "time in which a path is wanted, s")
-    plan_clearance: float = setting(0.21, "distance from obstacles that a path keeps, m")
-    onboard_wait: float = setting(0.15, "time an image waits for its onboard detections, s")
-    onboard_silence: float = setting(0.5, "time without any, after which nobody looks on board, s")
-    heartbeat_period: float = setting(0.025, "between two heartbeats, s")
-    silence: float = setting(0.075, "time without any answer until a link is down, s")
-    uplink_rate: float = setting(0.0, "bytes a second sent to the fleet, on average; 0: no limit")
-    uplink_power: float = setting(0.0, "power of the radio on the way there, W; 0: no limit")
-    spending_rate: float = setting(0.0, "what backends may cost a second; 0: no limit")
+    deadline: float = setting(
+        0.25, "age of an image by which an answer is wanted, s", ge=0.001, le=60.0, live=True
+    )
+    expiry: float = setting(
+        0.75, "age of an image after which an answer is useless, s", ge=0.001, le=60.0, live=True
+    )
+    min_score: float = setting(0.3, "lowest score published, 0..1", ge=0.0, le=1.0, live=True)
+    plan_deadline: float = setting(
+        2.0, "time in which a path is wanted, s", ge=0.01, le=600.0, live=True
+    )
+    plan_clearance: float = setting(
+        0.21, "distance from obstacles that a path keeps, m", ge=0.0, le=3.0, live=True
+    )
+    onboard_wait: float = setting(
+        0.15, "time an image waits for its onboard detections, s", ge=0.001, le=60.0, live=True
+    )
+    onboard_silence: float = setting(
+        0.5, "time without any, after which nobody looks on board, s", ge=0.001, le=600.0, live=True
+    )
+    heartbeat_period: float = setting(0.025, "between two heartbeats, s", ge=0.001, le=10.0)
+    silence: float = setting(
+        0.075, "time without any answer until a link is down, s", ge=0.002, le=60.0
+    )
+    uplink_rate: float = setting(
+        0.0, "bytes a second sent to the fleet, on average; 0: no limit", ge=0.0
+    )
+    uplink_power: float = setting(
+        0.0, "power of the radio on the way there, W; 0: no limit", ge=0.0
+    )
+    spending_rate: float = setting(0.0, "what backends may cost a second; 0: no limit", ge=0.0)
     privacy_policy: str = setting("", "file that says what may leave; none: config/privacy.yaml")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, holds, expected in (
-            ("deadline and expiry", 0.0 < self.deadline <= self.expiry, "0 < deadline <= expiry"),
-            ("plan_deadline", self.plan_deadline > 0.0, "above 0"),
-            ("plan_clearance", 0.0 <= self.plan_clearance <= 3.0, "0..3"),
-            ("min_score", 0.0 <= self.min_score <= 1.0, "0..1"),
-            (
-                "onboard_wait",
-                0.0 < self.onboard_wait <= self.onboard_silence,
-                "above 0, up to onboard_silence",
-            ),
-            (
-                "heartbeat_period",
-                0.0 < self.heartbeat_period < self.silence,
-                "above 0 and below silence",
-            ),
-            *((rate, getattr(self, rate) >= 0.0, "0 or more") for rate in _RATES),
+            ("deadline", self.deadline <= self.expiry, "up to expiry"),
+            ("onboard_wait", self.onboard_wait <= self.onboard_silence, "up to onboard_silence"),
+            ("heartbeat_period", self.heartbeat_period < self.silence, "below silence"),
         ):
             if not holds:
-                raise UserError(
-                    f"fleet_bridge parameter {name} must be {expected}; see "
-                    "config/fleet_bridge.yaml"
-                )
+                raise UserError(f"{name} is {getattr(self, name):g}; give a time {expected}")
 
     def engine(self) -> EngineSettings:
         """Return the settings of the offload engine."""
@@ -78,9 +81,6 @@ class BridgeSettings(Settings):
     def policy(self) -> PrivacyPolicy:
         """Read the privacy policy; see `privacy_policy`."""
         return privacy_policy(self.privacy_policy)
-
-
-_RATES = ("uplink_rate", "uplink_power", "spending_rate")
 
 
 def privacy_policy(file: str) -> PrivacyPolicy:
@@ -97,7 +97,11 @@ class ConnectionSettings(Settings):
     """How a backend is reached, under its name: `NAME.address` and so on."""
 
     address: str = setting("", "host:port")
-    tier: str = setting("fog", "fog (on the premises) or cloud: what it may see, who is first")
+    tier: str = setting(
+        "fog",
+        "fog (on the premises) or cloud: what it may see, who is first",
+        one_of=tuple(tier.value for tier in Tier),
+    )
     tls: bool = setting(False, "encrypted, and the backend must prove who it is")
     ca_file: str = setting("", "certificates (PEM) of those whom to believe that; none: system's")
     certificate_file: str = setting("", "the robot's own certificate (PEM), for mutual TLS")
@@ -107,9 +111,6 @@ class ConnectionSettings(Settings):
 
     def endpoint(self, name: str) -> Endpoint:
         """Return the endpoint."""
-        tiers = {tier.value: tier for tier in Tier}
-        if self.tier not in tiers:
-            raise UserError(f"tier {self.tier!r} is none of {', '.join(tiers)}")
         files = {
             item.name: Path(value) if (value := getattr(self, item.name)) else None
             for item in fields(self)
@@ -117,15 +118,15 @@ class ConnectionSettings(Settings):
         }
         credentials = Credentials(tls=self.tls, server_name=self.server_name, **files)
         credentials.check()
-        return Endpoint(name, self.address, tiers[self.tier], credentials=credentials)
+        return Endpoint(name, self.address, Tier(self.tier), credentials=credentials)
 
 
 @dataclass(frozen=True)
 class _EndpointSettings(ConnectionSettings):
     """How a backend is reached that work is offered to, and what that costs."""
 
-    cost: float = setting(0.0, "of one request, as spending_rate counts")
-    energy_per_byte: float = setting(0.0, "of the radio on the way there, J/byte")
+    cost: float = setting(0.0, "of one request, as spending_rate counts", ge=0.0)
+    energy_per_byte: float = setting(0.0, "of the radio on the way there, J/byte", ge=0.0)
 
     def endpoint(self, name: str) -> Endpoint:
         """Return the endpoint."""

@@ -68,29 +68,27 @@ class TelemetrySettings(Settings):
 
     robot: str = setting("robot", "name under which the archive keeps this robot's records")
     folder: str = setting("~/.ros/edge_robot/spool", "folder of the spool")
-    max_mb: int = setting(256, "most that the spool takes on the disk, MB; at least 2")
+    max_mb: int = setting(256, "most that the spool takes on the disk, MB; at least 2", ge=2)
     privacy_policy: str = setting("", "file that says what may leave; none: config/privacy.yaml")
-    odometry_rate: float = setting(1.0, "poses written down a second; 0: none")
-    deadlines: bool = setting(True, "write down how each stage keeps its budget, once a second")
-    hard_examples: bool = setting(True, "keep frames in which the fleet contradicted the robot")
-    disagreement: float = setting(1.0, "from which a frame is a hard example, summed scores")
-    jpeg_quality: int = setting(85, "of hard examples, 1..100")
+    odometry_rate: float = setting(
+        1.0, "poses written down a second; 0: none", ge=0.0, le=100.0, live=True
+    )
+    deadlines: bool = setting(
+        True, "write down how each stage keeps its budget, once a second", live=True
+    )
+    hard_examples: bool = setting(
+        True, "keep frames in which the fleet contradicted the robot", live=True
+    )
+    disagreement: float = setting(
+        1.0, "from which a frame is a hard example, summed scores", ge=0.01, le=1000.0, live=True
+    )
+    jpeg_quality: int = setting(85, "of hard examples, 1..100", ge=1, le=100, live=True)
     recordings: str = setting("", "folder whose finished .mcap files are sent too; none: none")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, holds, expected in (
-            ("robot", bool(wire.NAME.fullmatch(self.robot)), "a name: letters, digits, . _ -"),
-            ("max_mb", self.max_mb >= 2, "at least 2"),
-            ("odometry_rate", self.odometry_rate >= 0.0, "0 or more"),
-            ("disagreement", self.disagreement > 0.0, "above 0"),
-            ("jpeg_quality", 1 <= self.jpeg_quality <= 100, "1..100"),
-        ):
-            if not holds:
-                raise UserError(
-                    f"fleet_telemetry parameter {name} must be {expected}; see "
-                    "config/fleet_telemetry.yaml"
-                )
+        if not wire.NAME.fullmatch(self.robot):
+            raise UserError(f"robot is {self.robot!r}; give a name of letters, digits, . _ -")
 
 
 class FleetTelemetry(Node):

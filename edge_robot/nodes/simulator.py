@@ -22,7 +22,6 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from edge_robot import topics
 from edge_robot.control.commands import refusal
-from edge_robot.errors import UserError
 from edge_robot.msg import SimulationTruth, TrackedObject
 from edge_robot.nodes.base_messages import (
     odometry_message,
@@ -60,30 +59,24 @@ WATCH_PERIOD = 0.1  # wall-clock time between two looks at the simulator's threa
 class SimulatorSettings(Settings):
     """Parameters of the node."""
 
-    seed: int = setting(1, "seed of the warehouse, its people and the drive")
-    people: int = setting(-1, "number of people; -1: as the seed has it")
-    camera_width: int = setting(WIDTH, "image width, pixels")
-    camera_height: int = setting(HEIGHT, "image height, pixels; 64° are in view vertically")
-    camera_rate: float = setting(10.0, "images per simulated second, Hz")
+    seed: int = setting(1, "seed of the warehouse, its people and the drive", ge=0)
+    people: int = setting(-1, "number of people; -1: as the seed has it", ge=-1, le=100)
+    camera_width: int = setting(WIDTH, "image width, pixels", ge=16, le=4096)
+    camera_height: int = setting(
+        HEIGHT, "image height, pixels; 64° are in view vertically", ge=16, le=4096
+    )
+    camera_rate: float = setting(
+        10.0, "images per simulated second, Hz", ge=0.1, le=50.0, live=True
+    )
     gl_backend: str = setting(
         "",
         "what draws the camera: egl, osmesa, raycast, or auto for the first that works; "
         "empty: as the environment variable MUJOCO_GL says",
+        one_of=("", "auto", "egl", "osmesa", "raycast"),
     )
     ray_stride: int = setting(
-        4, "pixels from one ray to the next where the camera is drawn by ray casting"
+        4, "pixels from one ray to the next where the camera is drawn by ray casting", ge=1, le=8
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.people < -1:
-            raise UserError(f"simulator's people is {self.people}; give -1 or a number")
-        if not 0.1 <= self.camera_rate <= 50.0:
-            raise UserError(
-                f"simulator's camera_rate is {self.camera_rate}; give a rate from 0.1 to 50 Hz"
-            )
-        if not 1 <= self.ray_stride <= 8:
-            raise UserError(f"simulator's ray_stride is {self.ray_stride}; give 1 to 8 pixels")
 
 
 class Simulator(Node):

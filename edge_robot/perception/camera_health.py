@@ -61,33 +61,77 @@ class HealthLimits(Settings):
     """From where on a camera is called sick."""
 
     dark_level: float = setting(
-        16.0, "an image whose brightest 2 % stay below this grey value is dark, 0..255"
+        16.0,
+        "an image whose brightest 2 % stay below this grey value is dark, 0..255",
+        ge=0.0,
+        le=255.0,
+        live=True,
     )
     overexposed_share: float = setting(
-        0.7, "share of pixels at the upper stop from which an image is over-exposed, 0..1"
+        0.7,
+        "share of pixels at the upper stop from which an image is over-exposed, 0..1",
+        ge=0.0,
+        le=1.0,
+        live=True,
     )
     frozen_distance: float = setting(
-        0.10, "way of the robot, m, on which an image must change (or frozen_angle)"
+        0.10,
+        "way of the robot, m, on which an image must change (or frozen_angle)",
+        ge=0.0,
+        le=100.0,
+        live=True,
     )
-    frozen_angle: float = setting(0.05, "turn of the robot, rad, on which an image must change")
+    frozen_angle: float = setting(
+        0.05, "turn of the robot, rad, on which an image must change", ge=0.0, le=6.3, live=True
+    )
     frozen_time: float = setting(
-        1.0, "time in which the image of a camera known to be noisy must change, s"
+        1.0,
+        "time in which the image of a camera known to be noisy must change, s",
+        ge=0.0,
+        le=3600.0,
+        live=True,
     )
     obstructed_share: float = setting(
-        0.75, "share of the image, without texture and fixed as the robot moves, that is covered"
+        0.75,
+        "share of the image, without texture and fixed as the robot moves, that is covered",
+        ge=0.0,
+        le=1.0,
+        live=True,
     )
     blur_ratio: float = setting(
-        0.5, "sharpness against this camera's own best below which it is blurred, 0..1"
+        0.5,
+        "sharpness against this camera's own best below which it is blurred, 0..1",
+        ge=0.0,
+        le=1.0,
+        live=True,
     )
     blur_floor: float = setting(
-        0.17, "sharpness that no lens in focus falls below: edges about 6 pixels wide, 0..1"
+        0.17,
+        "sharpness that no lens in focus falls below: edges about 6 pixels wide, 0..1",
+        ge=0.0,
+        le=1.0,
+        live=True,
     )
     max_age: float = setting(
-        0.3, "age on arrival from which an image is late, s; or ahead, where it is negative"
+        0.3,
+        "age on arrival from which an image is late, s; or ahead, where it is negative",
+        ge=0.0,
+        le=3600.0,
+        live=True,
     )
-    max_gap: float = setting(3.0, "periods between two images from which the second is late")
+    max_gap: float = setting(
+        3.0,
+        "periods between two images from which the second is late",
+        ge=1.0,
+        le=1000.0,
+        live=True,
+    )
     clear_time: float = setting(
-        1.0, "how long a camera must be free of a cause before it is reported as such, s"
+        1.0,
+        "how long a camera must be free of a cause before it is reported as such, s",
+        ge=0.0,
+        le=3600.0,
+        live=True,
     )
 
 

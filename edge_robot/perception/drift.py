@@ -59,19 +59,36 @@ class DriftLimits(Settings):
     """What counts as drift."""
 
     drift_distance: float = setting(
-        1.0, "way of the robot, m, after which an image counts again (or drift_angle)"
+        1.0,
+        "way of the robot, m, after which an image counts again (or drift_angle)",
+        ge=0.0,
+        le=1000.0,
+        live=True,
     )
-    drift_angle: float = setting(0.7, "turn of the robot, rad, after which an image counts again")
+    drift_angle: float = setting(
+        0.7, "turn of the robot, rad, after which an image counts again", ge=0.0, le=6.3, live=True
+    )
     drift_time: float = setting(
-        1.0, "time after which an image counts again where the robot's motion is not known, s"
+        1.0,
+        "time after which an image counts again where the robot's motion is not known, s",
+        ge=0.0,
+        le=3600.0,
+        live=True,
     )
     drift_psi: float = setting(
-        0.25, "population stability index from which a distribution has shifted"
+        0.25,
+        "population stability index from which a distribution has shifted",
+        ge=0.0,
+        le=100.0,
+        live=True,
     )
     drift_false_alarms: float = setting(
         0.01,
         "share of looks at an unchanged world that may end in an alarm, where nothing stays in "
         "view for more than about 5 images that count, 0..1",
+        ge=0.0,
+        le=1.0,
+        live=True,
     )
 
 

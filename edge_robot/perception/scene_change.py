@@ -56,9 +56,15 @@ class ReuseLimits(Settings):
     """How long detections may stand for images in which nothing changed."""
 
     reuse_images: int = setting(
-        4, "images in a row that an inference may be spared for, nothing having changed; 0: none"
+        4,
+        "images in a row that an inference may be spared for, nothing having changed; 0: none",
+        ge=0,
+        le=1000,
+        live=True,
     )
-    reuse_time: float = setting(0.5, "age of an inference up to which it is used again, s")
+    reuse_time: float = setting(
+        0.5, "age of an inference up to which it is used again, s", ge=0.0, le=60.0, live=True
+    )
 
 
 class LastLook:

@@ -134,24 +134,21 @@ class CostmapConfig(Settings):
         UserError: a value is out of bounds.
     """
 
-    resolution: float = setting(0.05, "side of a cell, m")
-    mark_range: float = setting(8.0, "longest range at which the map changes, m")
-    max_map_side: float = setting(200.0, "longest side the map may grow to, m; then it rolls on")
+    resolution: float = setting(0.05, "side of a cell, m", ge=FINEST, le=COARSEST)
+    mark_range: float = setting(8.0, "longest range at which the map changes, m", ge=0.5, le=100.0)
+    max_map_side: float = setting(
+        200.0, "longest side the map may grow to, m; then it rolls on", ge=1.0, le=8000.0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         least = 2 * (self.mark_range + _BEYOND_MARKS + _GROWTH)
-        for name, low, high in (
-            ("resolution", FINEST, COARSEST),
-            ("mark_range", 0.5, 100.0),
-            ("max_map_side", least, _MAX_CELLS**0.5 * self.resolution),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(
-                    f"{name} is {value:g} m; with resolution {self.resolution:g} m and mark_range "
-                    f"{self.mark_range:g} m give it a value from {low:g} to {high:g}"
-                )
+        most = _MAX_CELLS**0.5 * self.resolution
+        if not least <= self.max_map_side <= most:
+            raise UserError(
+                f"max_map_side is {self.max_map_side:g} m; with resolution {self.resolution:g} m "
+                f"and mark_range {self.mark_range:g} m give it a value from {least:g} to {most:g}"
+            )
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,19 @@ class End:
 class DriveConfig(Settings):
     """When a drive gives up."""
 
-    patience: float = setting(3.0, "time without any way to an action's goal until it fails, s")
-    max_recoveries: int = setting(6, "recoveries on the way to an action's goal until it fails")
-    pass_radius: float = setting(0.7, "distance at which a pose to drive through is passed, m")
+    patience: float = setting(
+        3.0,
+        "time without any way to an action's goal until it fails, s",
+        ge=0.0,
+        le=600.0,
+        live=True,
+    )
+    max_recoveries: int = setting(
+        6, "recoveries on the way to an action's goal until it fails", ge=0, le=100, live=True
+    )
+    pass_radius: float = setting(
+        0.7, "distance at which a pose to drive through is passed, m", ge=0.05, le=10.0, live=True
+    )
 
 
 class Drive:

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.errors import UserError
 from edge_robot.planning.compiled import compiled
 from edge_robot.planning.costmap import Grid, distance_to, pooled
 from edge_robot.planning.eikonal import at_once, cost_to_go
@@ -47,33 +46,22 @@ class GoalOccupied(NoPath):
 
 @dataclass(frozen=True)
 class GlobalPlannerConfig(Settings):
-    """How paths weigh length, clearance and ignorance. Costs are per metre, on top of 1.
+    """How paths weigh length, clearance and ignorance. Costs are per metre, on top of 1."""
 
-    Raises:
-        UserError: a value is out of bounds.
-    """
-
-    search_resolution: float = setting(0.1, "cell of the search, m; a multiple of the costmap's")
-    path_clearance: float = setting(0.21, "distance from obstacles no path goes below, m")
-    path_comfort: float = setting(4.0, "cost at that distance")
-    path_comfort_decay: float = setting(0.3, "distance over which it falls to 1/e, m")
-    path_unknown: float = setting(0.4, "cost of what was never seen")
-    path_beyond: float = setting(4.0, "how far beyond all that was seen a path may lead, m")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, low, high in (
-            ("search_resolution", _FINEST, _COARSEST),
-            ("path_clearance", 0.0, _FAR),
-            ("path_comfort", 0.0, 100.0),
-            ("path_comfort_decay", 0.01, 10.0),
-            ("path_unknown", 0.0, 100.0),
-            ("path_beyond", 0.0, 100.0),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise UserError(
-                    f"{name} is {getattr(self, name)}; give it a value from {low:g} to {high:g}"
-                )
+    search_resolution: float = setting(
+        0.1, "cell of the search, m; a multiple of the costmap's", ge=_FINEST, le=_COARSEST
+    )
+    path_clearance: float = setting(
+        0.21, "distance from obstacles no path goes below, m", ge=0.0, le=_FAR, live=True
+    )
+    path_comfort: float = setting(4.0, "cost at that distance", ge=0.0, le=100.0, live=True)
+    path_comfort_decay: float = setting(
+        0.3, "distance over which it falls to 1/e, m", ge=0.01, le=10.0, live=True
+    )
+    path_unknown: float = setting(0.4, "cost of what was never seen", ge=0.0, le=100.0, live=True)
+    path_beyond: float = setting(
+        4.0, "how far beyond all that was seen a path may lead, m", ge=0.0, le=100.0, live=True
+    )
 
 
 @dataclass(frozen=True)

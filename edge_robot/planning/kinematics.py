@@ -8,15 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.errors import UserError
-from edge_robot.planning.robot import Limits, State
+from edge_robot.planning.robot import DRIVES, Limits, State
 
-DIFFERENTIAL, OMNIDIRECTIONAL, ACKERMANN = range(3)
-_DRIVES = {
-    "differential": DIFFERENTIAL,
-    "omnidirectional": OMNIDIRECTIONAL,
-    "ackermann": ACKERMANN,
-}
+DIFFERENTIAL, OMNIDIRECTIONAL, ACKERMANN = range(3)  # in the order of DRIVES
 CREEP = 0.1
 """Slower than this a steered base is steered as if it went at this speed, m/s."""
 
@@ -46,17 +40,9 @@ class Motion(NamedTuple):
 
     @classmethod
     def of(cls, limits: Limits, dt: float) -> Motion:
-        """Return what `limits` allow within `dt` seconds.
-
-        Raises:
-            UserError: there is no such drive.
-        """
-        if limits.drive not in _DRIVES:
-            raise UserError(
-                f"drive is {limits.drive!r}: set it to one of {', '.join(sorted(_DRIVES))}"
-            )
+        """Return what `limits` allow within `dt` seconds."""
         return cls(
-            _DRIVES[limits.drive],
+            DRIVES.index(limits.drive),
             float(dt),
             float(limits.max_accel * dt),
             float(limits.max_yaw_accel * dt),

@@ -36,20 +36,42 @@ _FASTEST_TURN = 1.0  # rad/s
 class NavigatorConfig(Settings):
     """How the planners work together."""
 
-    goal_tolerance: float = setting(0.4, "distance from the goal that counts as reached, m")
-    goal_yaw_tolerance: float = setting(
-        0.25, "error of the heading at the goal that counts as none, rad; from π on none is taken"
+    goal_tolerance: float = setting(
+        0.4, "distance from the goal that counts as reached, m", ge=0.01, le=10.0, live=True
     )
-    replan_period: float = setting(1.0, "time between searches for a path, s")
-    path_lifetime: float = setting(10.0, "how long a path serves while newer searches fail, s")
-    view: float = setting(6.0, "half the side of the square the local planner sees, m")
-    lidar_blind_range: float = setting(1.5, "nearer the lidar misses low obstacles, m")
-    moving_speed: float = setting(0.3, "speed from which a track counts as moving, m/s")
-    found_moving: float = setting(1.0, "time a track may move before it is known to, s")
-    largest_moving: float = setting(4.0, "longest side of a track that can be moving, m")
-    stuck_time: float = setting(6.0, "time near one place after which to back out, s")
-    stuck_radius: float = setting(0.3, "what counts as near, m")
-    recovery_time: float = setting(1.5, "duration of backing out, s")
+    goal_yaw_tolerance: float = setting(
+        0.25,
+        "error of the heading at the goal that counts as none, rad; from π on none is taken",
+        ge=0.01,
+        le=6.3,
+        live=True,
+    )
+    replan_period: float = setting(
+        1.0, "time between searches for a path, s", ge=0.05, le=60.0, live=True
+    )
+    path_lifetime: float = setting(
+        10.0, "how long a path serves while newer searches fail, s", ge=0.0, le=600.0, live=True
+    )
+    view: float = setting(
+        6.0, "half the side of the square the local planner sees, m", ge=1.0, le=50.0
+    )
+    lidar_blind_range: float = setting(
+        1.5, "nearer the lidar misses low obstacles, m", ge=0.0, le=20.0, live=True
+    )
+    moving_speed: float = setting(
+        0.3, "speed from which a track counts as moving, m/s", ge=0.0, le=10.0, live=True
+    )
+    found_moving: float = setting(
+        1.0, "time a track may move before it is known to, s", ge=0.0, le=60.0, live=True
+    )
+    largest_moving: float = setting(
+        4.0, "longest side of a track that can be moving, m", ge=0.1, le=50.0, live=True
+    )
+    stuck_time: float = setting(
+        6.0, "time near one place after which to back out, s", ge=0.5, live=True
+    )
+    stuck_radius: float = setting(0.3, "what counts as near, m", ge=0.01, le=10.0, live=True)
+    recovery_time: float = setting(1.5, "duration of backing out, s", ge=0.0, le=30.0, live=True)
 
 
 @dataclass(frozen=True)

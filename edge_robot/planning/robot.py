@@ -12,22 +12,41 @@ from numpy.typing import NDArray
 from edge_robot.planning import polygon
 from edge_robot.settings import Settings, setting
 
+DRIVES = ("differential", "omnidirectional", "ackermann")
+"""Kinds of base there are."""
+
 
 @dataclass(frozen=True)
 class Limits(Settings):
     """What the base may be asked for."""
 
-    drive: str = setting("differential", "differential, omnidirectional or ackermann")
-    max_speed: float = setting(1.4, "forward speed, m/s")
-    max_reverse: float = setting(0.7, "backward speed, m/s, positive")
-    max_yaw_rate: float = setting(2.0, "turning rate either way, rad/s")
-    max_accel: float = setting(2.0, "change of speed either way, m/s²")
-    max_yaw_accel: float = setting(5.0, "change of turning rate either way, rad/s²; not ackermann")
-    max_lateral_speed: float = setting(0.5, "sideways speed, omnidirectional only, m/s")
-    max_lateral_accel: float = setting(1.5, "change of it either way, m/s²")
-    wheelbase: float = setting(0.3, "between the axles, ackermann only, m")
-    max_steering: float = setting(0.5, "steering angle either way, ackermann only, rad")
-    max_steering_rate: float = setting(1.5, "change of it either way, ackermann only, rad/s")
+    drive: str = setting(
+        "differential", "differential, omnidirectional or ackermann", one_of=DRIVES
+    )
+    max_speed: float = setting(1.4, "forward speed, m/s", ge=0.0, le=20.0, live=True)
+    max_reverse: float = setting(0.7, "backward speed, m/s, positive", ge=0.0, le=20.0, live=True)
+    max_yaw_rate: float = setting(2.0, "turning rate either way, rad/s", ge=0.0, le=20.0, live=True)
+    max_accel: float = setting(2.0, "change of speed either way, m/s²", ge=0.01, le=50.0, live=True)
+    max_yaw_accel: float = setting(
+        5.0,
+        "change of turning rate either way, rad/s²; not ackermann",
+        ge=0.01,
+        le=100.0,
+        live=True,
+    )
+    max_lateral_speed: float = setting(
+        0.5, "sideways speed, omnidirectional only, m/s", ge=0.0, le=20.0, live=True
+    )
+    max_lateral_accel: float = setting(
+        1.5, "change of it either way, m/s²", ge=0.01, le=50.0, live=True
+    )
+    wheelbase: float = setting(0.3, "between the axles, ackermann only, m", ge=0.01, le=10.0)
+    max_steering: float = setting(
+        0.5, "steering angle either way, ackermann only, rad", ge=0.01, le=1.5
+    )
+    max_steering_rate: float = setting(
+        1.5, "change of it either way, ackermann only, rad/s", ge=0.01, le=20.0, live=True
+    )
 
 
 @dataclass(frozen=True)
@@ -38,8 +57,8 @@ class Footprint(Settings):
         UserError: it is no simple polygon.
     """
 
-    length: float = setting(0.42, "of the robot, along x of base_link, m")
-    width: float = setting(0.31, "of the robot, along y of base_link, m")
+    length: float = setting(0.42, "of the robot, along x of base_link, m", ge=0.02, le=20.0)
+    width: float = setting(0.31, "of the robot, along y of base_link, m", ge=0.02, le=20.0)
     polygon: str = setting("", "its corners instead, in base_link: [[x, y], [x, y], …], m")
 
     def __post_init__(self) -> None:

@@ -21,11 +21,21 @@ _SURE = 0.9  # share of the deceleration that a base surely reaches
 class Caution(Settings):
     """What people may do within the time it takes the robot to stop."""
 
-    person_speed: float = setting(1.0, "of people who come towards the robot, m/s")
-    person_accel: float = setting(2.0, "with which they start or turn about, m/s²")
-    person_margin: float = setting(0.1, "gap that must be left when the robot has stopped, m")
-    person_lag: float = setting(0.2, "from their being seen to the wheels' answer, s")
-    person_creep: float = setting(0.1, "at which it may always get out of their way, m/s")
+    person_speed: float = setting(
+        1.0, "of people who come towards the robot, m/s", ge=0.0, le=10.0, live=True
+    )
+    person_accel: float = setting(
+        2.0, "with which they start or turn about, m/s²", ge=0.01, le=20.0, live=True
+    )
+    person_margin: float = setting(
+        0.1, "gap that must be left when the robot has stopped, m", ge=0.0, le=5.0, live=True
+    )
+    person_lag: float = setting(
+        0.2, "from their being seen to the wheels' answer, s", ge=0.0, le=5.0, live=True
+    )
+    person_creep: float = setting(
+        0.1, "at which it may always get out of their way, m/s", ge=0.0, le=2.0, live=True
+    )
 
 
 def speed_among(

@@ -26,15 +26,26 @@ class Phase(Enum):
 class MissionSettings(Settings):
     """How the run is conducted."""
 
-    cut_at: float = setting(0.35, "share of the route driven when the link is cut; above 1: never")
-    cut_seconds: float = setting(10.0, "how long the link stays cut, s")
-    start_timeout: float = setting(90.0, "longest wait until the robot is ready, s")
-    nominal_patience: float = setting(
-        20.0, "how long a robot that offers to drive at reduced speed is asked to get well first, s"
+    cut_at: float = setting(
+        0.35, "share of the route driven when the link is cut; above 1: never", ge=0.0, le=100.0
     )
-    drive_timeout: float = setting(180.0, "longest drive, s")
-    recovery_timeout: float = setting(20.0, "longest wait at the goal for the link, s")
-    goal_tolerance: float = setting(0.5, "true distance at which the goal counts as reached, m")
+    cut_seconds: float = setting(10.0, "how long the link stays cut, s", ge=0.0, le=3600.0)
+    start_timeout: float = setting(
+        90.0, "longest wait until the robot is ready, s", ge=0.1, le=3600.0
+    )
+    nominal_patience: float = setting(
+        20.0,
+        "how long a robot that offers to drive at reduced speed is asked to get well first, s",
+        ge=0.0,
+        le=3600.0,
+    )
+    drive_timeout: float = setting(180.0, "longest drive, s", ge=0.1)
+    recovery_timeout: float = setting(
+        20.0, "longest wait at the goal for the link, s", ge=0.0, le=3600.0
+    )
+    goal_tolerance: float = setting(
+        0.5, "true distance at which the goal counts as reached, m", ge=0.01, le=10.0
+    )
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class ServerSettings(Settings):
     """Where the dashboard listens, and how it is protected there."""
 
     host: str = setting("127.0.0.1", "address to listen on; beyond this machine only with TLS")
-    port: int = setting(8080, "TCP port of the page; 0 for any free one")
+    port: int = setting(8080, "TCP port of the page; 0 for any free one", ge=0, le=65535)
     hosts: str = setting("", "names the page is reached under, separated by spaces; besides IPs")
     tls_cert: str = setting("", "PEM file of the server's certificate and those above it")
     tls_key: str = setting("", "PEM file of its private key")
@@ -203,8 +203,6 @@ class DashboardServer:
         self._robot = robot
         self._background = background
         settings.require_protection(access.personal)
-        if not 0 <= settings.port <= 65535:
-            raise UserError(f"dashboard port {settings.port} is none: give one from 0 to 65535")
         self._tls = settings.tls()
         self._files = {
             f"/static/{file.relative_to(PAGE).as_posix()}": file

@@ -37,13 +37,19 @@ class WatchdogSettings(Settings):
     """How fresh an operator's input must be."""
 
     input_max_age: float = setting(
-        0.4, "an input older than that counts for nothing: round trip and page together, s"
+        0.4,
+        "an input older than that counts for nothing: round trip and page together, s",
+        ge=0.01,
+        le=10.0,
     )
     input_silence: float = setting(
-        0.12, "without an input that counts for so long the command is zero, s"
+        0.12, "without an input that counts for so long the command is zero, s", ge=0.01, le=10.0
     )
     input_loss: float = setting(
-        0.4, "without one for so long the operator must let go before driving on, s"
+        0.4,
+        "without one for so long the operator must let go before driving on, s",
+        ge=0.01,
+        le=10.0,
     )
 
 
@@ -51,12 +57,22 @@ class WatchdogSettings(Settings):
 class SpeedSettings(Settings):
     """How fast an operator may drive."""
 
-    operator_speed: float = setting(1.0, "highest speed of an operator, m/s")
-    operator_yaw_rate: float = setting(1.5, "fastest turn of an operator, rad/s")
-    blind_distance: float = setting(
-        0.5, "farthest the robot may go on what its operator saw before the link failed, m"
+    operator_speed: float = setting(
+        1.0, "highest speed of an operator, m/s", ge=0.01, le=20.0, live=True
     )
-    operator_decel: float = setting(2.0, "deceleration the base surely reaches, m/s²")
+    operator_yaw_rate: float = setting(
+        1.5, "fastest turn of an operator, rad/s", ge=0.01, le=20.0, live=True
+    )
+    blind_distance: float = setting(
+        0.5,
+        "farthest the robot may go on what its operator saw before the link failed, m",
+        ge=0.01,
+        le=10.0,
+        live=True,
+    )
+    operator_decel: float = setting(
+        2.0, "deceleration the base surely reaches, m/s²", ge=0.01, le=50.0, live=True
+    )
 
 
 def blind_speed(lag: float, distance: float, decel: float) -> float:

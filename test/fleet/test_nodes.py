@@ -24,6 +24,7 @@ from lamp import LampDetector, lamp_image
 from nav_msgs.msg import OccupancyGrid
 from nav_msgs.msg import Path as NavPath
 from nav_msgs.srv import GetPlan
+from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -372,7 +373,10 @@ def test_bad_parameters_are_one_clear_line(domain: int) -> None:
         ({"privacy_policy": "/nowhere.yaml"}, "/nowhere.yaml"),
         ({"endpoints": "[hall, hall]"}, "twice: hall, hall"),
         ({"endpoints": "[hall]"}, r"hall\.\*: .*host:port"),
-        ({"endpoints": "[hall]", "hall.address": "h:1", "hall.tier": "moon"}, "'moon' is none of"),
+        (
+            {"endpoints": "[hall]", "hall.address": "h:1", "hall.tier": "moon"},
+            "tier is .moon.",
+        ),
         ({"endpoints": "[hall]", "hall.address": "h:1", "hall.ca_file": "x.pem"}, "tls: true"),
     ],
 )
@@ -382,7 +386,7 @@ def test_what_is_wrong_with_a_bridges_parameters_is_said(
     pairs = [f"{name}:={value}" for name, value in parameters.items()]
     rclpy.init(args=["--ros-args", *(part for pair in pairs for part in ("-p", pair))])
     try:
-        with pytest.raises(UserError, match=words):
+        with pytest.raises((UserError, ParameterException), match=words):
             FleetBridge()
     finally:
         rclpy.try_shutdown()

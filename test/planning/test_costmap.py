@@ -279,12 +279,8 @@ def test_a_static_map_larger_than_the_window_rolls_in_and_out() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"resolution": 0.0},
-        {"resolution": np.nan},
-        {"resolution": 1e-4},
-        {"mark_range": np.inf},
         {"max_map_side": 20.0},
-        {"max_map_side": 1e9},
+        {"max_map_side": 500.0},
     ],
 )
 def test_an_absurd_size_is_refused(values) -> None:

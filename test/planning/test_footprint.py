@@ -29,12 +29,6 @@ def test_what_is_no_polygon_is_refused(text: str, why: str) -> None:
         Footprint(polygon=text)
 
 
-@pytest.mark.parametrize("side", [0.0, float("nan"), float("inf")])
-def test_a_rectangle_without_area_is_refused(side: float) -> None:
-    with pytest.raises(UserError, match="no simple polygon"):
-        Footprint(length=side)
-
-
 @pytest.mark.parametrize("footprint", [Footprint(), Footprint(polygon=L_SHAPE)])
 def test_radii_and_covering_discs_hold(footprint: Footprint) -> None:
     x, y = np.meshgrid(np.linspace(-0.35, 0.35, 141), np.linspace(-0.25, 0.25, 101))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_robot.errors import UserError
 from edge_robot.planning.kinematics import Motion, advance
 from edge_robot.planning.robot import Limits
 
@@ -41,8 +40,3 @@ def test_no_drive_does_more_than_it_can(drive: str) -> None:
 def test_a_steered_base_comes_to_turn_as_asked(v: float) -> None:
     rows = driven(Limits(drive="ackermann"), np.tile((v, 0.6, 0.0), (40, 1)))
     assert rows[-1][1] == pytest.approx(0.6)
-
-
-def test_a_drive_that_is_none_is_refused() -> None:
-    with pytest.raises(UserError, match="'tracked': set it to one of ackermann, differential"):
-        Motion.of(Limits(drive="tracked"), 0.1)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import count, pairwise
-from math import inf, nan
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edge_robot.errors import UserError
 from edge_robot.teleop.access import Identity, Role
 from edge_robot.teleop.helm import Helm, HelmSettings, Seat
 from edge_robot.teleop.lease import RefusedError
 from edge_robot.teleop.messages import Input
-from edge_robot.teleop.watchdog import ZERO, SpeedSettings
+from edge_robot.teleop.watchdog import ZERO
 
 SETTINGS = HelmSettings()
 LIMITS = SETTINGS.watchdog
@@ -224,9 +221,3 @@ class AnyOrder(RuleBasedStateMachine):
 
 AnyOrder.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
-
-
-@pytest.mark.parametrize("value", [0.0, -1.0, nan, inf])
-def test_limits_that_are_none_are_refused(value: float) -> None:
-    with pytest.raises(UserError, match="operator_speed is"):
-        Helm(HelmSettings(speed=SpeedSettings(operator_speed=value)))

@@ -32,8 +32,10 @@ class ServerSettings(Settings):
     """Where the backend listens, and whom it listens to."""
 
     host: str = setting("127.0.0.1", "address to listen on; beyond this machine only protected")
-    port: int = setting(8001, "TCP port for gRPC; 0 for any free one")
-    http_port: int = setting(-1, "TCP port for HTTP and /metrics; 0 for any free one, -1 for none")
+    port: int = setting(8001, "TCP port for gRPC; 0 for any free one", ge=0, le=65535)
+    http_port: int = setting(
+        -1, "TCP port for HTTP and /metrics; 0 for any free one, -1 for none", ge=-1, le=65535
+    )
     tls_cert: str = setting("", "PEM file of the server's certificate and those above it")
     tls_key: str = setting("", "PEM file of its private key")
     client_ca: str = setting("", "PEM file of the roots of certificates that clients must show")

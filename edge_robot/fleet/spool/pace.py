@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from edge_robot.errors import UserError
 from edge_robot.fleet.spool.records import CHUNK_BYTES
 from edge_robot.settings import Settings, setting
 
@@ -30,29 +31,39 @@ _SPARE = 0.005  # s that a round trip may grow without that meaning a queue
 class PaceSettings(Settings):
     """How the spool stands back."""
 
-    rate: float = setting(100_000.0, "most that is sent, bytes/s")
-    share: float = setting(0.2, "most that is sent, share of the link's measured bandwidth, 0..1")
-    rise: float = setting(1.5, "growth of the link's round trip at which sending pauses, ratio")
-    patience: float = setting(5.0, "longest pause for requests outstanding on the link, s")
-    retry_min: float = setting(0.5, "pause after the first failed attempt, s; then ever longer")
-    retry_max: float = setting(30.0, "longest pause between two attempts, s")
+    rate: float = setting(100_000.0, "most that is sent, bytes/s", ge=1.0, live=True)
+    share: float = setting(
+        0.2,
+        "most that is sent, share of the link's measured bandwidth, 0..1",
+        ge=0.001,
+        le=1.0,
+        live=True,
+    )
+    rise: float = setting(
+        1.5,
+        "growth of the link's round trip at which sending pauses, ratio",
+        ge=1.001,
+        le=1000.0,
+        live=True,
+    )
+    patience: float = setting(
+        5.0, "longest pause for requests outstanding on the link, s", ge=0.0, le=3600.0, live=True
+    )
+    retry_min: float = setting(
+        0.5,
+        "pause after the first failed attempt, s; then ever longer",
+        ge=0.001,
+        le=3600.0,
+        live=True,
+    )
+    retry_max: float = setting(
+        30.0, "longest pause between two attempts, s", ge=0.001, le=86400.0, live=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        """Check the values.
-
-        Raises:
-            ValueError: one of them makes no sense; says which.
-        """
-        for name, holds, expected in (
-            ("rate", self.rate > 0.0, "above 0"),
-            ("share", 0.0 < self.share <= 1.0, "above 0, at most 1"),
-            ("rise", self.rise > 1.0, "above 1"),
-            ("patience", self.patience >= 0.0, "0 or more"),
-            ("retry_min", 0.0 < self.retry_min <= self.retry_max, "above 0, up to retry_max"),
-        ):
-            if not holds:
-                raise ValueError(f"{name} must be {expected}")
+        if self.retry_min > self.retry_max:
+            raise UserError(f"retry_min is {self.retry_min:g}; give a time up to retry_max")
 
 
 @dataclass(frozen=True)

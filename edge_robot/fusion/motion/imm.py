@@ -50,37 +50,65 @@ class MotionModel(Settings):
         "constant_turn; each one more costs time",
     )
     acceleration_noise: float = setting(
-        0.4, "power spectral density of a moving object's acceleration, m²/s³"
+        0.4, "power spectral density of a moving object's acceleration, m²/s³", ge=0.0, le=1000.0
     )
     jerk_noise: float = setting(
-        1.0, "power spectral density of jerk, of constant_acceleration, m²/s⁵"
+        1.0, "power spectral density of jerk, of constant_acceleration, m²/s⁵", ge=0.0, le=1000.0
     )
     turn_noise: float = setting(
-        0.05, "power spectral density of a change of turn rate, of constant_turn, rad²/s³"
+        0.05,
+        "power spectral density of a change of turn rate, of constant_turn, rad²/s³",
+        ge=0.0,
+        le=1000.0,
     )
     start_speed: float = setting(
-        1.0, "standard deviation of each velocity component of what starts to move, m/s"
+        1.0,
+        "standard deviation of each velocity component of what starts to move, m/s",
+        ge=0.0,
+        le=1000.0,
     )
     start_acceleration: float = setting(
-        1.0, "standard deviation of each acceleration component of what starts to move, m/s²"
+        1.0,
+        "standard deviation of each acceleration component of what starts to move, m/s²",
+        ge=0.0,
+        le=1000.0,
     )
     start_turn_rate: float = setting(
-        0.3, "standard deviation of the turn rate of what starts to turn, rad/s"
+        0.3, "standard deviation of the turn rate of what starts to turn, rad/s", ge=0.0, le=100.0
     )
-    still_drift: float = setting(0.01, "how a standing object's position may creep, m/√s")
-    wander_drift: float = setting(0.3, "how one of random_walk shuffles about, m/√s")
+    still_drift: float = setting(
+        0.01, "how a standing object's position may creep, m/√s", ge=0.0, le=100.0
+    )
+    wander_drift: float = setting(
+        0.3, "how one of random_walk shuffles about, m/√s", ge=0.0, le=100.0
+    )
     still_speed: float = setting(
-        0.02, "standard deviation of a standing object's velocity as reported, m/s"
+        0.02,
+        "standard deviation of a standing object's velocity as reported, m/s",
+        ge=0.0,
+        le=100.0,
     )
-    still_time: float = setting(15.0, "mean time an object stands before it moves, s")
+    still_time: float = setting(
+        15.0, "mean time an object stands before it moves, s", ge=0.01, le=1000000.0
+    )
     restless_still_time: float = setting(
-        4.0, "the same of people, vehicles and whatever else has a class that moves of itself, s"
+        4.0,
+        "the same of people, vehicles and whatever else has a class that moves of itself, s",
+        ge=0.01,
+        le=1000000.0,
     )
-    moving_time: float = setting(5.0, "mean time an object moves before it stands, s")
+    moving_time: float = setting(
+        5.0, "mean time an object moves before it stands, s", ge=0.01, le=1000000.0
+    )
     manoeuvre_time: float = setting(
-        3.0, "mean time a moving object keeps to one of several models of motion, s"
+        3.0,
+        "mean time a moving object keeps to one of several models of motion, s",
+        ge=0.01,
+        le=1000000.0,
     )
-    still_share: float = setting(0.8, "probability that an object first seen stands")
+    still_share: float = setting(
+        0.8, "probability that an object first seen stands", ge=0.0, le=1.0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

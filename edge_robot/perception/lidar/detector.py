@@ -27,7 +27,11 @@ class LidarConfig(Settings):
 
     ground: GroundConfig = field(default_factory=GroundConfig)
     max_height: float = setting(
-        2.2, "points higher above the ground are left out (ceilings, bridges), m"
+        2.2,
+        "points higher above the ground are left out (ceilings, bridges), m",
+        ge=0.0,
+        le=1000.0,
+        live=True,
     )
     objects: ObjectConfig = field(default_factory=ObjectConfig)
     heights: HeightConfig = field(default_factory=HeightConfig)

@@ -19,26 +19,58 @@ _MIN_CELLS = 12  # fewer votes say nothing about a plane
 class GroundConfig(Settings):
     """What is known about the ground before looking."""
 
-    mount_height: float = setting(0.55, "height of the sensor above the ground, m")
-    height_tolerance: float = setting(0.2, "how far the mount height may be off, m")
-    max_tilt: float = setting(0.1, "largest tilt of the ground against the sensor, rad")
-    plane_range: float = setting(10.0, "radius within which the plane is estimated, m")
+    mount_height: float = setting(
+        0.55, "height of the sensor above the ground, m", ge=0.0, le=100.0, live=True
+    )
+    height_tolerance: float = setting(
+        0.2, "how far the mount height may be off, m", ge=0.0, le=10.0, live=True
+    )
+    max_tilt: float = setting(
+        0.1, "largest tilt of the ground against the sensor, rad", ge=0.0, le=1.5, live=True
+    )
+    plane_range: float = setting(
+        10.0, "radius within which the plane is estimated, m", ge=0.5, le=1000.0, live=True
+    )
     inlier_distance: float = setting(
-        0.04, "distance to the plane within which a cell supports it, m"
+        0.04,
+        "distance to the plane within which a cell supports it, m",
+        ge=0.001,
+        le=10.0,
+        live=True,
     )
     unevenness: float = setting(
-        0.05, "how far the ground may depart from the plane at the sensor, m"
+        0.05,
+        "how far the ground may depart from the plane at the sensor, m",
+        ge=0.0,
+        le=10.0,
+        live=True,
     )
-    curvature: float = setting(0.0, "growth of that departure with range, m per m")
-    local_cell: float = setting(1.0, "cell of the grid on which the departure is tracked, m")
+    curvature: float = setting(
+        0.0, "growth of that departure with range, m per m", ge=0.0, le=1.0, live=True
+    )
+    local_cell: float = setting(
+        1.0, "cell of the grid on which the departure is tracked, m", ge=0.01, le=100.0, live=True
+    )
     max_slope: float = setting(
-        0.2, "steepest ramp, against the plane, that is ground and no obstacle, m per m; 0: none"
+        0.2,
+        "steepest ramp, against the plane, that is ground and no obstacle, m per m; 0: none",
+        ge=0.0,
+        le=2.0,
+        live=True,
     )
     min_ramp_width: float = setting(
-        1.2, "what is narrower is a thing with a flat top rather than a ramp, m"
+        1.2,
+        "what is narrower is a thing with a flat top rather than a ramp, m",
+        ge=0.0,
+        le=100.0,
+        live=True,
     )
     clearance: float = setting(
-        0.1, "height above the ground from which a point belongs to an obstacle, m"
+        0.1,
+        "height above the ground from which a point belongs to an obstacle, m",
+        ge=0.0,
+        le=10.0,
+        live=True,
     )
 
 

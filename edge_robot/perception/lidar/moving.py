@@ -33,13 +33,25 @@ class MovingConfig(Settings):
     """How two sweeps are compared."""
 
     baseline: float = setting(
-        0.5, "age of the sweep with which boxes are compared to see what moved, s"
+        0.5,
+        "age of the sweep with which boxes are compared to see what moved, s",
+        ge=0.01,
+        le=60.0,
+        live=True,
     )
     same_surface: float = setting(
-        0.15, "two ranges in one direction that differ by less are of the same surface, m"
+        0.15,
+        "two ranges in one direction that differ by less are of the same surface, m",
+        ge=0.0,
+        le=100.0,
+        live=True,
     )
     same_surface_growth: float = setting(
-        0.01, "growth of that with range, for the heading's error, m per m"
+        0.01,
+        "growth of that with range, for the heading's error, m per m",
+        ge=0.0,
+        le=10.0,
+        live=True,
     )
 
 

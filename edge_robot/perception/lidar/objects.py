@@ -25,28 +25,53 @@ _NEIGHBOURS = np.ones((3, 3), int)
 class ObjectConfig(Settings):
     """Limits of what counts as an object, in the plane. The defaults suit a small robot indoors."""
 
-    min_range: float = setting(0.4, "nearer points are the robot itself, m")
-    max_range: float = setting(15.0, "farther points are left out, m")
+    min_range: float = setting(
+        0.4, "nearer points are the robot itself, m", ge=0.0, le=1000.0, live=True
+    )
+    max_range: float = setting(15.0, "farther points are left out, m", ge=0.1, le=1000.0, live=True)
     cell: float = setting(
-        0.12, "side of a clustering cell, m; objects at least two cells apart stay apart"
+        0.12,
+        "side of a clustering cell, m; objects at least two cells apart stay apart",
+        ge=0.01,
+        le=10.0,
+        live=True,
     )
     azimuth_step: float = setting(
-        0.0087, "angle between neighbouring returns, rad; where it spans a cell, cells join sooner"
+        0.0087,
+        "angle between neighbouring returns, rad; where it spans a cell, cells join sooner",
+        ge=0.0001,
+        le=0.5,
     )
-    min_points: int = setting(5, "fewest points of an object")
+    min_points: int = setting(5, "fewest points of an object", ge=1, le=100000, live=True)
     min_length: float = setting(
-        0.2, "least horizontal extent of an object, m; thinner are posts, legs and cables"
+        0.2,
+        "least horizontal extent of an object, m; thinner are posts, legs and cables",
+        ge=0.0,
+        le=100.0,
+        live=True,
     )
     through_gaps: bool = setting(
-        False, "keep what is cut off on both sides by nearer things; mostly pieces of wall indoors"
+        False,
+        "keep what is cut off on both sides by nearer things; mostly pieces of wall indoors",
+        live=True,
     )
     max_length: float = setting(
-        1.5, "longest horizontal side of an object; anything longer is structure, m"
+        1.5,
+        "longest horizontal side of an object; anything longer is structure, m",
+        ge=0.01,
+        le=1000.0,
+        live=True,
     )
     max_width: float = setting(
-        1.2, "longest shorter side of an object; anything wider is structure, m"
+        1.2,
+        "longest shorter side of an object; anything wider is structure, m",
+        ge=0.01,
+        le=1000.0,
+        live=True,
     )
-    score_points: float = setting(10.0, "number of points at which the score is one half")
+    score_points: float = setting(
+        10.0, "number of points at which the score is one half", ge=0.1, le=100000.0, live=True
+    )
     uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
 
 
@@ -54,14 +79,19 @@ class ObjectConfig(Settings):
 class HeightConfig(Settings):
     """Limits of what counts as an object, upright."""
 
-    min_height: float = setting(0.15, "least height of an object, m")
+    min_height: float = setting(0.15, "least height of an object, m", ge=0.0, le=100.0, live=True)
     max_top: float = setting(
-        2.05, "objects that reach higher above the ground are structure: walls, racks, m"
+        2.05,
+        "objects that reach higher above the ground are structure: walls, racks, m",
+        ge=0.0,
+        live=True,
     )
     stand_gap: float = setting(
         0.6,
         "a box whose lowest point is no higher than this reaches down to the ground (beams are "
         "too sparse to hit the very foot of things), m",
+        ge=0.0,
+        live=True,
     )
 
 

@@ -24,13 +24,25 @@ _UPRIGHT = 0.05  # rad; standard deviation of roll and pitch, which are taken to
 class UncertaintyConfig(Settings):
     """What is known about the sensor and about the usual size of things."""
 
-    range_noise: float = setting(0.02, "standard deviation of a range, m")
-    elevation_step: float = setting(0.035, "angle between neighbouring beams, rad")
+    range_noise: float = setting(
+        0.02, "standard deviation of a range, m", ge=0.0, le=10.0, live=True
+    )
+    elevation_step: float = setting(
+        0.035, "angle between neighbouring beams, rad", ge=0.0001, le=1.5
+    )
     shape_error: float = setting(
-        0.05, "share of a side that may go unseen though it faces the sensor: glass, black paint"
+        0.05,
+        "share of a side that may go unseen though it faces the sensor: glass, black paint",
+        ge=0.0,
+        le=1.0,
+        live=True,
     )
     hidden_extent: float = setting(
-        0.7, "how long the sides of objects usually are (root mean square), m"
+        0.7,
+        "how long the sides of objects usually are (root mean square), m",
+        ge=0.0,
+        le=100.0,
+        live=True,
     )
 
 

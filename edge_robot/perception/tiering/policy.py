@@ -83,20 +83,26 @@ class Decision:
 class TierSettings(Settings):
     """How much is spent on second opinions, and what counts besides the onboard detections."""
 
-    rate: float = setting(4.0, "frames offered a second, on average, Hz")
-    byte_rate: float = setting(400e3, "bytes of images sent a second, on average; 0: no limit")
-    byte_burst: float = setting(
-        8e6, "bytes saved up for a moment that needs them; at least one image uncompressed"
+    rate: float = setting(4.0, "frames offered a second, on average, Hz", ge=0.001, le=1000.0)
+    byte_rate: float = setting(
+        400e3, "bytes of images sent a second, on average; 0: no limit", ge=0.0
     )
-    frame_energy: float = setting(0.5, "energy one upload takes, radio and encoding, J")
-    power: float = setting(0.0, "energy spent on uploads a second, on average, W; 0: no limit")
+    byte_burst: float = setting(
+        8e6, "bytes saved up for a moment that needs them; at least one image uncompressed", ge=1.0
+    )
+    frame_energy: float = setting(0.5, "energy one upload takes, radio and encoding, J", ge=0.0001)
+    power: float = setting(
+        0.0, "energy spent on uploads a second, on average, W; 0: no limit", ge=0.0
+    )
     surprise_weight: float = setting(
-        0.5, "worth of a contradiction between detections and tracks, classes"
+        0.5, "worth of a contradiction between detections and tracks, classes", ge=0.0, le=1000.0
     )
     novelty_weight: float = setting(
-        1.0, "worth that a view loses when it has just been sent, classes"
+        1.0, "worth that a view loses when it has just been sent, classes", ge=0.0, le=1000.0
     )
-    view_memory: float = setting(3.0, "time after which a view is news again, s")
+    view_memory: float = setting(
+        3.0, "time after which a view is news again, s", ge=0.001, le=86400.0
+    )
 
 
 @dataclass
@@ -110,23 +116,12 @@ class TierPolicy:
 
     Attributes:
         counts: Frames by verdict.
-
-    Raises:
-        ValueError: a setting makes no sense; says which.
     """
 
     settings: TierSettings = field(default_factory=TierSettings)
 
     def __post_init__(self) -> None:
         s = self.settings
-        if s.rate <= 0.0:
-            raise ValueError(f"rate is {s.rate}, not above 0")
-        for name in ("byte_rate", "power", "surprise_weight", "novelty_weight"):
-            if getattr(s, name) < 0.0:
-                raise ValueError(f"{name} is {getattr(s, name)}, below 0")
-        for name in ("byte_burst", "frame_energy", "view_memory"):
-            if getattr(s, name) <= 0.0:
-                raise ValueError(f"{name} is {getattr(s, name)}, not above 0")
         self.counts: Counter[str] = Counter()
         self._frames = TokenBucket(s.rate, max(2.0, s.rate))
         self._bytes = TokenBucket(s.byte_rate, s.byte_burst) if s.byte_rate else None

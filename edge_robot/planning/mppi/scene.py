@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.errors import UserError
 from edge_robot.planning import polygon
 from edge_robot.planning.costmap import Grid
 from edge_robot.planning.kinematics import Motion
@@ -165,18 +164,8 @@ class Weights(NamedTuple):
 
     @classmethod
     def of(cls, config: MppiConfig) -> Weights:
-        """Take them from the settings; `obstacle_touch` may be lowered afterwards.
-
-        Raises:
-            UserError: a margin is not wider than what counts as contact.
-        """
+        """Take them from the settings; `obstacle_touch` may be lowered afterwards."""
         c = config
-        for what in ("obstacle", "object"):
-            contact, margin = getattr(c, f"{what}_contact"), getattr(c, f"{what}_margin")
-            if not contact < margin:
-                raise UserError(
-                    f"{what}_margin is {margin} m: it has to be above {what}_contact, {contact} m"
-                )
         return cls(
             obstacle_touch=float(c.obstacle_contact),
             obstacle_contact=float(c.obstacle_contact),
