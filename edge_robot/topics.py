@@ -1,7 +1,10 @@
 """The table of topics: what talks to what, how fast, and under which QoS contract.
 
 Every node takes its names, types and QoS from here; `docs/reference/topics.md` and the conformance
-tests read the same table. Plain data: no ROS import.
+tests read the same table. Names are relative, so that a namespace moves everything of a robot; what
+a whole system has once (`/clock`, `/diagnostics`) is not, nor are `/tf` and `/tf_static`, which
+tf2 knows by these names: launch files remap them into the robot's namespace. Plain data: no ROS
+import.
 """
 
 from __future__ import annotations
@@ -55,7 +58,8 @@ class Topic:
     """One row of the table.
 
     Attributes:
-        name: Default topic name; remappable as in any ROS 2 node.
+        name: Default topic name, as a node is given it: moved by namespace and remappings as any
+            name in ROS 2. What the graph has is its `full_name`.
         type: ROS 2 type, `package/Name`.
         rate: Nominal rate as text, Hz.
         qos: The contract of its publisher and of its subscribers.
@@ -77,8 +81,20 @@ class Topic:
 
     def of(self, sensor: str) -> Topic:
         """Return the same topic of another sensor: `CAMERA_DETECTIONS.of("left")`."""
-        name = self.name.replace(f"/{self.sensor}/", f"/{sensor}/")
-        return replace(self, name=name, sensor=sensor)
+        words = (sensor if word == self.sensor else word for word in self.name.split("/"))
+        return replace(self, name="/".join(words), sensor=sensor)
+
+
+def full_name(name: str, namespace: str = "/") -> str:
+    """Return a name as graph, recordings and reports have it: `odom` of `/robot1`: `/robot1/odom`.
+
+    A node that wants to know what it was remapped to asks `Node.resolve_topic_name` instead.
+
+    Args:
+        name: Of a topic or service, relative or absolute.
+        namespace: The robot's.
+    """
+    return name if name.startswith("/") else f"{namespace.rstrip('/')}/{name}"
 
 
 _BEST = Reliability.BEST_EFFORT
@@ -102,7 +118,7 @@ TF_STATIC = Topic(
     "map → odom, base_link → sensors",
 )
 ODOM = Topic(
-    "/odom",
+    "odom",
     "nav_msgs/Odometry",
     "50",
     Qos(depth=10, deadline=0.100, lifespan=0.500, liveliness_lease=0.300),
@@ -110,7 +126,7 @@ ODOM = Topic(
     foreign=True,
 )
 CAMERA_IMAGE = Topic(
-    "/camera/front/image_raw",
+    "camera/front/image_raw",
     "sensor_msgs/Image",
     "10",
     Qos(Reliability.SENSOR, 2, lifespan=0.200),
@@ -118,7 +134,7 @@ CAMERA_IMAGE = Topic(
     sensor=FRONT_CAMERA,
 )
 CAMERA_COMPRESSED = Topic(
-    "/camera/front/image_raw/compressed",
+    "camera/front/image_raw/compressed",
     "sensor_msgs/CompressedImage",
     "10",
     Qos(Reliability.SENSOR, 2, lifespan=0.200),
@@ -126,7 +142,7 @@ CAMERA_COMPRESSED = Topic(
     sensor=FRONT_CAMERA,
 )
 CAMERA_INFO = Topic(
-    "/camera/front/camera_info",
+    "camera/front/camera_info",
     "sensor_msgs/CameraInfo",
     "10",
     Qos(_BEST, 2, lifespan=0.200),
@@ -134,7 +150,7 @@ CAMERA_INFO = Topic(
     sensor=FRONT_CAMERA,
 )
 LIDAR_POINTS = Topic(
-    "/lidar/points",
+    "lidar/points",
     "sensor_msgs/PointCloud2",
     "10",
     Qos(Reliability.SENSOR, 2, deadline=0.150, lifespan=0.200),
@@ -143,7 +159,7 @@ LIDAR_POINTS = Topic(
     foreign=True,
 )
 SCAN = Topic(
-    "/scan",
+    "scan",
     "sensor_msgs/LaserScan",
     "20",
     Qos(_BEST, 2, deadline=0.150, lifespan=0.200, liveliness_lease=0.300),
@@ -151,7 +167,7 @@ SCAN = Topic(
     foreign=True,
 )
 CAMERA_DETECTIONS = Topic(
-    "/perception/camera/front/detections",
+    "perception/camera/front/detections",
     "vision_msgs/Detection2DArray",
     "10",
     _DETECTIONS,
@@ -160,7 +176,7 @@ CAMERA_DETECTIONS = Topic(
     sensor=FRONT_CAMERA,
 )
 LIDAR_DETECTIONS = Topic(
-    "/perception/lidar/detections",
+    "perception/lidar/detections",
     "vision_msgs/Detection3DArray",
     "10",
     _DETECTIONS,
@@ -170,21 +186,21 @@ LIDAR_DETECTIONS = Topic(
     sensor=LIDAR,
 )
 FLEET_DETECTIONS = Topic(
-    "/fleet/detections",
+    "fleet/detections",
     "edge_robot/FleetDetections",
     "as they come",
     Qos(depth=10),
     "second opinions of the fleet backend, at their capture time",
 )
 TRACKS = Topic(
-    "/fusion/tracks",
+    "fusion/tracks",
     "edge_robot/TrackedObjectArray",
     "20",
     Qos(depth=2, deadline=0.300, lifespan=0.300, liveliness_lease=0.300),
     "fused tracks; frame odom",
 )
 PEER_TRACKS = Topic(
-    "/peers/robot2/tracks",
+    "peers/robot2/tracks",
     "edge_robot/TrackedObjectArray",
     "as they come",
     Qos(_BEST, 5),
@@ -193,7 +209,7 @@ PEER_TRACKS = Topic(
     sensor=PEER,
 )
 TRACK_DETECTIONS = Topic(
-    "/fusion/detections",
+    "fusion/detections",
     "vision_msgs/Detection3DArray",
     "20 while heard",
     _VIEW,
@@ -201,7 +217,7 @@ TRACK_DETECTIONS = Topic(
     derived=True,
 )
 TRACK_MARKERS = Topic(
-    "/fusion/markers",
+    "fusion/markers",
     "visualization_msgs/MarkerArray",
     "20 while heard",
     _VIEW,
@@ -209,28 +225,28 @@ TRACK_MARKERS = Topic(
     derived=True,
 )
 GOAL = Topic(
-    "/goal_pose",
+    "goal_pose",
     "geometry_msgs/PoseStamped",
     "on demand",
     Qos(depth=10),
     "goal, from anybody or, by the planner, from one of its actions; any frame that TF knows",
 )
 MAP = Topic(
-    "/map",
+    "map",
     "nav_msgs/OccupancyGrid",
     "once",
     _LATCHED,
     "static map, the planner's own (parameter map) or a map server's; frame map",
 )
 COSTMAP = Topic(
-    "/global_costmap",
+    "global_costmap",
     "nav_msgs/OccupancyGrid",
     "1",
     _LATCHED,
     "what the planner knows; frame odom",
 )
 LOCAL_COSTMAP = Topic(
-    "/local_costmap",
+    "local_costmap",
     "nav_msgs/OccupancyGrid",
     "2 while heard",
     Qos(depth=1),
@@ -238,35 +254,35 @@ LOCAL_COSTMAP = Topic(
     "one, less farther off; frame odom",
     derived=True,
 )
-PATH = Topic("/plan", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
+PATH = Topic("plan", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
 TRAJECTORY_VALIDITY = 1.0
 """Time from the start of a trajectory for which it may be followed, s."""
 
 TRAJECTORY = Topic(
-    "/planning/trajectory",
+    "planning/trajectory",
     "edge_robot/Trajectory",
     "20",
     Qos(depth=1, deadline=0.400, lifespan=TRAJECTORY_VALIDITY, liveliness_lease=0.300),
     "timed local trajectory; frame odom",
 )
 CMD_VEL_NAV = Topic(
-    "/cmd_vel/nav", "geometry_msgs/TwistStamped", "50", _COMMAND, "autonomy's command; base_link"
+    "cmd_vel/nav", "geometry_msgs/TwistStamped", "50", _COMMAND, "autonomy's command; base_link"
 )
 CMD_VEL_TELEOP = Topic(
-    "/cmd_vel/teleop",
+    "cmd_vel/teleop",
     "geometry_msgs/TwistStamped",
     "50 while held",
     Qos(depth=1, lifespan=0.100),
     "operator's command, explicit zeros while the wheel is held and nobody drives; base_link",
 )
 CMD_VEL_MUX = Topic(
-    "/cmd_vel/mux", "geometry_msgs/TwistStamped", "50", _COMMAND, "the command that won arbitration"
+    "cmd_vel/mux", "geometry_msgs/TwistStamped", "50", _COMMAND, "the command that won arbitration"
 )
 CMD_VEL = Topic(
-    "/cmd_vel", "geometry_msgs/TwistStamped", "50", _COMMAND, "what the wheels do; base_link"
+    "cmd_vel", "geometry_msgs/TwistStamped", "50", _COMMAND, "what the wheels do; base_link"
 )
 HOLDER = Topic(
-    "/cmd_vel/holder",
+    "cmd_vel/holder",
     "std_msgs/String",
     "on change, 1",
     _LATCHED,
@@ -274,31 +290,31 @@ HOLDER = Topic(
     "goal) or nobody",
 )
 MODE = Topic(
-    "/robot/mode",
+    "robot/mode",
     "edge_robot/RobotMode",
     "on change, 5",
     replace(_LATCHED, deadline=0.400, liveliness_lease=0.200),
     "mode, cause, and what planner and controller may do",
 )
 ESTOP = Topic(
-    "/estop",
+    "estop",
     "std_msgs/Bool",
     "on change, 1",
     replace(_LATCHED, deadline=1.5, liveliness_lease=0.200),
     "latched emergency stop",
 )
 DEADLINES = Topic(
-    "/deadlines",
+    "deadlines",
     "edge_robot/DeadlineStatus",
     "1 per stage",
     Qos(depth=50),
     "budgets kept and missed",
 )
 LINK = Topic(
-    "/fleet/link", "edge_robot/LinkState", "on change, 5", _LATCHED, "links to the backends"
+    "fleet/link", "edge_robot/LinkState", "on change, 5", _LATCHED, "links to the backends"
 )
 PRIVACY = Topic(
-    "/fleet/privacy",
+    "fleet/privacy",
     "edge_robot/PrivacyState",
     "1 per node",
     Qos(depth=10),
@@ -312,21 +328,21 @@ DIAGNOSTICS = Topic(
     "health of camera, model and machine: level, text and figures of each",
 )
 BATTERY = Topic(
-    "/battery_state",
+    "battery_state",
     "sensor_msgs/BatteryState",
     "1",
     Qos(_BEST, 1),
     "charge 0..1, NaN where not measured; a driver's",
 )
 EVENTS = Topic(
-    "/events",
+    "events",
     "edge_robot/Event",
     "as they happen",
     Qos(depth=50, durability=Durability.TRANSIENT_LOCAL),
     "what belongs on the report's time line",
 )
 SIMULATION_TRUTH = Topic(
-    "/sim/truth",
+    "sim/truth",
     "edge_robot/SimulationTruth",
     "10",
     Qos(depth=10),

@@ -55,10 +55,11 @@ from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import DeadlineStatus, RobotMode, SimulationTruth
 from edge_robot.nodes.conversions import nanoseconds
+from edge_robot.nodes.mission import LINK_SERVICE
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.urgency import Urgency, claim_priority
 from edge_robot.sim.scenario import Scenario
-from edge_robot.topics import Topic
+from edge_robot.topics import Topic, full_name
 
 SECONDS = 30.0
 """How long calm and stress are each measured."""
@@ -141,7 +142,7 @@ class Fault:
     @property
     def name(self) -> str:
         """As on the command line: `killed:controller`, `lost:/scan`."""
-        target = self.contract.topic.name if self.kind == "lost" else self.contract.node
+        target = full_name(self.contract.topic.name) if self.kind == "lost" else self.contract.node
         return f"{self.kind}:{target}"
 
 
@@ -177,7 +178,7 @@ class _Observer(Node):
         self._position = self._ends[1]
         self._goal_given = 0.0
         self._goals = self.create_publisher(PoseStamped, topics.GOAL.name, qos_profile(topics.GOAL))
-        self._link = self.create_client(SetBool, "/network_link/set_up")
+        self._link = self.create_client(SetBool, LINK_SERVICE)
         # The stack publishes into /NAME/sent what others hear from the relay.
         for topic in relayed:
             self._relay(topic)
@@ -326,7 +327,7 @@ class _Run:
             well = (
                 modes
                 and modes[-1].mode in (Mode.NOMINAL.name, Mode.REDUCED.name)
-                and not any(contract.topic.name in modes[-1].cause for contract in CONTRACTS)
+                and not any(full_name(contract.topic.name) in modes[-1].cause for contract in CONTRACTS)
             )
             if not well or self.observer.speed < _DRIVING:
                 since = time.monotonic()
@@ -477,7 +478,7 @@ def judged(trace: Trace, fault: Fault, start: int, end: int) -> dict[str, Any]:
     end = min([end, *(wall for wall in trace.heard[contract.topic.name] if wall > last)])
     broken = last + round(contract.after * 1e9)
     modes = [note for note in trace.modes if start < note.wall <= end]
-    named = [note for note in modes if contract.topic.name in note.cause]
+    named = [note for note in modes if full_name(contract.topic.name) in note.cause]
     told = next(iter(named or modes), None)
     if contract.goes_on:
         # A mode that permits less still will do, whatever its reason.

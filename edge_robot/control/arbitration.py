@@ -42,7 +42,7 @@ class Outcome(Enum):
 class SourceSettings(Settings):
     """One source of commands."""
 
-    topic: str = setting("/cmd_vel/joystick", "where its commands come from (TwistStamped)")
+    topic: str = setting("cmd_vel/joystick", "where its commands come from (TwistStamped)")
     priority: int = setting(50, "the greater wins", ge=0, le=1000)
     lease: float = setting(0.2, "how long a command holds the wheel, s", ge=0.01, le=60.0)
     autonomous: bool = setting(
@@ -52,8 +52,8 @@ class SourceSettings(Settings):
 
 
 DEFAULT_SOURCES = {
-    "autonomy": SourceSettings("/cmd_vel/nav", priority=10, lease=0.1, autonomous=True),
-    OPERATOR: SourceSettings("/cmd_vel/teleop", priority=100, lease=0.2),
+    "autonomy": SourceSettings("cmd_vel/nav", priority=10, lease=0.1, autonomous=True),
+    OPERATOR: SourceSettings("cmd_vel/teleop", priority=100, lease=0.2),
 }
 
 

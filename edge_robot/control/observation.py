@@ -22,7 +22,7 @@ class SourceSettings(Settings):
     type: str = setting(
         "scan", "scan (LaserScan) or pointcloud (PointCloud2)", one_of=("scan", "pointcloud")
     )
-    topic: str = setting("/scan", "where it publishes")
+    topic: str = setting("scan", "where it publishes")
     source_timeout: float = setting(
         0.15,
         "silence above which the robot is blind, and age above which nothing is believed, s",
@@ -48,7 +48,7 @@ class SourceSettings(Settings):
 DEFAULT_SOURCES = {
     "scan": SourceSettings(),
     "lidar": SourceSettings(
-        type="pointcloud", topic="/lidar/points", source_timeout=0.18, required=False
+        type="pointcloud", topic="lidar/points", source_timeout=0.18, required=False
     ),
 }
 """Of a robot nobody has said more of."""

@@ -75,8 +75,8 @@ class CommandMux(ManagedNode):
         self._holders = self.create_publisher(
             String, topics.HOLDER.name, qos_profile(topics.HOLDER)
         )
-        self.create_service(SetBool, "/estop/set", self._on_estop)
-        self.create_service(Trigger, "/cmd_vel/hand_back", self._on_hand_back)
+        self.create_service(SetBool, "estop/set", self._on_estop)
+        self.create_service(Trigger, "cmd_vel/hand_back", self._on_hand_back)
         newest_goal = qos_profile(topics.GOAL)
         self.create_subscription(PoseStamped, topics.GOAL.name, self._on_goal, newest_goal)
         self.create_subscription(

@@ -79,12 +79,12 @@ class ContractWatch:
         if not self._topic.foreign:
             self._state.refused(policy)
             self._node.get_logger().error(
-                f"{self._topic.name}: somebody publishes under another contract ({policy}) and is "
+                f"{self._state.name}: somebody publishes under another contract ({policy}) and is "
                 "not heard; see the table of topics in docs/reference/topics.md"
             )
         elif self._unpromised is None:
             self._node.get_logger().info(
-                f"{self._topic.name}: its driver promises less ({policy}); watched by the clock"
+                f"{self._state.name}: its driver promises less ({policy}); watched by the clock"
             )
             self._unpromised = self._subscribe(qos_profile(self._topic))
         self._on_event()

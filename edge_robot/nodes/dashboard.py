@@ -138,8 +138,9 @@ class Dashboard(Node):
 
     def _rosbridge(self, robot: ControlChannel) -> RosbridgeChannel:
         permissions = Permissions(
-            self._names("rosbridge_publish", "who may publish: 'drive /goal_pose'; none: nobody"),
-            self._names("rosbridge_call", "who may call: 'admin /planner/set_parameters'"),
+            self._names("rosbridge_publish", "who may publish: 'drive goal_pose'; none: nobody"),
+            self._names("rosbridge_call", "who may call: 'admin planner/set_parameters'"),
+            self.get_namespace(),
         )
         about = "other servers whose pages may connect to /rosbridge: https://tools.example"
         origins = self._names("rosbridge_origins", about)

@@ -21,7 +21,7 @@ class Status:
     """How one thing is.
 
     Attributes:
-        subject: What: `camera`, `detector` …; the node's name is put before it.
+        subject: What: `camera`, `detector` …; the node's full name is put before it.
         level: OK, WARN (works, look after it), ERROR (does not) or STALE (nothing heard).
         message: Why, in a few words.
         values: Figures by name, units in the names.
@@ -59,7 +59,7 @@ class DiagnosticsReporter:
     def _to_message(self, status: Status) -> DiagnosticStatus:
         return DiagnosticStatus(
             level=status.level,
-            name=f"{self._node.get_name()}: {status.subject}",
+            name=f"{self._node.get_fully_qualified_name().strip('/')}: {status.subject}",
             message=status.message,
             hardware_id=status.hardware_id,
             values=[KeyValue(key=key, value=_text(value)) for key, value in status.values.items()],

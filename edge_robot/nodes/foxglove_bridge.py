@@ -26,7 +26,7 @@ from edge_robot.nodes.runner import run
 from edge_robot.nodes.service_calls import ServiceCalls
 from edge_robot.teleop.access import Role
 from edge_robot.teleop.permissions import STOP_SERVICE, Permissions
-from edge_robot.topics import Durability, Topic
+from edge_robot.topics import Durability, Topic, full_name
 
 DISCOVERY_PERIOD = 1.0
 """Between two looks for topics and services that have a type only once somebody offers them, s."""
@@ -55,21 +55,25 @@ class FoxgloveBridge(Node):
         called = self._names("call", f"services that Foxglove may call besides {STOP_SERVICE}")
         _require_loopback(host)
         self._foxglove = _sdk()
-        self._patterns = others
+        self._patterns = [full_name(name, self.get_namespace()) for name in others]
         # Foxglove logs nobody in: whoever reaches the port may do what is listed, as a viewer.
         self._permissions = Permissions(
-            publish=(f"view {name}" for name in published), call=(f"view {name}" for name in called)
+            publish=(f"view {name}" for name in published),
+            call=(f"view {name}" for name in called),
+            namespace=self.get_namespace(),
         )
+        self._stop_service = self._permissions.stop_service
         self._errands = Errands(self)
         self._calls = ServiceCalls(self, self._errands)
-        self._calls.prepare(STOP_SERVICE, "std_srvs/SetBool")
+        self._calls.prepare(self._stop_service, "std_srvs/SetBool")
         self._sink = self._foxglove.Context()
         self._streams: dict[int, _Stream] = {}
         self._known: set[str] = set()
         self._services: set[str] = set()
         self._publications = _Publications(self, self._permissions)
         for topic in topics.TOPICS:
-            self._offer(topic.name, topic.type.replace("/", "/msg/"), topic)
+            name = self.resolve_topic_name(topic.name)
+            self._offer(name, topic.type.replace("/", "/msg/"), topic)
         self._server = self._start(host, port, backlog)
         self._discover()
         self.create_timer(DISCOVERY_PERIOD, self._discover, clock=_STEADY)
@@ -112,7 +116,7 @@ class FoxgloveBridge(Node):
                 capabilities=capabilities,
                 server_listener=_Listener(self),
                 supported_encodings=["cdr"],
-                services=[self._service(STOP_SERVICE, "std_srvs/srv/SetBool")],
+                services=[self._service(self._stop_service, "std_srvs/srv/SetBool")],
                 context=self._sink,
                 message_backlog_size=backlog,
             )

@@ -44,7 +44,7 @@ from edge_robot.topics import Topic
 
 STEP_PERIOD = 0.05
 ACK_TIMEOUT = Duration(seconds=2.0)
-LINK_SERVICE = "/network_link/set_up"
+LINK_SERVICE = "network_link/set_up"
 HEARTBEATS = (topics.CLOCK, topics.CAMERA_DETECTIONS, topics.LIDAR_DETECTIONS, topics.TRACKS)
 """Topics that are only listened to for whether they speak."""
 EXPECTED = (*HEARTBEATS, topics.ODOM, topics.MODE, topics.LINK, topics.SIMULATION_TRUTH)
@@ -187,7 +187,11 @@ class MissionNode(Node):
             self._link.call_async(SetBool.Request(data=action.up))
 
     def _what_is_missing(self) -> str:
-        silent = [topic.name for topic in EXPECTED if topic.name not in self._heard]
+        silent = [
+            self.resolve_topic_name(topic.name)
+            for topic in EXPECTED
+            if topic.name not in self._heard
+        ]
         seen = self._mission.seen
         if silent:
             problem = f"nothing was heard on {', '.join(silent)}"

@@ -125,14 +125,15 @@ class ModeManager(ManagedNode):
 
         for topic, _, _, overdue, gone in _NEEDED:
             timeout = self._timeouts[topic.name].value
-            self._watch(topic, Input(topic.name, overdue, gone, timeout))
+            self._watch(topic, Input(self._full(topic), overdue, gone, timeout))
         for topic in (topics.CMD_VEL_NAV, topics.CMD_VEL_MUX, topics.CMD_VEL):
             assert topic.qos.liveliness_lease is not None
             lease = topic.qos.liveliness_lease
-            self._watch(topic, Input(topic.name, _SLOW, _LOST, lease, needed=False))
+            self._watch(topic, Input(self._full(topic), _SLOW, _LOST, lease, needed=False))
         trajectory, validity = topics.TRAJECTORY, topics.TRAJECTORY_VALIDITY
         self._watch(
-            trajectory, Input(trajectory.name, _LATE, _LATE, validity, needed=False, pauses=True)
+            trajectory,
+            Input(self._full(trajectory), _LATE, _LATE, validity, needed=False, pauses=True),
         )
         for topic, callback, raw in (
             (topics.CMD_VEL_TELEOP, self._on_operator, True),
@@ -148,6 +149,10 @@ class ModeManager(ManagedNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_PERIOD, self._tick, clock=steady)
         self.create_timer(_HEARTBEAT, self._publish, clock=steady)
+
+    def _full(self, topic: Topic) -> str:
+        """Return what people see of a topic when they look at the graph."""
+        return str(self.resolve_topic_name(topic.name))
 
     def _watch(self, topic: Topic, state: Input) -> None:
         self._inputs[topic.name] = state

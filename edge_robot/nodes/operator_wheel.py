@@ -36,9 +36,9 @@ class OperatorWheel:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._stop = node.create_client(SetBool, "/estop/set")
-        self._hand_back = node.create_client(Trigger, "/cmd_vel/hand_back")
-        self._cancel = node.create_client(Trigger, "/goal_pose/cancel")
+        self._stop = node.create_client(SetBool, "estop/set")
+        self._hand_back = node.create_client(Trigger, "cmd_vel/hand_back")
+        self._cancel = node.create_client(Trigger, "goal_pose/cancel")
         self._commands = node.create_publisher(
             TwistStamped, topics.CMD_VEL_TELEOP.name, qos_profile(topics.CMD_VEL_TELEOP)
         )

@@ -19,7 +19,7 @@ from edge_robot.nodes.qos import listening_profile
 from edge_robot.nodes.runner import run
 from edge_robot.recording.images import compress_image, compressed_image_definition
 from edge_robot.recording.writer import RecordingWriter
-from edge_robot.topics import Topic
+from edge_robot.topics import Topic, full_name
 
 QUEUE_DEPTH = 200
 """Samples of one topic that may wait in the middleware: a listener that must not lose any."""
@@ -71,7 +71,7 @@ class Recorder(Node):
         encode = None
         if topic.type == "sensor_msgs/Image":
             channel = self._writer.add_channel(
-                f"{topic.name}/compressed",
+                f"{self._recorded(topic)}/compressed",
                 "sensor_msgs/msg/CompressedImage",
                 compressed_image_definition(),
             )
@@ -79,7 +79,9 @@ class Recorder(Node):
         else:
             package, name = topic.type.split("/")
             channel = self._writer.add_channel(
-                topic.name, f"{package}/msg/{name}", definition_with_dependencies(topic.type)
+                self._recorded(topic),
+                f"{package}/msg/{name}",
+                definition_with_dependencies(topic.type),
             )
 
         def on_sample(data: bytes, info: dict[str, int]) -> None:
@@ -92,6 +94,10 @@ class Recorder(Node):
         self.create_subscription(
             interface_class(topic.type), topic.name, on_sample, profile, raw=True
         )
+
+    def _recorded(self, topic: Topic) -> str:
+        """Return the name in the file: of the table, whatever it is remapped to on this robot."""
+        return full_name(topic.name, self.get_namespace())
 
     def _is_due(self, name: str, data: bytes) -> bool:
         """Thin out a heavy topic by its header stamps, so that the result is the same anywhere."""
@@ -128,13 +134,13 @@ def _period(rate: float) -> int | None:
 
 
 def _select(names: list[str]) -> list[Topic]:
-    table = {topic.name: topic for topic in topics.TOPICS}
-    if unknown := [name for name in names if name not in table]:
+    table = {full_name(topic.name): topic for topic in topics.TOPICS}
+    if unknown := [name for name in names if full_name(name) not in table]:
         raise UserError(
             f"recorder: parameter 'topics' names {', '.join(unknown)}, which the topic table does "
             "not have; see docs/reference/topics.md"
         )
-    return [table[name] for name in names] or [t for t in topics.TOPICS if not t.derived]
+    return [table[full_name(name)] for name in names] or [t for t in topics.TOPICS if not t.derived]
 
 
 def main() -> None:

@@ -20,8 +20,6 @@ LISTENING_DEPTH = 10
 PUBLISHING_DEPTH = 10
 CALL_TIMEOUT = 5.0  # s
 
-_TABLE = {topic.name: topic for topic in TOPICS}
-
 
 class RosbridgeGraph:
     """Looks at the graph of a node, and makes its endpoints in the thread that spins it.
@@ -32,6 +30,7 @@ class RosbridgeGraph:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._table = {node.resolve_topic_name(topic.name): topic for topic in TOPICS}
         self._errands = Errands(node)
         self._calls = ServiceCalls(node, self._errands)
 
@@ -87,7 +86,7 @@ class RosbridgeGraph:
 
     def listen(self, topic: str, type_name: str, hear: Callable[[bytes], None]) -> _Listening:
         """Subscribe to a topic as the topic table says, else so that all publishers are heard."""
-        row = _TABLE.get(topic)
+        row = self._table.get(topic)
         if row is not None:
             profile = listening_profile(row, row.qos.depth)
         else:

@@ -7,26 +7,27 @@ from collections.abc import Iterable, Mapping
 
 from edge_robot.errors import UserError
 from edge_robot.teleop.access import Role
+from edge_robot.topics import full_name
 
-STOP_SERVICE = "/estop/set"
+STOP_SERVICE = "estop/set"
 """The `std_srvs/SetBool` by which the emergency stop is latched (true) and reset (false)."""
 
-_NEVER = ("/cmd_vel", "/estop", "/robot/mode", "/rosapi")
-"""Names, and all that begin with them and a slash, that no list can permit."""
+_NEVER = re.compile(r"(.*/)?(cmd_vel|estop|robot/mode|rosapi)(/.*)?")
+"""Names that no list can permit, of this robot or another, and all below them."""
 
 _NAME = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 _MAX_NAME = 256
 
 
-def full_name(name: str) -> str:
-    """Return the full name of a topic or service: `chatter` is `/chatter`.
+def checked_name(name: str, namespace: str = "/") -> str:
+    """Return the full name of a topic, service or node: `chatter` is `/chatter`.
 
     Raises:
         ValueError: it is no name.
     """
     if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise ValueError(f"{name[:40]!r} is no name of a topic or service")
-    return f"/{name.removeprefix('/')}"
+    return full_name(name, namespace)
 
 
 class Permissions:
@@ -39,14 +40,21 @@ class Permissions:
     Args:
         publish: Entries `ROLE TOPIC`.
         call: Entries `ROLE SERVICE`.
+        namespace: The robot's, in which relative names are.
+
+    Attributes:
+        stop_service: Full name of the robot's `STOP_SERVICE`.
 
     Raises:
         UserError: an entry is malformed or names what is never permitted.
     """
 
-    def __init__(self, publish: Iterable[str] = (), call: Iterable[str] = ()) -> None:
-        self._publish = _parsed(publish)
-        self._call = _parsed(call)
+    def __init__(
+        self, publish: Iterable[str] = (), call: Iterable[str] = (), namespace: str = "/"
+    ) -> None:
+        self._publish = _parsed(publish, namespace)
+        self._call = _parsed(call, namespace)
+        self.stop_service = full_name(STOP_SERVICE, namespace)
 
     @property
     def topics(self) -> Mapping[str, Role]:
@@ -77,7 +85,7 @@ class Permissions:
             request: Its request; of the stop, the value of `data` counts.
             role: The person's.
         """
-        if service == STOP_SERVICE:
+        if service == self.stop_service:
             # Only what is certainly a stop is everybody's.
             if getattr(request, "data", None) is True or role >= Role.DRIVE:
                 return None
@@ -88,7 +96,7 @@ class Permissions:
 
 
 def _is_never(name: str) -> bool:
-    return any(name == never or name.startswith(f"{never}/") for never in _NEVER)
+    return _NEVER.fullmatch(name) is not None
 
 
 def _refusal(allowed: Mapping[str, Role], name: str, role: Role, verb: str) -> str | None:
@@ -100,16 +108,16 @@ def _refusal(allowed: Mapping[str, Role], name: str, role: Role, verb: str) -> s
     return None
 
 
-def _parsed(entries: Iterable[str]) -> dict[str, Role]:
+def _parsed(entries: Iterable[str], namespace: str) -> dict[str, Role]:
     roles: dict[str, Role] = {}
     for entry in entries:
         word, _, name = entry.partition(" ")
         try:
-            role, name = Role[word.upper()], full_name(name.strip())
+            role, name = Role[word.upper()], checked_name(name.strip(), namespace)
         except (KeyError, ValueError):
             raise UserError(
                 f"{entry!r} permits nothing: write a role (view, drive, admin) and a name, "
-                "such as 'drive /goal_pose'"
+                "such as 'drive goal_pose'"
             ) from None
         if _is_never(name):
             raise UserError(

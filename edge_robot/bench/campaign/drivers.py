@@ -204,7 +204,7 @@ class Operator(Node):
         self._wheel = self.create_publisher(
             TwistStamped, topics.CMD_VEL_TELEOP.name, qos_profile(topics.CMD_VEL_TELEOP)
         )
-        self._stop = self.create_client(SetBool, "/estop/set")
+        self._stop = self.create_client(SetBool, "estop/set")
         self.pressed = False
         self.confirmed: float | None = None
         self.let_go: float | None = None

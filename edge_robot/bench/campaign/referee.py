@@ -19,6 +19,7 @@ from edge_robot.msg import RobotMode
 from edge_robot.nodes.conversions import seconds
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.standalone.virtual import Process
+from edge_robot.topics import full_name
 
 CONTROL_PERIOD = 0.02
 _GRACE = 2 * CONTROL_PERIOD
@@ -36,23 +37,23 @@ CONTRACTS: Mapping[str, tuple[float, bool]] = {
     "scanner": (0.25, False),
     "planner": (_TRAJECTORY, True),
     "fusion": (_TRACKS, True),
-    topics.CMD_VEL_NAV.name: (_DEADLINE, False),
-    topics.CMD_VEL_MUX.name: (_DEADLINE, False),
-    topics.CMD_VEL.name: (LIFESPAN, False),
-    topics.SCAN.name: (0.25, False),
-    topics.TRAJECTORY.name: (_TRAJECTORY, True),
-    topics.TRACKS.name: (_TRACKS, True),
+    full_name(topics.CMD_VEL_NAV.name): (_DEADLINE, False),
+    full_name(topics.CMD_VEL_MUX.name): (_DEADLINE, False),
+    full_name(topics.CMD_VEL.name): (LIFESPAN, False),
+    full_name(topics.SCAN.name): (0.25, False),
+    full_name(topics.TRAJECTORY.name): (_TRAJECTORY, True),
+    full_name(topics.TRACKS.name): (_TRACKS, True),
 }
 """How long after a loss the robot must be told to stop, s, and whether it may do so gently."""
 
-_SEEN = {topics.LIDAR_DETECTIONS.name: {"lidar_perception"}} | {
-    topics.CAMERA_DETECTIONS.name: {"camera_perception"}
+_SEEN = {full_name(topics.LIDAR_DETECTIONS.name): {"lidar_perception"}} | {
+    full_name(topics.CAMERA_DETECTIONS.name): {"camera_perception"}
 }
 _TOLD = {
-    topics.SCAN.name: {"scanner"},
-    topics.ODOM.name: {"base"},
-    topics.TF.name: {"base"},
-    topics.MODE.name: {"mode_manager"},
+    full_name(topics.SCAN.name): {"scanner"},
+    full_name(topics.ODOM.name): {"base"},
+    full_name(topics.TF.name): {"base"},
+    full_name(topics.MODE.name): {"mode_manager"},
 }
 
 
@@ -60,10 +61,10 @@ def _made_of(*nodes: str, upstream: Iterable[Mapping[str, set[str]]] = ()) -> se
     return set(nodes).union(*({topic, *of} for known in upstream for topic, of in known.items()))
 
 
-_FUSED = {topics.TRACKS.name: _made_of("fusion", upstream=(_SEEN, _TOLD))}
-_PLANNED = {topics.TRAJECTORY.name: _made_of("planner", upstream=(_FUSED, _TOLD))}
-_NAV = {topics.CMD_VEL_NAV.name: _made_of("controller", upstream=(_PLANNED,))}
-_MUX = {topics.CMD_VEL_MUX.name: _made_of("command_mux", upstream=(_NAV,))}
+_FUSED = {full_name(topics.TRACKS.name): _made_of("fusion", upstream=(_SEEN, _TOLD))}
+_PLANNED = {full_name(topics.TRAJECTORY.name): _made_of("planner", upstream=(_FUSED, _TOLD))}
+_NAV = {full_name(topics.CMD_VEL_NAV.name): _made_of("controller", upstream=(_PLANNED,))}
+_MUX = {full_name(topics.CMD_VEL_MUX.name): _made_of("command_mux", upstream=(_NAV,))}
 _UPSTREAM: Mapping[str, set[str]] = {
     **_SEEN,
     **_TOLD,
@@ -71,8 +72,8 @@ _UPSTREAM: Mapping[str, set[str]] = {
     **_PLANNED,
     **_NAV,
     **_MUX,
-    topics.CMD_VEL.name: _made_of("collision_monitor", upstream=(_MUX, _TOLD)),
-    topics.ESTOP.name: {"command_mux"},
+    full_name(topics.CMD_VEL.name): _made_of("collision_monitor", upstream=(_MUX, _TOLD)),
+    full_name(topics.ESTOP.name): {"command_mux"},
 }
 """What each topic is made of: nodes and topics, all the way up."""
 
@@ -155,8 +156,9 @@ class Referee(Node):
         self._mode_heard = 0.0
         self._heard: dict[str, _Heard] = {}
         for topic in topics.TOPICS:
-            if topic.name in _UPSTREAM and topic.qos.deadline is not None:
-                heard = self._heard[topic.name] = _Heard(topic.qos.deadline)
+            name = full_name(topic.name)
+            if name in _UPSTREAM and topic.qos.deadline is not None:
+                heard = self._heard[name] = _Heard(topic.qos.deadline)
                 self.create_subscription(
                     interface_class(topic.type),
                     topic.name,

@@ -11,6 +11,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from edge_robot import topics
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.standalone.virtual.network import Passage
+from edge_robot.topics import full_name
 
 GOAL_AT = 1.0
 """When the operator gives the goal, s."""
@@ -49,7 +50,7 @@ _TOPICS = (
     topics.ESTOP,
     topics.DEADLINES,
 )
-_KINDS = {topic.name: topic.type for topic in _TOPICS}
+_KINDS = {full_name(topic.name): topic.type for topic in _TOPICS}
 NODE_FAULTS = ("kill", "restart", "stop", "slow")
 TRAFFIC_FAULTS = ("drop", "delay", "duplicate", "reorder", "corrupt")
 CORRUPTIONS = ("nan", "huge", "frame", "stale", "future", "truncated", "garbage")
@@ -101,7 +102,7 @@ def _one(drawn: random.Random) -> Fault:
         factor = (drawn.choice((2.0, 5.0, 20.0, 100.0)),) if kind == "slow" else ()
         return Fault(kind, node, start, end, amount=factor)
     if family < 0.85:
-        kind, topic = drawn.choice(TRAFFIC_FAULTS), drawn.choice(_TOPICS).name
+        kind, topic = drawn.choice(TRAFFIC_FAULTS), full_name(drawn.choice(_TOPICS).name)
         if kind == "corrupt":
             return Fault(kind, topic, start, end, drawn.choice(CORRUPTIONS))
         amount = {

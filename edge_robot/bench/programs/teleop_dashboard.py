@@ -29,6 +29,7 @@ from rclpy.publisher import Publisher
 
 from edge_robot import topics
 from edge_robot.nodes.dashboard import Dashboard
+from edge_robot.topics import full_name
 
 _TICK = re.compile(r'"tick": ?(\d+)')
 _SAMPLE = re.compile(r'"n": ?(\d+)')
@@ -56,7 +57,7 @@ class Notes:
             return message
 
         def publish(publisher: Publisher, message: Any) -> None:
-            if publisher.topic_name == topics.CMD_VEL_TELEOP.name:
+            if publisher.topic_name == full_name(topics.CMD_VEL_TELEOP.name):
                 notes.on_command(message.twist.linear.x)
             notes._publish(publisher, message)
 

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.audit import Audit
-from edge_robot.teleop.permissions import STOP_SERVICE, Permissions
+from edge_robot.teleop.permissions import Permissions
 from edge_robot.teleop.rosbridge import rosapi
 from edge_robot.teleop.rosbridge.feeds import Feeds, Sample
 from edge_robot.teleop.rosbridge.graph import Graph, Publication
@@ -159,7 +159,7 @@ class Client:
         except OperationError as error:
             await self._refuse("malformed", error)
             return
-        is_stop = _is_stop(operation) and len(self._stops) < MAX_CALLS
+        is_stop = self._is_stop(operation) and len(self._stops) < MAX_CALLS
         if not is_stop and not self._messages.take(1.0, time.monotonic()):
             slower = f"too fast: at most {RATE:.0f} messages a second"
             if isinstance(operation, CallService):  # whoever calls waits for an answer
@@ -266,7 +266,7 @@ class Client:
 
     async def _start(self, wish: CallService) -> None:
         """Call a service beside what else comes in."""
-        under_way = self._stops if _is_stop(wish) else self._calls
+        under_way = self._stops if self._is_stop(wish) else self._calls
         if len(under_way) >= MAX_CALLS:
             # Not beside it: answers would pile up for one who asks and does not read.
             await self._answer(wish, _refusing(f"at most {MAX_CALLS} calls at a time"))
@@ -288,6 +288,13 @@ class Client:
             f'"values":{values},"result":{json.dumps(done)}}}'
         )
 
+    def _is_stop(self, operation: Operation) -> bool:
+        return (
+            isinstance(operation, CallService)
+            and operation.service == self._shared.permissions.stop_service
+            and json.dumps(operation.arguments) in ('{"data": true}', "[true]")
+        )
+
     async def _call(self, wish: CallService) -> str:
         """Call a service; return the response as JSON."""
         shared = self._shared
@@ -295,7 +302,7 @@ class Client:
             if not isinstance(wish.arguments, dict):
                 raise OperationError("args is a JSON object")
             return json.dumps(await rosapi.answer(shared.graph, wish.service, wish.arguments))
-        if wish.service == STOP_SERVICE:
+        if wish.service == shared.permissions.stop_service:
             type_name = "std_srvs/SetBool"
         else:
             role = self._who.role
@@ -306,7 +313,7 @@ class Client:
             type_name = types[0]
         kind = interface_class(type_name, "srv")
         request = fill(kind.Request(), _by_name(wish.arguments, kind.Request), shared.graph.now)
-        if _is_stop(wish):
+        if self._is_stop(wish):
             return await self._stop(kind)
         refusal = shared.permissions.calling(wish.service, request, self._who.role)
         self._permit("call", wish.service, refusal)
@@ -416,14 +423,6 @@ class _Note:
         if self.times:
             audit.note(who, self.action, self.outcome, name=self.name, times=self.times)
         self.times, self.due = 0, time.monotonic() + NOTE_PERIOD
-
-
-def _is_stop(operation: Operation) -> bool:
-    return (
-        isinstance(operation, CallService)
-        and operation.service == STOP_SERVICE
-        and json.dumps(operation.arguments) in ('{"data": true}', "[true]")
-    )
 
 
 def _by_name(arguments: dict[str, Any] | list[Any], request: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from edge_robot.teleop.permissions import full_name
+from edge_robot.teleop.permissions import checked_name
 
 MAX_BYTES = 64 << 10
 """Longest message that is taken."""
@@ -238,7 +238,7 @@ def _text(message: dict[str, Any], key: str) -> str:
 
 
 def _name(message: dict[str, Any], key: str) -> str:
-    return full_name(_text(message, key))
+    return checked_name(_text(message, key))
 
 
 def _number(message: dict[str, Any], key: str, most: float) -> float:

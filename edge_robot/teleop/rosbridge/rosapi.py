@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.introspection.parameter_values import value_of
-from edge_robot.teleop.permissions import full_name
+from edge_robot.teleop.permissions import checked_name
 from edge_robot.teleop.rosbridge.graph import Graph, Names
 
 PREFIX = "/rosapi/"
@@ -113,7 +113,7 @@ async def _parameter(graph: Graph, name: str) -> Any:
         raise LookupError(f"{name!r} is no parameter: write NODE:NAME, such as /planner:speed")
     kind = interface_class("rcl_interfaces/GetParameters", "srv")
     call = graph.call(
-        f"{full_name(node)}/get_parameters",
+        f"{checked_name(node)}/get_parameters",
         "rcl_interfaces/GetParameters",
         kind.Request(names=[parameter]),
     )
@@ -136,7 +136,7 @@ def _text(arguments: dict[str, Any], key: str) -> str:
 
 
 def _name(arguments: dict[str, Any], key: str) -> str:
-    return full_name(_text(arguments, key))
+    return checked_name(_text(arguments, key))
 
 
 def _of_type(names: Names, wanted: str) -> list[str]:
