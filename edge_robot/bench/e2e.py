@@ -327,7 +327,7 @@ class _Run:
             well = (
                 modes
                 and modes[-1].mode in (Mode.NOMINAL.name, Mode.REDUCED.name)
-                and not any(full_name(contract.topic.name) in modes[-1].cause for contract in CONTRACTS)
+                and not any(full_name(c.topic.name) in modes[-1].cause for c in CONTRACTS)
             )
             if not well or self.observer.speed < _DRIVING:
                 since = time.monotonic()

@@ -134,12 +134,16 @@ def _check_whole(history: History) -> None:
     """Make sure that the recorder kept the results of all it recorded the input of."""
     from edge_robot import topics
 
-    count = history.recording.count
-    sent = count(f"{topics.CAMERA_IMAGE.name}/compressed") + count(topics.LIDAR_POINTS.name)
-    came = count(topics.CAMERA_DETECTIONS.name) + count(topics.LIDAR_DETECTIONS.name)
+    recording = history.recording
+
+    def count(*rows: topics.Topic) -> int:
+        return sum(recording.count(recording.name_of(topic)) for topic in rows)
+
+    sent = count(topics.CAMERA_COMPRESSED, topics.LIDAR_POINTS)
+    came = count(topics.CAMERA_DETECTIONS, topics.LIDAR_DETECTIONS)
     if came < sent:
         raise UserError(
-            f"replay: {history.recording.path} holds results for {came} of {sent} images and "
+            f"replay: {recording.path} holds results for {came} of {sent} images and "
             "clouds: the recorder could not keep up; close other programs, or use --speed 0.5"
         )
 

@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
         json_file: Annotated[
             Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")
         ] = None,
+        namespace: Annotated[
+            str, typer.Option(help="Of the robot, in a file that holds several.")
+        ] = "",
     ) -> None:
         """Compute the figures of a recorded run and write its report page.
 
@@ -39,7 +42,8 @@ def register(app: typer.Typer) -> None:
 
         if run.is_dir():
             sys.exit(report_run(Console(), run, json_file, {}))
-        metrics = run_metrics(run)
-        print(f"report: {write_report(run, output or run.parent, metrics)}")
+        metrics = run_metrics(run, namespace=namespace)
+        page = write_report(run, output or run.parent, metrics, namespace=namespace)
+        print(f"report: {page}")
         if json_file is not None:
             json_file.write_text(json.dumps(metrics, indent=2) + "\n")

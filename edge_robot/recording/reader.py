@@ -17,7 +17,9 @@ from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typest
 from rosbags.typesys.store import Typestore
 from zstandard import ZstdError
 
+from edge_robot import topics
 from edge_robot.errors import UserError
+from edge_robot.topics import Topic, full_name
 
 _DAMAGE = (
     McapError,
@@ -73,17 +75,20 @@ class Recording:
 
     Args:
         path: MCAP file with message encoding cdr and schema encoding ros2msg.
+        namespace: Of the robot it is about; by default the only one in it.
 
     Attributes:
         path: The file.
+        namespace: Of the robot, full name.
         complete: Whether the file was closed properly.
         metadata: Its metadata records by name.
 
     Raises:
-        UserError: No such file, not an MCAP file, or damaged.
+        UserError: No such file, not an MCAP file, damaged, or of several robots of which none is
+            named.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, namespace: str = "") -> None:
         self.path = path
         self.complete = False
         self.metadata: dict[str, dict[str, str]] = {}
@@ -103,6 +108,7 @@ class Recording:
             raise UserError(f"recording {path} is damaged: {error!r}") from error
         if not self._samples:
             raise UserError(f"recording {path} holds no samples; record again")
+        self.namespace = full_name(namespace) if namespace else self._only_robot()
 
     def _read(self, reader: StreamReader) -> None:
         schemas: dict[int, Schema] = {}
@@ -129,6 +135,30 @@ class Recording:
             pass  # complete stays False: the caller can say so
         for samples in self._samples.values():
             samples.sort(key=lambda sample: sample[0])
+
+    def _only_robot(self) -> str:
+        """Return the namespace of the robot that was recorded; "/" where nothing tells it."""
+        telling = (topics.MODE.name, topics.TRACKS.name)
+        found = {
+            name.removesuffix(f"/{tail}") or "/"
+            for name in self._samples
+            for tail in telling
+            if name.endswith(f"/{tail}")
+        }
+        if len(found) > 1:
+            raise UserError(
+                f"recording {self.path} is of several robots: name the namespace of one, "
+                f"{' or '.join(sorted(found))}"
+            )
+        return found.pop() if found else "/"
+
+    def name_of(self, topic: Topic) -> str:
+        """Return the name by which a row of the topic table was recorded of the robot.
+
+        `/tf` is looked for in the robot's namespace first: there launch files remap it to.
+        """
+        own = full_name(topic.name.removeprefix("/"), self.namespace)
+        return own if own in self._samples else full_name(topic.name, self.namespace)
 
     @property
     def topics(self) -> Collection[str]:

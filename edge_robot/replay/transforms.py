@@ -26,7 +26,7 @@ class TransformTree:
         self._poses: dict[str, list[NDArray[np.float64]]] = {}
         rows = []
         for topic in (topics.TF_STATIC, topics.TF):
-            for sample in recording.samples(topic.name):
+            for sample in recording.samples(recording.name_of(topic)):
                 for item in sample.message.transforms:
                     is_static = topic is topics.TF_STATIC
                     rows.append((0 if is_static else nanoseconds(item.header.stamp), item))

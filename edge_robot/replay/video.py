@@ -99,12 +99,13 @@ class _quiet:
 
 
 def _drawn_frames(history: History, tree: TransformTree) -> Iterator[NDArray[np.uint8]]:
-    info = history.recording.samples(topics.CAMERA_INFO.name)
+    recording = history.recording
+    info = recording.samples(recording.name_of(topics.CAMERA_INFO))
     projection = np.array(info[0].message.p).reshape(3, 4) if info else None
     optical = info[0].message.header.frame_id if info else ""
     clouds = {
         nanoseconds(sample.message.header.stamp): sample.message
-        for sample in history.recording.samples(topics.LIDAR_POINTS.name)
+        for sample in recording.samples(recording.name_of(topics.LIDAR_POINTS))
     }
     boxes = _Boxes(history, tree)
     newest_cloud = None

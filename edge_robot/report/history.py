@@ -179,7 +179,7 @@ class History:
         self.recording = recording
 
     def _samples(self, topic: topics.Topic) -> list[Any]:
-        return self.recording.samples(topic.name)
+        return self.recording.samples(self.recording.name_of(topic))
 
     @cached_property
     def clock(self) -> np.ndarray:
@@ -242,8 +242,8 @@ class History:
     def extent(self) -> tuple[int, int]:
         """Wall times of the first and last sample of any topic that is not latched, ns."""
         latched = topics.Durability.TRANSIENT_LOCAL
-        old = {t.name for t in topics.TOPICS if t.qos.durability is latched}
-        return self.recording.extent(exclude=old)
+        old = [t for t in topics.TOPICS if t.qos.durability is latched]
+        return self.recording.extent(exclude={self.recording.name_of(topic) for topic in old})
 
     def in_drive(self, wall: np.ndarray) -> np.ndarray:
         """Return which of the wall times lie within the drive."""
@@ -381,7 +381,7 @@ class History:
             for s in self._samples(topics.FLEET_DETECTIONS)
         }
         frames = []
-        for sample in self.recording.samples(f"{topics.CAMERA_IMAGE.name}/compressed"):
+        for sample in self._samples(topics.CAMERA_COMPRESSED):
             stamp = nanoseconds(sample.message.header.stamp)
             frames.append(
                 Frame(

@@ -24,12 +24,15 @@ LIFESPAN = topics.CMD_VEL.qos.lifespan or np.inf
 """Longest time from the making of a command to the wheels, s."""
 
 
-def run_metrics(mcap_path: Path, processes: int | None = None) -> dict[str, Any]:
+def run_metrics(
+    mcap_path: Path, processes: int | None = None, namespace: str = ""
+) -> dict[str, Any]:
     """Compute every figure of a run.
 
     Args:
         mcap_path: The recording.
         processes: How many processes ran; passed through, since a recording cannot know.
+        namespace: Of the robot; needed only of a recording of several.
 
     Returns:
         A dictionary that JSON can hold. A figure for which the recording has no data is None,
@@ -51,9 +54,9 @@ def run_metrics(mcap_path: Path, processes: int | None = None) -> dict[str, Any]
           where it could not say).
 
     Raises:
-        UserError: The recording is missing, damaged or empty.
+        UserError: The recording is missing, damaged or empty, or of several robots.
     """
-    return history_metrics(History(Recording(mcap_path)), processes)
+    return history_metrics(History(Recording(mcap_path, namespace)), processes)
 
 
 def history_metrics(history: History, processes: int | None = None) -> dict[str, Any]:

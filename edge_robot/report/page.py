@@ -26,7 +26,12 @@ STYLE = Path(__file__).with_name("style.css")
 
 
 def write_report(
-    mcap_path: Path, out_dir: Path, metrics: Mapping[str, Any], title: str = "", note: str = ""
+    mcap_path: Path,
+    out_dir: Path,
+    metrics: Mapping[str, Any],
+    title: str = "",
+    note: str = "",
+    namespace: str = "",
 ) -> Path:
     """Write the report of a recording.
 
@@ -36,6 +41,7 @@ def write_report(
         metrics: From `run_metrics`.
         title: Headline; by default what became of the drive.
         note: A caveat shown under the headline.
+        namespace: As `run_metrics`.
 
     Returns:
         The page.
@@ -43,7 +49,7 @@ def write_report(
     Raises:
         UserError: The recording cannot be read or the page cannot be written.
     """
-    history = History(Recording(mcap_path))
+    history = History(Recording(mcap_path, namespace))
     page = out_dir / "index.html"
     try:
         out_dir.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from edge_robot import topics
 from edge_robot.bench.e2e import CONTRACTS, FAULTS, judged, selected
 from edge_robot.bench.e2e_trace import Command, ModeNote, Trace, figures
 from edge_robot.errors import UserError
+from edge_robot.topics import full_name
 
 MS = 1_000_000
 BY_NAME = {fault.name: fault for fault in FAULTS}
@@ -41,9 +42,9 @@ def test_zero_counts_from_the_end_of_the_contract_and_must_last() -> None:
 
 def test_where_the_robot_may_go_on_the_mode_must_say_so_and_why() -> None:
     fault = BY_NAME["stopped:camera_perception"]
-    topic = topics.CAMERA_DETECTIONS.name
+    topic = full_name(topics.CAMERA_DETECTIONS.name)
     trace = driving(2000, 2000)
-    trace.heard[topic] = [450 * MS]
+    trace.heard[topics.CAMERA_DETECTIONS.name] = [450 * MS]
     trace.modes = [ModeNote(700 * MS, "REDUCED", "fusion misses its budget")]
     assert not judged(trace, fault, 500 * MS, 1990 * MS)["ok"]
     trace.modes.append(ModeNote(1060 * MS, "REDUCED", f"{topic} (liveliness lost)"))

@@ -22,6 +22,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 from edge_robot import topics
 from edge_robot.nodes.mode_manager import ModeManager
 from edge_robot.nodes.qos import contract_profile, qos_profile
+from edge_robot.topics import full_name
 
 PATIENCE = 20.0  # s
 PROMPT = 0.5  # s; a bound for a loaded machine
@@ -117,7 +118,7 @@ def test_a_stopped_process_walks_the_mode_down_the_ladder_and_its_return_up_agai
     until(RobotMode.NOMINAL, "all inputs alive")
     stopped = time.monotonic()
     fusion.send_signal(signal.SIGSTOP)
-    late = until(RobotMode.LAST_SAFE_PLAN, topics.TRACKS.name)
+    late = until(RobotMode.LAST_SAFE_PLAN, full_name(topics.TRACKS.name))
     assert late - stopped < topics.TRACKS.qos.deadline + PROMPT
     until(RobotMode.CONTROLLED_STOP, "the last safe plan is used up")
     speeds = [m.max_speed for when, m in surroundings.modes if when >= late]

@@ -32,6 +32,7 @@ from std_srvs.srv import SetBool
 
 from edge_robot import topics
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.topics import full_name
 
 pytest.importorskip("foxglove", reason="foxglove-sdk is not installed: pip install '.[foxglove]'")
 
@@ -186,7 +187,7 @@ def test_every_topic_is_offered_heard_only_while_somebody_looks_and_readable(rob
     async def look(port: int) -> None:
         async with connected(port) as client:
             await until_offered(client, "/extra/words")
-            assert {topic.name for topic in topics.TOPICS} <= client.channels.keys()
+            assert {full_name(topic.name) for topic in topics.TOPICS} <= client.channels.keys()
             assert robot.odom.get_subscription_count() == 0
             await client.subscribe("/odom")
             await until(robot.odom.get_subscription_count)

@@ -28,6 +28,7 @@ from edge_robot.nodes.controller import Controller
 from edge_robot.nodes.mode_manager import ModeManager
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.standalone.virtual import VirtualWorld
+from edge_robot.topics import full_name
 
 PERIODS = 0.04  # s; two control periods, after which zero must be commanded
 LAST_PLAN = ModeTimes().last_plan_time
@@ -215,4 +216,7 @@ def test_a_contract_that_is_not_ours_is_named() -> None:
         world.start("listener", Listener)
         world.start("careless", careless)
         world.run_for(1.0)
-        assert f"{topics.TRACKS.name} (incompatible QoS: " in listener(world).modes[-1].cause
+        assert (
+            f"{full_name(topics.TRACKS.name)} (incompatible QoS: "
+            in listener(world).modes[-1].cause
+        )

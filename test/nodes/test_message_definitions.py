@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.share import share_dir
-from edge_robot.topics import TOPICS
+from edge_robot.topics import TOPICS, full_name
 
 TYPES = {topic.type: topic.type.replace("/", "/msg/") for topic in TOPICS}
 
@@ -61,7 +61,7 @@ def referred(defined: dict[str, Any]) -> set[str]:
 
 def test_the_foxglove_layout_shows_topics_and_fields_that_there_are() -> None:
     layout = json.loads((share_dir() / "config" / "foxglove_layout.json").read_text())
-    types = {topic.name: topic.type for topic in TOPICS}
+    types = {full_name(topic.name): topic.type for topic in TOPICS}
     panels = layout["configById"]
     used = set(re.findall(r'"([A-Za-z0-9]+![a-z]+)"', json.dumps(layout["layout"])))
     used |= {tab["layout"] for panel in panels.values() for tab in panel.get("tabs", ())}

@@ -92,8 +92,8 @@ def write_drive(path: Path) -> None:
             up = not CUT < t < RESTORED
             if k % 5 == 0:
                 _, jpeg = cv2.imencode(".jpg", picture(rng, walker))
-                s.add_as(f"{topics.CAMERA_IMAGE.name}/compressed", "sensor_msgs/CompressedImage",
-                         t, header=s.header(t), format="jpeg", data=jpeg.reshape(-1))  # fmt: skip
+                s.add(topics.CAMERA_COMPRESSED, t, header=s.header(t), format="jpeg",
+                      data=jpeg.reshape(-1))  # fmt: skip
                 if up:
                     answer = s.make(
                         "vision_msgs/Detection2DArray", header=s.header(t),

@@ -11,7 +11,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from edge_robot import topics
 from edge_robot.recording.writer import RecordingWriter
 from edge_robot.share import share_dir
-from edge_robot.topics import Topic
+from edge_robot.topics import Topic, full_name
 
 EPOCH = 1_760_000_000.0
 SIMULATED_LEAD = 5.0
@@ -32,9 +32,13 @@ def typestore() -> Any:
 
 
 class Scribe:
-    """Writes a recording; times are s since `EPOCH`, simulated time runs `speed` times as fast."""
+    """Writes a recording of the robot in `namespace`.
 
-    def __init__(self, path: Path, speed: float = 1.0) -> None:
+    Times are s since `EPOCH`, simulated time runs `speed` times as fast.
+    """
+
+    def __init__(self, path: Path, speed: float = 1.0, namespace: str = "/") -> None:
+        self.namespace = namespace
         self.store = typestore()
         self.speed = speed
         self.writer = RecordingWriter(path)
@@ -81,7 +85,7 @@ class Scribe:
 
     def add(self, topic: Topic, wall: float, /, **fields: Any) -> None:
         """Write one sample of a topic of the table."""
-        self.add_as(topic.name, topic.type, wall, **fields)
+        self.add_as(full_name(topic.name, self.namespace), topic.type, wall, **fields)
 
     def add_as(self, name: str, type_name: str, wall: float, /, **fields: Any) -> None:
         package, base = type_name.split("/")[0], type_name.split("/")[-1]

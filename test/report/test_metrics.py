@@ -182,3 +182,29 @@ def test_wall_time_follows_a_clock_that_changes_speed(tmp_path: Path) -> None:
 def test_missing_recording_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         run_metrics(tmp_path / "none.mcap")
+
+
+def test_a_robot_in_a_namespace_is_told_of_like_any_other(tmp_path: Path) -> None:
+    file = tmp_path / "run.mcap"
+    with Scribe(file, namespace="/fleet/robot1") as s:
+        add_basics(s)
+        s.add(topics.MODE, 0.0, mode=1, cause="all inputs alive")
+        # As the launch files remap it; what no robot owns is global.
+        s.add_as("/fleet/robot1/tf", topics.TF.type, 0.0)
+    recording = Recording(file)
+    assert recording.name_of(topics.TF) == "/fleet/robot1/tf"
+    assert recording.name_of(topics.CLOCK) == "/clock"
+    assert run_metrics(file)["reached_goal"] is True
+
+
+def test_of_several_robots_one_must_be_named(tmp_path: Path) -> None:
+    file = tmp_path / "run.mcap"
+    with Scribe(file, namespace="/robot1") as s:
+        add_basics(s)
+        s.add(topics.MODE, 0.0, mode=1, cause="all inputs alive")
+        s.namespace = "/robot2"
+        s.add(topics.MODE, 0.0, mode=1, cause="all inputs alive")
+    with pytest.raises(UserError, match="/robot1 or /robot2"):
+        run_metrics(file)
+    assert run_metrics(file, namespace="robot1")["reached_goal"] is True
+    assert run_metrics(file, namespace="robot2")["reached_goal"] is False

@@ -128,7 +128,7 @@ def test_too_full_to_begin(tiny_disk: Path) -> None:
 def test_cut_short_is_read_as_far_as_it_goes(whole: bytes, tmp_path: Path) -> None:
     recording = read(tmp_path, whole[: len(whole) * 2 // 3])
     assert not recording.complete
-    names = [s.message.name for s in recording.samples(topics.EVENTS.name)]
+    names = [s.message.name for s in recording.samples(recording.name_of(topics.EVENTS))]
     assert 5 < len(names) < 40
     assert names == [f"event {i}" for i in range(len(names))]
 

@@ -21,7 +21,7 @@ from sensor_msgs.msg import LaserScan
 from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.teleop.access import Role
-from edge_robot.teleop.permissions import Permissions, full_name
+from edge_robot.teleop.permissions import Permissions, checked_name
 from edge_robot.teleop.rosbridge import outbox
 from edge_robot.teleop.rosbridge.operations import (
     MAX_QUEUE,
@@ -232,7 +232,7 @@ def test_a_list_that_permits_too_much_or_nothing_is_refused(entry: str) -> None:
 )
 def test_names_are_names(name: str) -> None:
     with pytest.raises(ValueError, match="no name"):
-        full_name(name)
+        checked_name(name)
 
 
 @pytest.mark.parametrize(
