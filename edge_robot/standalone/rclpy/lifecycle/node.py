@@ -44,7 +44,8 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
     """What makes a managed node of a node; to be inherited from beside `Node`.
 
     Override `on_configure` and its like to do something in a transition. By default they call the
-    callbacks of the managed entities, up to the first that does not succeed.
+    callbacks of the managed entities, up to the first that does not succeed. Private methods are
+    mangled, as rclpy's are: a subclass may have a `_tell` of its own.
 
     Args:
         enable_communication_interface: Whether the state can be seen and changed from outside.
@@ -66,21 +67,21 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
                 f"{type(enable_communication_interface).__name__}"
             )
         self._managed_entities: list[ManagedEntity] = []
-        self._event_publisher: Publisher | None = None
-        self._state_machine = StateMachine(self._tell)
+        self.__event_publisher: Publisher | None = None
+        self._state_machine = StateMachine(self.__tell)
         if enable_communication_interface:
-            self._serve(callback_group)
+            self.__serve(callback_group)
 
-    def _serve(self, group: CallbackGroup | None) -> None:
+    def __serve(self, group: CallbackGroup | None) -> None:
         event = message_class("lifecycle_msgs/msg/TransitionEvent")
         # Not by a method a subclass may have overridden, and not managed itself.
-        self._event_publisher = Node.create_publisher(self, event, "~/transition_event", 10)
+        self.__event_publisher = Node.create_publisher(self, event, "~/transition_event", 10)
         for name, kind, answer in (
-            ("change_state", "ChangeState", self._on_change_state),
-            ("get_state", "GetState", self._on_get_state),
-            ("get_available_states", "GetAvailableStates", self._on_get_states),
-            ("get_available_transitions", "GetAvailableTransitions", self._on_get_transitions),
-            ("get_transition_graph", "GetAvailableTransitions", self._on_get_graph),
+            ("change_state", "ChangeState", self.__on_change_state),
+            ("get_state", "GetState", self.__on_get_state),
+            ("get_available_states", "GetAvailableStates", self.__on_get_states),
+            ("get_available_transitions", "GetAvailableTransitions", self.__on_get_transitions),
+            ("get_transition_graph", "GetAvailableTransitions", self.__on_get_graph),
         ):
             service = Node.create_service(
                 self,
@@ -99,7 +100,7 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
         Raises:
             RCLError: the state does not allow it.
         """
-        return self._change_state(_CONFIGURE)
+        return self.__change_state(_CONFIGURE)
 
     def trigger_cleanup(self) -> TransitionCallbackReturn:
         """Undo the configuration.
@@ -107,7 +108,7 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
         Raises:
             RCLError: the state does not allow it.
         """
-        return self._change_state(_CLEANUP)
+        return self.__change_state(_CLEANUP)
 
     def trigger_activate(self) -> TransitionCallbackReturn:
         """Activate the node.
@@ -115,7 +116,7 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
         Raises:
             RCLError: the state does not allow it.
         """
-        return self._change_state(_ACTIVATE)
+        return self.__change_state(_ACTIVATE)
 
     def trigger_deactivate(self) -> TransitionCallbackReturn:
         """Deactivate the node.
@@ -123,7 +124,7 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
         Raises:
             RCLError: the state does not allow it.
         """
-        return self._change_state(_DEACTIVATE)
+        return self.__change_state(_DEACTIVATE)
 
     def trigger_shutdown(self) -> TransitionCallbackReturn:
         """Shut the node down, for good.
@@ -131,19 +132,19 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
         Raises:
             RCLError: the state does not allow it.
         """
-        return self._change_state(self._state_machine.get_transition_by_label("shutdown"))
+        return self.__change_state(self._state_machine.get_transition_by_label("shutdown"))
 
-    def _change_state(self, transition_id: int) -> TransitionCallbackReturn:
+    def __change_state(self, transition_id: int) -> TransitionCallbackReturn:
         before = self._state_machine.state
         self._state_machine.trigger_transition_by_id(transition_id)
-        result = self._run_callback(before)
+        result = self.__run_callback(before)
         self._state_machine.trigger_transition_by_label(result.to_label())
         if result is TransitionCallbackReturn.ERROR:
-            recovery = self._run_callback(before)
+            recovery = self.__run_callback(before)
             self._state_machine.trigger_transition_by_label(recovery.to_label())
         return result
 
-    def _run_callback(self, before: LifecycleState) -> TransitionCallbackReturn:
+    def __run_callback(self, before: LifecycleState) -> TransitionCallbackReturn:
         """Run the callback of the state; what it raises is an error of the transition."""
         name = _CALLBACKS[self._state_machine.state]
         try:
@@ -153,14 +154,14 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
             self.get_logger().error(f"{name} failed: {type(error).__name__}: {error}")
             return TransitionCallbackReturn.ERROR
 
-    def _tell(self, transition: Transition) -> None:
+    def __tell(self, transition: Transition) -> None:
         """Publish a transition, with as much of it as rcl tells."""
-        if self._event_publisher is None:
+        if self.__event_publisher is None:
             return
-        event = self._event_publisher.msg_type()
+        event = self.__event_publisher.msg_type()
         event.start_state.id, event.start_state.label = _number_and_label(transition.start)
         event.goal_state.id, event.goal_state.label = _number_and_label(transition.goal)
-        self._event_publisher.publish(event)
+        self.__event_publisher.publish(event)
 
     # Managed entities.
 
@@ -195,7 +196,7 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
             self._managed_entities.remove(publisher)
         return Node.destroy_publisher(self, publisher)
 
-    def _call_entities(self, callback: str, state: LifecycleState) -> TransitionCallbackReturn:
+    def __call_entities(self, callback: str, state: LifecycleState) -> TransitionCallbackReturn:
         for entity in self._managed_entities:
             result = getattr(entity, callback)(state)
             if not isinstance(result, TransitionCallbackReturn):
@@ -209,59 +210,59 @@ class LifecycleNodeMixin(ManagedEntity, _Base):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the managed entities get ready."""
-        return self._call_entities("on_configure", state)
+        return self.__call_entities("on_configure", state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the managed entities undo what they did to get ready."""
-        return self._call_entities("on_cleanup", state)
+        return self.__call_entities("on_cleanup", state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the managed entities prepare for the end."""
-        return self._call_entities("on_shutdown", state)
+        return self.__call_entities("on_shutdown", state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the managed entities begin to work."""
-        return self._call_entities("on_activate", state)
+        return self.__call_entities("on_activate", state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the managed entities stop working."""
-        return self._call_entities("on_deactivate", state)
+        return self.__call_entities("on_deactivate", state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the managed entities recover."""
-        return self._call_entities("on_error", state)
+        return self.__call_entities("on_error", state)
 
     # Services.
 
-    def _on_change_state(self, request: Any, response: Any) -> Any:
+    def __on_change_state(self, request: Any, response: Any) -> Any:
         number = request.transition.id
         try:
             if request.transition.label:
                 number = self._state_machine.get_transition_by_label(request.transition.label)
-            result = self._change_state(number)
+            result = self.__change_state(number)
             response.success = result is TransitionCallbackReturn.SUCCESS
         except RCLError as error:
             self.get_logger().error(f"cannot change the state: {error}")
             response.success = False
         return response
 
-    def _on_get_state(self, _: Any, response: Any) -> Any:
+    def __on_get_state(self, _: Any, response: Any) -> Any:
         state = response.current_state
         state.id, state.label = self._state_machine.current_state
         return response
 
-    def _on_get_states(self, _: Any, response: Any) -> Any:
+    def __on_get_states(self, _: Any, response: Any) -> Any:
         state_class = message_class("lifecycle_msgs/msg/State")
         response.available_states = [
             state_class(id=state.state_id, label=state.label) for state in machine.STATES
         ]
         return response
 
-    def _on_get_transitions(self, _: Any, response: Any) -> Any:
+    def __on_get_transitions(self, _: Any, response: Any) -> Any:
         response.available_transitions = _described(self._state_machine.available_transitions)
         return response
 
-    def _on_get_graph(self, _: Any, response: Any) -> Any:
+    def __on_get_graph(self, _: Any, response: Any) -> Any:
         response.available_transitions = _described(machine.TRANSITIONS)
         return response
 
