@@ -80,7 +80,7 @@ class CollisionMonitor(ManagedNode):
         """Take the shapes of robot and zones.
 
         Raises:
-            UserError: a zone or a source is none.
+            UserError: a zone is none.
         """
         footprint = self._footprint.value.corners
         self._zones = [
@@ -88,8 +88,6 @@ class CollisionMonitor(ManagedNode):
             for name, settings in self._zone_settings.value.items()
         ]
         self._monitor = ZoneMonitor(footprint, self._zones, self._config.value)
-        for name, settings in self._source_settings.value.items():
-            settings.check(name)
 
     def activate(self) -> None:
         """Listen and judge, blind at first; say zero at once."""
