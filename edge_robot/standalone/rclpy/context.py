@@ -19,6 +19,7 @@ from edge_robot.standalone.rclpy.logging import (
     get_logger,
     write_to_console,
 )
+from edge_robot.standalone.rclpy.security import check_wish
 
 _contexts: weakref.WeakSet[Context] = weakref.WeakSet()
 
@@ -56,7 +57,7 @@ class Context:
         Raises:
             RuntimeError: it has begun already (one that was shut down does not begin anew), or
                 the domain id is negative.
-            UserError: an argument cannot be understood.
+            UserError: an argument cannot be understood, or the environment enforces DDS security.
             UnicodeEncodeError: an argument is not text.
         """
         with self._lock:
@@ -71,6 +72,7 @@ class Context:
             if initialize_logging:
                 apply_log_levels(self.arguments.log_levels)
                 write_to_console(self.arguments.logs.get("stdout", True))
+            check_wish()
             self._domain = _environment_domain() if domain_id is None else domain_id
             self._begun = self._ok = True
             _contexts.add(self)
