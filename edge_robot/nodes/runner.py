@@ -9,13 +9,14 @@ from functools import partial
 from types import FrameType
 
 import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from edge_robot.errors import UserError
 from edge_robot.nodes.managed import ManagedNode
-from edge_robot.nodes.urgency import Urgency, claim_priority, settle_memory
+from edge_robot.nodes.urgency import Urgency, claim_priority, keep_to, settle_memory
 
 
 def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> None:
@@ -28,6 +29,9 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
     A `UserError` (in the constructor, a callback or `destroy_node`), a parameter of the wrong
     type or out of range, and an unknown parameter are printed as one line and end the process
     with status 2; SIGINT and SIGTERM end it with status 0.
+
+    Parameter `cpus` (text, read-only): the processors that it keeps to, `2,3` or `4-7`; all it was
+    given if empty.
     """
     status = 0
     node: Node | None = None
@@ -43,7 +47,12 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
         rclpy.init()
         node = make_node()
         try:
+            about = "processors it keeps to, such as 2,3 or 4-7; empty: all it was given"
+            descriptor = ParameterDescriptor(description=about, read_only=True)
+            cpus = node.declare_parameter("cpus", "", descriptor).value
             _report_unknown_parameters(node)
+            if cpus:
+                keep_to(cpus)
             claim = partial(_claim, node, urgency)
             if isinstance(node, ManagedNode):
                 # Only then: what a node prepares, such as compiling, takes long and can wait.

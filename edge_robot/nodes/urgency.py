@@ -1,4 +1,4 @@
-"""Lets the nodes from camera to wheels go before all other work of the machine."""
+"""Lets the nodes from camera to wheels go before all other work, and on processors of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
+
+from edge_robot.errors import UserError
 
 
 class Urgency(Enum):
@@ -50,6 +52,36 @@ def claim_priority(urgency: Urgency, thread: int | None = None) -> str:
         return f"niceness {niceness}{hint}"
     except PermissionError:
         return f"no priority, so a busy machine delays it{hint}"
+
+
+def keep_to(cpus: str) -> None:
+    """Run all threads of this process, and those they will start, on some processors only.
+
+    Args:
+        cpus: Their numbers as the kernel writes them, such as `2,3` or `4-7`.
+
+    Raises:
+        UserError: it is no such list, or this process may not use one of them.
+    """
+    try:
+        ranges = [part.split("-", 1) for part in cpus.split(",")]
+        wanted = {cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1)}
+    except ValueError:
+        wanted = set()
+    if not wanted:
+        raise UserError(f"cpus is {cpus!r}; give numbers of processors such as 2,3 or 4-7")
+    try:
+        _for_threads(None, lambda t: os.sched_setaffinity(t, wanted))
+    except OSError:
+        granted: set[int] = set()
+    else:
+        granted = os.sched_getaffinity(0)
+    if granted != wanted:  # the kernel leaves out what is not there
+        missing = ",".join(map(str, sorted(wanted - granted)))
+        raise UserError(
+            f"cpus is {cpus!r}, but processor {missing} is off, or not for this process; see "
+            "/sys/devices/system/cpu/online, the cpuset, and a Jetson's power mode"
+        )
 
 
 def _for_threads(only: int | None, change: Callable[[int], None]) -> None:

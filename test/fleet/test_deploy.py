@@ -91,7 +91,7 @@ def test_the_ray_application_has_the_arguments_and_deployments_of_the_code() -> 
 
 
 def test_the_systemd_unit_starts_the_backend_as_it_is() -> None:
-    unit = (DEPLOY / "edge-robot-backend.service").read_text()
+    unit = (DEPLOY / "systemd" / "edge-robot-backend.service").read_text()
     (command,) = re.findall(r"^ExecStart=\S+/edge-robot backend (.+)$", unit, re.MULTILINE)
     assert {word for word in command.split() if word.startswith("--")} <= options()
     grace = float(re.findall(r"--grace (\d+)", command)[0])

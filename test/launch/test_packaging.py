@@ -92,7 +92,7 @@ def test_the_launch_files_start_every_node() -> None:
 def test_every_node_of_a_launch_file_has_its_parameter_file() -> None:
     for file in LAUNCH_FILES:
         for node in ET.parse(file).getroot().iter("node"):
-            if node.get("exec") == "track_markers":  # which has none
+            if node.get("exec") in ("track_markers", "service_watchdog"):  # which have none
                 continue
             parameters = [param.get("from") for param in node.iter("param")]
             assert f"$(var config_dir)/{node.get('exec')}.yaml" in parameters, file.name

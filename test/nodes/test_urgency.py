@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 
 import pytest
 
-from edge_robot.nodes.urgency import Urgency
+from edge_robot.errors import UserError
+from edge_robot.nodes.urgency import Urgency, keep_to
 
 PROGRAM = """
 import os, sys, threading, edge_robot
@@ -44,3 +46,28 @@ def test_what_it_says_was_granted_is_what_the_kernel_says(urgency: Urgency) -> N
     else:
         assert scheduler == f"True {number}"
         assert number == str(urgency.value[0])
+
+
+def test_all_threads_keep_to_the_processors_that_are_named() -> None:
+    first = min(os.sched_getaffinity(0))
+    program = (
+        PROGRAM.split("print(claim")[0]
+        + "from edge_robot.nodes.urgency import keep_to\nkeep_to(sys.argv[1])\n"
+        + "print({cpu for task in os.listdir('/proc/self/task')"
+        " for cpu in os.sched_getaffinity(int(task))})"
+    )
+    command = [sys.executable, "-c", program, f"{first}-{first}"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert answer.strip() == f"{{{first}}}"
+
+
+@pytest.mark.parametrize(
+    ("cpus", "why"), [("one", "give numbers"), ("3-2", "give numbers"), ("0,4095", "4095 is off")]
+)
+def test_processors_that_are_none_are_refused(cpus: str, why: str) -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        with pytest.raises(UserError, match=why):
+            keep_to(cpus)
+    finally:
+        os.sched_setaffinity(0, before)
