@@ -1,4 +1,4 @@
-# make install | demo | test | lint | bench | endurance | interop
+# make install | demo | test | lint | docs | new-user | bench | endurance | interop
 #      campaign | planning-campaign | fleet-campaign | teleop-campaign
 # Only Python 3.10-3.13 and make are needed; everything else goes into .venv.
 PYTHON ?= python3
@@ -8,7 +8,7 @@ SEED ?= 1
 MINUTES ?= 60
 ROS_SETUP ?= /opt/ros/jazzy/setup.bash
 
-.PHONY: install demo test lint bench endurance interop campaign planning-campaign fleet-campaign \
+.PHONY: install demo test lint docs new-user bench endurance interop campaign planning-campaign fleet-campaign \
         teleop-campaign lock clean
 
 # Folder of BARN's worlds, world_*.json or Gazebo's *.world; generated ones without.
@@ -38,6 +38,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check edge_robot test setup.py
 	$(BIN)/ruff format --check edge_robot test setup.py
 	$(BIN)/mypy
+
+# The documentation site, which reads from the disk: build/site/index.html.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/tables.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# All that quick start and tutorials tell a new user to type, typed: a fresh clone of what is committed
+# and a fresh environment, and the demo. Minutes.
+new-user: $(VENV)/.installed-dev
+	EDGE_ROBOT_NEW_USER=1 $(BIN)/python -m pytest -rA test/docs/test_pages_as_typed.py
 
 # Beside rclpy with rmw_cyclonedds where a ROS 2 is sourced in this shell.
 bench: install
@@ -100,7 +110,7 @@ teleop-campaign: $(VENV)/.installed-dev
 # Re-resolve the pinned sets for every supported Python (needs uv).
 lock:
 	uv pip compile --universal --python-version 3.10 --extra sim --extra fast pyproject.toml --no-annotate --no-header -o requirements.txt
-	uv pip compile --universal --python-version 3.10 --extra sim --extra fast --extra test --extra lint -c requirements.txt pyproject.toml --no-annotate --no-header -o requirements-dev.txt
+	uv pip compile --universal --python-version 3.10 --extra sim --extra fast --extra test --extra lint --extra docs -c requirements.txt pyproject.toml --no-annotate --no-header -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

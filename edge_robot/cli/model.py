@@ -63,9 +63,9 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(
                 metavar="FILE",
-                help="Its card (YAML: layout, classes, width, height; see models/README.md); "
-                "by default the catalogue's by the file's hash, the one beside the file, or what "
-                "the graph gives away.",
+                help="Its card (YAML: layout, classes, width, height; see "
+                "docs/howto/detectors.md); by default the catalogue's by the file's hash, the one "
+                "beside the file, or what the graph gives away.",
             ),
         ] = None,
         sha256: Annotated[
