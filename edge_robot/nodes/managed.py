@@ -34,18 +34,18 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
         self.is_configured = self.is_active = self.is_configuring = False
-        self._before_activation: Callable[[], object] | None = None
-        self._permanent: set[int] = set()
-        self._fatal: Exception | None = None
-        self._declared = Parameters(
+        self.__before_activation: Callable[[], object] | None = None
+        self.__permanent: set[int] = set()
+        self.__fatal: Exception | None = None
+        self.__declared = Parameters(
             self, lambda: self.is_configured or self.is_configuring, self.reconfigure
         )
-        self._by_itself = self.parameter(
+        self.__by_itself = self.parameter(
             "autostart", True, "configure and activate itself; false: a lifecycle manager does"
         ).value
-        self._own_work = self.create_guard_condition(self._on_own_work)
-        if self._by_itself:
-            self._own_work.trigger()
+        self.__own_work = self.create_guard_condition(self.__on_own_work)
+        if self.__by_itself:
+            self.__own_work.trigger()
 
     # --- what a subclass does -----------------------------------------------------------------
 
@@ -90,118 +90,118 @@ class ManagedNode(LifecycleNode):
     ) -> Declared[T]:
         """Declare a parameter; for the arguments see `edge_robot.settings.setting`."""
         meaning = Meaning(about, ge, le, tuple(one_of), live)
-        return self._declared.parameter(name, default, meaning)
+        return self.__declared.parameter(name, default, meaning)
 
     def settings(self, defaults: SettingsT, prefix: str = "") -> Declared[SettingsT]:
         """Declare a component's settings; see `Parameters.settings`."""
-        return self._declared.settings(defaults, prefix)
+        return self.__declared.settings(defaults, prefix)
 
     def named_settings(
         self, parameter: str, about: str, known: Mapping[str, SettingsT], otherwise: SettingsT
     ) -> NamedSettings[SettingsT]:
         """Declare a list of names, and settings for each; see `Parameters.named_settings`."""
-        return self._declared.named_settings(parameter, about, known, otherwise)
+        return self.__declared.named_settings(parameter, about, known, otherwise)
 
     # --- transitions --------------------------------------------------------------------------
 
     def before_first_activation(self, action: Callable[[], object]) -> None:
         """Have something done once, when the first configuration is complete."""
-        self._before_activation = action
+        self.__before_activation = action
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the transition; subclasses override `configure`."""
         self.is_configuring = True
         try:
-            result = self._attempt(self._configure)
+            result = self.__attempt(self.__configure)
         finally:
             self.is_configuring = False
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the transition; subclasses override `activate`."""
-        prepare, self._before_activation = self._before_activation, None
+        prepare, self.__before_activation = self.__before_activation, None
         if prepare is not None:
             prepare()
-        self._permanent = {id(item) for items, _ in self._entities() for item in items}
-        result = self._attempt(self.activate)
+        self.__permanent = {id(item) for items, _ in self.__entities() for item in items}
+        result = self.__attempt(self.activate)
         self.is_active = result is TransitionCallbackReturn.SUCCESS
         if not self.is_active:
-            self._end_activity()
+            self.__end_activity()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the transition; subclasses override `deactivate`."""
-        return self._attempt(self._deactivate)
+        return self.__attempt(self.__deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the transition; subclasses override `cleanup`."""
-        return self._attempt(self._cleanup)
+        return self.__attempt(self.__cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the transition, from any state."""
-        return self._attempt(self._take_back)
+        return self.__attempt(self.__take_back)
 
     def destroy_node(self) -> None:
         """End the node in good order, from any state."""
         try:
-            self._take_back()
+            self.__take_back()
         finally:
             super().destroy_node()
 
-    def _configure(self) -> None:
-        self._declared.check()
+    def __configure(self) -> None:
+        self.__declared.check()
         self.configure()
         self.is_configured = True
 
-    def _take_back(self) -> None:
+    def __take_back(self) -> None:
         if self.is_active:
-            self._deactivate()
+            self.__deactivate()
         if self.is_configured:
-            self._cleanup()
+            self.__cleanup()
 
-    def _deactivate(self) -> None:
+    def __deactivate(self) -> None:
         self.is_active = False
         try:
             if self.context.ok():
                 self.farewell()
             self.deactivate()
         finally:
-            self._end_activity()
+            self.__end_activity()
 
-    def _cleanup(self) -> None:
+    def __cleanup(self) -> None:
         self.is_configured = False
         self.cleanup()
 
-    def _attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+    def __attempt(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         """Do a step. rclpy swallows what it raises: what nobody can mend ends the process here."""
         try:
             step()
         except UserError as error:
-            if step not in (self._configure, self.activate) or self._by_itself:
-                self._end_with(error)
+            if step not in (self.__configure, self.activate) or self.__by_itself:
+                self.__end_with(error)
             else:
                 self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
-            self._end_with(error)
+            self.__end_with(error)
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
 
-    def _end_with(self, error: Exception) -> None:
-        self._fatal = error
-        self._own_work.trigger()
+    def __end_with(self, error: Exception) -> None:
+        self.__fatal = error
+        self.__own_work.trigger()
 
-    def _on_own_work(self) -> None:
-        if self._fatal is None and not self.is_configured:
+    def __on_own_work(self) -> None:
+        if self.__fatal is None and not self.is_configured:
             self.trigger_configure()
-        if self._fatal is None and not self.is_active:
+        if self.__fatal is None and not self.is_active:
             self.trigger_activate()
-        if self._fatal is not None:
-            raise self._fatal
+        if self.__fatal is not None:
+            raise self.__fatal
 
     # --- endpoints ----------------------------------------------------------------------------
 
-    def _entities(self) -> tuple[tuple[Iterable[Any], Callable[[Any], object]], ...]:
+    def __entities(self) -> tuple[tuple[Iterable[Any], Callable[[Any], object]], ...]:
         """Return what the node is made of, and how each is destroyed."""
         return (
             (self.publishers, self.destroy_publisher),
@@ -214,11 +214,11 @@ class ManagedNode(LifecycleNode):
             (self.waitables, lambda waitable: waitable.destroy()),
         )
 
-    def _end_activity(self) -> None:
+    def __end_activity(self) -> None:
         """Destroy what was created since the node was activated."""
-        for items, destroy in self._entities():
+        for items, destroy in self.__entities():
             for item in list(items):
                 # Simulated time may have been switched on meanwhile, and is the node's own.
                 is_clock = getattr(item, "topic_name", "") == topics.CLOCK.name
-                if id(item) not in self._permanent and not is_clock:
+                if id(item) not in self.__permanent and not is_clock:
                     destroy(item)

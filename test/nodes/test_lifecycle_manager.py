@@ -1,0 +1,155 @@
+"""The lifecycle manager among real processes: who is brought up when, and who holds up nobody."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+from lifecycle_msgs.msg import TransitionEvent
+from lifecycle_msgs.srv import GetState
+from nav2_msgs.srv import ManageLifecycleNodes
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
+from std_srvs.srv import Trigger
+
+LIMIT = 30.0  # s; the machine may be busy with others
+PUPIL = Path(__file__).with_name("managed_program.py")
+NAMES = ("first", "second", "sleeper", "unable")
+Command = ManageLifecycleNodes.Request
+
+
+class School:
+    """A manager, its nodes, and who watches them."""
+
+    def __init__(self) -> None:
+        self.node = Node("watcher")
+        self.events: list[tuple[str, str]] = []
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        for name in NAMES:
+            self.node.create_subscription(
+                TransitionEvent,
+                f"{name}/transition_event",
+                lambda event, name=name: self.events.append((name, event.goal_state.label)),
+                100,
+            )
+        self._states = {n: self.node.create_client(GetState, f"{n}/get_state") for n in NAMES}
+        self._manage = self.node.create_client(
+            ManageLifecycleNodes, "lifecycle_manager/manage_nodes"
+        )
+        self._is_active = self.node.create_client(Trigger, "lifecycle_manager/is_active")
+
+    def start(self, name: str, **parameters: Any) -> None:
+        arguments = [str(PUPIL), name, "--ros-args", "-p", "autostart:=false"]
+        self._start(name, arguments, parameters)
+
+    def start_manager(self) -> None:
+        arguments = ["-m", "edge_robot.nodes.lifecycle_manager", "--ros-args"]
+        names = f"[{', '.join(NAMES)}]"
+        self._start("lifecycle_manager", arguments, {"node_names": names, "retry_after": 0.5})
+
+    def _start(self, name: str, arguments: list[str], parameters: dict[str, Any]) -> None:
+        given = [word for item in parameters.items() for word in ("-p", "{}:={}".format(*item))]
+        self.processes[name] = subprocess.Popen([sys.executable, *arguments, *given])
+
+    def kill(self, name: str) -> None:
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def spin_until(self, condition: Callable[[], Any], what: str) -> None:
+        end = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what}: {self.events}"
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+
+    def ask(self, client: Any, request: Any) -> Any:
+        while True:
+            self.spin_until(client.service_is_ready, client.srv_name)
+            answer = client.call_async(request)
+            end = time.monotonic() + 5.0
+            while not answer.done() and time.monotonic() < end:
+                rclpy.spin_once(self.node, timeout_sec=0.05)
+            if answer.done():
+                return answer.result()
+
+    def is_active(self) -> tuple[bool, str]:
+        answer = self.ask(self._is_active, Trigger.Request())
+        return answer.success, answer.message
+
+    def manage(self, command: int) -> bool:
+        return bool(self.ask(self._manage, Command(command=command)).success)
+
+    def state(self, name: str) -> str:
+        return str(self.ask(self._states[name], GetState.Request()).current_state.label)
+
+    def set(self, name: str, **values: Any) -> None:
+        client = AsyncParameterClient(self.node, name)
+        self.spin_until(client.services_are_ready, f"parameters of {name}")
+        future = client.set_parameters([Parameter(n, value=v) for n, v in values.items()])
+        self.spin_until(future.done, f"parameters of {name}")
+
+    def reached(self, state: str) -> list[str]:
+        """Return who reached a state, in that order."""
+        return [name for name, reached in self.events if reached == state]
+
+    def end(self) -> None:
+        for process in self.processes.values():
+            process.send_signal(signal.SIGINT)
+        for process in self.processes.values():
+            process.wait(10.0)
+        self.node.destroy_node()
+
+
+@pytest.fixture
+def school(domain: int) -> Iterator[School]:
+    rclpy.init()
+    made = School()
+    yield made
+    made.end()
+    rclpy.try_shutdown()
+
+
+def test_it_brings_up_keeps_up_and_takes_back(school: School) -> None:
+    school.start("second")
+    school.start("sleeper", delay=3.0)
+    school.start("unable", able=False)
+    school.start_manager()
+    school.start("first")
+
+    # In order; who hangs or is unable holds up nobody.
+    school.spin_until(lambda: "second" in school.reached("active"), "the second")
+    assert school.reached("active") == ["first", "second"]
+    active, why = school.is_active()
+    assert not active
+    assert "unable: failed to configure; its own log says why" in why
+    school.set("unable", able=True)
+    school.spin_until(lambda: len(school.reached("active")) == 4, "all")
+    school.spin_until(lambda: school.is_active()[0], "the manager to know")
+
+    # Who was killed and respawned is brought up again, by a manager that was killed, too.
+    school.kill("lifecycle_manager")
+    assert [school.state(name) for name in NAMES] == 4 * ["active"]
+    school.kill("second")
+    school.events.clear()
+    school.start_manager()
+    school.start("second")
+    school.spin_until(lambda: school.reached("active"), "the second again")
+    school.spin_until(lambda: school.is_active()[0], "the manager to know")
+    assert {name for name, _ in school.events} == {"second"}, "the others were left as they were"
+
+    # In reverse, each when those that go after it are inactive.
+    school.events.clear()
+    assert school.manage(Command.PAUSE)
+    assert school.reached("inactive") == list(reversed(NAMES))
+    assert school.manage(Command.RESUME)
+    assert school.reached("active") == list(NAMES)
+    assert school.manage(Command.RESET)
+    assert {school.state(name) for name in NAMES} == {"unconfigured"}
+    assert all(process.poll() is None for process in school.processes.values())
