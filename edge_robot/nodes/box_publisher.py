@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import Header
@@ -16,42 +16,46 @@ from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithP
 from edge_robot import topics
 from edge_robot.nodes.conversions import quaternion_from_yaw, seconds
 from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsReporter, Status
-from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import UNCLASSIFIED, pose_matrix
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
 from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
+from edge_robot.settings import Settings, setting
 
 _SILENT = 1.0  # s without a sweep
 MOVING_ID = "moving"
 """Second hypothesis of a box: its score is the probability that the thing moves."""
 
 
+@dataclass(frozen=True)
+class MotionSettings(Settings):
+    """How it is told what moves."""
+
+    fixed_frame: str = setting(
+        "odom", "frame that stands still, to tell what moves; empty: no odometry"
+    )
+    moving: MovingConfig = field(default_factory=MovingConfig)
+
+
 class BoxPublisher:
     """The output of a node that finds boxes, and what it says of its sensor in `DIAGNOSTICS`.
 
     Args:
-        node: The node; its parameters say how motion is told.
+        node: The node.
         config: Of the sensor's objects.
+        motion: How it is told what moves.
 
     Attributes:
         dropped: How many sweeps gave no boxes, by reason.
+        moving: Tells what moves.
     """
 
-    def __init__(self, node: Node, config: ObjectConfig) -> None:
+    def __init__(self, node: Node, config: ObjectConfig, motion: MotionSettings) -> None:
         self._node = node
-        self._fixed_frame = node.declare_parameter(
-            "fixed_frame",
-            "odom",
-            ParameterDescriptor(
-                description="frame that stands still, to tell what moves; empty: no odometry"
-            ),
-        ).value
-        self._moving = MovingObjects(
-            config.azimuth_step,
-            config.uncertainty.elevation_step,
-            declare_settings(node, MovingConfig()),
+        self._fixed_frame = motion.fixed_frame
+        self.moving = MovingObjects(
+            config.azimuth_step, config.uncertainty.elevation_step, motion.moving
         )
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, node)
@@ -74,7 +78,7 @@ class BoxPublisher:
             sweep: (N, 3+) every point of the sweep, sensor frame, m.
             header: The sweep's: its capture time and frame.
         """
-        moving = self._moving.judge(
+        moving = self.moving.judge(
             seconds(header.stamp), self._pose(header), sweep, found.members, found.points
         )
         self._publisher.publish(to_detection_array(found, moving, header))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
@@ -28,8 +27,8 @@ from edge_robot.nodes.conversions import compressed_image_to_bgr, image_to_bgr, 
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.detection_messages import to_detection_array
 from edge_robot.nodes.diagnostics import DiagnosticsReporter, Status
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.odometry import MotionMeter
-from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -115,7 +114,7 @@ class _Refused(Exception):
         self.reason = reason
 
 
-class CameraPerception(Node):
+class CameraPerception(ManagedNode):
     """Runs the onboard detector on every image it can keep up with, and on none twice.
 
     Nothing is published for an image that cannot be read, or that shows nothing because the camera
@@ -125,7 +124,12 @@ class CameraPerception(Node):
 
     def __init__(self) -> None:
         super().__init__("camera_perception")
-        settings = declare_settings(self, CameraPerceptionSettings())
+        self._settings = self.settings(CameraPerceptionSettings())
+        self.counts: Counter[str] = Counter()
+
+    def configure(self) -> None:
+        """Load the models, and let each run once."""
+        settings = self._settings.value
         points = operating_points(settings.model, settings.ladder_divisors, settings.ladder_models)
         self._points = points if settings.adaptive else points[:1]
         self._detectors, costs = warm_detectors(
@@ -135,22 +139,31 @@ class CameraPerception(Node):
             engine=settings.engine,
             provider=settings.provider or None,
         )
+        self._costs = costs
         self._drift = {
             name: _drift_monitor(detector, settings.drift)
             for name, detector in self._detectors.items()
         }
-        self._adaptation = Adaptation(costs, stages.CAMERA_PERCEPTION.budget, settings.adaptation)
-        self._health = CameraHealth(settings.health)
-        self._withhold = settings.withhold_unusable
-        self._last = LastLook(settings.reuse)
-        self._motion = MotionMeter(self)
         self._temperature_file = (
             Path(settings.temperature_file) if settings.temperature_file else None
         )
-        self._temperature = self._charge = math.nan
-        self._measure_temperature()
+        if self._temperature_file is not None:
+            read_temperature(self._temperature_file)  # one that never works is refused
+        for name, detector in self._detectors.items():
+            self.get_logger().info(
+                f"{name}: {detector.path.name} sha256 {detector.sha256[:12]} on "
+                f"{detector.engine}, {detector.provider}, {settings.threads} thread(s), "
+                f"score >= {detector.min_score:.2f}"
+            )
 
-        self.counts: Counter[str] = Counter()
+    def activate(self) -> None:
+        """Look at images; nothing is known of the camera yet."""
+        settings, budget = self._settings.value, stages.CAMERA_PERCEPTION.budget
+        self._adaptation = Adaptation(self._costs, budget, settings.adaptation)
+        self._health = CameraHealth(settings.health)
+        self._last = LastLook(settings.reuse)
+        self._motion = MotionMeter(self)
+        self._temperature = self._charge = math.nan
         self._images = 0
         self._arrived = -math.inf
         self._frame = ""
@@ -171,12 +184,16 @@ class CameraPerception(Node):
         newest = qos_profile(topic)
         newest.depth = 1  # a frame that waited is a frame too old: take only the last
         self.create_subscription(kind, topic.name, self._on_image, newest)
-        for name, detector in self._detectors.items():
-            self.get_logger().info(
-                f"{name}: {detector.path.name} sha256 {detector.sha256[:12]} on "
-                f"{detector.engine}, {detector.provider}, {settings.threads} thread(s), "
-                f"score >= {detector.min_score:.2f}"
-            )
+
+    def reconfigure(self) -> None:
+        """Look at the next image with the new settings."""
+        settings = self._settings.value
+        for monitor in self._drift.values():
+            monitor.limits = settings.drift
+        if self.is_active:
+            self._adaptation.limits = settings.adaptation
+            self._health.limits = settings.health
+            self._last.limits = settings.reuse
 
     @property
     def _detector(self) -> Detector:
@@ -240,7 +257,7 @@ class CameraPerception(Node):
         now = self.get_clock().now().nanoseconds * 1e-9
         judgement = self._health.see(pixels, stamp, now, motion)
         self._announce(judgement)
-        if not judgement.usable and self._withhold:
+        if not judgement.usable and self._settings.value.withhold_unusable:
             self._last.forget()
             causes = ", ".join(sorted(cause.value for cause in judgement.causes))
             raise _Refused("withheld", f"the camera is {causes}: detections are withheld")
@@ -277,8 +294,6 @@ class CameraPerception(Node):
         try:
             self._temperature = read_temperature(self._temperature_file)
         except UserError as error:
-            if math.isnan(self._temperature):  # it never worked
-                raise
             self.get_logger().error(str(error), throttle_duration_sec=60.0)
             return
         self._adaptation.temperature(self._temperature, steady_seconds())
@@ -296,9 +311,8 @@ class CameraPerception(Node):
 
     def _diagnose(self) -> Iterator[Status]:
         silence = steady_seconds() - self._arrived
-        yield camera_status(
-            self._health, silence, self._withhold, self.counts["withheld"], self._frame
-        )
+        withholds = self._settings.value.withhold_unusable
+        yield camera_status(self._health, silence, withholds, self.counts["withheld"], self._frame)
         yield detector_status(
             self._detector, self._times, stages.CAMERA_PERCEPTION.budget, self.counts
         )

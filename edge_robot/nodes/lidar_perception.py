@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
 from edge_robot import stages, topics
-from edge_robot.nodes.box_publisher import BoxPublisher
+from edge_robot.nodes.box_publisher import BoxPublisher, MotionSettings
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import read_cloud
@@ -17,18 +16,29 @@ from edge_robot.perception.lidar.detector import LidarConfig, LidarDetector
 from edge_robot.perception.lidar.points import CloudError
 
 
-class LidarPerception(Node):
+class LidarPerception(ManagedNode):
     """Boxes what stands on the ground, in the frame of the cloud."""
 
     def __init__(self) -> None:
         super().__init__("lidar_perception")
-        config = declare_settings(self, LidarConfig())
+        self._config = self.settings(LidarConfig())
+        self._motion = self.settings(MotionSettings())
+
+    def activate(self) -> None:
+        """Listen."""
+        config = self._config.value
         self._detector = LidarDetector(config)
         self._reporter = DeadlineReporter(self, stages.LIDAR_PERCEPTION)
-        self.boxes = BoxPublisher(self, config.objects)
+        self.boxes = BoxPublisher(self, config.objects, self._motion.value)
         newest = qos_profile(topics.LIDAR_POINTS)
         newest.depth = 1  # a sweep that waited is a sweep too old: take only the last
         self.create_subscription(PointCloud2, topics.LIDAR_POINTS.name, self._on_cloud, newest)
+
+    def reconfigure(self) -> None:
+        """Look at the next sweep with the new settings."""
+        if self.is_active:
+            self._detector.config = self._config.value
+            self.boxes.moving.config = self._motion.value.moving
 
     def _on_cloud(self, cloud: PointCloud2) -> None:
         try:

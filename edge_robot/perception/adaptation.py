@@ -108,6 +108,7 @@ class Adaptation:
         limits: When to step.
 
     Attributes:
+        limits: As given; may be replaced.
         step: The present step; 0 is the best.
         cause: Why it is this one, in words.
     """
@@ -115,18 +116,18 @@ class Adaptation:
     def __init__(
         self, costs: Sequence[float], budget: float, limits: AdaptationLimits | None = None
     ) -> None:
-        self._limits = limits or AdaptationLimits()
+        self.limits = limits or AdaptationLimits()
         self._costs = costs
         self._budget = budget
         self._last = len(costs) - 1
         self.step = 0
         self.cause = "all well"
-        self._runs: deque[float] = deque(maxlen=self._limits.runs)
+        self._runs: deque[float] = deque(maxlen=self.limits.runs)
         self._hot_steps = 0
         self._hot_since: float | None = None
         self._battery_steps = 0
         self._well_since: float | None = None
-        self._wait = self._limits.recovery
+        self._wait = self.limits.recovery
         self._raised = -math.inf
 
     def ran(self, elapsed: float) -> None:
@@ -135,7 +136,7 @@ class Adaptation:
 
     def temperature(self, celsius: float, now: float) -> None:
         """Take in a temperature, °C; one that is not finite is no news."""
-        limits = self._limits
+        limits = self.limits
         if celsius >= limits.hot:
             if self._hot_since is None or now - self._hot_since >= limits.recovery:
                 self._hot_since = now
@@ -150,7 +151,7 @@ class Adaptation:
             charge: 0..1; anything else (NaN is usual where it is not measured) is no news.
             charging: Whether it is charging, or full.
         """
-        limits = self._limits
+        limits = self.limits
         if charging:
             self._battery_steps = 0
         elif 0.0 <= charge <= 1.0:
@@ -173,7 +174,7 @@ class Adaptation:
         budget_step, budget_cause = self._budget_wish()
         wishes = (
             (budget_step, budget_cause),
-            (self._hot_steps, f"temperature above {self._limits.hot:g} °C"),
+            (self._hot_steps, f"temperature above {self.limits.hot:g} °C"),
             (self._battery_steps, "battery low"),
         )
         wanted, cause = max(wishes, key=lambda wish: wish[0])
@@ -193,12 +194,12 @@ class Adaptation:
 
     def _budget_wish(self) -> tuple[int, str]:
         """Return the step that run times ask for, and why."""
-        if len(self._runs) < self._limits.runs:
+        if len(self._runs) < self.limits.runs:
             return self.step, "too few runs to judge by"
-        runs, half = list(self._runs), self._limits.runs // 2
+        runs, half = list(self._runs), self.limits.runs // 2
         # One burst, as when everything starts, lies in one half: it has passed, or will have.
         lasting = float(min(np.percentile(runs[:half], 95), np.percentile(runs[half:], 95)))
-        if lasting > self._limits.overrun * self._budget and self.step < self._last:
+        if lasting > self.limits.overrun * self._budget and self.step < self._last:
             return self.step + 1, (
                 f"95 % of runs take up to {lasting * 1e3:.0f} ms of {self._budget * 1e3:.0f} ms"
             )
@@ -206,12 +207,12 @@ class Adaptation:
             above = (
                 float(np.percentile(runs, 95)) * self._costs[self.step - 1] / self._costs[self.step]
             )
-            if above < self._limits.headroom * self._budget:
+            if above < self.limits.headroom * self._budget:
                 return self.step - 1, ""
         return self.step, ""
 
     def _lengthen_wait(self, now: float) -> None:
-        limits = self._limits
+        limits = self.limits
         soon = now - self._raised < 2.0 * self._wait
         self._wait = min(2.0 * self._wait, limits.max_recovery) if soon else limits.recovery
 

@@ -180,6 +180,7 @@ class CameraHealth:
         limits: From where on it is called sick.
 
     Attributes:
+        limits: As given; may be replaced.
         since: What the camera suffers from, and the stamp of the image it began with, s.
         sharpness: Of the last image that had edges to judge by, 0..1; None before.
         best_sharpness: What this camera can do; None before it is known.
@@ -190,7 +191,7 @@ class CameraHealth:
     """
 
     def __init__(self, limits: HealthLimits | None = None) -> None:
-        self._limits = limits or HealthLimits()
+        self.limits = limits or HealthLimits()
         self.since: dict[Cause, float] = {}
         self.sharpness: float | None = None
         self.best_sharpness: float | None = None
@@ -202,8 +203,8 @@ class CameraHealth:
         self._stamp: float | None = None
         self._periods: deque[float] = deque(maxlen=20)
         self._sample: Grey | None = None
-        self._frozen = _Frozen(self._limits)
-        self._obstructed = _Obstructed(self._limits)
+        self._frozen = _Frozen()
+        self._obstructed = _Obstructed()
         self._soft_images = 0
 
     def see(
@@ -220,20 +221,22 @@ class CameraHealth:
         causes = self._timing(stamp, now)
         sample = sampled(image)
         self.brightness, stopped = exposure(sample)
-        if self.brightness < self._limits.dark_level:
+        if self.brightness < self.limits.dark_level:
             causes.add(Cause.DARK)
-        elif stopped >= self._limits.overexposed_share:
+        elif stopped >= self.limits.overexposed_share:
             causes.add(Cause.OVEREXPOSED)
         elif self._is_blurred(image):
             causes.add(Cause.BLURRED)
         passed = 0.0 if self._stamp is None else stamp - self._stamp
         if not causes & UNUSABLE:  # at its stops a pixel changes for no other reason either
             if self._sample is not None and self._sample.shape == sample.shape and passed > 0.0:
-                if self._frozen.see(changed_share(self._sample, sample), passed, motion):
+                if self._frozen.see(
+                    self.limits, changed_share(self._sample, sample), passed, motion
+                ):
                     causes.add(Cause.FROZEN)
             elif passed != 0.0:  # a second copy of an image is no sign of anything
                 self._frozen.restart()
-            if self._obstructed.see(sample, motion):
+            if self._obstructed.see(self.limits, sample, motion):
                 causes.add(Cause.OBSTRUCTED)
         self._sample, self._stamp = sample, stamp
         return self._report(causes, stamp)
@@ -242,9 +245,9 @@ class CameraHealth:
         causes: set[Cause] = set()
         if now > 0.0:
             self.age = now - stamp
-            if self.age > self._limits.max_age:
+            if self.age > self.limits.max_age:
                 causes.add(Cause.LATE)
-            elif self.age < -self._limits.max_age:
+            elif self.age < -self.limits.max_age:
                 causes.add(Cause.AHEAD)
         if self._stamp is not None:
             passed = stamp - self._stamp
@@ -252,7 +255,7 @@ class CameraHealth:
                 self.jumps += 1
                 causes.add(Cause.STAMP)
             elif passed > 0.0:
-                if len(self._periods) >= 5 and passed > self._limits.max_gap * self.period:
+                if len(self._periods) >= 5 and passed > self.limits.max_gap * self.period:
                     self.gaps += 1
                     causes.add(Cause.LATE)
                 self._periods.append(passed)
@@ -269,7 +272,7 @@ class CameraHealth:
             return False
         self.sharpness = found
         best = found if self.best_sharpness is None else self.best_sharpness
-        blurred = found < max(self._limits.blur_floor, self._limits.blur_ratio * best)
+        blurred = found < max(self.limits.blur_floor, self.limits.blur_ratio * best)
         self._soft_images = self._soft_images + 1 if blurred else 0
         if not blurred:
             # The best is learned fast and forgotten slowly, and never from blurred images.
@@ -286,8 +289,7 @@ class CameraHealth:
         ended = tuple(
             cause
             for cause in self.since
-            if cause not in causes
-            and abs(stamp - self._last_true[cause]) >= self._limits.clear_time
+            if cause not in causes and abs(stamp - self._last_true[cause]) >= self.limits.clear_time
         )
         for cause in ended:
             del self.since[cause]
@@ -310,8 +312,7 @@ _NOISY_PAIRS = 20
 class _Frozen:
     """Whether images stay the same that should not."""
 
-    def __init__(self, limits: HealthLimits) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         self._noisy_pairs = 0
         self.restart()
 
@@ -320,7 +321,9 @@ class _Frozen:
         self._copies = 0
         self._passed = self._distance = self._angle = 0.0
 
-    def see(self, changed: float, passed: float, motion: Motion | None) -> bool:
+    def see(
+        self, limits: HealthLimits, changed: float, passed: float, motion: Motion | None
+    ) -> bool:
         """Take in the share of pixels that changed since the image before, and judge."""
         if changed > _SAME_SHARE:
             self.restart()
@@ -332,11 +335,8 @@ class _Frozen:
         if motion is not None:
             self._distance += motion.distance
             self._angle += motion.angle
-        moved = (
-            self._distance >= self._limits.frozen_distance
-            or self._angle >= self._limits.frozen_angle
-        )
-        silent = self._noisy_pairs >= _NOISY_PAIRS and self._passed >= self._limits.frozen_time
+        moved = self._distance >= limits.frozen_distance or self._angle >= limits.frozen_angle
+        silent = self._noisy_pairs >= _NOISY_PAIRS and self._passed >= limits.frozen_time
         return self._copies >= 2 and (moved or silent)
 
 
@@ -345,13 +345,12 @@ class _Obstructed:
 
     _WAY = Motion(0.5, 0.35)  # between two looks
 
-    def __init__(self, limits: HealthLimits) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         self._means: NDArray[np.float32] | None = None
         self._distance = self._angle = 0.0
         self._looks = 0
 
-    def see(self, sample: Grey, motion: Motion | None) -> bool:
+    def see(self, limits: HealthLimits, sample: Grey, motion: Motion | None) -> bool:
         if motion is None:
             self._means, self._looks = None, 0
             return False
@@ -363,7 +362,7 @@ class _Obstructed:
             means, deviations = block_statistics(sample)
             if self._means is not None:
                 fixed = (np.abs(means - self._means) < 4.0) & (deviations < 6.0)
-                covered = float(fixed.mean()) >= self._limits.obstructed_share
+                covered = float(fixed.mean()) >= limits.obstructed_share
                 self._looks = self._looks + 1 if covered else 0
             self._means = means
             self._distance = self._angle = 0.0

@@ -160,6 +160,7 @@ class DriftMonitor:
         limits: What counts as drift.
 
     Attributes:
+        limits: As given; may be replaced.
         shifts: The last comparison, empty before the first.
         note: Why there is none, in words; empty where there is one.
 
@@ -174,7 +175,7 @@ class DriftMonitor:
         min_score: float,
         limits: DriftLimits | None = None,
     ) -> None:
-        self._limits = limits or DriftLimits()
+        self.limits = limits or DriftLimits()
         self._names = class_names
         self.shifts: tuple[Shift, ...] = ()
         self._expected: dict[str, NDArray[np.int64]] | None = None
@@ -218,7 +219,7 @@ class DriftMonitor:
                 self.shifts, self.note = self._compare(), ""
 
     def _is_another_view(self, stamp: float, motion: Motion | None) -> bool:
-        limits = self._limits
+        limits = self.limits
         if motion is not None:
             self._way = Motion(self._way.distance + motion.distance, self._way.angle + motion.angle)
             moved = (
@@ -239,8 +240,8 @@ class DriftMonitor:
             found = compare(blocks, self._expected[name], self._effects[name])
             # Three distributions are looked at, and each may be the one that errs.
             alarm = (
-                found.probability < self._limits.drift_false_alarms / 3
-                and found.psi >= self._limits.drift_psi
+                found.probability < self.limits.drift_false_alarms / 3
+                and found.psi >= self.limits.drift_psi
                 and found.effective_count >= _MIN_EFFECTIVE
             )
             shifts.append(

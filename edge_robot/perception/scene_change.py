@@ -77,10 +77,13 @@ class LastLook:
 
     Args:
         limits: How many and how long.
+
+    Attributes:
+        limits: As given; may be replaced.
     """
 
     def __init__(self, limits: ReuseLimits | None = None) -> None:
-        self._limits = limits or ReuseLimits()
+        self.limits = limits or ReuseLimits()
         self._scene = SceneChange()
         self._found: Detections | None = None
         self._stamp = 0.0
@@ -90,7 +93,7 @@ class LastLook:
     def keep(self, image: NDArray[np.uint8], found: Detections, stamp: float) -> None:
         """Remember what was found in an image, (H, W, 3) uint8, captured at `stamp`, s."""
         self._found, self._stamp, self._repeats, self._still = found, stamp, 0, True
-        if self._limits.reuse_images > 0:
+        if self.limits.reuse_images > 0:
             self._scene.keep(image)
 
     def forget(self) -> None:
@@ -111,8 +114,8 @@ class LastLook:
         if (
             self._found is None
             or not self._still
-            or self._repeats >= self._limits.reuse_images
-            or not 0.0 < stamp - self._stamp <= self._limits.reuse_time
+            or self._repeats >= self.limits.reuse_images
+            or not 0.0 < stamp - self._stamp <= self.limits.reuse_time
             or not self._scene.unchanged(image)
         ):
             return None

@@ -335,7 +335,7 @@ def test_diagnostics_name_the_model_the_provider_and_the_latency(bench: Bench) -
     ("parameter", "complaint"),
     [
         ("model:=no_such_model", "no_such_model"),
-        ("transport:=pigeon", "raw or compressed"),
+        ("transport:=pigeon", "raw, compressed"),
         ("ladder_divisors:=[0]", "ladder_divisors"),
         ("temperature_file:=/no/such/file", "/no/such/file"),
         ("cool:=99.0", "cool < hot"),
@@ -347,6 +347,6 @@ def test_a_parameter_that_cannot_be_used_ends_the_node(
     rclpy.init(args=["--ros-args", "-p", parameter])
     try:
         with pytest.raises(UserError, match=complaint):
-            CameraPerception()
+            rclpy.spin(CameraPerception())
     finally:
         rclpy.shutdown()

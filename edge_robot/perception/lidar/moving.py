@@ -72,10 +72,13 @@ class MovingObjects:
         azimuth_step: Angle between neighbouring returns, rad.
         elevation_step: Angle between neighbouring beams, rad.
         config: How sweeps are compared.
+
+    Attributes:
+        config: The same; may be replaced.
     """
 
     def __init__(self, azimuth_step: float, elevation_step: float, config: MovingConfig) -> None:
-        self._config = config
+        self.config = config
         self._column = 2.0 * azimuth_step
         self._row = elevation_step
         self._columns = int(np.ceil(2.0 * np.pi / self._column))
@@ -132,13 +135,13 @@ class MovingObjects:
 
     def _before(self, stamp: float) -> _Past | None:
         """Return the sweep of about `baseline` before; forget what is older, or of another time."""
-        while self._past and not 0.0 < stamp - self._past[0].stamp <= 2.0 * self._config.baseline:
+        while self._past and not 0.0 < stamp - self._past[0].stamp <= 2.0 * self.config.baseline:
             self._past.popleft()
         ages = [stamp - past.stamp for past in self._past]
-        good = [age for age in ages if 0.5 * self._config.baseline <= age]
+        good = [age for age in ages if 0.5 * self.config.baseline <= age]
         if not good:
             return None
-        return self._past[ages.index(min(good, key=lambda age: abs(age - self._config.baseline)))]
+        return self._past[ages.index(min(good, key=lambda age: abs(age - self.config.baseline)))]
 
     def _image(self, sweep: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the nearest range in every direction, m; infinite where there is no return."""
@@ -170,7 +173,7 @@ class MovingObjects:
         row, column, distance, inside = self._directions(xyz)
         rows = np.clip(row[:, None] + _AROUND[:, 0], 0, self._rows - 1)
         ranges = past.image[rows, (column[:, None] + _AROUND[:, 1]) % self._columns]
-        config = self._config
+        config = self.config
         margin = (config.same_surface + config.same_surface_growth * distance)[:, None]
         beyond = ranges - distance[:, None]
         same = inside & (np.abs(beyond) <= margin).any(axis=1)
