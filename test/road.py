@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from edge_robot.fusion.config import ClassPrior, TrackerConfig
+from edge_robot.fusion.config import ClassSettings, TrackerConfig
 from edge_robot.perception.lidar.detector import LidarConfig
 from edge_robot.settings import with_values
 
@@ -26,10 +26,9 @@ def lidar_config() -> LidarConfig:
 def tracker_config() -> TrackerConfig:
     values = _section("fusion")
     config = with_values(TrackerConfig(), values)
-    columns = ("names", "lengths", "widths", "heights", "height_errors")
-    rows = zip(*(values.pop(f"class_{column}") for column in columns), strict=True)
+    classes = with_values(ClassSettings(), values)
     assert not values, f"unknown settings {values}"
-    return replace(config, priors={name: ClassPrior(*row) for name, *row in rows})
+    return replace(config, priors=classes.priors())
 
 
 def _section(node: str) -> dict[str, Any]:

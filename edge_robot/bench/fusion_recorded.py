@@ -15,7 +15,7 @@ from edge_robot.bench.fusion_sensors import image_boxes, sweep_boxes
 from edge_robot.errors import UserError
 from edge_robot.fusion.boxes import iou
 from edge_robot.fusion.camera import CameraView
-from edge_robot.fusion.config import ClassPrior, TrackerConfig
+from edge_robot.fusion.config import ClassSettings, TrackerConfig
 from edge_robot.fusion.measurements import CameraMeasurement, Source
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.fusion.tracks import Track
@@ -260,9 +260,7 @@ def _road(node: str, defaults: Any) -> Any:
 def _tracker_config() -> TrackerConfig:
     """Return the road's settings of fusion, classes included."""
     values = _section("fusion")
-    columns = ("lengths", "widths", "heights", "height_errors")
-    rows = zip(*(values[f"class_{column}"] for column in columns), strict=True)
-    priors = {name: ClassPrior(*row) for name, row in zip(values["class_names"], rows, strict=True)}
+    priors = with_values(ClassSettings(), values).priors()
     return replace(with_values(TrackerConfig(), values), priors=priors)
 
 

@@ -47,6 +47,33 @@ class ClassPrior:
 
 
 @dataclass(frozen=True)
+class ClassSettings(Settings):
+    """Priors as parameters can say them: a list for each column."""
+
+    class_names: Sequence[str] = setting(("person",), "classes that may start a track alone")
+    class_lengths: Sequence[float] = setting((0.5,), "usual length of each class, m", ge=0.01)
+    class_widths: Sequence[float] = setting((0.5,), "usual width of each class, m", ge=0.01)
+    class_heights: Sequence[float] = setting((1.72,), "usual height of each class, m", ge=0.01)
+    class_height_errors: Sequence[float] = setting(
+        (0.12,), "standard deviation of the height, m", ge=0.0
+    )
+
+    def priors(self) -> dict[str, ClassPrior]:
+        """Return them by class.
+
+        Raises:
+            UserError: the lists differ in length.
+        """
+        names, *columns = (getattr(self, item.name) for item in fields(self))
+        if any(len(column) != len(names) for column in columns):
+            raise UserError(
+                "class_names, class_lengths, class_widths, class_heights and class_height_errors "
+                "differ in length; give one value per class"
+            )
+        return {name: ClassPrior(*row) for name, *row in zip(names, *columns, strict=True)}
+
+
+@dataclass(frozen=True)
 class BoxClass(Settings):
     """How whole boxes of one class are tracked (`BoxMeasurement`)."""
 

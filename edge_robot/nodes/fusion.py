@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
@@ -20,7 +18,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from edge_robot import stages, topics
 from edge_robot.errors import UserError
-from edge_robot.fusion.config import ClassPrior, TrackerConfig
+from edge_robot.fusion.config import ClassSettings, TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
     BoxMeasurement,
@@ -38,7 +36,7 @@ from edge_robot.nodes.conversions import nanoseconds
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.diagnostics import DiagnosticsReporter
 from edge_robot.nodes.fusion_diagnostics import FusionDiagnostics
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -53,6 +51,7 @@ from edge_robot.nodes.track_messages import (
     to_tracked_object_array,
 )
 from edge_robot.nodes.urgency import Urgency
+from edge_robot.settings import Settings, setting
 
 _RETRY_PERIOD = 0.005  # s; how often a waiting measurement looks for its transform
 _MAX_WAITING = 16  # messages of one sensor
@@ -70,32 +69,79 @@ class _Waiting:
     until: float  # steady time, s
 
 
-class Fusion(Node):
+@dataclass(frozen=True)
+class FusionSettings(Settings):
+    """What the node listens to, and where tracks live."""
+
+    fixed_frame: str = setting("odom", "frame the tracks live in")
+    transform_timeout: float = setting(
+        0.1, "wait for the transform at a capture time, wall clock, s", ge=0.0, le=10.0, live=True
+    )
+    require_transforms: bool = setting(
+        True,
+        "drop detections without a transform at their capture time; false: after the wait, "
+        "use the newest transform there is",
+        live=True,
+    )
+    cameras: Sequence[str] = setting((topics.FRONT_CAMERA,), "names of the cameras")
+    lidars: Sequence[str] = setting((topics.LIDAR,), "names of the lidars")
+    peers: Sequence[str] = setting(("",), "names of other robots, and of roadside sensors")
+    peer_frames: Sequence[str] = setting(
+        ("",),
+        "for each of peers, the TF frame its tracks are in; empty: the one its messages name",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for parameter in ("cameras", "lidars", "peers"):
+            names = self.names(parameter)
+            for name in names:
+                if not _SENSOR.fullmatch(name) or names.count(name) > 1:
+                    raise UserError(
+                        f"{parameter} names {name!r}; give each name once, of letters, digits and "
+                        "underscores, beginning with a letter"
+                    )
+
+    def names(self, parameter: str) -> list[str]:
+        """Return the names that one of the lists has; [""] has none."""
+        return [name for name in getattr(self, parameter) if name]
+
+    def frames(self) -> dict[str, str]:
+        """Return `peer_frames` by peer.
+
+        Raises:
+            UserError: there are more or fewer than peers.
+        """
+        peers, frames = self.names("peers"), list(self.peer_frames)
+        if frames == [""]:
+            return dict.fromkeys(peers, "")
+        if len(frames) != len(peers):
+            raise UserError("peers and peer_frames differ in length; give a frame per peer")
+        return dict(zip(peers, frames, strict=True))
+
+
+class Fusion(ManagedNode):
     """Feeds detections to the tracker with the sensor's pose at their capture time."""
 
     def __init__(self) -> None:
         super().__init__("fusion")
-        self._fixed_frame = self._parameter("fixed_frame", "odom", "frame the tracks live in")
-        self._timeout = self._parameter(
-            "transform_timeout", 0.1, "wait for the transform at a capture time, wall clock, s"
-        )
-        self._strict = self._parameter(
-            "require_transforms",
-            True,
-            "drop detections without a transform at their capture time; false: after the wait, "
-            "use the newest transform there is",
-        )
-        cameras = self._names("cameras", [topics.FRONT_CAMERA], "names of the cameras")
-        lidars = self._names("lidars", [topics.LIDAR], "names of the lidars")
-        peers = self._names("peers", [""], "names of other robots, and of roadside sensors")
-        config = declare_settings(self, TrackerConfig())
-        self._tracker = Tracker(replace(config, priors=self._class_priors()))
-        self._peers = {name: Peer(name, config.peers, self._tracker.admission) for name in peers}
-        self._peer_frames = self._frames_of(peers)
-        self._sensors = [
-            *(sensor_name(Source.CAMERA, name) for name in cameras),
-            *(sensor_name(Source.LIDAR, name) for name in lidars),
-        ]
+        self._settings = self.settings(FusionSettings())
+        self._config = self.settings(TrackerConfig())
+        self._classes = self.settings(ClassSettings())
+
+    def configure(self) -> None:
+        """Take what parameters say of classes and peers."""
+        self._fixed_frame = self._settings.value.fixed_frame
+        self._priors = self._classes.value.priors()
+        self._peer_frames = self._settings.value.frames()
+
+    def activate(self) -> None:
+        """Listen, with no tracks."""
+        settings, config = self._settings.value, self._config.value
+        self._tracker = Tracker(replace(config, priors=self._priors))
+        self._peers = {
+            name: Peer(name, config.peers, self._tracker.admission) for name in self._peer_frames
+        }
         self._info: dict[str, CameraInfo] = {}
         self._lidar: Array | None = None
         self._labelled: set[str] = set()
@@ -105,8 +151,13 @@ class Fusion(Node):
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
         self._reporter = DeadlineReporter(self, stages.FUSION)
+        cameras, lidars = settings.names("cameras"), settings.names("lidars")
+        sensors = [
+            *(sensor_name(Source.CAMERA, name) for name in cameras),
+            *(sensor_name(Source.LIDAR, name) for name in lidars),
+        ]
         diagnostics = FusionDiagnostics(
-            self._tracker, self._sensors, self._peers.values(), steady_seconds, self._now
+            self._tracker, sensors, self._peers.values(), steady_seconds, self._now
         )
         self._diagnostics = DiagnosticsReporter(self, diagnostics.statuses)
         self._publisher = self.create_publisher(
@@ -118,7 +169,7 @@ class Fusion(Node):
             self._listen(detections, Detection2DArray, self._on_camera, name)
         for name in lidars:
             self._listen(topics.LIDAR_DETECTIONS.of(name), Detection3DArray, self._on_lidar, name)
-        for name in peers:
+        for name in self._peers:
             self._listen(topics.PEER_TRACKS.of(name), TrackedObjectArray, self._on_peer, name)
         self.create_subscription(
             FleetDetections,
@@ -131,55 +182,15 @@ class Fusion(Node):
         )
         self._retry.cancel()
 
+    def reconfigure(self) -> None:
+        """Fuse what comes next, and what is repeated for late measurements, by the new settings."""
+        if self.is_active:
+            self._tracker.config = replace(self._config.value, priors=self._priors)
+
     def _listen(
         self, topic: topics.Topic, kind: Any, callback: Callable[[str, Any], None], name: str
     ) -> None:
         self.create_subscription(kind, topic.name, partial(callback, name), qos_profile(topic))
-
-    def _names(self, parameter: str, default: list[str], about: str) -> list[str]:
-        """Return the names a parameter lists; [""] lists none.
-
-        Raises:
-            UserError: A name is given twice, or cannot be part of a topic's name.
-        """
-        names = [name for name in self._parameter(parameter, default, about) if name]
-        for name in names:
-            if not _SENSOR.fullmatch(name) or names.count(name) > 1:
-                raise UserError(
-                    f"fusion: parameter {parameter!r} names {name!r}; give each name once, of "
-                    "letters, digits and underscores, beginning with a letter"
-                )
-        return names
-
-    def _frames_of(self, peers: Sequence[str]) -> dict[str, str]:
-        frames = self._parameter(
-            "peer_frames",
-            [""],
-            "for each of peers, the TF frame its tracks are in; empty: the one its messages name",
-        )
-        if frames == [""]:
-            return dict.fromkeys(peers, "")
-        if len(frames) != len(peers):
-            raise UserError("fusion: peers and peer_frames differ in length; give a frame per peer")
-        return dict(zip(peers, frames, strict=True))
-
-    def _parameter(self, name: str, default: Any, about: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
-
-    def _class_priors(self) -> dict[str, ClassPrior]:
-        names = self._parameter("class_names", ["person"], "classes that may start a track alone")
-        columns = [
-            self._parameter("class_lengths", [0.5], "usual length of each class, m"),
-            self._parameter("class_widths", [0.5], "usual width of each class, m"),
-            self._parameter("class_heights", [1.72], "usual height of each class, m"),
-            self._parameter("class_height_errors", [0.12], "standard deviation of the height, m"),
-        ]
-        if any(len(column) != len(names) for column in columns):
-            raise UserError(
-                "fusion: class_names, class_lengths, class_widths, class_heights and "
-                "class_height_errors differ in length; give one value per class"
-            )
-        return {name: ClassPrior(*row) for name, *row in zip(names, *columns, strict=True)}
 
     def _on_camera_info(self, name: str, info: CameraInfo) -> None:
         if is_calibrated(info):
@@ -254,7 +265,7 @@ class Fusion(Node):
         if sum(item.sensor == sensor for item in self._waiting) >= _MAX_WAITING:
             self._drop(sensor, Refusal.TOO_OFTEN, f"{_MAX_WAITING} wait for their transform")
             return
-        until = steady_seconds() + self._timeout
+        until = steady_seconds() + self._settings.value.transform_timeout
         self._waiting.append(_Waiting(sensor, frame, stamp, fuse, until))
         self._retry_waiting()
 
@@ -285,7 +296,8 @@ class Fusion(Node):
         try:
             found = self._buffer.lookup_transform(self._fixed_frame, item.frame, item.stamp)
         except TransformException:
-            if self._strict or steady_seconds() < item.until:
+            strict = self._settings.value.require_transforms
+            if strict or steady_seconds() < item.until:
                 raise
             found = self._buffer.lookup_transform(self._fixed_frame, item.frame, Time())
         return pose_matrix(found.transform)

@@ -7,13 +7,13 @@ looks at, fusion does not wait for the drawing.
 from __future__ import annotations
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.subscription import Subscription
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from edge_robot import topics
 from edge_robot.msg import TrackedObjectArray
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.track_drawing import TrackDrawing
@@ -22,11 +22,14 @@ from edge_robot.nodes.track_messages import to_detection_array
 _LOOK_PERIOD = 0.5  # s; how often it is looked for listeners
 
 
-class TrackMarkers(Node):
+class TrackMarkers(ManagedNode):
     """Hears the tracks only while its own topics are heard."""
 
     def __init__(self) -> None:
         super().__init__("track_markers")
+
+    def activate(self) -> None:
+        """Look for listeners."""
         self._detections = self.create_publisher(
             Detection3DArray, topics.TRACK_DETECTIONS.name, qos_profile(topics.TRACK_DETECTIONS)
         )

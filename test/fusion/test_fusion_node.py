@@ -314,6 +314,6 @@ def test_class_lists_of_different_length_are_refused(domain: int) -> None:
     rclpy.init(args=["--ros-args", "-p", "class_names:=[person, car]"])
     try:
         with pytest.raises(UserError, match="differ in length"):
-            Fusion()
+            rclpy.spin(Fusion())
     finally:
         rclpy.try_shutdown()

@@ -333,6 +333,6 @@ def test_names_that_make_no_topic_are_refused(domain: int, given: str) -> None:
     rclpy.init(args=["--ros-args", "-p", given])
     try:
         with pytest.raises(UserError, match="give each name once"):
-            Fusion()
+            rclpy.spin(Fusion())
     finally:
         rclpy.try_shutdown()
