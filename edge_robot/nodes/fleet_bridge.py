@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING
 
 from nav_msgs.msg import OccupancyGrid
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from tf2_ros import Buffer, TransformListener
 
 from edge_robot import topics
-from edge_robot.errors import UserError
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.offload import OffloadEngine
 from edge_robot.fleet.privacy_policy import Kind, Tier
 from edge_robot.nodes.diagnostics import DiagnosticsReporter
 from edge_robot.nodes.diagnostics import Status as Health
 from edge_robot.nodes.fleet_links import LinkReporter
-from edge_robot.nodes.fleet_parameters import BridgeSettings, declare_endpoints
+from edge_robot.nodes.fleet_parameters import BridgeSettings, Endpoints
 from edge_robot.nodes.fleet_privacy import PrivacyReporter
 from edge_robot.nodes.fleet_second_opinions import SecondOpinions
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.perception.tiering.policy import TierPolicy, TierSettings
@@ -34,20 +32,24 @@ if TYPE_CHECKING:
     from edge_robot.nodes.fleet_plans import PlanService
 
 
-class FleetBridge(Node):
+class FleetBridge(ManagedNode):
     """Owns the engine, the boundary and what offers work."""
 
     def __init__(self) -> None:
         super().__init__("fleet_bridge")
-        settings = declare_settings(self, BridgeSettings())
-        endpoints = declare_endpoints(self)
-        try:
-            policy = TierPolicy(declare_settings(self, TierSettings()))
-        except ValueError as error:
-            raise UserError(
-                f"fleet_bridge parameters: {error}; see config/fleet_bridge.yaml"
-            ) from error
-        boundary = Boundary(settings.policy())
+        self._settings = self.settings(BridgeSettings())
+        self._tiering = self.settings(TierSettings())
+        self._endpoints = Endpoints(self)
+
+    def configure(self) -> None:
+        """Read the policy, certificates and tokens."""
+        self._replicas = self._endpoints.read()
+        self._boundary = Boundary(self._settings.value.policy())
+
+    def activate(self) -> None:
+        """Connect, listen, and offer."""
+        settings, endpoints, boundary = self._settings.value, self._replicas, self._boundary
+        policy = TierPolicy(self._tiering.value)
         tiers = [tier for tier in Tier if any(item.tier is tier for item in endpoints)]
         self._privacy = PrivacyReporter(self, boundary, tiers, (Kind.DETECT, Kind.PLAN))
         self._links = LinkReporter(self)
@@ -65,7 +67,7 @@ class FleetBridge(Node):
             self._links.placed,
         )
         self._plans: PlanService | None = None
-        self._settings, self._boundary, self._tiers = settings, boundary, tiers
+        self._tiers = tiers
         self.create_subscription(
             OccupancyGrid, topics.MAP.name, self._on_map, qos_profile(topics.MAP)
         )
@@ -79,12 +81,16 @@ class FleetBridge(Node):
             f"offering {policy.settings.rate:g} frames a second to {settings.model} at {names}"
         )
 
-    def destroy_node(self) -> None:
-        """Give up what is outstanding, then leave the graph."""
-        engine = getattr(self, "_engine", None)
-        if engine is not None:
-            engine.close()
-        super().destroy_node()
+    def reconfigure(self) -> None:
+        """Offer what comes next by the new settings."""
+        if self.is_active:
+            self._opinions.settings = self._settings.value
+            if self._plans is not None:
+                self._plans.settings = self._settings.value
+
+    def deactivate(self) -> None:
+        """Give up what is outstanding."""
+        self._engine.close()
 
     def _on_map(self, message: OccupancyGrid) -> None:
         """Offer to plan as soon as there is something to plan on."""
@@ -93,7 +99,12 @@ class FleetBridge(Node):
             from edge_robot.nodes.fleet_plans import PlanService
 
             self._plans = PlanService(
-                self, self._engine, self._boundary, self._tiers, self._buffer, self._settings
+                self,
+                self._engine,
+                self._boundary,
+                self._tiers,
+                self._buffer,
+                self._settings.value,
             )
         self._plans.set_map(message)
 

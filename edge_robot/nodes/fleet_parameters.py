@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
-
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.node import Node
 
 from edge_robot.errors import UserError
 from edge_robot.fleet.admission import Budgets
@@ -16,7 +12,7 @@ from edge_robot.fleet.endpoints import Endpoint
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.offload import Settings as EngineSettings
 from edge_robot.fleet.privacy_policy import PrivacyPolicy, Tier, read_policy
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.settings import Settings, setting
 from edge_robot.share import share_dir
 
@@ -42,10 +38,10 @@ class BridgeSettings(Settings):
         0.21, "distance from obstacles that a path keeps, m", ge=0.0, le=3.0, live=True
     )
     onboard_wait: float = setting(
-        0.15, "time an image waits for its onboard detections, s", ge=0.001, le=60.0, live=True
+        0.15, "time an image waits for its onboard detections, s", ge=0.001, le=60.0
     )
     onboard_silence: float = setting(
-        0.5, "time without any, after which nobody looks on board, s", ge=0.001, le=600.0, live=True
+        0.5, "time without any, after which nobody looks on board, s", ge=0.001, le=600.0
     )
     heartbeat_period: float = setting(0.025, "between two heartbeats, s", ge=0.001, le=10.0)
     silence: float = setting(
@@ -122,7 +118,7 @@ class ConnectionSettings(Settings):
 
 
 @dataclass(frozen=True)
-class _EndpointSettings(ConnectionSettings):
+class EndpointSettings(ConnectionSettings):
     """How a backend is reached that work is offered to, and what that costs."""
 
     cost: float = setting(0.0, "of one request, as spending_rate counts", ge=0.0)
@@ -134,34 +130,33 @@ class _EndpointSettings(ConnectionSettings):
         return replace(reached, cost=self.cost, energy_per_byte=self.energy_per_byte)
 
 
-def declare_endpoints(node: Node) -> list[Endpoint]:
-    """Return the backends that a node's parameters name, the preferred one first.
+class Endpoints:
+    """The backends that a node's parameters name.
 
     `endpoints` lists names, each with parameters of its own; where it lists none, `endpoint` is the
     only one.
-
-    Raises:
-        UserError: what is said of one makes no sense.
     """
 
-    def declare(name: str, default: Any, about: str) -> Any:
-        return node.declare_parameter(name, default, ParameterDescriptor(description=about)).value
+    def __init__(self, node: ManagedNode) -> None:
+        self._only = node.parameter(
+            "endpoint", "127.0.0.1:8001", "host:port of the backend, if it is one alone"
+        )
+        about = "names of several backends, the preferred one first; see NAME.address"
+        self._several = node.named_settings("endpoints", about, {}, EndpointSettings())
 
-    address = declare("endpoint", "127.0.0.1:8001", "host:port of the backend, if it is one alone")
-    names = declare("endpoints", [""], "names of several backends, the preferred one first")
-    names = [name for name in names if name]
-    if len(set(names)) < len(names):
-        raise UserError(f"fleet_bridge parameter endpoints names one twice: {', '.join(names)}")
-    if not names:
-        try:
-            return [Endpoint("", address)]
-        except UserError as error:
-            raise UserError(f"fleet_bridge parameter endpoint: {error}") from error
-    endpoints = []
-    for name in names:
-        settings = declare_settings(node, _EndpointSettings(), f"{name}.")
-        try:
-            endpoints.append(settings.endpoint(name))
-        except UserError as error:
-            raise UserError(f"fleet_bridge parameters {name}.*: {error}") from error
-    return endpoints
+    def read(self) -> list[Endpoint]:
+        """Return them, the preferred one first.
+
+        Raises:
+            UserError: what is said of one makes no sense.
+        """
+        named = self._several.value
+        if not named:
+            return [Endpoint("", self._only.value)]
+        endpoints = []
+        for name, settings in named.items():
+            try:
+                endpoints.append(settings.endpoint(name))
+            except UserError as error:
+                raise UserError(f"{name}.*: {error}") from error
+        return endpoints

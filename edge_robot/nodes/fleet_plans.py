@@ -46,6 +46,9 @@ class PlanService:
         tiers: Of the engine's endpoints.
         buffer: Where the transforms are.
         settings: Name of the planner, times.
+
+    Attributes:
+        settings: As given; may be replaced.
     """
 
     def __init__(
@@ -62,13 +65,7 @@ class PlanService:
         self._boundary = boundary
         self._tiers = tiers
         self._buffer = buffer
-        self._config = GlobalPlannerConfig(path_clearance=settings.plan_clearance)
-        self._task: Task[Errand, Route] = Task(
-            "plan",
-            lambda cleared, _: encode_errand(cleared, settings.planner),
-            settings.plan_deadline,
-            settings.plan_deadline,
-        )
+        self.settings = settings
         self._map: tuple[StaticMap, str] | None = None
         self._counts: Counter[str] = Counter()
         self._last = "none asked for yet"
@@ -97,7 +94,14 @@ class PlanService:
         found: Future = Future()
         content = Data(errand, Level.FEATURES)
         clearances = {tier: self._boundary.clear(Kind.PLAN, content, tier) for tier in self._tiers}
-        self._engine.offer(self._task, clearances, None, 0.0, found.set_result, local=errand.solve)
+        settings = self.settings
+        task: Task[Errand, Route] = Task(
+            "plan",
+            lambda cleared, _: encode_errand(cleared, settings.planner),
+            settings.plan_deadline,
+            settings.plan_deadline,
+        )
+        self._engine.offer(task, clearances, None, 0.0, found.set_result, local=errand.solve)
         outcome: Answer[Route] | NoAnswer = await found
         if isinstance(outcome, NoAnswer):
             self._say("failed", f"no path: {outcome.reason.value}: {outcome.detail}")
@@ -123,7 +127,8 @@ class PlanService:
         start, goal = (
             read_goal(pose, frame, self._buffer) for pose in (request.start, request.goal)
         )
-        return Errand(static, (start.x, start.y), (goal.x, goal.y), self._config), frame
+        config = GlobalPlannerConfig(path_clearance=self.settings.plan_clearance)
+        return Errand(static, (start.x, start.y), (goal.x, goal.y), config), frame
 
     def _say(self, what: str, text: str) -> None:
         self._counts[what] += 1

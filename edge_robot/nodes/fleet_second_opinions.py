@@ -94,6 +94,9 @@ class SecondOpinions:
         buffer: Where the transforms are.
         settings: Name of the model, times.
         on_placement: Told where each piece of work went, or why nowhere.
+
+    Attributes:
+        settings: As given; may be replaced.
     """
 
     def __init__(
@@ -118,16 +121,7 @@ class SecondOpinions:
         self._on_placement = on_placement
         self._tiers = {item.address: item.tier for item in endpoints}
         self._hidden = self._hidden_classes()
-        self._detect: Task[NDArray[np.uint8], SecondOpinion] = Task(
-            "detect",
-            lambda cleared, encoding: encode_frame(
-                cleared, settings.model, settings.min_score, encoding
-            ),
-            settings.deadline,
-            settings.expiry,
-            adaptive=True,
-        )
-        self._settings = settings
+        self.settings = settings
         self._policy_lock = threading.Lock()  # outcomes come in the engine's thread
         self._tracks: TrackedObjectArray | None = None
         self._info: CameraInfo | None = None
@@ -211,7 +205,7 @@ class SecondOpinions:
         if parts is not None:
             self._offer_parts(parts, offer, max(0.0, age))
         else:
-            self._engine.offer(self._detect, whole, offer, max(0.0, age), self._on_outcome)
+            self._offer_whole(whole, offer, max(0.0, age))
 
     def _cleared(self, picture: Picture) -> Clearances[NDArray[np.uint8]]:
         return {
@@ -233,9 +227,22 @@ class SecondOpinions:
         }
         return parts if _any_cleared(parts) else None
 
+    def _offer_whole(self, whole: Clearances[NDArray[np.uint8]], offer: _Offer, age: float) -> None:
+        settings = self.settings
+        task: Task[NDArray[np.uint8], SecondOpinion] = Task(
+            "detect",
+            lambda cleared, encoding: encode_frame(
+                cleared, settings.model, settings.min_score, encoding
+            ),
+            settings.deadline,
+            settings.expiry,
+            adaptive=True,
+        )
+        self._engine.offer(task, whole, offer, age, self._on_outcome)
+
     def _offer_parts(self, parts: Clearances[tuple[Crop, ...]], offer: _Offer, age: float) -> None:
         height, width = offer.picture.image.shape[:2]
-        settings = self._settings
+        settings = self.settings
         task: Task[tuple[Crop, ...], SecondOpinion] = Task(
             "detect_crop",
             lambda cleared, encoding: encode_crops(

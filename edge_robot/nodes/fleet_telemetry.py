@@ -17,7 +17,6 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
 from edge_robot import topics
@@ -37,7 +36,7 @@ from edge_robot.nodes.diagnostics import ERROR, OK, WARN, DiagnosticsReporter, S
 from edge_robot.nodes.fleet_parameters import ConnectionSettings, privacy_policy
 from edge_robot.nodes.fleet_privacy import PrivacyReporter
 from edge_robot.nodes.hard_examples import HardExamples, to_jpeg
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -70,15 +69,9 @@ class TelemetrySettings(Settings):
     folder: str = setting("~/.ros/edge_robot/spool", "folder of the spool")
     max_mb: int = setting(256, "most that the spool takes on the disk, MB; at least 2", ge=2)
     privacy_policy: str = setting("", "file that says what may leave; none: config/privacy.yaml")
-    odometry_rate: float = setting(
-        1.0, "poses written down a second; 0: none", ge=0.0, le=100.0, live=True
-    )
-    deadlines: bool = setting(
-        True, "write down how each stage keeps its budget, once a second", live=True
-    )
-    hard_examples: bool = setting(
-        True, "keep frames in which the fleet contradicted the robot", live=True
-    )
+    odometry_rate: float = setting(1.0, "poses written down a second; 0: none", ge=0.0, le=100.0)
+    deadlines: bool = setting(True, "write down how each stage keeps its budget, once a second")
+    hard_examples: bool = setting(True, "keep frames in which the fleet contradicted the robot")
     disagreement: float = setting(
         1.0, "from which a frame is a hard example, summed scores", ge=0.01, le=1000.0, live=True
     )
@@ -91,31 +84,37 @@ class TelemetrySettings(Settings):
             raise UserError(f"robot is {self.robot!r}; give a name of letters, digits, . _ -")
 
 
-class FleetTelemetry(Node):
+class FleetTelemetry(ManagedNode):
     """Hears topics, puts what they say into the spool, and lets it be sent."""
 
     def __init__(self) -> None:
         super().__init__("fleet_telemetry")
-        self._settings = declare_settings(self, TelemetrySettings())
-        archive = declare_settings(self, ConnectionSettings("127.0.0.1:8001"), "archive.")
+        self._settings = self.settings(TelemetrySettings())
+        self._archive = self.settings(ConnectionSettings("127.0.0.1:8001"), "archive.")
+        self._pace_settings = self.settings(PaceSettings())
+
+    def configure(self) -> None:
+        """Read the policy, certificates and token."""
+        self._boundary = Boundary(privacy_policy(self._settings.value.privacy_policy))
         try:
-            pace = Pace(declare_settings(self, PaceSettings()))
-        except ValueError as error:
-            raise UserError(
-                f"fleet_telemetry parameters: {error}; see config/fleet_telemetry.yaml"
-            ) from error
-        try:
-            endpoint = archive.endpoint("archive")
+            self._endpoint = self._archive.value.endpoint("archive")
         except UserError as error:
-            raise UserError(f"fleet_telemetry parameters archive.*: {error}") from error
-        self._pace = pace
-        self._tier = endpoint.tier
-        self._boundary = Boundary(privacy_policy(self._settings.privacy_policy))
+            raise UserError(f"archive.*: {error}") from error
+        self._tier = self._endpoint.tier
+
+    def activate(self) -> None:
+        """Open the spool, send from it, and listen.
+
+        Raises:
+            UserError: the spool cannot be used.
+        """
+        settings, endpoint = self._settings.value, self._endpoint
+        self._pace = Pace(self._pace_settings.value)
         self._connection = ArchiveConnection(endpoint.address, endpoint.credentials)
-        folder = Path(self._settings.folder).expanduser()
-        self._store = Store(folder, self._settings.max_mb << 20, self._warn)
+        folder = Path(settings.folder).expanduser()
+        self._store = Store(folder, settings.max_mb << 20, self._warn)
         self._sender = Sender(
-            self._store, self._connection, self._settings.robot, self._boundary, self._tier, pace
+            self._store, self._connection, settings.robot, self._boundary, self._tier, self._pace
         )
         self._spool = Spool(self._store, self._sender, self._warn)
         self._links: tuple[Any, ...] | None = None
@@ -125,26 +124,29 @@ class FleetTelemetry(Node):
         self._handed_over: set[str] = set()
         self._status = self._store.status()
         self._counted, self._dropping = steady_seconds(), False
-        self._listen()
+        self._listen(settings)
         kinds = (Kind.TELEMETRY, Kind.EVENT, Kind.HARD_EXAMPLE, Kind.RECORDING)
         self._privacy = PrivacyReporter(self, self._boundary, (self._tier,), kinds)
         self._diagnostics = DiagnosticsReporter(self, self._health)
         self.get_logger().info(f"spool {folder}, for {endpoint.address} ({self._tier.value})")
 
-    def destroy_node(self) -> None:
-        """Write down what was heard, then leave the graph.
+    def reconfigure(self) -> None:
+        """Send at the new pace, and judge examples anew."""
+        if self.is_active:
+            self._pace.settings = self._pace_settings.value
+            if self._examples is not None:
+                self._examples.least = self._settings.value.disagreement
+
+    def deactivate(self) -> None:
+        """Write down what was heard.
 
         Raises:
             UserError: the disk does not take it.
         """
-        super().destroy_node()
-        spool = getattr(self, "_spool", None)
-        if spool is not None:
-            spool.close()
-            self._connection.close()
+        self._spool.close()
+        self._connection.close()
 
-    def _listen(self) -> None:
-        settings = self._settings
+    def _listen(self, settings: TelemetrySettings) -> None:
         for topic, kind, callback in (
             (topics.EVENTS, Event, self._on_event),
             (topics.MODE, RobotMode, self._on_mode),
@@ -168,8 +170,11 @@ class FleetTelemetry(Node):
                 Odometry, topics.ODOM.name, self._on_odometry, newest, raw=True
             )
             self.create_timer(1.0 / settings.odometry_rate, self._note_odometry, clock=steady)
-        if settings.hard_examples:
-            self._examples = HardExamples(self, settings.disagreement, self._on_example)
+        self._examples = (
+            HardExamples(self, settings.disagreement, self._on_example)
+            if settings.hard_examples
+            else None
+        )
         if settings.recordings:
             self.create_timer(_LOOK_FOR_RECORDINGS, self._find_recordings, clock=steady)
 
@@ -279,7 +284,7 @@ class FleetTelemetry(Node):
                 self._boundary.clear(Kind.HARD_EXAMPLE, content, self._tier),
             )
             return
-        payload = pack(results, to_jpeg(cleared.value, self._settings.jpeg_quality))
+        payload = pack(results, to_jpeg(cleared.value, self._settings.value.jpeg_quality))
         example = Data(payload, cleared.level, cleared.policy)
         self._keep(
             Kind.HARD_EXAMPLE,
@@ -290,7 +295,7 @@ class FleetTelemetry(Node):
         )
 
     def _find_recordings(self) -> None:
-        folder = Path(self._settings.recordings).expanduser()
+        folder = Path(self._settings.value.recordings).expanduser()
         for path in sorted(folder.glob("*.mcap")):
             facts = path.stat()
             key = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"

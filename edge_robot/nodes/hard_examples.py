@@ -40,11 +40,14 @@ class HardExamples:
             has found, or called otherwise, each counted by its score.
         on_example: Told the capture stamp, ns, the picture with all that either found in it, and
             both results.
+
+    Attributes:
+        least: As given; may be changed.
     """
 
     def __init__(self, node: Node, least: float, on_example: OnExample) -> None:
         self._node = node
-        self._least = least
+        self.least = least
         self._on_example = on_example
         self._images: dict[int, bytes] = {}
         self._onboard: dict[int, Detections] = {}
@@ -80,7 +83,7 @@ class HardExamples:
             return
         fleet = from_detection_array(message.detections)
         surprise = compare(onboard, Expected(fleet.boxes, tuple(fleet.labels), fleet.scores))
-        if surprise.total < self._least:
+        if surprise.total < self.least:
             return
         try:
             image = image_to_bgr(deserialize_message(data, Image))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
@@ -75,7 +76,7 @@ class NamedSettings(Generic[SettingsT]):
         Raises:
             UserError: what the parameters were given at start does not go together.
         """
-        return {name: self._of(name).value for name in self._names.value if name}
+        return {name: self._of(name).value for name in self._names.value}
 
 
 class Parameters:
@@ -159,8 +160,10 @@ class Parameters:
             return self.settings(known.get(name, otherwise), f"{name}.")
 
         def make(values: Mapping[str, Any]) -> list[str]:
-            names: list[str] = values[parameter]
-            for name in filter(None, names):
+            names = [name for name in values[parameter] if name]
+            for name in names:
+                if names.count(name) > 1:
+                    raise UserError(f"{parameter} lists {name!r} twice")
                 of(name)
             return names
 
@@ -169,7 +172,8 @@ class Parameters:
             self._declare(parameter, list(known) or [""], Meaning(about))
             self._declared[key] = self._own([parameter], make)
         names: Declared[list[str]] = self._declared[key]
-        names.value  # noqa: B018  (declares those listed at start)
+        with suppress(UserError):  # told when the node is configured
+            names.value  # noqa: B018  (declares what is listed at start)
         return NamedSettings(names, of)
 
     def check(self) -> None:

@@ -24,7 +24,6 @@ from lamp import LampDetector, lamp_image
 from nav_msgs.msg import OccupancyGrid
 from nav_msgs.msg import Path as NavPath
 from nav_msgs.srv import GetPlan
-from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -365,18 +364,12 @@ def test_bad_parameters_are_one_clear_line(domain: int) -> None:
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"rate": 0.0}, "rate"),
         ({"silence": 0.01}, "heartbeat_period"),
         ({"deadline": 0.5, "expiry": 0.4}, "expiry"),
-        ({"uplink_rate": -1.0}, "uplink_rate"),
-        ({"plan_clearance": -1.0}, "plan_clearance"),
         ({"privacy_policy": "/nowhere.yaml"}, "/nowhere.yaml"),
-        ({"endpoints": "[hall, hall]"}, "twice: hall, hall"),
+        ({"endpoints": "[hall, hall]"}, "lists 'hall' twice"),
         ({"endpoints": "[hall]"}, r"hall\.\*: .*host:port"),
-        (
-            {"endpoints": "[hall]", "hall.address": "h:1", "hall.tier": "moon"},
-            "tier is .moon.",
-        ),
+        ({"endpoints": "[hall]", "hall.address": "h:1", "hall.tier": "moon"}, "hall.tier is"),
         ({"endpoints": "[hall]", "hall.address": "h:1", "hall.ca_file": "x.pem"}, "tls: true"),
     ],
 )
@@ -386,7 +379,7 @@ def test_what_is_wrong_with_a_bridges_parameters_is_said(
     pairs = [f"{name}:={value}" for name, value in parameters.items()]
     rclpy.init(args=["--ros-args", *(part for pair in pairs for part in ("-p", pair))])
     try:
-        with pytest.raises((UserError, ParameterException), match=words):
-            FleetBridge()
+        with pytest.raises(UserError, match=words):
+            rclpy.spin(FleetBridge())
     finally:
         rclpy.try_shutdown()

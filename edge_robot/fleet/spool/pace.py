@@ -121,10 +121,13 @@ class Pace:
     Args:
         settings: How to stand back.
         jitter: Draws from [0, 1).
+
+    Attributes:
+        settings: As given; may be replaced.
     """
 
     def __init__(self, settings: PaceSettings, jitter: Callable[[], float] = random.random) -> None:
-        self._settings = settings
+        self.settings = settings
         self._jitter = jitter
         self._link: LinkFigures | None = None
         self._heard = -math.inf
@@ -158,11 +161,11 @@ class Pace:
             if not link.up:
                 return BATCH_TIME, Wait.LINK
             least = self._least_round_trip.value
-            if link.round_trip > self._settings.rise * least + _SPARE:
+            if link.round_trip > self.settings.rise * least + _SPARE:
                 return BATCH_TIME, Wait.ROUND_TRIP
             if self._busy_since is not None:
                 # Never for ever: a bridge that always asks must not fill the disk.
-                left = max(self._busy_since, self._last_sent) + self._settings.patience - now
+                left = max(self._busy_since, self._last_sent) + self.settings.patience - now
                 if left > 0.0:
                     return min(left, BATCH_TIME), Wait.REQUESTS
         return 0.0, Wait.NOTHING
@@ -171,9 +174,9 @@ class Pace:
         """Return what may be sent now, bytes/s."""
         link = self._known(now)
         if link is None or not math.isfinite(link.bandwidth):
-            return self._settings.rate
-        share = max(self._settings.share * link.bandwidth, _LEAST_RATE)
-        return min(self._settings.rate, share)
+            return self.settings.rate
+        share = max(self.settings.share * link.bandwidth, _LEAST_RATE)
+        return min(self.settings.rate, share)
 
     def batch_bytes(self, now: float) -> int:
         """Return the size the next batch should have, bytes."""
@@ -190,7 +193,7 @@ class Pace:
 
     def failed(self, now: float) -> None:
         """Report an attempt in vain: the next one waits, each time twice as long."""
-        pause = min(self._settings.retry_min * 2.0**self._failures, self._settings.retry_max)
+        pause = min(self.settings.retry_min * 2.0**self._failures, self.settings.retry_max)
         self._failures = min(self._failures + 1, 16)
         # From its upper half, so that a fleet that lost its archive together does not come in step.
         self._retry = now + pause * (0.5 + 0.5 * self._jitter())
