@@ -15,10 +15,8 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.node import Node
 from std_srvs.srv import SetBool
 
 from edge_robot import topics
@@ -26,7 +24,7 @@ from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import Event, LinkState, RobotMode, SimulationTruth
 from edge_robot.nodes.conversions import quaternion_from_yaw
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -57,20 +55,23 @@ MODES = {
 }
 
 
-class MissionNode(Node):
+class MissionNode(ManagedNode):
     """Eyes and hands of `edge_robot.sim.mission.Mission`."""
 
     def __init__(self) -> None:
         super().__init__("mission")
-        self._seed = self._parameter("seed", 1, "seed of the scenario the simulator runs")
-        self._output = self._parameter("output", "", "JSON file for the facts of the run; or none")
-        settings = declare_settings(self, MissionSettings())
-        scenario = Scenario.generate(self._seed)
+        self._seed = self.parameter("seed", 1, "seed of the scenario the simulator runs", ge=0)
+        self._output = self.parameter("output", "", "JSON file for the facts of the run; or none")
+        self._settings = self.settings(MissionSettings())
+
+    def activate(self) -> None:
+        """Wait until the robot is ready; the mission begins anew."""
+        scenario = Scenario.generate(self._seed.value)
         self._goal = scenario.goal
         self._mission = Mission(
             (self._goal.x, self._goal.y),
             length(np.array(scenario.reference_route)),
-            settings,
+            self._settings.value,
             steady_seconds(),
         )
         self._heard: set[str] = set()
@@ -95,10 +96,7 @@ class MissionNode(Node):
         ):
             self._listen(topic, None)
         self.create_timer(STEP_PERIOD, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.get_logger().info(f"seed {self._seed}: waiting until the robot is ready")
-
-    def _parameter(self, name: str, default: Any, about: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
+        self.get_logger().info(f"seed {self._seed.value}: waiting until the robot is ready")
 
     def _publisher(self, message_type: Any, topic: Topic) -> Any:
         return self.create_publisher(message_type, topic.name, qos_profile(topic))
@@ -215,13 +213,13 @@ class MissionNode(Node):
         print(f"status {json.dumps(status)}", flush=True)
 
     def _finish(self) -> None:
-        facts = {"seed": self._seed, "referee": self._mission.facts()}
-        if self._output:
+        facts = {"seed": self._seed.value, "referee": self._mission.facts()}
+        if self._output.value:
             try:
-                Path(self._output).write_text(json.dumps(facts, indent=2) + "\n")
+                Path(self._output.value).write_text(json.dumps(facts, indent=2) + "\n")
             except OSError as error:
                 raise UserError(
-                    f"cannot write the facts of the run to {self._output}: {error.strerror}; "
+                    f"cannot write the facts of the run to {self._output.value}: {error.strerror}; "
                     "check mission's parameter 'output'"
                 ) from error
         # The last events are what the run is judged by: they must be in the recording.

@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-from typing import Any
-
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.node import Node
 from std_srvs.srv import SetBool
 
 from edge_robot.errors import UserError
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.runner import run
 from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
 
-class NetworkLink(Node):
+class NetworkLink(ManagedNode):
     """Forwards TCP from a local port to the backend, as well or as badly as configured."""
 
     def __init__(self) -> None:
         super().__init__("network_link")
-        host = self._parameter("host", "127.0.0.1", "address to listen on")
-        port = self._parameter("port", 8002, "TCP port to listen on")
-        target = self._parameter("target", "127.0.0.1:8001", "host:port of the backend")
-        quality = LinkQuality(
-            delay=self._parameter("delay", 0.0, "one way, s"),
-            deviation=self._parameter("deviation", 0.0, "of the delay, heavy-tailed, s"),
-            jitter=self._parameter("jitter", 0.0, "largest additional delay, s"),
-            loss=self._parameter("loss", 0.0, "share of packets to be sent again, 0..<1"),
-            bandwidth=self._parameter("bandwidth", 0.0, "each direction, bytes/s; 0: no limit"),
-        )
+        self._host = self.parameter("host", "127.0.0.1", "address to listen on")
+        self._port = self.parameter("port", 8002, "TCP port to listen on; 0: any", ge=0, le=65535)
+        self._target = self.parameter("target", "127.0.0.1:8001", "host:port of the backend")
+        self._quality = self.settings(LinkQuality())
+
+    def configure(self) -> None:
+        """Begin to forward.
+
+        Raises:
+            UserError: the target is none, or the port is taken.
+        """
+        host, target = self._host.value, self._target.value
         target_host, _, target_port = target.rpartition(":")
         if not target_host or not target_port.isdigit():
             raise UserError(
                 f"network_link parameter target is {target!r}, not host:port; "
                 "see config/network_link.yaml"
             )
-        if min(astuple(quality)) < 0.0 or quality.loss >= 1.0:
-            raise UserError(
-                "network_link parameters delay, deviation, jitter, loss and bandwidth must not be "
-                "negative, and loss be less than 1; see config/network_link.yaml"
-            )
+        port, quality = self._port.value, self._quality.value
         self._link = RadioLink(host, port, target_host, int(target_port), quality)
-        self.create_service(SetBool, "~/set_up", self._set_up)
         self.get_logger().info(f"{host}:{self._link.port} → {target}")
 
-    def destroy_node(self) -> None:
-        """Drop the connections, then leave the graph."""
-        link = getattr(self, "_link", None)
-        if link is not None:
-            link.close()
-        super().destroy_node()
+    def activate(self) -> None:
+        """Let the link be cut."""
+        self.create_service(SetBool, "~/set_up", self._set_up)
 
-    def _parameter(self, name: str, default: Any, about: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
+    def reconfigure(self) -> None:
+        """Become another link."""
+        self._link.set_quality(self._quality.value)
+
+    def cleanup(self) -> None:
+        """Drop the connections."""
+        self._link.close()
 
     def _set_up(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._link.set_up(request.data)

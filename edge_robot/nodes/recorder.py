@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 
 from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.conversions import stamp_of
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.qos import listening_profile
 from edge_robot.nodes.runner import run
 from edge_robot.recording.images import compress_image, compressed_image_definition
-from edge_robot.recording.writer import RecordingWriter
+from edge_robot.recording.writer import Encoder, RecordingWriter
 from edge_robot.topics import Topic, full_name
 
 QUEUE_DEPTH = 200
@@ -28,62 +26,83 @@ CHECK_PERIOD = 0.2
 """Between two looks at the writing thread, s."""
 
 
-class Recorder(Node):
-    """Subscribes to topics as serialized bytes and hands them to the writing thread."""
+class Recorder(ManagedNode):
+    """Subscribes to topics as serialized bytes and hands them to the writing thread.
+
+    The file is begun by `configure` and finished by `cleanup`; while inactive nothing is recorded.
+    """
 
     def __init__(self) -> None:
         super().__init__("recorder")
-        output = self._parameter("output", "recording.mcap", "MCAP file to write")
-        compression = self._parameter("compression", "zstd", "of chunks: zstd, lz4 or none")
-        queue_mb = self._parameter("queue_mb", 64, "most MB that may wait for the disk")
-        names = self._parameter("topics", [""], "topics to record; none named: all not derived")
-        self._quality = self._parameter("jpeg_quality", 80, "of recorded images, 1..100")
-        image_rate = self._parameter("image_rate", 5.0, "recorded images per s; 0: all")
-        points_rate = self._parameter("points_rate", 2.0, "recorded sweeps per s; 0: all")
-        self._periods = {
-            topics.CAMERA_IMAGE.name: _period(image_rate),
-            topics.LIDAR_POINTS.name: _period(points_rate),
-        }
-        self._newest: dict[str, int] = {}
-        selected = _select([name for name in names if name])
-        self._writer = RecordingWriter(Path(output).expanduser(), compression, queue_mb << 20)
-        self._dropped = 0
-        self._unreadable = 0
-        for topic in selected:
-            self._record(topic)
-        self.create_timer(CHECK_PERIOD, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.get_logger().info(f"recording {len(selected)} topics into {output}")
+        self._output = self.parameter("output", "recording.mcap", "MCAP file to write")
+        self._compression = self.parameter(
+            "compression", "zstd", "of chunks: zstd, lz4 or none", one_of=("zstd", "lz4", "none")
+        )
+        self._queue_mb = self.parameter(
+            "queue_mb", 64, "most MB that may wait for the disk before samples are dropped", ge=1
+        )
+        self._topics = self.parameter(
+            "topics", [""], "topics to record; none named: all not derived"
+        )
+        self._quality = self.parameter(
+            "jpeg_quality", 80, "of recorded images, 1..100", ge=1, le=100
+        )
+        self._image_rate = self.parameter(
+            "image_rate", 5.0, "recorded images per s; 0: all", ge=0.0, live=True
+        )
+        self._points_rate = self.parameter(
+            "points_rate", 2.0, "recorded sweeps per s; 0: all", ge=0.0, live=True
+        )
 
-    def destroy_node(self) -> None:
-        """Stop listening and finish the file.
+    def configure(self) -> None:
+        """Begin the file.
 
         Raises:
-            UserError: The file could not be finished.
+            UserError: it cannot be written, or a topic is not in the table.
         """
-        super().destroy_node()
+        selected = _select([name for name in self._topics.value if name])
+        self._writer = RecordingWriter(
+            Path(self._output.value).expanduser(),
+            self._compression.value,
+            self._queue_mb.value << 20,
+        )
+        self._channels = [(topic, *self._channel(topic)) for topic in selected]
+        self._dropped = self._unreadable = 0
+
+    def activate(self) -> None:
+        """Record."""
+        self._newest: dict[str, int] = {}
+        for topic, channel, encode in self._channels:
+            self._record(topic, channel, encode)
+        self.create_timer(CHECK_PERIOD, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.get_logger().info(f"recording {len(self._channels)} topics into {self._output.value}")
+
+    def cleanup(self) -> None:
+        """Finish the file.
+
+        Raises:
+            UserError: it could not be finished.
+        """
         self._writer.close()
 
-    def _parameter(self, name: str, default: Any, description: str) -> Any:
-        descriptor = ParameterDescriptor(description=description)
-        return self.declare_parameter(name, default, descriptor).value
-
-    def _record(self, topic: Topic) -> None:
-        encode = None
+    def _channel(self, topic: Topic) -> tuple[int, Encoder | None]:
+        """Return a channel of the file for a topic, and how its samples are encoded."""
         if topic.type == "sensor_msgs/Image":
             channel = self._writer.add_channel(
                 f"{self._recorded(topic)}/compressed",
                 "sensor_msgs/msg/CompressedImage",
                 compressed_image_definition(),
             )
-            encode = partial(compress_image, quality=self._quality)
-        else:
-            package, name = topic.type.split("/")
-            channel = self._writer.add_channel(
-                self._recorded(topic),
-                f"{package}/msg/{name}",
-                definition_with_dependencies(topic.type),
-            )
+            return channel, partial(compress_image, quality=self._quality.value)
+        package, name = topic.type.split("/")
+        channel = self._writer.add_channel(
+            self._recorded(topic),
+            f"{package}/msg/{name}",
+            definition_with_dependencies(topic.type),
+        )
+        return channel, None
 
+    def _record(self, topic: Topic, channel: int, encode: Encoder | None) -> None:
         def on_sample(data: bytes, info: dict[str, int]) -> None:
             if not self._is_due(topic.name, data):
                 return
@@ -101,14 +120,19 @@ class Recorder(Node):
 
     def _is_due(self, name: str, data: bytes) -> bool:
         """Thin out a heavy topic by its header stamps, so that the result is the same anywhere."""
-        period = self._periods.get(name)
-        if period is None:
+        if name == topics.CAMERA_IMAGE.name:
+            rate = self._image_rate.value
+        elif name == topics.LIDAR_POINTS.name:
+            rate = self._points_rate.value
+        else:
+            return True
+        if rate == 0.0:
             return True
         stamp, newest = stamp_of(data), self._newest.get(name)
         if stamp is None:
             return True  # whatever that is, it was published
         # A twentieth of slack: stamps at exactly the period jitter by the clock's resolution.
-        if newest is not None and 0 <= stamp - newest < 0.95 * period:
+        if newest is not None and 0 <= stamp - newest < 0.95e9 / rate:
             return False
         self._newest[name] = stamp
         return True
@@ -127,10 +151,6 @@ class Recorder(Node):
                 f"samples that do not fit the size they state, left out so far: {counts}"
             )
             self._unreadable = unreadable
-
-
-def _period(rate: float) -> int | None:
-    return round(1e9 / rate) if rate > 0.0 else None
 
 
 def _select(names: list[str]) -> list[Topic]:

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMsg
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
@@ -26,6 +24,7 @@ from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import TrackedObjectArray
 from edge_robot.nodes.conversions import nanoseconds, stamp_from_nanoseconds
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
@@ -41,30 +40,49 @@ LINGER = 0.5
 """How long listeners get after the last result to take in what is under way, s."""
 
 
-class ReplaySource(Node):
+class ReplaySource(ManagedNode):
     """Publishes a recording in lock-step with perception and fusion."""
 
     def __init__(self) -> None:
         super().__init__("replay_source")
-        path = self._parameter("path", "", "folder, ROS 2 bag or MCAP file to replay")
-        if not path:
+        self._path = self.parameter("path", "", "folder, ROS 2 bag or MCAP file to replay")
+        self._image_topic = self.parameter("image_topic", "", "of a bag with several cameras")
+        self._points_topic = self.parameter("points_topic", "", "of a bag with several lidars")
+        self._lidar_height = self.parameter(
+            "lidar_height", 1.73, "of a folder: lidar above the ground, m"
+        )
+        self._speed = self.parameter("speed", 1.0, "times real time at most; 0: no limit", ge=0.0)
+        self._timeout = self.parameter(
+            "timeout", 30.0, "longest wait for results, wall clock, s", ge=0.0, live=True
+        )
+        self._resend_after = self.parameter(
+            "resend_after",
+            3.0,
+            "wait before a sample that got lost is sent again, s",
+            ge=0.0,
+            live=True,
+        )
+        self._listeners = self.parameter(
+            "listeners", 2, "subscriptions each sensor topic must have before the start", ge=0
+        )
+
+    def configure(self) -> None:
+        """Open the recording.
+
+        Raises:
+            UserError: it is none.
+        """
+        if not self._path.value:
             raise UserError("replay_source: parameter 'path' is empty; name what to replay")
         self._source = open_source(
-            Path(path).expanduser(),
-            image_topic=self._parameter("image_topic", "", "of a bag with several cameras"),
-            points_topic=self._parameter("points_topic", "", "of a bag with several lidars"),
-            lidar_height=self._parameter(
-                "lidar_height", 1.73, "of a folder: lidar above the ground, m"
-            ),
+            Path(self._path.value).expanduser(),
+            image_topic=self._image_topic.value,
+            points_topic=self._points_topic.value,
+            lidar_height=self._lidar_height.value,
         )
-        self._speed = self._parameter("speed", 1.0, "times real time at most; 0: no limit")
-        self._timeout = self._parameter("timeout", 30.0, "longest wait for results, wall clock, s")
-        self._resend_after = self._parameter(
-            "resend_after", 3.0, "wait before a sample that got lost is sent again, s"
-        )
-        self._listeners = self._parameter(
-            "listeners", 2, "subscriptions each sensor topic must have before the start"
-        )
+
+    def activate(self) -> None:
+        """Replay it, from its beginning, once everybody listens."""
         self._outputs = {
             topic.name: self.create_publisher(
                 interface_class(topic.type), topic.name, _unexpiring(topic)
@@ -103,10 +121,6 @@ class ReplaySource(Node):
         self._frame = self._next_frame()
         self.create_timer(TICK, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f"{self._source.name}: {len(self._source)} images and clouds")
-
-    def _parameter(self, name: str, default: Any, description: str) -> Any:
-        descriptor = ParameterDescriptor(description=description)
-        return self.declare_parameter(name, default, descriptor).value
 
     # --- results ----------------------------------------------------------------------------
 
@@ -151,10 +165,10 @@ class ReplaySource(Node):
         missing = self._unmatched()
         if not missing:
             self._started, self._start = True, now
-        elif now - self._since > self._timeout:
+        elif now - self._since > self._timeout.value:
             raise UserError(
                 f"replay_source: nobody uses or answers {', '.join(missing)} after "
-                f"{self._timeout:g} s; are camera_perception, lidar_perception, fusion and "
+                f"{self._timeout.value:g} s; are camera_perception, lidar_perception, fusion and "
                 "recorder running on this domain?"
             )
 
@@ -162,7 +176,7 @@ class ReplaySource(Node):
         """Return the topics on which not everybody has met."""
         heard = (topics.CAMERA_IMAGE, topics.CAMERA_INFO, topics.LIDAR_POINTS)
         counted = {topic.name: self._outputs[topic.name] for topic in heard} | self._probes
-        few = [n for n, p in counted.items() if p.get_subscription_count() < self._listeners]
+        few = [n for n, p in counted.items() if p.get_subscription_count() < self._listeners.value]
         if not few:
             for probe in self._probes.values():
                 self.destroy_publisher(probe)
@@ -170,22 +184,22 @@ class ReplaySource(Node):
         return few
 
     def _wait_for_results(self, now: float) -> None:
-        if now - self._since > self._timeout:
+        if now - self._since > self._timeout.value:
             raise UserError(
-                f"replay_source: no {self._lockstep.missing} within {self._timeout:g} s, after "
-                f"{self._lockstep.images} images and {self._lockstep.clouds} clouds of "
+                f"replay_source: no {self._lockstep.missing} within {self._timeout.value:g} s, "
+                f"after {self._lockstep.images} images and {self._lockstep.clouds} clouds of "
                 f"{len(self._source)}; see the other nodes' messages, or raise 'timeout'"
             )
-        if now - self._last_sent > self._resend_after and self._sent is not None:
+        if now - self._last_sent > self._resend_after.value and self._sent is not None:
             # Sensor topics are best effort: a sample may be lost on the way.
             self._last_sent = now
             self._sent_again += 1
             self._sent()
 
     def _due(self, frame: Frame) -> float:
-        if self._speed <= 0.0 or self._first_stamp is None:
+        if self._speed.value <= 0.0 or self._first_stamp is None:
             return 0.0
-        return self._start + (frame.stamp - self._first_stamp) * 1e-9 / self._speed
+        return self._start + (frame.stamp - self._first_stamp) * 1e-9 / self._speed.value
 
     def _next_frame(self) -> Frame | None:
         return next(self._frames, None)

@@ -14,7 +14,6 @@ from builtin_interfaces.msg import Time as TimeMsg
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
@@ -33,7 +32,7 @@ from edge_robot.nodes.conversions import (
     quaternion_from_yaw,
     stamp_from_nanoseconds,
 )
-from edge_robot.nodes.parameters import declare_settings
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.settings import Settings, setting
@@ -79,7 +78,7 @@ class SimulatorSettings(Settings):
     )
 
 
-class Simulator(Node):
+class Simulator(ManagedNode):
     """Runs the world in real time.
 
     Three threads beside the executor's: physics, which also publishes clock, odometry and truth;
@@ -88,12 +87,23 @@ class Simulator(Node):
 
     def __init__(self) -> None:
         super().__init__("simulator")
-        settings = declare_settings(self, SimulatorSettings())
+        self._settings = self.settings(SimulatorSettings())
+
+    def configure(self) -> None:
+        """Build the world."""
+        settings = self._settings.value
         scenario = Scenario.generate(
             settings.seed, people=None if settings.people < 0 else settings.people
         )
-        self._settings = settings
         self._simulation = Simulation(scenario)
+
+    def activate(self) -> None:
+        """Let time pass in it.
+
+        Raises:
+            UserError: the camera cannot be drawn.
+        """
+        settings = self._settings.value
         self._truth_due = 0.0
         self._timed_out = True
         self._reported_skips = 0
@@ -110,26 +120,31 @@ class Simulator(Node):
         self.create_subscription(
             TwistStamped, topics.CMD_VEL.name, self._on_command, qos_profile(topics.CMD_VEL)
         )
-        world = self._simulation.world
-        camera_period = 1.0 / settings.camera_rate
+        world, now = self._simulation.world, self._simulation.time
+        # The phases keep camera and lidar from competing for the cores.
+        self._camera = Sensor(
+            "camera", world, 1.0 / settings.camera_rate, now + 0.1, self._open_camera
+        )
         self._sensors = [
-            # The phases keep camera and lidar from competing for the cores.
-            Sensor("camera", world, camera_period, 0.1, self._open_camera),
-            Sensor("lidar", world, LIDAR_PERIOD, 0.15, self._open_lidar),
-            Sensor("scanner", world, SCAN_PERIOD, 0.125, self._open_scanner),
+            self._camera,
+            Sensor("lidar", world, LIDAR_PERIOD, now + 0.15, self._open_lidar),
+            Sensor("scanner", world, SCAN_PERIOD, now + 0.125, self._open_scanner),
         ]
         self._real_time = RealTime(self._simulation, self._sensors, self._on_tick)
         self._real_time.start()
         self.create_timer(WATCH_PERIOD, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(
-            f"warehouse of seed {settings.seed} with {len(scenario.people)} people is running"
+            f"warehouse of seed {settings.seed} with {len(world.scenario.people)} people is running"
         )
 
-    def destroy_node(self) -> None:
-        """End the threads, then the node."""
-        if hasattr(self, "_real_time"):
-            self._real_time.stop()
-        super().destroy_node()
+    def reconfigure(self) -> None:
+        """Take images at another rate."""
+        if self.is_active:
+            self._camera.period = 1.0 / self._settings.value.camera_rate
+
+    def deactivate(self) -> None:
+        """Let time stand still: end the threads."""
+        self._real_time.stop()
 
     def _publisher(self, message_type: Any, topic: Topic) -> Any:
         return self.create_publisher(message_type, topic.name, contract_profile(topic))
@@ -205,7 +220,7 @@ class Simulator(Node):
 
     @contextmanager
     def _open_camera(self) -> Iterator[Capture]:
-        settings = self._settings
+        settings = self._settings.value
         camera = Camera(
             self._simulation.world,
             settings.camera_width,
@@ -239,7 +254,7 @@ class Simulator(Node):
             camera.close()
 
     def _open_lidar(self) -> AbstractContextManager[Capture]:
-        lidar = Lidar(self._simulation.world, self._settings.seed)
+        lidar = Lidar(self._simulation.world, self._settings.value.seed)
 
         def capture(data: mujoco.MjData, time: float) -> None:
             self._points.publish(_point_cloud(lidar.sweep(data), time))
@@ -247,7 +262,7 @@ class Simulator(Node):
         return nullcontext(capture)
 
     def _open_scanner(self) -> AbstractContextManager[Capture]:
-        scanner = Scanner(self._simulation.world, self._settings.seed)
+        scanner = Scanner(self._simulation.world, self._settings.value.seed)
 
         def capture(data: mujoco.MjData, time: float) -> None:
             scan = LaserScan(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_robot.errors import UserError
+from edge_robot.settings import Settings, setting
 
 CHUNK = 4096
 """Bytes forwarded at a time: small, so that connections share a narrow link fairly."""
@@ -28,26 +29,29 @@ QUEUE = 64
 
 
 @dataclass(frozen=True)
-class LinkQuality:
+class LinkQuality(Settings):
     """What the link does to data while it is up. The order within a connection is kept.
 
+    Like TCP, the link repeats what is lost after a retransmission time-out, which also holds up
+    what comes behind it on its connection.
+
     Attributes:
-        delay: One way, on average where it deviates, s.
-        deviation: Standard deviation of the delay, s: log-normal, whose tail is heavy.
-        jitter: Largest additional delay, uniform, s.
-        loss: Chance of a chunk to be lost, 0 up to below 1. Like TCP, the link repeats it after a
-            retransmission time-out, which also holds up what comes behind it on its connection.
         patience: How much longer than a round trip that time-out is, s; it doubles each time it
             is in vain. Linux waits 0.2 s at least (RFC 6298's 4·RTTVAR), that RFC 1 s in all.
-        bandwidth: Of each direction, shared by all connections, bytes/s; 0 for no limit.
     """
 
-    delay: float = 0.0
-    deviation: float = 0.0
-    jitter: float = 0.0
-    loss: float = 0.0
+    delay: float = setting(0.0, "one way, on average where it deviates, s", ge=0.0, live=True)
+    deviation: float = setting(
+        0.0, "standard deviation of the delay, log-normal: a heavy tail, s", ge=0.0, live=True
+    )
+    jitter: float = setting(0.0, "largest additional delay, uniform, s", ge=0.0, live=True)
+    loss: float = setting(
+        0.0, "share of packets lost and sent again, 0..0.99", ge=0.0, le=0.99, live=True
+    )
+    bandwidth: float = setting(
+        0.0, "each direction, shared by all connections, bytes/s; 0: no limit", ge=0.0, live=True
+    )
     patience: float = 0.2
-    bandwidth: float = 0.0
 
     def draw(self) -> float:
         """Draw how long a chunk takes, its repetitions included, s."""

@@ -34,6 +34,7 @@ class Sensor(threading.Thread):
         setup: Opens it.
 
     Attributes:
+        period: As given; from the next measurement on, when changed.
         skipped: Measurements left out so far.
         failure: The exception that ended the thread, or None.
     """
@@ -50,7 +51,7 @@ class Sensor(threading.Thread):
         self.skipped = 0
         self.failure: Exception | None = None
         self._world = world
-        self._period = period
+        self.period = period
         self._setup = setup
         self._due = phase
         self._offered: Snapshot | None = None
@@ -74,7 +75,7 @@ class Sensor(threading.Thread):
         """Tell, once for each measurement, that it is time for it."""
         if now < self._due - 1e-6:
             return False
-        self._due += self._period
+        self._due += self.period
         return True
 
     def offer(self, snapshot: Snapshot) -> None:
@@ -165,14 +166,14 @@ class RealTime:
         self._on_tick = on_tick
         self._stopping = False
         self._failure: Exception | None = None
-        self._started = 0.0
+        self._started = self._begun = 0.0
         self._thread = threading.Thread(target=self._run, name="physics", daemon=True)
 
     @property
     def real_time_factor(self) -> float:
         """Simulated over wall time since the start."""
         wall = time.perf_counter() - self._started
-        return self._simulation.time / wall if wall > 0 else 1.0
+        return (self._simulation.time - self._begun) / wall if wall > 0 else 1.0
 
     def start(self) -> None:
         """Set up the sensors, then begin to step.
@@ -180,9 +181,13 @@ class RealTime:
         Raises:
             Exception: what setting up a sensor raised.
         """
-        for sensor in self._sensors:
-            sensor.open()
-        self._started = time.perf_counter()
+        try:
+            for sensor in self._sensors:
+                sensor.open()
+        except BaseException:
+            self.stop()
+            raise
+        self._started, self._begun = time.perf_counter(), self._simulation.time
         self._thread.start()
 
     def check(self) -> None:
