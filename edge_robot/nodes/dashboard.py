@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.node import Node
-
-from edge_robot.nodes.dashboard_views import DashboardViews
+from edge_robot.errors import UserError
+from edge_robot.nodes.dashboard_views import DashboardViews, ViewSettings
 from edge_robot.nodes.diagnostics import ERROR, OK, WARN, DiagnosticsReporter, Status
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.operator_wheel import OperatorWheel
-from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.rosbridge_graph import RosbridgeGraph
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.urgency import Urgency, claim_priority
@@ -59,6 +57,34 @@ class PeopleSettings(Settings):
         return Access(OneToken(given or made_up), self.session_life, self.session_idle), made_up
 
 
+@dataclass(frozen=True)
+class RosbridgeSettings(Settings):
+    """What programs may do that connect to /rosbridge."""
+
+    rosbridge_publish: Sequence[str] = setting(
+        ("",), "who may publish: 'drive goal_pose'; none: nobody"
+    )
+    rosbridge_call: Sequence[str] = setting(("",), "who may call: 'admin planner/set_parameters'")
+    rosbridge_origins: Sequence[str] = setting(
+        ("",), "other servers whose pages may connect to /rosbridge: https://tools.example"
+    )
+
+    @property
+    def origins(self) -> list[str]:
+        """The other servers."""
+        return [origin for origin in self.rosbridge_origins if origin]
+
+    def permissions(self, namespace: str) -> Permissions:
+        """Return what is permitted, names taken as in a namespace.
+
+        Raises:
+            UserError: an entry is none.
+        """
+        return Permissions(
+            filter(None, self.rosbridge_publish), filter(None, self.rosbridge_call), namespace
+        )
+
+
 class _Robot:
     """What the server itself asks of the robot."""
 
@@ -85,73 +111,73 @@ class _Robot:
         }
 
 
-class Dashboard(Node):
+class Dashboard(ManagedNode):
     """The robot's door for people: page, views, commands."""
 
     def __init__(self) -> None:
         super().__init__("dashboard")
-        settings = declare_settings(self, ServerSettings())
-        people = declare_settings(self, PeopleSettings())
-        access, token = people.access()
-        neighbours = Neighbours(self._neighbours())
+        self._server_settings = self.settings(ServerSettings())
+        self._people = self.settings(PeopleSettings())
+        self._helm = self.settings(HelmSettings())
+        self._views = self.settings(ViewSettings())
+        self._rosbridge = self.settings(RosbridgeSettings())
+        about = "other robots to list; see NAME.url, NAME.token_file and NAME.ca_file"
+        self._listed = self.named_settings("neighbours", about, {}, NeighbourSettings())
+
+    def configure(self) -> None:
+        """Read who may come in, what they may do, and whom to ask."""
+        self._access, self._token = self._people.value.access()
+        self._neighbours = Neighbours(self._listed.value)
+        self._permissions = self._rosbridge.value.permissions(self.get_namespace())
+
+    def activate(self) -> None:
+        """Open the door.
+
+        Raises:
+            UserError: the audit log cannot be written, or the address is no good.
+        """
+        people = self._people.value
         folder = Path(people.audit_folder).expanduser()
         self._audit = Audit(folder, lambda: int(self.get_clock().now().nanoseconds))
-        wheel = OperatorWheel(self)
-        control = ControlChannel(wheel, self._audit, declare_settings(self, HelmSettings()))
-        views = DashboardViews(self, people.robot)
+        self._control = ControlChannel(OperatorWheel(self), self._audit, self._helm.value)
+        views = DashboardViews(self, people.robot, self._views.value)
         self._rosbridge_graph = RosbridgeGraph(self)
+        origins = self._rosbridge.value.origins
         channels = (
-            control,
-            ViewChannel(views, self._audit, {"neighbours": neighbours.section}),
-            self._rosbridge(control),
+            self._control,
+            ViewChannel(views, self._audit, {"neighbours": self._neighbours.section}),
+            RosbridgeChannel(self._rosbridge_graph, self._control, self._permissions, self._audit, origins),
         )
-        self._server = DashboardServer(
-            channels,
-            access,
-            settings,
-            self._audit,
-            _Robot(people.robot, control, views),
-            background=[neighbours.run],
-        )
+        try:
+            self._server = DashboardServer(
+                channels,
+                self._access,
+                self._server_settings.value,
+                self._audit,
+                _Robot(people.robot, self._control, views),
+                background=[self._neighbours.run],
+            )
+        except UserError:
+            self._audit.close()
+            raise
         # Commands and stops pass through it; pictures are made in threads that are not urgent.
         granted = claim_priority(Urgency.PLANNING, self._server.thread)
         self._refused = 0
         DiagnosticsReporter(self, self._diagnostics)
         self.get_logger().info(f"dashboard: {self._server.url}, served with {granted}")
-        if token:  # printed, not logged: logs are published, kept and sent
-            print(f"dashboard: {self._server.url} access token: {token}", flush=True)
+        if self._token:  # printed, not logged: logs are published, kept and sent
+            print(f"dashboard: {self._server.url} access token: {self._token}", flush=True)
 
-    def destroy_node(self) -> None:
-        """Disconnect everybody, then leave the graph."""
-        server = getattr(self, "_server", None)
-        if server is not None:
-            server.close()
-            self._rosbridge_graph.close()
-        audit = getattr(self, "_audit", None)
-        if audit is not None:
-            audit.close()
-        super().destroy_node()
+    def reconfigure(self) -> None:
+        """Let people drive by the new settings."""
+        if self.is_active:
+            self._control.adopt(self._helm.value)
 
-    def _names(self, parameter: str, about: str) -> list[str]:
-        names = self.declare_parameter(parameter, [""], ParameterDescriptor(description=about))
-        return [name for name in names.value if name]
-
-    def _rosbridge(self, robot: ControlChannel) -> RosbridgeChannel:
-        permissions = Permissions(
-            self._names("rosbridge_publish", "who may publish: 'drive goal_pose'; none: nobody"),
-            self._names("rosbridge_call", "who may call: 'admin planner/set_parameters'"),
-            self.get_namespace(),
-        )
-        about = "other servers whose pages may connect to /rosbridge: https://tools.example"
-        origins = self._names("rosbridge_origins", about)
-        return RosbridgeChannel(self._rosbridge_graph, robot, permissions, self._audit, origins)
-
-    def _neighbours(self) -> dict[str, NeighbourSettings]:
-        about = "other robots to list; see NAME.url, NAME.token_file and NAME.ca_file"
-        return {
-            name: declare_settings(self, NeighbourSettings(), prefix=f"{name}.")
-            for name in self._names("neighbours", about)
-        }
+    def deactivate(self) -> None:
+        """Disconnect everybody."""
+        self._server.close()
+        self._rosbridge_graph.close()
+        self._audit.close()
 
     def _diagnostics(self) -> Iterator[Status]:
         problem = self._audit.problem()

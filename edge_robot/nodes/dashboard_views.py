@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 from nav_msgs.msg import OccupancyGrid
 from numpy.typing import NDArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -52,7 +51,6 @@ from edge_robot.nodes.dashboard_sections import (
     view_tracks,
     view_trajectory,
 )
-from edge_robot.nodes.parameters import declare_settings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.sensing import Mounts, check_scan, cloud_points, scan_points
 from edge_robot.nodes.steady import steady_seconds
@@ -113,11 +111,12 @@ _UNREADABLE = object()
 class ViewSettings(Settings):
     """How the robot's images come, and what it looks like from above."""
 
-    transport: str = setting("raw", "how images come: raw or compressed", one_of=tuple(CAMERAS))
-    drive: str = setting(
-        "differential", "differential, omnidirectional or ackermann", one_of=DRIVES
-    )
+    transport: str = setting("raw", "how images come", one_of=tuple(CAMERAS))
+    drive: str = setting("differential", "how the base moves", one_of=DRIVES)
     footprint: Footprint = field(default_factory=Footprint)
+    cameras: Sequence[str] = setting(
+        (topics.FRONT_CAMERA,), "names of the cameras that may be looked through"
+    )
 
 
 @dataclass(frozen=True)
@@ -183,19 +182,16 @@ class DashboardViews:
     """Keeps the newest serialized messages; decodes them only while somebody looks.
 
     Args:
-        node: Subscribes, and gets the parameters.
+        node: Subscribes.
         name: The robot's.
+        settings: How images come, and what the robot looks like.
 
     Attributes:
         cameras: As `edge_robot.teleop.view_channel.Views` asks.
     """
 
-    def __init__(self, node: Node, name: str) -> None:
-        settings = declare_settings(node, ViewSettings())
-        about = "names of the cameras that may be looked through"
-        cameras: list[str] = node.declare_parameter(
-            "cameras", [topics.FRONT_CAMERA], ParameterDescriptor(description=about)
-        ).value
+    def __init__(self, node: Node, name: str, settings: ViewSettings) -> None:
+        cameras = list(settings.cameras)
         self._node = node
         self._classes: dict[str, Any] = {}
         self._stamped: set[str] = set()  # topics

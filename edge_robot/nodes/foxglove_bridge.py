@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from types import ModuleType
 from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
 
 from edge_robot import topics
@@ -19,11 +18,13 @@ from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.listening import is_loopback
 from edge_robot.nodes.errands import Errands
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.parameter_reading import by_node, read_parameters
 from edge_robot.nodes.qos import listening_profile, matching_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.service_calls import ServiceCalls
+from edge_robot.settings import Settings, setting
 from edge_robot.teleop.access import Role
 from edge_robot.teleop.permissions import STOP_SERVICE, Permissions
 from edge_robot.topics import Durability, Topic, full_name
@@ -42,26 +43,61 @@ _STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 _PUBLISHED_DEPTH = 10
 
 
-class FoxgloveBridge(Node):
+@dataclass(frozen=True)
+class FoxgloveSettings(Settings):
+    """Where Foxglove connects to, and what it may do."""
+
+    host: str = setting("127.0.0.1", "loopback address to listen on")
+    port: int = setting(8765, "TCP port; 0 for any free one", ge=0, le=65535)
+    backlog: int = setting(16, "messages that may wait for a slow client", ge=1, le=65536)
+    topics: Sequence[str] = setting(("",), "topics besides those of the topic table; * and ? match")
+    publish: Sequence[str] = setting(("",), "topics that Foxglove may publish on")
+    call: Sequence[str] = setting(("",), f"services that Foxglove may call besides {STOP_SERVICE}")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_loopback(self.host):
+            raise UserError(
+                f"host {self.host!r} is not a loopback address, and Foxglove's server asks nobody "
+                "who they are: listen on 127.0.0.1 and reach it through an SSH tunnel"
+            )
+
+    def permissions(self, namespace: str) -> Permissions:
+        """Return what is permitted, names taken as in a namespace.
+
+        Foxglove logs nobody in: whoever reaches the port may do what is listed, as a viewer.
+
+        Raises:
+            UserError: a name is none.
+        """
+        return Permissions(
+            publish=(f"view {name}" for name in self.publish if name),
+            call=(f"view {name}" for name in self.call if name),
+            namespace=namespace,
+        )
+
+
+class FoxgloveBridge(ManagedNode):
     """Subscribes to what somebody looks at, and only then; hands the serialized bytes on."""
 
     def __init__(self) -> None:
         super().__init__("foxglove_bridge")
-        host = self._parameter("host", "127.0.0.1", "loopback address to listen on")
-        port = self._parameter("port", 8765, "TCP port; 0 for any free one")
-        backlog = self._parameter("backlog", 16, "messages that may wait for a slow client")
-        others = self._names("topics", "topics besides those of the topic table; * and ? match")
-        published = self._names("publish", "topics that Foxglove may publish on")
-        called = self._names("call", f"services that Foxglove may call besides {STOP_SERVICE}")
-        _require_loopback(host)
+        self._settings = self.settings(FoxgloveSettings())
+
+    def configure(self) -> None:
+        """Load Foxglove's server, and read what is permitted."""
         self._foxglove = _sdk()
-        self._patterns = [full_name(name, self.get_namespace()) for name in others]
-        # Foxglove logs nobody in: whoever reaches the port may do what is listed, as a viewer.
-        self._permissions = Permissions(
-            publish=(f"view {name}" for name in published),
-            call=(f"view {name}" for name in called),
-            namespace=self.get_namespace(),
-        )
+        namespace, settings = self.get_namespace(), self._settings.value
+        self._patterns = [full_name(name, namespace) for name in settings.topics if name]
+        self._permissions = settings.permissions(namespace)
+
+    def activate(self) -> None:
+        """Listen on the port.
+
+        Raises:
+            UserError: it is taken.
+        """
+        settings = self._settings.value
         self._stop_service = self._permissions.stop_service
         self._errands = Errands(self)
         self._calls = ServiceCalls(self, self._errands)
@@ -69,37 +105,31 @@ class FoxgloveBridge(Node):
         self._sink = self._foxglove.Context()
         self._streams: dict[int, _Stream] = {}
         self._known: set[str] = set()
-        self._services: set[str] = set()
+        self._offered_services: set[str] = set()
         self._publications = _Publications(self, self._permissions)
         for topic in topics.TOPICS:
             name = self.resolve_topic_name(topic.name)
             self._offer(name, topic.type.replace("/", "/msg/"), topic)
-        self._server = self._start(host, port, backlog)
+        self._server = self._start(settings.host, settings.port, settings.backlog)
         self._discover()
         self.create_timer(DISCOVERY_PERIOD, self._discover, clock=_STEADY)
         self._simulated = self.get_parameter("use_sim_time").value
         if self._simulated:
             self.create_timer(CLOCK_PERIOD, self._tell_time, clock=_STEADY)
-        self.get_logger().info(f"Foxglove: open a connection to ws://{host}:{self._server.port}")
+        self.get_logger().info(
+            f"Foxglove: open a connection to ws://{settings.host}:{self._server.port}"
+        )
 
     @property
     def port(self) -> int:
         """TCP port it listens on."""
         return int(self._server.port)
 
-    def destroy_node(self) -> None:
-        """Disconnect every client, then leave the graph."""
-        if hasattr(self, "_server"):
-            self._server.stop()
-            self._errands.close()
-            self._calls.close()
-        super().destroy_node()
-
-    def _parameter(self, name: str, default: Any, about: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=about)).value
-
-    def _names(self, name: str, about: str) -> list[str]:
-        return [entry for entry in self._parameter(name, [""], about) if entry]
+    def deactivate(self) -> None:
+        """Disconnect every client."""
+        self._server.stop()
+        self._errands.close()
+        self._calls.close()
 
     def _start(self, host: str, port: int, backlog: int) -> Any:
         capability = self._foxglove.websocket.Capability
@@ -152,10 +182,10 @@ class FoxgloveBridge(Node):
                 wanted = any(fnmatchcase(name, pattern) for pattern in self._patterns)
                 if wanted and name not in self._known and len(types) == 1:
                     self._offer(name, types[0])
-        missing = self._permissions.services.keys() - self._services
+        missing = self._permissions.services.keys() - self._offered_services
         for name, types in self.get_service_names_and_types() if missing else ():
             if name in missing:
-                self._services.add(name)
+                self._offered_services.add(name)
                 self._server.add_services([self._service(name, types[0])])
 
     def log_time(self, published: int) -> int:
@@ -389,14 +419,6 @@ def _sdk() -> ModuleType:
             "foxglove_bridge needs foxglove-sdk: pip install 'edge_robot[foxglove]'"
         ) from None
     return foxglove
-
-
-def _require_loopback(host: str) -> None:
-    if not is_loopback(host):
-        raise UserError(
-            f"foxglove_bridge: host {host!r} is not a loopback address, and Foxglove's server asks "
-            "nobody who they are: listen on 127.0.0.1 and reach it through an SSH tunnel"
-        )
 
 
 def main() -> None:

@@ -242,6 +242,10 @@ class ControlChannel:
             connection.told, connection.told_at = status, now
             await connection.socket.send_str(json.dumps(status))
 
+    def adopt(self, settings: HelmSettings) -> None:
+        """Let people drive by other settings from now on; from any thread."""
+        self._settings = self._helm.settings = settings
+
     def _status(self, seat: Seat) -> dict[str, Any]:
         helm, now = self._helm, self._clock()
         holder = helm.lease.holder

@@ -68,6 +68,7 @@ class Helm:
         settings: How people may drive.
 
     Attributes:
+        settings: As given; may be replaced.
         lease: Who has the wheel.
         stopped: Whether the emergency stop is latched: asked for here, or told by the robot.
         confirmed: Whether the robot itself says so.
@@ -75,7 +76,7 @@ class Helm:
     """
 
     def __init__(self, settings: HelmSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._seats: dict[int, Seat] = {}
         self._next = 0
         self._beaten = 0.0
@@ -91,9 +92,9 @@ class Helm:
     def join(self, who: Identity, now: float) -> Seat:
         """Let somebody in."""
         self._next += 1
-        watchdog = Watchdog(self._settings.watchdog, now)
+        watchdog = Watchdog(self.settings.watchdog, now)
         # A page that was loaded anew must not be faster than its operator had decided.
-        speed = self._speeds.get(who.session, self._settings.speed.operator_speed)
+        speed = self._speeds.get(who.session, self.settings.speed.operator_speed)
         seat = Seat(self._next, who, watchdog, speed)
         self._seats[seat.number] = seat
         return seat
@@ -105,7 +106,7 @@ class Helm:
 
     def bound(self, seat: Seat, speed: float) -> None:
         """Bound somebody's speed to what that person decides, m/s."""
-        seat.speed = min(speed, self._settings.speed.operator_speed)
+        seat.speed = min(speed, self.settings.speed.operator_speed)
         self._speeds.pop(seat.who.session, None)
         self._speeds[seat.who.session] = seat.speed
         if len(self._speeds) > _REMEMBERED:
@@ -171,7 +172,7 @@ class Helm:
 
         After a short one too, what waited in buffers is judged by its age.
         """
-        if now - self._beaten > self._settings.watchdog.input_loss:
+        if now - self._beaten > self.settings.watchdog.input_loss:
             self._beaten = now
             self._start_over(now)
 
@@ -214,7 +215,7 @@ class Helm:
 
     def limits(self, seat: Seat) -> tuple[float, float]:
         """Return how fast somebody may drive over the link as it is, m/s, and turn, rad/s."""
-        settings = self._settings
+        settings = self.settings
         lag = seat.watchdog.age + settings.watchdog.input_silence
         speed = settings.speed
         blind = blind_speed(lag, speed.blind_distance, speed.operator_decel)
@@ -230,7 +231,7 @@ class Helm:
         watchdog = seat.watchdog
         if watchdog.is_silent(now):
             if seat.refusal is Refusal.OLD:
-                limit = self._settings.watchdog.input_max_age
+                limit = self.settings.watchdog.input_max_age
                 return f"the link is too slow to drive: inputs come more than {limit:g} s late"
             if seat.refusal is Refusal.FROZEN:
                 return "your controls or your page do not move on"

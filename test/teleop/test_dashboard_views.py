@@ -39,7 +39,7 @@ from edge_robot.nodes.dashboard_sections import (
     view_optics,
     view_privacy,
 )
-from edge_robot.nodes.dashboard_views import MAX_LOG, DashboardViews
+from edge_robot.nodes.dashboard_views import MAX_LOG, DashboardViews, ViewSettings
 from edge_robot.nodes.detection_messages import to_detection_array
 from edge_robot.perception.detections import Detections
 from edge_robot.topics import Topic
@@ -54,18 +54,7 @@ class Bench:
         self.callbacks: dict[str, Callable[[Any], None]] = {}
         self.timers: list[Callable[[], None]] = []
         self.clock = NOW
-        self.parameters: dict[str, Any] = {}
-        self.views = DashboardViews(self, "robot 7")
-
-    def declare_parameter(self, name: str, default: Any, descriptor: Any) -> Any:
-        self.parameters[name] = SimpleNamespace(value=default)
-        return self.parameters[name]
-
-    def get_parameter(self, name: str) -> Any:
-        return self.parameters[name]
-
-    def add_on_set_parameters_callback(self, callback: Any) -> None:
-        pass
+        self.views = DashboardViews(self, "robot 7", ViewSettings())
 
     def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any, **_: Any) -> str:
         self.callbacks[topic] = callback

@@ -111,6 +111,8 @@ def robot(
     ]
     rclpy.init(args=["--ros-args", *arguments])
     nodes = (Robot(), dashboard.Dashboard())
+    nodes[1].trigger_configure()
+    nodes[1].trigger_activate()
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)

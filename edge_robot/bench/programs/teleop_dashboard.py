@@ -95,6 +95,8 @@ def main(parameters: dict[str, Any], trace: bool) -> None:
     rclpy.init(args=["--ros-args", *arguments])
     notes = Notes()
     node = Dashboard()
+    node.trigger_configure()
+    node.trigger_activate()
 
     def answer() -> None:
         for line in sys.stdin:
