@@ -75,21 +75,23 @@ class Light:
 
 @dataclass(frozen=True)
 class Part:
-    """A box-shaped good or board, centre and size in the frame of what it belongs to, m.
+    """A good, a board or a wheel, centre and size in the frame of what it belongs to, m.
 
     Attributes:
         position: Centre.
         size: Full extents.
         yaw: Turn about z, rad.
-        surface: Index into `Scenario.surfaces`.
-        rgb: Tint multiplied with the surface.
+        surface: Index into `Scenario.surfaces`; None for plain paint.
+        rgb: The paint, or the tint multiplied with the surface.
+        kind: "box", or "wheel": a cylinder with its axis along y.
     """
 
     position: tuple[float, float, float]
     size: tuple[float, float, float]
     yaw: float
-    surface: int
+    surface: int | None
     rgb: Rgb
+    kind: str = "box"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from edge_robot.sim import textures
 from edge_robot.sim.body import LIMBS, STANDARD_HEIGHT, Shape, limb_poses, limb_shapes
 from edge_robot.sim.crowd import RADIUS as PERSON_RADIUS
 from edge_robot.sim.crowd import Crowd
+from edge_robot.sim.furniture import bay_frame, item_body
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.layout import Footprint
 from edge_robot.sim.robot import robot_mjcf
 from edge_robot.sim.scenario import (
-    PLINTH_HEIGHT,
     WALL_HEIGHT,
     Item,
     Part,
@@ -43,8 +42,6 @@ COLLISION_GROUP = 4  # seen by nothing
 
 _FLOOR_TILE = 3.0  # m per repetition of the texture
 _WALL_TILE = 2.0
-_WOOD = 8  # index into Scenario.surfaces
-_DARK: Rgb = (0.13, 0.13, 0.14)
 
 
 @dataclass(frozen=True)
@@ -194,24 +191,15 @@ class _Writer:
             f' contype="{int(solid)}" conaffinity="0"/>'
         )
 
-    def _box(
-        self,
-        label: tuple[str, int],
-        position: Sequence[float],
-        size: Sequence[float],
-        rgb: Rgb = (1.0, 1.0, 1.0),
-        *,
-        yaw: float = 0.0,
-        surface: int | None = None,
-    ) -> str:
-        half = tuple(0.5 * extent for extent in size)
-        shape = f'type="box" pos="{_text(position)}" size="{_text(half)}" euler="0 0 {yaw:g}"'
-        return self._geom(label, shape, rgb, surface=surface)
-
     def _part(self, label: tuple[str, int], part: Part) -> str:
-        return self._box(
-            label, part.position, part.size, part.rgb, yaw=part.yaw, surface=part.surface
-        )
+        half = tuple(0.5 * extent for extent in part.size)
+        if part.kind == "wheel":
+            radius, width, _ = half
+            kind = f'type="cylinder" size="{radius:g} {width:g}" zaxis="0 1 0"'
+        else:
+            kind = f'type="box" size="{_text(half)}" euler="0 0 {part.yaw:g}"'
+        shape = f'{kind} pos="{_text(part.position)}"'
+        return self._geom(label, shape, part.rgb, surface=part.surface)
 
     def _robot(self) -> tuple[str, str]:
         body, machinery, names = robot_mjcf(ROBOT_GROUP)
@@ -270,82 +258,24 @@ class _Writer:
 
     def _bay(self, rack: Rack, number: int) -> str:
         """One bay, as bodies of its own: rays skip a body that is not in their direction."""
-        bay, length, depth = rack.bays[number], rack.bay_length, rack.footprint.width
+        bay = rack.bays[number]
         label = ("shelf", self._object(f"{rack.footprint.name}_bay{number + 1}"))
-        plinth = (length, depth - 0.04, PLINTH_HEIGHT)
-        frame = [self._box(label, (0, 0, PLINTH_HEIGHT / 2), plinth, (0.30, 0.31, 0.33))]
-        posts = [-length / 2 + 0.04]
-        if number == len(rack.bays) - 1:
-            posts.append(length / 2 - 0.04)
-        sides = (-depth / 2 + 0.04, depth / 2 - 0.04)
-        for x, y in itertools.product(posts, sides):
-            size = (0.08, 0.08, rack.height)
-            frame.append(self._box(label, (x, y, rack.height / 2), size, rack.upright_rgb))
-        for level in rack.levels:
-            board = (length, depth - 0.06, 0.03)
-            frame.append(self._box(label, (0, 0, level), board, (0.62, 0.58, 0.50)))
-            for y in (-depth / 2 + 0.02, depth / 2 - 0.02):
-                beam = (length - 0.08, 0.04, 0.1)
-                frame.append(self._box(label, (0, y, level - 0.04), beam, rack.beam_rgb))
-        if bay.backed:
-            panel = (length - 0.08, 0.02, rack.height - PLINTH_HEIGHT)
-            middle = (0, 0, (rack.height + PLINTH_HEIGHT) / 2)
-            frame.append(self._box(label, middle, panel, (0.55, 0.57, 0.60)))
+        frame = [self._part(label, part) for part in bay_frame(rack, number)]
         goods = [self._part(("goods", label[1]), part) for part in bay.goods]
         return f'<frame pos="{bay.x} 0 0">{"".join(frame + goods)}</frame>'
 
     def _item(self, item: Item) -> str:
         place = item.footprint
         label = (place.kind, self._object(place.name))
-        if place.kind == "forklift":
-            out = self._forklift(label, item)
-        else:
-            out = [part for deck in range(item.decks) for part in self._deck(label, place, deck)]
-            load = label
-            if place.kind == "pallet" and item.parts:
-                load = ("box", self._object(f"{place.name}_load"))
-            out += [self._part(load, part) for part in item.parts]
+        out = [self._part(label, part) for part in item_body(item)]
+        load = label
+        if place.kind == "pallet" and item.parts:
+            load = ("box", self._object(f"{place.name}_load"))
+        out += [self._part(load, part) for part in item.parts]
         size = f"{place.length / 2} {place.width / 2} {item.height / 2}"
         shape = f'type="box" pos="0 0 {item.height / 2}" size="{size}"'
         out.append(self._geom(label, shape, solid=True, group=COLLISION_GROUP))
         return _body(place, out)
-
-    def _deck(self, label: tuple[str, int], place: Footprint, number: int) -> list[str]:
-        """One wooden pallet: top boards, three bearers, bottom boards."""
-        length, width, base = place.length, place.width, 0.144 * number
-        out = []
-        for y in np.linspace(-width / 2 + 0.07, width / 2 - 0.07, 4):
-            size = (length, 0.13, 0.022)
-            out.append(self._box(label, (0, y, base + 0.133), size, surface=_WOOD))
-        for x in (-length / 2 + 0.07, 0, length / 2 - 0.07):
-            size = (0.14, width, 0.1)
-            out.append(self._box(label, (x, 0, base + 0.072), size, (0.8,) * 3, surface=_WOOD))
-            size = (0.12, width, 0.022)
-            out.append(self._box(label, (x, 0, base + 0.011), size, surface=_WOOD))
-        return out
-
-    def _forklift(self, label: tuple[str, int], item: Item) -> list[str]:
-        """A counterbalance truck facing +x, its forks at the height of the scanner."""
-        grey: Rgb = (0.35, 0.36, 0.38)
-        rgb, half = item.rgb, item.footprint.length / 2
-        boxes: list[tuple[Sequence[float], Sequence[float], Rgb]] = [
-            ((-half + 0.95, 0, 0.50), (1.80, 1.06, 0.60), rgb),
-            ((-half + 0.32, 0, 0.85), (0.60, 1.00, 0.45), _DARK),
-            ((-half + 0.85, 0, 0.92), (0.50, 0.50, 0.25), _DARK),
-            ((-half + 0.70, 0, 1.25), (0.12, 0.48, 0.50), _DARK),
-            ((-half + 1.00, 0, 2.06), (1.25, 1.00, 0.06), grey),
-            ((half - 1.02, 0, 0.40), (0.06, 0.80, 0.50), _DARK),
-        ]
-        boxes += [((half - 1.08, y, 1.05), (0.10, 0.09, 2.0), grey) for y in (-0.35, 0.35)]
-        boxes += [((half - 0.50, y, 0.18), (1.00, 0.13, 0.08), grey) for y in (-0.28, 0.28)]
-        posts = [(x, y) for x in (-half + 0.42, -half + 1.58) for y in (-0.46, 0.46)]
-        boxes += [((x, y, 1.43), (0.06, 0.06, 1.25), grey) for x, y in posts]
-        out = [self._box(label, position, size, colour) for position, size, colour in boxes]
-        for x in (-half + 0.45, -half + 1.55):
-            for y in (-0.46, 0.46):
-                shape = f'type="cylinder" pos="{x} {y} .27" size=".27 .09" zaxis="0 1 0"'
-                out.append(self._geom(label, shape, _DARK))
-        return out
 
     def _person(self, person: Person) -> str:
         label = ("person", self._object(person.name))
