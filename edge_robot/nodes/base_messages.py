@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from edge_robot.nodes.conversions import quaternion_from_yaw
 from edge_robot.sim.odometry import Odometry
-from edge_robot.sim.robot import CAMERA_MOUNT, LIDAR_MOUNT, OPTICAL_FRAME, SCAN_MOUNT
+from edge_robot.sim.robot import CAMERA_MOUNT, MOUNTS, OPTICAL_FRAME
 
 
 def odometry_message(odometry: Odometry, stamp: Time) -> OdometryMessage:
@@ -41,7 +41,7 @@ def odometry_transform(message: OdometryMessage) -> TransformStamped:
 def static_transforms() -> list[TransformStamped]:
     """Return map → odom, which begins where the map says, and base_link → every sensor."""
     transforms = [_transform("map", "odom", (0.0, 0.0, 0.0))]
-    for mount in (CAMERA_MOUNT, LIDAR_MOUNT, SCAN_MOUNT):
+    for mount in MOUNTS:
         transforms.append(_transform("base_link", mount.frame, mount.position))
     optical = _transform(CAMERA_MOUNT.frame, OPTICAL_FRAME, (0.0, 0.0, 0.0))
     rotation = optical.transform.rotation  # z forward, x right, y down
