@@ -24,6 +24,7 @@ from edge_robot.settings import with_values
 from edge_robot.share import share_dir
 from edge_robot.sim.lidar import Lidar
 from edge_robot.sim.scenario import Scenario
+from edge_robot.sim.sensors import LIDAR
 from edge_robot.sim.simulation import Simulation
 
 COLUMNS = 1800
@@ -59,10 +60,10 @@ def measure(recorded: Path | None, progress: Callable[[str], None]) -> dict[str,
     Raises:
         UserError: The folder has no sweeps.
     """
-    progress(f"lidar: {Lidar.BEAMS}×{COLUMNS} rays in a simulated warehouse")
+    progress(f"lidar: {LIDAR.beams}×{COLUMNS} rays in a simulated warehouse")
     config = LidarConfig()
     config = with_values(config, {"azimuth_step": 2 * np.pi / COLUMNS})
-    figures: dict[str, Any] = {f"warehouse_{Lidar.BEAMS}x{COLUMNS}": _run(_simulated(), config)}
+    figures: dict[str, Any] = {f"warehouse_{LIDAR.beams}x{COLUMNS}": _run(_simulated(), config)}
     if recorded is not None:
         files = sorted(recorded.glob("*.bin"))
         if not files:

@@ -39,10 +39,11 @@ from edge_robot.settings import Settings, setting
 from edge_robot.sim import crowd
 from edge_robot.sim.camera import HEIGHT, WIDTH, Camera, Intrinsics
 from edge_robot.sim.gl import mujoco
-from edge_robot.sim.lidar import COLUMNS, Lidar, Scanner
+from edge_robot.sim.lidar import Lidar, Scanner
 from edge_robot.sim.realtime import Capture, RealTime, Sensor
 from edge_robot.sim.robot import LIDAR_MOUNT, OPTICAL_FRAME, SCAN_MOUNT
 from edge_robot.sim.scenario import Scenario
+from edge_robot.sim.sensors import COLUMNS, SCANNER
 from edge_robot.sim.simulation import TICK, Simulation
 from edge_robot.topics import Topic
 
@@ -270,8 +271,8 @@ class Simulator(ManagedNode):
                 angle_max=np.pi - 2 * np.pi / COLUMNS,
                 angle_increment=2 * np.pi / COLUMNS,
                 scan_time=SCAN_PERIOD,
-                range_min=Scanner.MIN_RANGE,
-                range_max=Scanner.MAX_RANGE,
+                range_min=SCANNER.min_range,
+                range_max=SCANNER.max_range,
             )
             scan.header = Header(stamp=_stamp(time), frame_id=SCAN_MOUNT.frame)
             scan.ranges = array("f", scanner.scan(data).tobytes())

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.rays import cast
+from edge_robot.sim.sensors import COLUMNS, LIDAR, SCANNER
 from edge_robot.sim.world import World
-
-COLUMNS = 720
-"""Directions around the full circle, of both sensors unless told otherwise."""
 
 
 class Lidar:
@@ -26,16 +24,12 @@ class Lidar:
         columns: Directions around the full circle.
     """
 
-    BEAMS = 16
-    MIN_RANGE = 0.2
-    MAX_RANGE = 30.0
-    NOISE = 0.015
-    """Standard deviation of a range, m."""
-
     def __init__(self, world: World, seed: int, columns: int = COLUMNS) -> None:
         self._world = world
         self._rng = np.random.default_rng((seed, 0x11DA))
-        self._rays = _fan(np.radians(np.linspace(-15.0, 15.0, self.BEAMS)), columns)
+        self._rays = _fan(
+            np.radians(np.linspace(-LIDAR.elevation, LIDAR.elevation, LIDAR.beams)), columns
+        )
         self._site = world.model.site("lidar").id
         self._brightness = _brightness(world)
 
@@ -47,9 +41,9 @@ class Lidar:
         """
         rotation = data.site_xmat[self._site].reshape(3, 3)
         origin = data.site_xpos[self._site]
-        hits = cast(self._world, data, origin, self._rays @ rotation.T, self.MAX_RANGE)
-        seen = (hits.geom >= 0) & (hits.distance >= self.MIN_RANGE)
-        ranges = hits.distance[seen] + self.NOISE * self._rng.normal(size=int(seen.sum()))
+        hits = cast(self._world, data, origin, self._rays @ rotation.T, LIDAR.max_range)
+        seen = (hits.geom >= 0) & (hits.distance >= LIDAR.min_range)
+        ranges = hits.distance[seen] + LIDAR.noise * self._rng.normal(size=int(seen.sum()))
         out = np.empty((len(ranges), 4), np.float32)
         out[:, :3] = self._rays[seen] * ranges[:, None]
         out[:, 3] = 100.0 * self._brightness[hits.geom[seen]]
@@ -64,11 +58,6 @@ class Scanner:
         seed: Seed of the range noise.
     """
 
-    MIN_RANGE = 0.1
-    MAX_RANGE = 25.0
-    NOISE = 0.01
-    """Standard deviation of a range, m."""
-
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
         self._rng = np.random.default_rng((seed, 0x5CA7))
@@ -79,9 +68,9 @@ class Scanner:
         """Return the ranges in scan_link, shape (720,), m; +inf where there is no return."""
         rotation = data.site_xmat[self._site].reshape(3, 3)
         origin = data.site_xpos[self._site]
-        hits = cast(self._world, data, origin, self._rays @ rotation.T, self.MAX_RANGE)
-        ranges = hits.distance + self.NOISE * self._rng.normal(size=COLUMNS)
-        missed = (hits.geom < 0) | (ranges < self.MIN_RANGE) | (ranges > self.MAX_RANGE)
+        hits = cast(self._world, data, origin, self._rays @ rotation.T, SCANNER.max_range)
+        ranges = hits.distance + SCANNER.noise * self._rng.normal(size=COLUMNS)
+        missed = (hits.geom < 0) | (ranges < SCANNER.min_range) | (ranges > SCANNER.max_range)
         return np.where(missed, np.inf, ranges).astype(np.float32)
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.layout import Pose2
-from edge_robot.sim.lidar import COLUMNS, Lidar, Scanner
+from edge_robot.sim.lidar import Lidar, Scanner
 from edge_robot.sim.rays import cast
 from edge_robot.sim.robot import LIDAR_MOUNT
 from edge_robot.sim.scenario import WALL_HEIGHT, Scenario
+from edge_robot.sim.sensors import COLUMNS, LIDAR, SCANNER
 from edge_robot.sim.simulation import Simulation
 from edge_robot.sim.world import CLASSES, World, build_world
 
@@ -42,8 +43,8 @@ def test_scan_measures_the_walls(hall: World) -> None:
     expected = wall_distance(azimuth)
     error = ranges - expected
     assert ranges.dtype == np.float32
-    assert np.abs(error).max() < 5 * Scanner.NOISE + 0.01
-    assert error.std() == pytest.approx(Scanner.NOISE, rel=0.15)
+    assert np.abs(error).max() < 5 * SCANNER.noise + 0.01
+    assert error.std() == pytest.approx(SCANNER.noise, rel=0.15)
 
 
 def test_scan_says_infinity_beyond_its_range(empty_hall: Scenario) -> None:
@@ -55,17 +56,17 @@ def test_scan_says_infinity_beyond_its_range(empty_hall: Scenario) -> None:
 
 def test_sweep_measures_walls_floor_and_ceiling_and_nothing_of_the_robot(hall: World) -> None:
     points = Lidar(hall, seed=1).sweep(hall.data).astype(float)
-    assert points.shape == (Lidar.BEAMS * COLUMNS, 4)
-    up = np.radians(np.linspace(-15, 15, Lidar.BEAMS))[:, None]
+    assert points.shape == (LIDAR.beams * COLUMNS, 4)
+    up = np.radians(np.linspace(-15, 15, LIDAR.beams))[:, None]
     azimuth = -math.pi + np.arange(COLUMNS) * 2 * math.pi / COLUMNS
     height = LIDAR_MOUNT.position[2]
     level = np.where(up < 0, height / np.sin(-up), (WALL_HEIGHT - height) / np.sin(up))
     expected = np.minimum(level, wall_distance(azimuth + POSE.yaw) / np.cos(up)).ravel()
     error = np.linalg.norm(points[:, :3], axis=1) - expected
-    assert np.abs(error).max() < 5 * Lidar.NOISE + 0.01
-    assert error.std() == pytest.approx(Lidar.NOISE, rel=0.1)
+    assert np.abs(error).max() < 5 * LIDAR.noise + 0.01
+    assert error.std() == pytest.approx(LIDAR.noise, rel=0.1)
     assert np.arctan2(points[:, 1], points[:, 0]) == pytest.approx(
-        np.tile(azimuth, Lidar.BEAMS), abs=1e-5
+        np.tile(azimuth, LIDAR.beams), abs=1e-5
     )
     assert (points[:, 3] > 0).all()
     assert (points[:, 3] <= 100).all()
@@ -74,8 +75,8 @@ def test_sweep_measures_walls_floor_and_ceiling_and_nothing_of_the_robot(hall: W
 def test_sweep_leaves_out_directions_without_a_return(empty_hall: Scenario) -> None:
     corner = build_world(dataclasses.replace(empty_hall, start=Pose2(0.5, 0.5, 0.0)))
     points = Lidar(corner, seed=1).sweep(corner.data)
-    assert 0 < len(points) < Lidar.BEAMS * COLUMNS
-    assert np.linalg.norm(points[:, :3], axis=1).max() < Lidar.MAX_RANGE + 0.1
+    assert 0 < len(points) < LIDAR.beams * COLUMNS
+    assert np.linalg.norm(points[:, :3], axis=1).max() < LIDAR.max_range + 0.1
 
 
 def test_people_are_seen_as_a_single_cast_would_see_them(warehouse: Scenario) -> None:

@@ -1,0 +1,294 @@
+"""A scenario as a Gazebo world: hall, racks, things, people and robot, in one SDF file.
+
+Written for Gazebo Harmonic (gz-sim 8, SDF 1.9 to 1.11). Fortress knows the same elements under its
+older names: `ignition-gazebo-…-system`, `ignition::gazebo::systems::…` and `ignition_frame_id`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from edge_robot.sim.body import LIMBS, STANDARD_HEIGHT, Shape, limb_poses, limb_shapes
+from edge_robot.sim.crowd import RADIUS as PERSON_RADIUS
+from edge_robot.sim.crowd import Crowd
+from edge_robot.sim.elements import Element, document, element, plugin, text, value, values
+from edge_robot.sim.furniture import bay_frame, item_body
+from edge_robot.sim.gazebo import names
+from edge_robot.sim.gazebo.robot import pose_publisher, robot_model
+from edge_robot.sim.gazebo.shapes import capsule, cylinder, geometry, paint, solid, visual
+from edge_robot.sim.layout import Footprint
+from edge_robot.sim.scenario import WALL_HEIGHT, Item, Light, Part, Person, Rack, Rgb, Scenario
+from edge_robot.sim.textures import texture
+
+TIME_STEP = 0.004
+PEOPLE_RATE = 20
+"""How often Gazebo says where everyone is, Hz."""
+
+_FLOOR, _WALL, _CEILING = range(3)  # indices into Scenario.surfaces
+_SLAB = 0.1
+_PERSON_MASS = 75.0
+_PERSON_LIFT = 0.02  # above the floor, so that people glide over it without friction
+
+
+def world_sdf(scenario: Scenario) -> str:
+    """Return the world file of a scenario: robot and people stand at their starts."""
+    colours = [_mean_colour(index, scenario) for index in range(len(scenario.surfaces))]
+    world = element(
+        "world",
+        element(
+            "physics",
+            *values(max_step_size=TIME_STEP, real_time_factor=1.0),
+            name="steps",
+            type="dart",
+        ),
+        *_systems(),
+        value("gravity", (0, 0, -9.81)),
+        *_lighting(scenario.light),
+        _hall(scenario, colours),
+        *(_rack(rack, colours) for rack in scenario.racks),
+        *(_item(item, colours) for item in scenario.items),
+        *_people(scenario),
+        robot_model(scenario.start),
+        name=names.WORLD,
+    )
+    return document(
+        element("sdf", world, version="1.9"),
+        f"Written by `edge-robot gazebo world --seed {scenario.seed}`; do not change by hand.",
+        flat=("visual", "collision", "inertial"),
+    )
+
+
+def _systems() -> list[Element]:
+    """Return the plugins of the world; robot and people bring theirs."""
+    plain = {
+        "physics": "Physics",
+        "user-commands": "UserCommands",
+        "scene-broadcaster": "SceneBroadcaster",
+        "imu": "Imu",
+    }
+    sensors = plugin(
+        "gz-sim-sensors-system", "gz::sim::systems::Sensors", value("render_engine", "ogre2")
+    )
+    return [
+        *(
+            plugin(f"gz-sim-{name}-system", f"gz::sim::systems::{kind}")
+            for name, kind in plain.items()
+        ),
+        sensors,
+    ]
+
+
+def _lighting(light: Light) -> list[Element]:
+    """Return ambient light and lamps.
+
+    Gazebo knows no light that goes with the camera: what walls throw back becomes ambient.
+    """
+    ambient = np.minimum(np.array(light.ambient) + 0.6 * np.array(light.headlight), 1.0)
+    colour = (*ambient.tolist(), 1.0)
+    scene = element(
+        "scene", *values(ambient=colour, background=(0.7, 0.7, 0.7, 1), shadows=False, grid=False)
+    )
+    lamps = element(
+        "light",
+        *values(
+            cast_shadows=False,
+            diffuse=(*light.sun, 1.0),
+            specular=(0, 0, 0, 1),
+            direction=light.direction,
+        ),
+        name="lamps",
+        type="directional",
+    )
+    return [scene, lamps]
+
+
+def _mean_colour(index: int, scenario: Scenario) -> Rgb:
+    """Return the colour a surface has from afar: Gazebo gets no textures, which are files."""
+    red, green, blue = (texture(scenario.surfaces[index]).mean(axis=(0, 1)) / 255).tolist()
+    return red, green, blue
+
+
+# --- what stands --------------------------------------------------------------------------------
+
+
+def _standing(name: str, pose: str, *children: Element) -> Element:
+    """Return a model that never moves."""
+    link = element("link", *children, name="link")
+    return element("model", *values(static=True, pose=pose), link, name=name)
+
+
+def _on_floor(place: Footprint) -> str:
+    return text((place.x, place.y, 0.0, 0.0, 0.0, place.yaw))
+
+
+def _block(name: str, size: tuple[float, float, float]) -> Element:
+    """Return the block that a thing is to whoever bumps into it, standing on the floor."""
+    pose = text((0.0, 0.0, size[2] / 2, 0.0, 0.0, 0.0))
+    return solid(name, geometry(element("box", value("size", size))), pose)
+
+
+def _slab(name: str, size: tuple[float, float, float], z: float, rgb: Rgb) -> Element:
+    return visual(
+        name,
+        geometry(element("box", value("size", size))),
+        text((0.0, 0.0, z, 0.0, 0.0, 0.0)),
+        paint(rgb),
+    )
+
+
+def _hall(scenario: Scenario, colours: list[Rgb]) -> Element:
+    """Return floor, ceiling and walls as one model with a link for each."""
+    length, width = scenario.size
+    middle = text((length / 2, width / 2, 0.0, 0.0, 0.0, 0.0))
+    ground = element("plane", *values(normal=(0, 0, 1), size=(length, width)))
+    floor = element(
+        "link",
+        value("pose", middle),
+        solid("floor", geometry(ground), text((0.0,) * 6)),
+        _slab("floor", (length, width, _SLAB), -_SLAB / 2, colours[_FLOOR]),
+        _slab("ceiling", (length, width, _SLAB), WALL_HEIGHT + _SLAB / 2, colours[_CEILING]),
+        name="floor",
+    )
+    walls = []
+    for wall in scenario.walls:
+        size = (wall.length, wall.width, WALL_HEIGHT)
+        walls.append(
+            element(
+                "link",
+                value("pose", _on_floor(wall)),
+                _block(wall.name, size),
+                _slab(wall.name, size, WALL_HEIGHT / 2, colours[_WALL]),
+                name=wall.name,
+            )
+        )
+    return element("model", value("static", True), floor, *walls, name="hall")
+
+
+def _part(name: str, part: Part, colours: list[Rgb], x: float = 0.0) -> Element:
+    """Return a part, its bay shifted by x along the rack."""
+    px, py, pz = part.position
+    if part.kind == "wheel":
+        diameter, width, _ = part.size
+        shape, roll = cylinder(diameter / 2, width), math.pi / 2
+    else:
+        shape, roll = element("box", value("size", part.size)), 0.0
+    surface = (1.0, 1.0, 1.0) if part.surface is None else colours[part.surface]
+    red, green, blue = (tint * own for tint, own in zip(part.rgb, surface, strict=True))
+    pose = text((px + x, py, pz, roll, 0.0, part.yaw))
+    return visual(name, geometry(shape), pose, paint((red, green, blue)))
+
+
+def _rack(rack: Rack, colours: list[Rgb]) -> Element:
+    place = rack.footprint
+    parts = [
+        _part(f"bay{number}_{index}", part, colours, rack.bays[number - 1].x)
+        for number in range(1, len(rack.bays) + 1)
+        for index, part in enumerate((*bay_frame(rack, number - 1), *rack.bays[number - 1].goods))
+    ]
+    block = _block(place.name, (place.length, place.width, rack.height))
+    return _standing(place.name, _on_floor(place), block, *parts)
+
+
+def _item(item: Item, colours: list[Rgb]) -> Element:
+    place = item.footprint
+    parts = [
+        _part(f"part{index}", part, colours)
+        for index, part in enumerate((*item_body(item), *item.parts))
+    ]
+    block = _block(place.name, (place.length, place.width, item.height))
+    return _standing(place.name, _on_floor(place), block, *parts)
+
+
+# --- who walks ----------------------------------------------------------------------------------
+
+
+def _people(scenario: Scenario) -> list[Element]:
+    people = scenario.people
+    if not people:
+        return []
+    crowd = Crowd(scenario)
+    # Each in a step of their own, which they keep: in Gazebo people glide.
+    at_rest = np.zeros((len(people), 3))
+    joints, turns = limb_poses(people, at_rest, crowd.phase, crowd.stride)
+    pitches = 2.0 * np.arctan2(turns[..., 2], turns[..., 0])
+    return [
+        _person(person, place, joint, pitch)
+        for person, place, joint, pitch in zip(
+            people, crowd.place.tolist(), joints.tolist(), pitches.tolist(), strict=True
+        )
+    ]
+
+
+def _person(
+    person: Person, place: list[float], joints: list[list[float]], pitches: list[float]
+) -> Element:
+    """Return a figure that goes where it is told: nothing but commands moves it.
+
+    Args:
+        person: Whose figure.
+        place: x, y, m, and heading, rad, in the map frame.
+        joints: Where each limb of `LIMBS` is joined, m, in the person's frame.
+        pitches: How each limb leans, rad.
+    """
+    scale = person.height / STANDARD_HEIGHT
+    length = person.height - _PERSON_LIFT - 2 * PERSON_RADIUS
+    middle = text((0.0, 0.0, (person.height + _PERSON_LIFT) / 2, 0.0, 0.0, 0.0))
+    body = geometry(capsule(PERSON_RADIUS, length))
+    shapes = limb_shapes(person)
+    link = element(
+        "link",
+        value("gravity", False),
+        _person_inertial(person.height),
+        solid(person.name, body, middle, friction=0.0),
+        name="body",
+    )
+    for limb, joint, pitch in zip(LIMBS, joints, pitches, strict=True):
+        for index, shape in enumerate(shapes[limb]):
+            link.append(_limb(f"{limb}{index}", shape, joint, pitch, scale))
+    x, y, heading = place
+    return element(
+        "model",
+        value("pose", (x, y, 0.0, 0.0, 0.0, heading)),
+        link,
+        plugin("gz-sim-velocity-control-system", "gz::sim::systems::VelocityControl"),
+        pose_publisher(PEOPLE_RATE),
+        name=person.name,
+    )
+
+
+def _person_inertial(height: float) -> Element:
+    """Return an upright cylinder's inertia."""
+    across = _PERSON_MASS * (3 * PERSON_RADIUS**2 + height**2) / 12
+    along = _PERSON_MASS * PERSON_RADIUS**2 / 2
+    moments = values(ixx=across, ixy=0.0, ixz=0.0, iyy=across, iyz=0.0, izz=along)
+    return element(
+        "inertial",
+        value("pose", (0.0, 0.0, height / 2, 0.0, 0.0, 0.0)),
+        value("mass", _PERSON_MASS),
+        element("inertia", *moments),
+    )
+
+
+def _limb(name: str, shape: Shape, joint: list[float], pitch: float, scale: float) -> Element:
+    """Return a primitive of a limb that is joined and leans as given."""
+    at = scale * np.array(shape.at)
+    if shape.kind == "ellipsoid":
+        radii = tuple((scale * np.array(shape.to)).tolist())
+        centre, roll = at, 0.0
+        drawn = element("ellipsoid", value("radii", radii))
+        lean = pitch
+    else:
+        end = scale * np.array(shape.to)
+        centre, way = (at + end) / 2, end - at
+        long = float(np.linalg.norm(way))
+        drawn = capsule(scale * shape.radius, long)
+        # Rods lie in the plane of x and z, or across the body along y.
+        roll = math.pi / 2 if abs(way[1]) > 0.5 * long else 0.0
+        lean = pitch if roll else pitch + math.atan2(way[0], way[2])
+    cos, sin = math.cos(pitch), math.sin(pitch)
+    x = joint[0] + cos * centre[0] + sin * centre[2]
+    z = joint[2] - sin * centre[0] + cos * centre[2]
+    pose = text((float(x), float(joint[1] + centre[1]), float(z), roll, lean, 0.0))
+    return visual(name, geometry(drawn), pose, paint(shape.rgb))

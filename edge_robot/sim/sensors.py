@@ -1,0 +1,31 @@
+"""What the robot's ranging sensors can do, whichever world they measure in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COLUMNS = 720
+"""Directions around the full circle, of both sensors unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Ranging:
+    """A sensor that measures distances all around.
+
+    Attributes:
+        beams: Directions above each other.
+        elevation: Of the highest beam; the lowest looks down as far, degrees.
+        min_range: m.
+        max_range: m.
+        noise: Standard deviation of a range, m.
+    """
+
+    beams: int
+    elevation: float
+    min_range: float
+    max_range: float
+    noise: float
+
+
+LIDAR = Ranging(beams=16, elevation=15.0, min_range=0.2, max_range=30.0, noise=0.015)
+SCANNER = Ranging(beams=1, elevation=0.0, min_range=0.1, max_range=25.0, noise=0.01)
