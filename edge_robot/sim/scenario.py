@@ -29,6 +29,8 @@ ROBOT_RADIUS = 0.25
 PERSON_MARGIN = 0.5
 """Distance a person's route keeps from everything that stands, m."""
 MAX_PEOPLE = 20
+PEOPLE = (6, 8)
+"""Least and most people of a seed, unless told otherwise."""
 
 _ROUTE_LENGTH = (25.0, 35.0)
 _ASIDE = 1.3  # m from the drive to where people turn round
@@ -273,7 +275,7 @@ def _draw(seed: int, rng: Rng, wild: bool, people: int | None) -> Scenario | Non
     start, goal, route = drive
     count = people
     if count is None:
-        count = int(rng.integers(4, 13)) if wild else int(rng.integers(6, 9))
+        count = int(rng.integers(4, 13)) if wild else int(rng.integers(PEOPLE[0], PEOPLE[1] + 1))
     crowd = _draw_people(rng, wild, count, footprints, route)
     if crowd is None:
         return None

@@ -16,13 +16,12 @@ from edge_robot.sim.crowd import Crowd
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.layout import Pose2
 from edge_robot.sim.scenario import Scenario
+from edge_robot.sim.touches import Touches
 from edge_robot.sim.world import CLASSES, TIME_STEP, World, build_world
 
 TICK = 0.02
 """Time between two moves of the people and two readings of the odometry, s."""
 STEPS_PER_TICK = round(TICK / TIME_STEP)
-
-_CONTACT_MEMORY = 0.5  # s without touching, after which touching again is a new collision
 
 
 @dataclass(frozen=True)
@@ -57,17 +56,18 @@ class Referee:
 
     Args:
         world: The world.
-
-    Attributes:
-        collided_with: What was touched, oldest first; one entry for each collision.
     """
 
     def __init__(self, world: World) -> None:
         self._names = world.object_names
         self._object = world.geom_object
         self._robot = world.geom_class == CLASSES.index("robot")
-        self._last_touch: dict[int, float] = {}
-        self.collided_with: list[str] = []
+        self._touches = Touches()
+
+    @property
+    def collided_with(self) -> list[str]:
+        """What was touched, oldest first; one entry for each collision."""
+        return self._touches.collided_with
 
     def watch(self, data: mujoco.MjData) -> None:
         """Look at the contacts of the step that was just made."""
@@ -75,9 +75,7 @@ class Referee:
         robot = self._robot[pairs]
         other = np.where(robot[:, 0], pairs[:, 1], pairs[:, 0])
         for touched in set(self._object[other[robot.any(axis=1)]].tolist()) - {-1}:
-            if data.time - self._last_touch.get(touched, -math.inf) > _CONTACT_MEMORY:
-                self.collided_with.append(self._names[touched])
-            self._last_touch[touched] = data.time
+            self._touches.note(self._names[touched], data.time)
 
 
 class Simulation:
