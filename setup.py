@@ -8,13 +8,13 @@ SHARE = Path("share/edge_robot")
 
 
 def data_files() -> list[tuple[str, list[str]]]:
-    """Install launch files, configuration, interfaces and models where ROS 2 installs them."""
+    """Install launch files, configuration, interfaces, models and worlds where ROS 2 installs them."""
     return [
         (
             str(SHARE / folder),
             sorted(str(path) for path in Path(folder).glob("*") if path.is_file()),
         )
-        for folder in ("launch", "config", "msg", "models", "models/catalogue")
+        for folder in ("launch", "config", "msg", "models", "models/catalogue", "worlds")
     ]
 
 

@@ -125,6 +125,14 @@ ODOM = Topic(
     "pose in odom, twist in base_link",
     foreign=True,
 )
+IMU = Topic(
+    "imu/data",
+    "sensor_msgs/Imu",
+    "100",
+    Qos(_BEST, 5),
+    "turning rates, rad/s, and accelerations, m/s²; a driver's; frame imu_link",
+    foreign=True,
+)
 CAMERA_IMAGE = Topic(
     "camera/front/image_raw",
     "sensor_msgs/Image",
@@ -354,6 +362,7 @@ TOPICS: tuple[Topic, ...] = (
     TF,
     TF_STATIC,
     ODOM,
+    IMU,
     CAMERA_IMAGE,
     CAMERA_COMPRESSED,
     CAMERA_INFO,

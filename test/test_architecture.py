@@ -36,7 +36,7 @@ ROS = {
     "edge_robot.nodes",
     *(topic.type.split("/")[0] + ".msg" for topic in TOPICS),
 }
-REFEREES = {"recorder", "mission", "simulator"}
+REFEREES = {"recorder", "mission", "simulator", "gazebo_world"}
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -31,6 +31,7 @@ COMMANDS = (
     "backend",
     "spool",
     "archive",
+    "gazebo",
     "teleop",
     "bench",
     "topic",

@@ -21,7 +21,7 @@ from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from edge_robot import topics
 from edge_robot.control.commands import refusal
-from edge_robot.msg import SimulationTruth, TrackedObject
+from edge_robot.msg import SimulationTruth
 from edge_robot.nodes.base_messages import (
     odometry_message,
     odometry_transform,
@@ -29,16 +29,16 @@ from edge_robot.nodes.base_messages import (
 )
 from edge_robot.nodes.conversions import (
     nanoseconds,
-    quaternion_from_yaw,
     stamp_from_nanoseconds,
 )
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.truth_messages import person_message, truth_message
 from edge_robot.settings import Settings, setting
-from edge_robot.sim import crowd
 from edge_robot.sim.camera import HEIGHT, WIDTH, Camera, Intrinsics
 from edge_robot.sim.gl import mujoco
+from edge_robot.sim.layout import Pose2
 from edge_robot.sim.lidar import Lidar, Scanner
 from edge_robot.sim.realtime import Capture, RealTime, Sensor
 from edge_robot.sim.robot import LIDAR_MOUNT, OPTICAL_FRAME, SCAN_MOUNT
@@ -191,31 +191,23 @@ class Simulator(ManagedNode):
         self._transforms.sendTransform(odometry_transform(message))
 
     def _publish_truth(self, stamp: TimeMsg) -> None:
-        simulation = self._simulation
-        truth = SimulationTruth(
-            collisions=len(simulation.referee.collided_with),
-            collided_with=list(simulation.referee.collided_with),
-            real_time_factor=self._real_time.real_time_factor,
-            base_timed_out=self._timed_out,
-        )
-        truth.header = Header(stamp=stamp, frame_id="map")
-        pose = simulation.robot_pose
-        truth.robot.position.x, truth.robot.position.y = pose.x, pose.y
-        truth.robot.orientation = quaternion_from_yaw(pose.yaw)
-        people = simulation.world.scenario.people
-        truth.people = [self._person(number, person.height) for number, person in enumerate(people)]
+        simulation, walkers = self._simulation, self._simulation.crowd
+        people = [
+            person_message(number, person, Pose2(*place), velocity)
+            for number, (person, place, velocity) in enumerate(
+                zip(
+                    simulation.world.scenario.people,
+                    walkers.place.tolist(),
+                    walkers.velocity.tolist(),
+                    strict=True,
+                )
+            )
+        ]
+        touched = simulation.referee.collided_with
+        truth = truth_message(stamp, simulation.robot_pose, touched, people)
+        truth.real_time_factor = self._real_time.real_time_factor
+        truth.base_timed_out = self._timed_out
         self._truth.publish(truth)
-
-    def _person(self, number: int, height: float) -> TrackedObject:
-        walkers = self._simulation.crowd
-        person = TrackedObject(id=number + 1, class_name="person", class_score=1.0, existence=1.0)
-        x, y = walkers.position[number].tolist()
-        person.position.x, person.position.y, person.position.z = x, y, height / 2
-        person.size.x = person.size.y = 2 * crowd.RADIUS
-        person.size.z = height
-        person.yaw = float(walkers.heading[number])
-        person.velocity.x, person.velocity.y = walkers.velocity[number].tolist()
-        return person
 
     # --- sensor threads -----------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Who touches what in Gazebo, told from where everything is.
 
-Geometry rather than contact sensors: it names what stands as the scenario does, needs no messages
-of Gazebo's own, and cannot miss a touch between two messages of which the later one still touches.
+Geometry rather than contact sensors: it names what stands as the scenario does, and needs no
+messages of Gazebo's own.
 """
 
 from __future__ import annotations

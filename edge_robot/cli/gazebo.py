@@ -1,0 +1,72 @@
+"""`edge-robot gazebo`: the scenarios in Gazebo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_robot.cli.options import group
+from edge_robot.errors import UserError
+
+Seed = Annotated[int, typer.Option(min=0, help="Seed of warehouse, people, drive.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The world file.")]
+
+DEFAULT_OUTPUT = Path("warehouse.sdf")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the app."""
+    commands = group("gazebo", "The simulated warehouses in Gazebo Harmonic (gz-sim 8).")
+    app.add_typer(commands)
+    commands.command()(world)
+    commands.command()(serve)
+
+
+def world(seed: Seed = 1, output: Output = DEFAULT_OUTPUT) -> None:
+    """Write the warehouse of a seed as a world file: edge-robot gazebo world --seed 7.
+
+    The robot and the people are in it. It needs no other file, and nothing is downloaded for it.
+    """
+    _write(seed, output)
+    print(output)
+
+
+def serve(
+    seed: Seed = 1,
+    output: Output = DEFAULT_OUTPUT,
+    headless: Annotated[
+        bool, typer.Option(help="Without Gazebo's window, and without a display.")
+    ] = False,
+) -> None:
+    """Write the warehouse of a seed, and run Gazebo in it: edge-robot gazebo serve --headless.
+
+    The robot stands until something drives it: `ros2 launch edge_robot gazebo.launch.xml` does all.
+    """
+    program = shutil.which("gz")
+    if program is None:
+        raise UserError(
+            "Gazebo's command `gz` is not found; install Gazebo Harmonic, or source its setup file"
+        )
+    _write(seed, output)
+    mode = ["-s", "--headless-rendering"] if headless else []
+    sys.stdout.flush()
+    # In the place of this process: signals reach Gazebo itself.
+    os.execv(program, [program, "sim", "-r", *mode, str(output)])
+
+
+def _write(seed: int, output: Path) -> None:
+    from edge_robot.sim.gazebo.world import world_sdf
+    from edge_robot.sim.scenario import Scenario
+
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(world_sdf(Scenario.generate(seed)))
+    except OSError as error:
+        raise UserError(
+            f"cannot write the world to {output}: {error.strerror}; give another file with --output"
+        ) from error
