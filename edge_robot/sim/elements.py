@@ -48,7 +48,7 @@ def document(root: Element, remark: str, flat: Iterable[str] = ()) -> str:
 
     Args:
         root: Its root.
-        remark: Stands at its head.
+        remark: Stands at its head; XML allows no two hyphens in it.
         flat: Tags of elements that are kept on one line each.
     """
     ET.indent(root)

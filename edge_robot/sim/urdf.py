@@ -36,9 +36,7 @@ def robot_urdf() -> str:
     )
 
 
-def _link(
-    name: str, parts: tuple[RobotPart, ...] | list[RobotPart], origin: Vector = _NOWHERE
-) -> Element:
+def _link(name: str, parts: Sequence[RobotPart], origin: Vector = _NOWHERE) -> Element:
     whole = inertial(parts)
     x, y, z = (whole.centre - origin).tolist()
     (xx, xy, xz), (_, yy, yz), (_, _, zz) = whole.moments.tolist()

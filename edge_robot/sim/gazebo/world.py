@@ -55,7 +55,7 @@ def world_sdf(scenario: Scenario) -> str:
     )
     return document(
         element("sdf", world, version="1.9"),
-        f"Written by `edge-robot gazebo world --seed {scenario.seed}`; do not change by hand.",
+        f"Seed {scenario.seed}, written by `edge-robot gazebo world`; do not change by hand.",
         flat=("visual", "collision", "inertial"),
     )
 
