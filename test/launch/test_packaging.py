@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from edge_robot import topics
 from edge_robot.share import share_dir
-from edge_robot.standalone.launch import load
+from edge_robot.standalone.launch import arguments_of, load
 from edge_robot.standalone.launch.loader import node_executables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,24 +75,38 @@ def test_cmake_makes_an_executable_of_every_node() -> None:
     assert cmake_list("set(NODES") == node_executables()
 
 
+@pytest.fixture
+def ros_gz_bridge(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a machine that has the package which gazebo.launch.xml needs."""
+    program = tmp_path / "lib/ros_gz_bridge/parameter_bridge"
+    program.parent.mkdir(parents=True)
+    (tmp_path / "share/ros_gz_bridge").mkdir(parents=True)
+    program.write_text("\x7fELF")
+    program.chmod(0o755)
+    return {**os.environ, "AMENT_PREFIX_PATH": str(tmp_path)}
+
+
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
-def test_every_launch_file_can_be_read(file: Path) -> None:
+def test_every_launch_file_can_be_read(file: Path, ros_gz_bridge: dict[str, str]) -> None:
     required = {
         "replay.launch.xml": {"path": "recording"},
         "camera.launch.xml": {"camera": "left"},
         "lidar.launch.xml": {"lidar": "rear"},
     }
-    assert load(file, required.get(file.name, {})).processes
+    assert load(file, required.get(file.name, {}), ros_gz_bridge).processes
 
 
 def test_the_launch_files_start_every_node() -> None:
     text = "".join(file.read_text() for file in LAUNCH_FILES)
-    assert set(re.findall(r'exec="(\w+)"', text)) == set(node_executables())
+    started = set(re.findall(r'pkg="edge_robot" exec="(\w+)"', text))
+    assert started == set(node_executables())
 
 
 def test_every_node_of_a_launch_file_has_its_parameter_file() -> None:
     for file in LAUNCH_FILES:
         for node in ET.parse(file).getroot().iter("node"):
+            if node.get("pkg") != "edge_robot":
+                continue
             if node.get("exec") in ("track_markers", "service_watchdog"):  # which have none
                 continue
             parameters = [param.get("from") for param in node.iter("param")]
@@ -131,3 +146,17 @@ def test_one_argument_chooses_the_onboard_detector(name: str) -> None:
     )
     asked = [p.node for p in description.processes if "model:=a_model" in " ".join(p.command)]
     assert asked == ["/camera_perception"]
+
+
+def test_gazebo_runs_the_same_loop_as_the_demo(ros_gz_bridge: dict[str, str]) -> None:
+    launch = share_dir() / "launch"
+    demo = {argument.name for argument in arguments_of(launch / "demo.launch.xml")}
+    gazebo = {argument.name for argument in arguments_of(launch / "gazebo.launch.xml")}
+    assert gazebo - demo == {"headless"}
+    given = {"seed": "7", "headless": "true", "folder": "run"}
+    processes = load(launch / "gazebo.launch.xml", given, ros_gz_bridge).processes
+    in_demo = load(launch / "demo.launch.xml", {"seed": "7"}, {}).processes
+    (server,) = [" ".join(p.command) for p in processes if "serve" in p.command]
+    assert server.endswith("gazebo serve --seed 7 --output run/warehouse.sdf --headless")
+    ours = {process.node for process in processes} - {"/gazebo_bridge", "/gazebo_world", None}
+    assert ours == {process.node for process in in_demo} - {"/simulator", None}

@@ -65,7 +65,6 @@ def test_reversing_counts_backward() -> None:
 def test_a_silent_gyro_gives_no_odometry_rather_than_a_straight_one() -> None:
     reckoning = DeadReckoning(Pose2(0.0, 0.0, 0.0))
     reckoning.turn(0.0, 0.1)
-    assert reckoning.roll(0.0, Pose2(0.0, 0.0, 0.0)) is None
     assert reckoning.roll(0.05, Pose2(0.01, 0.0, 0.0)) is not None
     assert reckoning.roll(0.15, Pose2(0.02, 0.0, 0.0)) is None
 

@@ -62,7 +62,7 @@ class DeadReckoning:
             wheels: Where the wheels alone say the base is, in any frame, m and rad.
 
         Returns:
-            The odometry at that time; None where the gyro is silent, or at the very first.
+            The odometry at that time; None where the gyro is silent.
         """
         if self._gyro is None or time - self._gyro[0] > _OLDEST_TURN:
             return None
@@ -70,7 +70,7 @@ class DeadReckoning:
         angle += rate * (time - read)
         last, self._last = self._last, (time, angle, wheels)
         if last is None or time <= last[0]:
-            return None
+            return self._odometry
         before, angle_before, from_ = last
         heading = from_.yaw + 0.5 * math.remainder(wheels.yaw - from_.yaw, 2 * math.pi)
         dx, dy = wheels.x - from_.x, wheels.y - from_.y
