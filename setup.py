@@ -8,7 +8,7 @@ SHARE = Path("share/edge_robot")
 
 
 def data_files() -> list[tuple[str, list[str]]]:
-    """Install launch files, configuration, interfaces, models and worlds where ROS 2 installs them."""
+    """Install launch files, configuration, messages, models and worlds where ROS 2 does."""
     return [
         (
             str(SHARE / folder),

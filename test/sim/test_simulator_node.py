@@ -133,6 +133,7 @@ def test_speaks_on_every_topic_and_obeys(
         "camera_front_link": "base_link",
         "lidar_link": "base_link",
         "scan_link": "base_link",
+        "imu_link": "base_link",
         "camera_front_optical_frame": "camera_front_link",
     }
     assert heard[topics.TF.name][0].transforms[0].child_frame_id == "base_link"
