@@ -11,10 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import badges
+import mode_diagram
 import typer
 
 from edge_robot.cli import main as command_line
-from edge_robot.control.modes import TRANSITIONS, ModeTimes, diagram
+from edge_robot.control.modes import TRANSITIONS, ModeTimes
 from edge_robot.stages import CAMERA_TO_COMMAND, STAGES, TRANSPORT_BUDGET
 from edge_robot.standalone.launch import Argument, arguments_of
 from edge_robot.topics import TOPICS, Durability, Qos
@@ -61,24 +63,20 @@ def stage_table() -> str:
     return _table(("stage", "node", "budget (95th percentile)", "from → to"), rows)
 
 
-def mode_diagram() -> str:
-    """Return the mode machine as a Mermaid diagram in Markdown."""
-    return f"```mermaid\n{diagram()}\n```"
-
-
 def mode_table() -> str:
     """Return the transitions between modes in Markdown, in order of precedence."""
     times = ModeTimes()
     rows = (
         (
+            str(number),
             ", ".join(mode.text for mode in sorted(transition.sources)),
             transition.target.text,
             transition.when,
             f"{getattr(times, transition.after):g} s" if transition.after else "at once",
         )
-        for transition in TRANSITIONS
+        for number, transition in enumerate(TRANSITIONS, 1)
     )
-    return _table(("from", "to", "when", "held for"), rows)
+    return _table(("", "from", "to", "when", "held for"), rows)
 
 
 def message_definitions() -> str:
@@ -157,7 +155,6 @@ def _parameter(item: Any) -> tuple[str, str, str]:
 BLOCKS: dict[str, Callable[[], str]] = {
     "topics": topic_table,
     "stages": stage_table,
-    "mode diagram": mode_diagram,
     "modes": mode_table,
     "messages": message_definitions,
     "launch arguments": launch_arguments,
@@ -176,6 +173,18 @@ def with_blocks(page: str) -> str:
     return page
 
 
+DRAWINGS: dict[str, Callable[[], str]] = {
+    "images/modes.svg": mode_diagram.svg,
+    "images/badge_python.svg": badges.python,
+    "images/badge_ros.svg": badges.ros,
+    "images/badge_licence.svg": badges.licence,
+    "images/badge_quality.svg": badges.quality,
+}
+"""By their place below this folder."""
+
+
 if __name__ == "__main__":
     for file in DOCS.rglob("*.md"):
         file.write_text(with_blocks(file.read_text()))
+    for name, draw in DRAWINGS.items():
+        (DOCS / name).write_text(draw())

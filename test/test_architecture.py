@@ -73,13 +73,16 @@ def test_nothing_of_the_stack_reads_the_referee() -> None:
             assert "SIMULATION_TRUTH" not in file.read_text(), file
 
 
-def test_documented_tables_are_those_of_the_code() -> None:
+def test_documented_tables_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
     tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
     pages = {page: page.read_text() for page in (ROOT / "docs").rglob("*.md")}
     for page, text in pages.items():
         assert tables["with_blocks"](text) == text, f"{page}: run `python docs/tables.py`"
     for name in tables["BLOCKS"]:
         assert sum(f"<!-- {name} -->" in text for text in pages.values()) == 1, name
+    for name, draw in tables["DRAWINGS"].items():
+        assert (ROOT / "docs" / name).read_text() == draw(), f"{name}: run `python docs/tables.py`"
 
 
 def test_every_stage_belongs_to_a_node() -> None:

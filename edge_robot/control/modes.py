@@ -2,7 +2,7 @@
 
 From full ability down to a standstill the modes are rungs of a ladder. A transition that takes
 freedom away happens at once; one that gives freedom back waits until its conditions have held for
-a while, so that a flickering input cannot make the robot stutter. `diagram` draws the table.
+a while, so that a flickering input cannot make the robot stutter. docs/mode_diagram.py draws it.
 """
 
 from __future__ import annotations
@@ -288,29 +288,3 @@ _REASONS: dict[Mode, Cause] = {
     Mode.TELEOPERATION: _operated,
 }
 """Why a mode is kept; where that is empty, its time has not come yet for what comes next."""
-
-
-def diagram() -> str:
-    """Return the table of transitions as a Mermaid state diagram."""
-
-    def name(mode: Mode) -> str:
-        return mode.name.lower()
-
-    times = ModeTimes()
-    lines = ["stateDiagram-v2", "    [*] --> by_itself", "    state by_itself {"]
-    lines.append(f"        [*] --> {name(Mode.INITIALIZING)}")
-    outer = []
-    for transition in TRANSITIONS:
-        text = transition.when
-        if transition.after:
-            text += f", for {getattr(times, transition.after):g} s"
-        sources = [name(mode) for mode in sorted(transition.sources - BY_ITSELF)]
-        if transition.sources >= BY_ITSELF:
-            sources.append("by_itself")
-            inside: list[str] = []
-        else:
-            inside = [name(mode) for mode in sorted(transition.sources & BY_ITSELF)]
-        target = name(transition.target)
-        lines += [f"        {source} --> {target}: {text}" for source in inside]
-        outer += [f"    {source} --> {target}: {text}" for source in sources]
-    return "\n".join([*lines, "    }", *outer])

@@ -6,7 +6,8 @@ A comment before a fenced block says what is to be done with it:
     <!-- run, says "reached" -->  and the words must be in what is printed
     <!-- run in background -->    in another terminal, ended by Ctrl-C at the end of the page
     <!-- run, needs ros2 -->      where that is (`NEEDS`); else it is left out
-    <!-- save as talker.py -->    the file of the reader's folder
+
+A block with a title (```python title="talker.py") is a file, to be saved in the reader's folder.
 """
 
 from __future__ import annotations
@@ -29,13 +30,12 @@ NEEDS = {
 """What a block may need beyond the environment of the tests."""
 
 _BLOCK = re.compile(
-    r"^(?P<indent> *)(?:<!-- (?P<mark>(?:run|save)\b.*?) -->\n(?P=indent))?"
-    r"```(?P<language>\w*)[^\n]*\n(?P<text>.*?)\n(?P=indent)```$",
+    r"^(?P<indent> *)(?:<!-- (?P<mark>run\b.*?) -->\n(?P=indent))?"
+    r"```(?P<language>\w*)(?: title=\"(?P<file>[^\"]+)\")?\n(?P<text>.*?)\n(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
 _MARK = re.compile(
-    r"save as (?P<file>\S+)"
-    r'|run(?P<background> in background)?(?:, needs (?P<need>\w+))?(?:, says "(?P<says>[^"]+)")?'
+    r'run(?P<background> in background)?(?:, needs (?P<need>\w+))?(?:, says "(?P<says>[^"]+)")?'
 )
 PATIENCE = 40.0
 """For one block, s; those of a new user's machine have more."""
@@ -50,7 +50,7 @@ class Block:
         line: Of the page, from 1.
         language: As the fence names it.
         text: What is between the fences.
-        marked: Whether a comment says what is to be done with it.
+        typed: Whether a comment says that it is to be.
         file: To be saved as; empty: not a file.
         background: Whether it goes on while the page does.
         need: A key of `NEEDS`, or empty.
@@ -60,7 +60,7 @@ class Block:
     line: int
     language: str
     text: str
-    marked: bool = False
+    typed: bool = False
     file: str = ""
     background: bool = False
     need: str = ""
@@ -79,7 +79,7 @@ def blocks(page: Path) -> Iterator[Block]:
         indent = match["indent"]
         text = "\n".join(row.removeprefix(indent) for row in match["text"].split("\n"))
         if match["mark"] is None:
-            yield Block(line, match["language"], text)
+            yield Block(line, match["language"], text, file=match["file"] or "")
             continue
         mark = _MARK.fullmatch(match["mark"])
         if mark is None or mark["need"] not in (None, *NEEDS):
@@ -88,11 +88,10 @@ def blocks(page: Path) -> Iterator[Block]:
             line,
             match["language"],
             text,
-            True,
-            mark["file"] or "",
-            bool(mark["background"]),
-            mark["need"] or "",
-            mark["says"] or "",
+            typed=True,
+            background=bool(mark["background"]),
+            need=mark["need"] or "",
+            says=mark["says"] or "",
         )
 
 
@@ -125,7 +124,7 @@ def follow(
             elif block.background:
                 reader.start(block, where)
                 typed += 1
-            elif block.marked:
+            elif block.typed:
                 reader.type(block, where)
                 typed += 1
     return typed, left_out
