@@ -28,7 +28,9 @@ class _Lines(Console):
 
 def _prepared(process: Process, remappings: dict[str, list[str]]) -> Process:
     rules = [part for rule in remappings.get(process.node or "", []) for part in ("-r", rule)]
-    command = (*process.command, *rules)
+    # Before the launch file's own: of several rules for a name the first counts.
+    options = process.command.index("--ros-args") + 1
+    command = (*process.command[:options], *rules, *process.command[options:])
     if process.node == WORLD:
         # Not what is measured: real sensors do not slow down when the robot's computer is busy.
         command = ("nice", "-n", "-10", *command)
