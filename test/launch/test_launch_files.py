@@ -77,6 +77,9 @@ def test_includes_pass_arguments_and_resolve_their_own_folder(tmp_path: Path) ->
     assert commands(file) == [f"run {tmp_path}/sub 2 n"]
     assert commands(file, fast="3", name="m") == [f"run {tmp_path}/sub 3 m"]
     assert [argument.name for argument in arguments_of(file)] == ["fast", "name"]
+    rests = '<arg name="camera"/><arg name="topic" default="$(var camera)/image"/>'
+    needed = arguments_of(write(tmp_path, rests, "rests.launch.xml"))
+    assert [argument.default for argument in needed] == [None, "$(var camera)/image"]
 
 
 def test_a_node_becomes_the_command_line_ros_has(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -145,7 +146,9 @@ def _collect_arguments(
             if argument.name not in fixed:
                 found.setdefault(argument.name, argument)
             if argument.default is not None and argument.name not in scope.variables:
-                scope.variables[argument.name] = _expand(element, argument.default, scope)
+                # One that rests on an argument that must be given is not known yet.
+                with suppress(SubstitutionError):
+                    scope.variables[argument.name] = expand(argument.default, scope, element.file)
         elif element.tag in ("group", "timer"):
             _collect_arguments(element, scope.copy(), fixed, found)
         elif element.tag == "include":
