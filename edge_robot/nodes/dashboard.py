@@ -146,7 +146,9 @@ class Dashboard(ManagedNode):
         channels = (
             self._control,
             ViewChannel(views, self._audit, {"neighbours": self._neighbours.section}),
-            RosbridgeChannel(self._rosbridge_graph, self._control, self._permissions, self._audit, origins),
+            RosbridgeChannel(
+                self._rosbridge_graph, self._control, self._permissions, self._audit, origins
+            ),
         )
         try:
             self._server = DashboardServer(
