@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -73,17 +72,6 @@ def test_cmake_depends_on_every_package_the_messages_use() -> None:
 
 def test_cmake_makes_an_executable_of_every_node() -> None:
     assert cmake_list("set(NODES") == node_executables()
-
-
-@pytest.fixture
-def ros_gz_bridge(tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a machine that has the package which gazebo.launch.xml needs."""
-    program = tmp_path / "lib/ros_gz_bridge/parameter_bridge"
-    program.parent.mkdir(parents=True)
-    (tmp_path / "share/ros_gz_bridge").mkdir(parents=True)
-    program.write_text("\x7fELF")
-    program.chmod(0o755)
-    return {**os.environ, "AMENT_PREFIX_PATH": str(tmp_path)}
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
