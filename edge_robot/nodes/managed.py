@@ -194,7 +194,7 @@ class ManagedNode(LifecycleNode):
     def __on_own_work(self) -> None:
         if self.__fatal is None and not self.is_configured:
             self.trigger_configure()
-        if self.__fatal is None and not self.is_active:
+        if self.__fatal is None and not self.is_active and self.context.ok():
             self.trigger_activate()
         if self.__fatal is not None:
             raise self.__fatal

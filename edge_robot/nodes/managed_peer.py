@@ -14,7 +14,7 @@ from edge_robot.nodes.steady import steady_seconds
 _LOOK_PERIOD = 1.0  # s, between two looks at a node that is where it should be
 _HASTE_PERIOD = 0.2  # s, at any other
 _ANSWER_LIMIT = 2.0  # s; a node that does not answer for longer is busy, stopped or dead
-_SEEN_LIMIT = 0.5  # s; what was asked for has begun by then, or never will
+_MEETING_LIMIT = 0.5  # s; who was met just now may not have known who asked
 _BEGINNINGS = ("configuring", "activating", "deactivating", "cleaningup", "shuttingdown")
 
 
@@ -49,6 +49,7 @@ class ManagedPeer:
         self._look: Any = None
         self._looked_at = 0.0
         self._request: Any = None
+        self._unchanged = 0  # answers to questions asked after the request, with the old state
 
     @property
     def is_there(self) -> bool:
@@ -67,8 +68,7 @@ class ManagedPeer:
             return
         waiting = now - self._looked_at
         if self._look is not None:
-            # A node that was met just now may not have known who asked.
-            if waiting < (_ANSWER_LIMIT if self.state or self.doing else _SEEN_LIMIT):
+            if waiting < (_ANSWER_LIMIT if self.state or self.doing else _MEETING_LIMIT):
                 return
             self._states.remove_pending_request(self._look)
             if not self.doing:
@@ -82,6 +82,7 @@ class ManagedPeer:
     def ask(self, transition: str) -> None:
         """Ask it to change its state; nothing else is asked until that has ended."""
         self.doing, self.failed, self.changed_at = transition, "", steady_seconds()
+        self._unchanged = 0
         request = ChangeState.Request(transition=Transition(label=transition))
         self._request = self._changes.call_async(request)
         self._request.add_done_callback(self._on_change)
@@ -94,11 +95,15 @@ class ManagedPeer:
         if answer is not self._look:
             return
         self._look = None
-        # Who answers is in no transition, unless the question came first.
-        if self.doing and self._looked_at - self.changed_at > _SEEN_LIMIT:
-            self._end_request()
+        state = answer.result().current_state.label
+        if self.doing and self._looked_at > self.changed_at:
+            # Who answers is in no transition. A node that got both at once may have answered the
+            # question first; but not two, for the second was asked after the first was answered.
+            self._unchanged += state == self.state
+            if state != self.state or self._unchanged == 2:
+                self._end_request()
         if not self.doing:
-            self._see(answer.result().current_state.label)
+            self._see(state)
         self._changed()
 
     def _on_change(self, answer: Any) -> None:

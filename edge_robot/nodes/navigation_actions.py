@@ -54,6 +54,9 @@ class NavigationActions:
         frame: The planning frame.
         announce: Called with the last pose of a drive that begins.
         config: When a drive gives up.
+
+    Attributes:
+        config: The same, of drives to come.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class NavigationActions:
         self._read_goal = read_goal
         self._frame = frame
         self._announce = announce
-        self._config = config
+        self.config = config
         self._task: _Task | None = None
         if NavigateToPose is None:
             node.get_logger().warning(
@@ -156,7 +159,7 @@ class NavigationActions:
             raise GoalError(Failure.INVALID_GOAL, text)
         return Drive(
             [self._read_goal(pose) for pose in poses],
-            self._config,
+            self.config,
             through=kind is not FollowWaypoints,
             leave_out=kind is FollowWaypoints,
             first=first,

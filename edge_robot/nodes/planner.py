@@ -156,6 +156,18 @@ class Planner(ManagedNode):
         self.create_timer(0.5, self._show_local_costmap, clock=steady)
         self.create_timer(1.0, lambda: self._views.show_costmap(self._navigator), clock=steady)
 
+    def reconfigure(self) -> None:
+        """Plan by other limits and weights; a drive under way is judged as when it began."""
+        self._navigator.reconfigure(
+            self._limits.value,
+            self._navigation.value,
+            self._searching.value,
+            self._local.value,
+            self._caution.value,
+        )
+        if self.is_active:
+            self._actions.config = self._driving.value
+
     def farewell(self) -> None:
         """Tell the client of a drive under way that it is over."""
         self._actions.abandon()

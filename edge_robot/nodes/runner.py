@@ -10,6 +10,7 @@ from types import FrameType
 
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -64,6 +65,10 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
             node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RCLError:
+        # A signal shuts the context down, also under a node that is being made or activated.
+        if rclpy.ok():
+            raise
     except (UserError, ParameterException) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         status = 2

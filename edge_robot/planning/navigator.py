@@ -206,6 +206,22 @@ class Navigator:
         self._search = _Search()
         self._progress = _Progress(since=now)
 
+    def reconfigure(
+        self,
+        limits: Limits,
+        config: NavigatorConfig,
+        global_config: GlobalPlannerConfig,
+        local_config: MppiConfig,
+        caution: Caution,
+    ) -> None:
+        """Go on with other settings; what is planned anew is planned by them.
+
+        Arguments as of the class; for what must stay as it is see `Mppi.reconfigure`.
+        """
+        self.config, self._global_config = config, global_config
+        self._limits, self._caution = limits, caution
+        self._mppi.reconfigure(limits, local_config)
+
     def warm_up(self) -> None:
         """Compile what is compiled, before the first cycle needs it."""
         self._mppi.warm_up()

@@ -30,8 +30,10 @@ from nav2_msgs.action import FollowWaypoints, NavigateThroughPoses, NavigateToPo
 from nav_msgs.msg import OccupancyGrid, Odometry
 from nav_msgs.msg import Path as PathMsg
 from rcl_interfaces.msg import Log
+from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import LaserScan
 from std_srvs.srv import Trigger
 from tf2_ros import Buffer, StaticTransformBroadcaster
@@ -304,6 +306,21 @@ def test_drives_are_superseded_cancelled_and_stopped(world: World) -> None:
     world.wait(0.2)
     world.mode = RobotMode.NOMINAL
     assert world.outcome(fifth)[0] == GoalStatus.STATUS_SUCCEEDED
+
+
+def test_limits_change_while_it_drives(world: World) -> None:
+    with world.acting():
+        client = world.create_client(SetParameters, "/planner/set_parameters")
+    handle = world.send("navigate_to_pose", pose=world.ahead(8.0))
+    world.until(lambda: world.state.v > 0.6, "the drive")
+    with world.acting():
+        slower = Parameter("max_speed", value=0.3).to_parameter_msg()
+        future = client.call_async(SetParameters.Request(parameters=[slower]))
+    world.until(future.done, "an answer")
+    assert future.result().results[0].successful
+    world.wait(1.0)
+    assert 0.1 < world.state.v < 0.35
+    world.cancel(handle)
 
 
 def test_deactivated_it_abandons_the_drive_and_activated_it_waits_for_a_goal(world: World) -> None:

@@ -88,18 +88,15 @@ class Mppi:
         compiled: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.limits = limits
-        self.config = c = config or MppiConfig()
+        self._seed = seed
+        c = config or MppiConfig()
+        self.reconfigure(limits, c)
         self._clock = clock
         self._footprint = footprint
         self._bodies: dict[float, Body] = {}
-        self._motion = Motion.of(limits, c.dt)
-        self._weights = Weights.of(c)
         self._rollouts: ModuleType = kernels if compiled and COMPILED else arrays
-        channels = 3 if self._motion.drive == OMNIDIRECTIONAL else 2
-        self._noise = smooth_noise(c, channels, seed)
-        self._fan = fan(c.steps, limits, channels)
         self._turn = 0
+        channels = len(self._fan)
         self._mean = np.zeros((channels, c.steps), F32)
         self._mean_time = 0.0
         # What is judged in a call: the last answer, the fan, and noise around the last answer.
@@ -111,6 +108,20 @@ class Mppi:
         self._meets = np.zeros(count, bool)
         # How long the slowest chunk of a call took, and to choose from what is judged, s.
         self._slowest = self._closing_time = 0.0
+
+    def reconfigure(self, limits: Limits, config: MppiConfig) -> None:
+        """Plan within other limits and by other weights.
+
+        Args:
+            limits: Of the base; the same kind of drive as before.
+            config: As many samples, iterations and steps as before, of the same length.
+        """
+        self.limits, self.config = limits, config
+        self._motion = Motion.of(limits, config.dt)
+        self._weights = Weights.of(config)
+        channels = 3 if self._motion.drive == OMNIDIRECTIONAL else 2
+        self._noise = smooth_noise(config, channels, self._seed)
+        self._fan = fan(config.steps, limits, channels)
 
     def warm_up(self) -> None:
         """Compile, or load what an earlier process compiled: seconds that no cycle has to spare."""
