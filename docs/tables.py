@@ -6,6 +6,7 @@ stands between them is made anew. Run `python docs/tables.py` after a change of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +18,11 @@ import typer
 
 from edge_robot.cli import main as command_line
 from edge_robot.control.modes import TRANSITIONS, ModeTimes
+from edge_robot.nodes.managed import ManagedNode
+from edge_robot.nodes.parameters import LIVE
 from edge_robot.stages import CAMERA_TO_COMMAND, STAGES, TRANSPORT_BUDGET
 from edge_robot.standalone.launch import Argument, arguments_of
+from edge_robot.standalone.virtual import VirtualWorld
 from edge_robot.topics import TOPICS, Durability, Qos
 
 DOCS = Path(__file__).resolve().parent
@@ -152,6 +156,58 @@ def _parameter(item: Any) -> tuple[str, str, str]:
     return ", ".join(f"`{name}`" for name in names), shown, item.help or ""
 
 
+def parameters() -> str:
+    """Return a table of the parameters of each managed node in Markdown.
+
+    The nodes are made, but neither configured nor connected to anything.
+    """
+    sections = []
+    for file in sorted((ROOT / "edge_robot" / "nodes").glob("*.py")):
+        if "(ManagedNode):" in file.read_text(encoding="utf-8"):
+            module = import_module(f"edge_robot.nodes.{file.stem}")
+            (kind,) = (
+                item
+                for item in vars(module).values()
+                if isinstance(item, type)
+                and issubclass(item, ManagedNode)
+                and item.__module__ == module.__name__
+            )
+            about = str(kind.__doc__).splitlines()[0]
+            sections.append(f"## {file.stem}\n\n{about}\n\n{_parameter_table(kind)}")
+    return "\n\n".join(sections)
+
+
+def _parameter_table(kind: type[ManagedNode]) -> str:
+    rows: dict[str, list[str]] = {}
+    # The second time shows what belongs to a name in a list that has none by default.
+    for named in ([], ["-p", "endpoints:=[NAME]", "-p", "neighbours:=[NAME]"]):
+        with VirtualWorld(arguments=["--ros-args", *named]):
+            node = kind()
+            for name, parameter in node.get_parameters_by_prefix("").items():
+                described = node.describe_parameter(name)
+                own = described.additional_constraints and name != "autostart"
+                if own and name not in rows:
+                    rows[name] = _parameter_row(parameter, described)
+    if not rows:
+        return "It has none of its own."
+    return _table(("parameter", "type", "default", "range", "live", "meaning"), rows.values())
+
+
+def _parameter_row(parameter: Any, descriptor: Any) -> list[str]:
+    choice, _, when = descriptor.additional_constraints.rpartition("; ")
+    for bounds in (*descriptor.floating_point_range, *descriptor.integer_range):
+        unbounded = bounds.to_value >= 1 << 62
+        choice = f"{bounds.from_value:g} " + ("or more" if unbounded else f"to {bounds.to_value:g}")
+    return [
+        f"`{parameter.name}`",
+        parameter.type_.name.lower().replace("_array", " list").replace("double", "float"),
+        f"`{json.dumps(parameter.value, ensure_ascii=False)}`",
+        choice.removeprefix("one of "),
+        "yes" if when == LIVE else "",
+        descriptor.description,
+    ]
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "topics": topic_table,
     "stages": stage_table,
@@ -159,6 +215,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "messages": message_definitions,
     "launch arguments": launch_arguments,
     "commands": commands,
+    "parameters": parameters,
 }
 """By the name in the comments around it."""
 

@@ -274,8 +274,3 @@ def _made(defaults: SettingsT, prefix: str, values: Mapping[str, Any]) -> Settin
         return with_values(defaults, own)
     except UserError as error:
         raise UserError(f"{prefix}{error}") from error
-
-
-def declare_settings(node: Node, defaults: SettingsT, prefix: str = "") -> SettingsT:
-    """Return settings with every value taken from the parameters of a node that is not managed."""
-    return Parameters(node, lambda: True, lambda: None).settings(defaults, prefix).value
