@@ -43,6 +43,8 @@ class Controller(ManagedNode):
             "trajectory_validity",
             topics.TRAJECTORY_VALIDITY,
             "time from the start of a trajectory for which it is followed, s",
+            ge=0.0,
+            le=60.0,
         )
         self._limits = self.settings(Limits())
         self._gains = self.settings(TrackingGains())

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.nodes.parameters import Declared, NamedSettings, Parameters
 from edge_robot.settings import Meaning, Settings
@@ -219,6 +218,6 @@ class ManagedNode(LifecycleNode):
         for items, destroy in self.__entities():
             for item in list(items):
                 # Simulated time may have been switched on meanwhile, and is the node's own.
-                is_clock = getattr(item, "topic_name", "") == topics.CLOCK.name
+                is_clock = item is self._time_source._clock_sub
                 if id(item) not in self.__permanent and not is_clock:
                     destroy(item)

@@ -62,8 +62,12 @@ class Planner(ManagedNode):
             "person_classes", ["person"], "classes kept away from even while they stand", live=True
         )
         self._lidar_heights = (
-            self.parameter("lidar_min_height", 0.08, "lowest lidar point to avoid, m"),
-            self.parameter("lidar_max_height", 0.60, "highest lidar point to avoid, m"),
+            self.parameter(
+                "lidar_min_height", 0.08, "lowest lidar point to avoid, m", ge=-10.0, le=10.0
+            ),
+            self.parameter(
+                "lidar_max_height", 0.60, "highest lidar point to avoid, m", ge=-10.0, le=10.0
+            ),
         )
         self._odometry_timeout = self.parameter(
             "odometry_timeout", 0.3, "age of odometry above which nothing is planned, s", ge=0.0

@@ -49,7 +49,7 @@ class ReplaySource(ManagedNode):
         self._image_topic = self.parameter("image_topic", "", "of a bag with several cameras")
         self._points_topic = self.parameter("points_topic", "", "of a bag with several lidars")
         self._lidar_height = self.parameter(
-            "lidar_height", 1.73, "of a folder: lidar above the ground, m"
+            "lidar_height", 1.73, "of a folder: lidar above the ground, m", ge=0.0, le=100.0
         )
         self._speed = self.parameter("speed", 1.0, "times real time at most; 0: no limit", ge=0.0)
         self._timeout = self.parameter(
