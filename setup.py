@@ -14,7 +14,15 @@ def data_files() -> list[tuple[str, list[str]]]:
             str(SHARE / folder),
             sorted(str(path) for path in Path(folder).glob("*") if path.is_file()),
         )
-        for folder in ("launch", "config", "msg", "models", "models/catalogue", "worlds")
+        for folder in (
+            "launch",
+            "config",
+            "config/sros2",
+            "msg",
+            "models",
+            "models/catalogue",
+            "worlds",
+        )
     ]
 
 

@@ -26,7 +26,7 @@ class Runtime:
     def __init__(self, name: str, setup: str, environment: dict[str, str]) -> None:
         self.name = name
         self._setup = setup
-        self._environment = environment
+        self.environment = environment
 
     def python(self, *arguments: str) -> list[str]:
         """Return the command that runs a Python program."""
@@ -47,7 +47,7 @@ class Runtime:
         """Start a command of this runtime."""
         return subprocess.Popen(
             command,
-            env=self._environment,
+            env=self.environment,
             cwd=HERE,
             text=True,
             stdout=subprocess.PIPE,
@@ -58,7 +58,7 @@ class Runtime:
         """Start a command of this runtime that reads what it is to do."""
         return subprocess.Popen(
             command,
-            env=self._environment,
+            env=self.environment,
             cwd=HERE,
             text=True,
             stdin=subprocess.PIPE,
@@ -69,7 +69,7 @@ class Runtime:
     def run(self, command: list[str]) -> str:
         """Run a command of this runtime to its end; return what it printed."""
         done = subprocess.run(
-            command, env=self._environment, cwd=HERE, text=True, capture_output=True, timeout=LIMIT
+            command, env=self.environment, cwd=HERE, text=True, capture_output=True, timeout=LIMIT
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -77,7 +77,7 @@ class Runtime:
     def show(self, command: list[str]) -> str:
         """Run a command of this runtime; return what it printed, and its status if not 0."""
         done = subprocess.run(
-            command, env=self._environment, cwd=HERE, text=True, capture_output=True, timeout=LIMIT
+            command, env=self.environment, cwd=HERE, text=True, capture_output=True, timeout=LIMIT
         )
         status = f"status {done.returncode}\n" if done.returncode else ""
         return done.stdout + done.stderr + status
