@@ -85,6 +85,23 @@ class Topic:
         return replace(self, name="/".join(words), sensor=sensor)
 
 
+def row_of(name: str) -> Topic | None:
+    """Return the row of the table that a name, of any sensor, is of; None if it is none's.
+
+    Args:
+        name: As a node is given it, before namespace and remappings.
+    """
+    words = name.split("/")
+    for row in TOPICS:
+        known = row.name.split("/")
+        same = (
+            word == other or other == row.sensor for word, other in zip(words, known, strict=False)
+        )
+        if len(words) == len(known) and all(same):
+            return row
+    return None
+
+
 def full_name(name: str, namespace: str = "/") -> str:
     """Return a name as graph, recordings and reports have it: `odom` of `/robot1`: `/robot1/odom`.
 

@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.qos_overriding_options import InvalidQosOverridesError
+from rclpy.subscription import Subscription
 
 from edge_robot.errors import UserError
 from edge_robot.nodes.parameters import Declared, NamedSettings, Parameters
+from edge_robot.nodes.qos import overriding_options
 from edge_robot.settings import Meaning, Settings
 
 T = TypeVar("T")
@@ -73,6 +77,48 @@ class ManagedNode(LifecycleNode):
 
     def reconfigure(self) -> None:
         """Hand on parameters that were changed while the node is configured; see `live`."""
+
+    # --- endpoints ----------------------------------------------------------------------------
+
+    def create_publisher(
+        self, msg_type: Any, topic: str, qos_profile: Any, **options: Any
+    ) -> Publisher:
+        """Create a publisher whose QoS parameters may change; see `overriding_options`.
+
+        Raises:
+            UserError: they ask for what is not permitted.
+        """
+        return self.__overridden(
+            super().create_publisher, "publisher", (msg_type, topic), qos_profile, options
+        )
+
+    def create_subscription(
+        self, msg_type: Any, topic: str, callback: Any, qos_profile: Any, **options: Any
+    ) -> Subscription:
+        """Create a subscription whose QoS parameters may change; as `create_publisher`."""
+        return self.__overridden(
+            super().create_subscription,
+            "subscription",
+            (msg_type, topic, callback),
+            qos_profile,
+            options,
+        )
+
+    def __overridden(
+        self,
+        create: Callable[..., Any],
+        kind: str,
+        what: tuple[Any, ...],
+        profile: Any,
+        options: dict[str, Any],
+    ) -> Any:
+        options.setdefault(
+            "qos_overriding_options", overriding_options(self, what[1], profile, kind)
+        )
+        try:
+            return create(*what, profile, **options)
+        except InvalidQosOverridesError as error:
+            raise UserError(f"{self.get_name()}: {error}") from None
 
     # --- parameters ---------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
-"""The topic table's QoS contracts as rclpy profiles, and profiles to listen to anybody with."""
+"""The topic table's QoS contracts as rclpy profiles, and what listeners and users may change."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rclpy.duration import Duration
+from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -15,7 +16,9 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
+from rclpy.qos_overriding_options import QosCallbackResult, QoSOverridingOptions
 
+from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.topics import Durability, Reliability, Topic
 
@@ -99,6 +102,51 @@ def matching_profile(publishers: Sequence[Any], depth: int) -> QoSProfile:
             DurabilityPolicy.TRANSIENT_LOCAL if offers and latched else DurabilityPolicy.VOLATILE
         ),
     )
+
+
+def overriding_options(
+    node: Node, topic: str, profile: Any, kind: str
+) -> QoSOverridingOptions | None:
+    """Return which policies of an endpoint parameters may change; None for none at all.
+
+    They are ROS 2's own: `qos_overrides./scan.subscription.depth`, `.history` and `.reliability`.
+    What the robot's stopping rests on is declared too, but any other value than the topic table's
+    is refused: a contract that is silently weakened is none.
+
+    Args:
+        node: Whose endpoint it will be. Of several endpoints for one topic the first is changed.
+        topic: Its topic, as the node is given it; those of the topic table can be changed.
+        profile: Its profile.
+        kind: "publisher" or "subscription".
+    """
+    row = topics.row_of(topic)
+    if row is None or row is topics.CLOCK or not isinstance(profile, QoSProfile):
+        return None
+    others = node.publishers if kind == "publisher" else node.subscriptions
+    if any(other.topic_name == node.resolve_topic_name(topic) for other in others):
+        return None
+    return QoSOverridingOptions.with_default_policies(
+        callback=_only(profile, row) if _is_kept(row) else None
+    )
+
+
+def _is_kept(row: Topic) -> bool:
+    """Return whether modes and commands rest on the contract of a topic."""
+    watched = row.qos.liveliness_lease is not None and not row.foreign
+    return watched or row is topics.CMD_VEL_TELEOP
+
+
+def _only(profile: QoSProfile, row: Topic) -> Callable[[QoSProfile], Any]:
+    """Return what refuses any profile but this one."""
+    kept = (profile.history, profile.depth, profile.reliability)
+
+    def check(changed: QoSProfile) -> Any:
+        return QosCallbackResult(
+            successful=(changed.history, changed.depth, changed.reliability) == kept,
+            reason=f"modes and commands rest on the contract of {row.name}: leave it as it is",
+        )
+
+    return check
 
 
 def _reliability(wanted: Reliability) -> ReliabilityPolicy:
