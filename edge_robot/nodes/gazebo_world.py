@@ -41,7 +41,7 @@ from edge_robot.sim.layout import Pose2
 from edge_robot.sim.scenario import Scenario
 
 _QUEUE = 5
-_STEERING_PERIOD = 0.05
+_STEERING_PERIOD = 0.04
 _TRUTH_PERIOD = 0.1
 _HALF_TICK = 0.01  # s: what is due within half a period of the wheels' messages is due now
 assert topics.CMD_VEL.qos.lifespan is not None

@@ -23,7 +23,7 @@ from edge_robot.sim.scenario import WALL_HEIGHT, Item, Light, Part, Person, Rack
 from edge_robot.sim.textures import texture
 
 TIME_STEP = 0.004
-PEOPLE_RATE = 20
+PEOPLE_RATE = 25
 """How often Gazebo says where everyone is, Hz."""
 
 _FLOOR, _WALL, _CEILING = range(3)  # indices into Scenario.surfaces
