@@ -62,19 +62,19 @@ class GazeboWorld(ManagedNode):
         )
 
     def configure(self) -> None:
-        """Draw the scenario."""
+        """Draw the scenario; everything begins where it does."""
         self._scenario = Scenario.generate(self._seed.value)
+        self._reckoning = DeadReckoning(self._scenario.start)
+        self._crowd = Crowd(self._scenario)
+        self._referee = Referee(self._scenario)
 
     def activate(self) -> None:
-        """Begin where the scenario does."""
-        scenario = self._scenario
+        """Go on from where everything stands."""
+        count = len(self._scenario.people)
         self._hold = CommandHold()
-        self._reckoning = DeadReckoning(scenario.start)
-        self._crowd = Crowd(scenario)
-        self._referee = Referee(scenario)
         self._robot: Pose2 | None = None
-        self._people = np.full((len(scenario.people), 3), np.nan)
-        self._people_seen = np.zeros(len(scenario.people))  # s, simulated
+        self._people = np.full((count, 3), np.nan)
+        self._people_seen = np.zeros(count)  # s, simulated
         self._now: float | None = None  # s, simulated
         self._began = (0.0, 0.0)  # simulated and steady, s
         self._steering_due = self._truth_due = 0.0
@@ -82,6 +82,11 @@ class GazeboWorld(ManagedNode):
         self._make_publishers()
         self._listen()
         self.get_logger().info(f"seed {self._seed.value}: waiting for Gazebo")
+
+    def farewell(self) -> None:
+        """Let everybody stand: Gazebo obeys the last velocity for ever."""
+        for mover in (self._wheels, *self._walkers):
+            mover.publish(Twist())
 
     def _make_publishers(self) -> None:
         self._clock_publisher = self.create_publisher(

@@ -208,3 +208,16 @@ def test_no_odometry_is_made_up_without_a_gyro(world: VirtualWorld) -> None:
     world.run_for(0.5)
     assert there.heard[topics.ODOM.name] == []
     assert len(there.heard[topics.CLOCK.name]) > 20
+
+
+def test_nobody_moves_while_the_node_is_not_active(world: VirtualWorld) -> None:
+    there = gazebo(world)
+    assert there.velocities.any()
+    node: GazeboWorld = world.processes["gazebo_world"].node
+    node.trigger_deactivate()
+    world.run_for(0.1)
+    assert not there.velocities.any()
+    node.trigger_activate()
+    world.run_for(0.5)
+    place = there.heard[topics.ODOM.name][-1].pose.pose.position
+    assert (place.x, place.y) == pytest.approx(tuple(there.places[0, :2]), abs=0.03)
