@@ -5,6 +5,7 @@ A comment before a fenced block says what is to be done with it:
     <!-- run -->                  type it; the next block goes on in the same folder and environment
     <!-- run, says "reached" -->  and the words must be in what is printed
     <!-- run in background -->    in another terminal, ended by Ctrl-C at the end of the page
+    <!-- run alone -->            type it when what runs in other terminals was ended
     <!-- run, needs ros2 -->      where that is (`NEEDS`); else it is left out
 
 A block with a title (```python title="talker.py") is a file, to be saved in the reader's folder.
@@ -35,7 +36,8 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _MARK = re.compile(
-    r'run(?P<background> in background)?(?:, needs (?P<need>\w+))?(?:, says "(?P<says>[^"]+)")?'
+    r"run(?P<background> in background)?(?P<alone> alone)?"
+    r'(?:, needs (?P<need>\w+))?(?:, says "(?P<says>[^"]+)")?'
 )
 PATIENCE = 40.0
 """For one block, s; those of a new user's machine have more."""
@@ -53,6 +55,7 @@ class Block:
         typed: Whether a comment says that it is to be.
         file: To be saved as; empty: not a file.
         background: Whether it goes on while the page does.
+        alone: Whether what does is ended before.
         need: A key of `NEEDS`, or empty.
         says: Words that it must print.
     """
@@ -63,6 +66,7 @@ class Block:
     typed: bool = False
     file: str = ""
     background: bool = False
+    alone: bool = False
     need: str = ""
     says: str = ""
 
@@ -90,6 +94,7 @@ def blocks(page: Path) -> Iterator[Block]:
             text,
             typed=True,
             background=bool(mark["background"]),
+            alone=bool(mark["alone"]),
             need=mark["need"] or "",
             says=mark["says"] or "",
         )
@@ -119,14 +124,16 @@ def follow(
             where = f"{page.name}:{block.line}"
             if block.need and block.need not in available:
                 left_out.append(f"{where} needs {NEEDS[block.need]}")
-            elif block.file:
+                continue
+            if block.alone:
+                reader.end()
+            if block.file:
                 (reader.here() / block.file).write_text(block.text + "\n")
             elif block.background:
                 reader.start(block, where)
-                typed += 1
             elif block.typed:
                 reader.type(block, where)
-                typed += 1
+            typed += block.typed
     return typed, left_out
 
 
@@ -141,21 +148,26 @@ class _Reader:
 
     @contextmanager
     def reading(self) -> Iterator[_Reader]:
-        """End, at the end, what still runs in other terminals, by Ctrl-C as a reader would."""
+        """End, at the end, what still runs in other terminals."""
         try:
             yield self
             for where, process in self._running:
                 assert process.poll() is None, f"{where} ended by itself{self._said()}"
         finally:
-            for _, process in self._running:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGINT)
-            for _, process in self._running:
-                try:
-                    process.wait(20.0)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    raise
+            self.end()
+
+    def end(self) -> None:
+        """End what runs in other terminals, by Ctrl-C as a reader would."""
+        running = [process for _, process in self._running if process.poll() is None]
+        self._running.clear()
+        for process in running:
+            os.killpg(process.pid, signal.SIGINT)
+        for process in running:
+            try:
+                process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
 
     def here(self) -> Path:
         """Return the folder in which the terminal is."""
