@@ -44,3 +44,12 @@ def test_it_is_built_without_a_warning_and_reads_offline(site: Path) -> None:
     assert fetched == {}
     # Material fetches Mermaid from a server where a page has a diagram in it.
     assert not [page.name for page in pages if 'class="mermaid"' in page.read_text("utf-8")]
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *(ROOT / "models").glob("*.md")], ids=lambda page: page.name
+)
+def test_links_of_pages_outside_the_site_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+    missing = [x for x in links if "://" not in x and not (page.parent / x).exists()]
+    assert missing == []
