@@ -16,6 +16,13 @@ _HASTE_PERIOD = 0.2  # s, at any other
 _ANSWER_LIMIT = 2.0  # s; a node that does not answer for longer is busy, stopped or dead
 _MEETING_LIMIT = 0.5  # s; who was met just now may not have known who asked
 _BEGINNINGS = ("configuring", "activating", "deactivating", "cleaningup", "shuttingdown")
+_RESULTS = {
+    "configure": "inactive",
+    "activate": "active",
+    "deactivate": "inactive",
+    "cleanup": "unconfigured",
+    "shutdown": "finalized",
+}
 
 
 class ManagedPeer:
@@ -28,8 +35,9 @@ class ManagedPeer:
 
     Attributes:
         name: As given.
+        is_there: Whether its services are.
         state: `unconfigured`, `inactive`, `active` or `finalized`; empty where nobody answers.
-        since: Since when, s on the steady clock.
+        since: Since when, s on the steady clock; of an empty one since it came or went.
         doing: The transition it was asked for and has not finished; empty for none.
         failed: The last transition it was asked for, where that failed; else empty.
         changed_at: Time of that request or of its failure, s on the steady clock.
@@ -38,6 +46,7 @@ class ManagedPeer:
 
     def __init__(self, node: Node, name: str, changed: Callable[[], object]) -> None:
         self.name = name
+        self.is_there = False
         self.state = ""
         self.since = self.changed_at = steady_seconds()
         self.doing = self.failed = ""
@@ -51,26 +60,24 @@ class ManagedPeer:
         self._request: Any = None
         self._unchanged = 0  # answers to questions asked after the request, with the old state
 
-    @property
-    def is_there(self) -> bool:
-        """Whether its services are."""
-        return bool(self._states.service_is_ready() and self._changes.service_is_ready())
-
     def look(self, settled: bool) -> None:
         """Ask for its state, if it is time for that.
 
         Args:
             settled: Whether it is where it should be.
         """
-        now = steady_seconds()
+        now, was_there = steady_seconds(), self.is_there
+        self.is_there = self._states.service_is_ready() and self._changes.service_is_ready()
         if not self.is_there:
             self._lost()
             return
+        if not was_there:
+            self.since = now
         waiting = now - self._looked_at
         if self._look is not None:
             if waiting < (_ANSWER_LIMIT if self.state or self.doing else _MEETING_LIMIT):
                 return
-            self._states.remove_pending_request(self._look)
+            self._end_look()
             if not self.doing:
                 self._see("")
         elif waiting < (_LOOK_PERIOD if settled else _HASTE_PERIOD):
@@ -109,11 +116,14 @@ class ManagedPeer:
     def _on_change(self, answer: Any) -> None:
         if answer is not self._request:
             return
-        if not answer.result().success:
-            self.failed, self.changed_at = self.doing, steady_seconds()
+        asked, self.changed_at = self.doing, steady_seconds()
         self._end_request()
-        self._looked_at = 0.0  # what has become of it?
-        self.look(settled=False)
+        self._end_look()  # which may have been answered before
+        if answer.result().success:
+            self._see(_RESULTS[asked])
+        else:
+            self.failed = asked
+        self._changed()
 
     def _on_event(self, event: Any) -> None:
         if event.goal_state.label in _BEGINNINGS and not self.doing:
@@ -128,11 +138,14 @@ class ManagedPeer:
             self.in_other_hands = False
 
     def _lost(self) -> None:
+        self._end_look()
+        self._end_request()
+        self._see("")
+
+    def _end_look(self) -> None:
         if self._look is not None:
             self._states.remove_pending_request(self._look)
             self._look = None
-        self._end_request()
-        self._see("")
 
     def _end_request(self) -> None:
         if self._request is not None:
