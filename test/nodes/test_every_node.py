@@ -6,7 +6,7 @@ import importlib
 import runpy
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,24 @@ def _entities(node: Any) -> int:
     return sum(len(list(kind)) for kind in (*kinds, *more))
 
 
+LIVE: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {
+    "camera_perception": ("dark_level", 20.0, lambda node: node._health.limits.dark_level),
+    "controller": ("command_accel", 1.5, lambda node: node._smoother.limits.command_accel),
+    "dashboard": (
+        "operator_speed",
+        0.4,
+        lambda node: node._control._helm.settings.speed.operator_speed,
+    ),
+    "fleet_bridge": ("deadline", 0.2, lambda node: node._opinions.settings.deadline),
+    "fleet_telemetry": ("rate", 5e4, lambda node: node._pace.settings.rate),
+    "fusion": ("gate", 9.0, lambda node: node._tracker.config.gate),
+    "lidar_perception": ("clearance", 0.2, lambda node: node._detector.config.ground.clearance),
+    "scan_perception": ("same_surface", 0.3, lambda node: node.boxes.moving.config.same_surface),
+    "simulator": ("camera_rate", 4.0, lambda node: 1.0 / node._camera.period),
+}
+"""A parameter of each that is live, another value, and where that must arrive."""
+
+
 def _threads() -> list[str]:
     # gRPC keeps one of its own for good.
     return [item.name for item in threading.enumerate() if "_poll_wrapper" not in item.name]
@@ -130,6 +148,10 @@ def test_it_works_again_after_it_was_taken_back(name: str, place: Path) -> None:
         for _ in range(2):
             assert node.trigger_activate() is SUCCESS
             assert _entities(node) > bare or name == "fleet_backend"  # which speaks gRPC alone
+            if name in LIVE:
+                parameter, value, arrived = LIVE[name]
+                assert _set(node, **{parameter: value}) == ""
+                assert arrived(node) == value
             assert node.trigger_deactivate() is SUCCESS
             assert _entities(node) == bare
         if name in CHANGES:
