@@ -60,7 +60,7 @@ class MonitorConfig(Settings):
 class ZoneSettings(Settings):
     """One zone as a user gives it."""
 
-    action: str = setting("approach", "stop, slow or approach", one_of=("stop", "slow", "approach"))
+    action: str = setting("approach", "what it does", one_of=("stop", "slow", "approach"))
     points: str = setting(
         "", "corners in base_link, m: [[0.4, 0.3], …]; empty: the robot's footprint"
     )

@@ -53,12 +53,8 @@ class PeerConfig(Settings):
     peer_rate: float = setting(
         30.0, "messages of one peer that are read at most, 1/s", ge=0.1, le=10000.0
     )
-    distrust_below: float = setting(
-        0.4, "trust below which a peer is ignored, 0..1", ge=0.0, le=1.0
-    )
-    trust_above: float = setting(
-        0.7, "trust from which it is listened to again, 0..1", ge=0.0, le=1.0
-    )
+    distrust_below: float = setting(0.4, "trust below which a peer is ignored", ge=0.0, le=1.0)
+    trust_above: float = setting(0.7, "trust from which it is listened to again", ge=0.0, le=1.0)
 
 
 def placed(told: PeerMeasurement, fixed_from_peer: Array, config: PeerConfig) -> PeerMeasurement:

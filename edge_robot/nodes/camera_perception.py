@@ -82,7 +82,7 @@ class CameraPerceptionSettings(Settings):
         "tensorrt, cuda or cpu; empty: the best this machine has",
         one_of=("", "tensorrt", "cuda", "cpu"),
     )
-    transport: str = setting("raw", "how images come: raw or compressed", one_of=tuple(TRANSPORTS))
+    transport: str = setting("raw", "how images come", one_of=tuple(TRANSPORTS))
     withhold_unusable: bool = setting(
         True, "publish nothing of images that a sick camera makes", live=True
     )

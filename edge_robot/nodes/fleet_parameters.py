@@ -30,7 +30,7 @@ class BridgeSettings(Settings):
     expiry: float = setting(
         0.75, "age of an image after which an answer is useless, s", ge=0.001, le=60.0, live=True
     )
-    min_score: float = setting(0.3, "lowest score published, 0..1", ge=0.0, le=1.0, live=True)
+    min_score: float = setting(0.3, "lowest score published", ge=0.0, le=1.0, live=True)
     plan_deadline: float = setting(
         2.0, "time in which a path is wanted, s", ge=0.01, le=600.0, live=True
     )

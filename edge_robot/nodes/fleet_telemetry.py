@@ -75,7 +75,7 @@ class TelemetrySettings(Settings):
     disagreement: float = setting(
         1.0, "from which a frame is a hard example, summed scores", ge=0.01, le=1000.0, live=True
     )
-    jpeg_quality: int = setting(85, "of hard examples, 1..100", ge=1, le=100, live=True)
+    jpeg_quality: int = setting(85, "of hard examples", ge=1, le=100, live=True)
     recordings: str = setting("", "folder whose finished .mcap files are sent too; none: none")
 
     def __post_init__(self) -> None:

@@ -53,7 +53,7 @@ class AdaptationLimits(Settings):
         live=True,
     )
     headroom: float = setting(
-        0.7, "share of the budget below which a step up is tried, 0..1", ge=0.01, le=1.0, live=True
+        0.7, "share of the budget below which a step up is tried", ge=0.01, le=1.0, live=True
     )
     recovery: float = setting(
         10.0, "how long all must be well before a step up, s", ge=0.01, le=3600.0, live=True
@@ -82,7 +82,7 @@ class AdaptationLimits(Settings):
         0.1, "charge, 0..1, below which to go to the last step", ge=0.0, le=1.0, live=True
     )
     battery_margin: float = setting(
-        0.05, "charge above these limits that ends their effect, 0..1", ge=0.0, le=1.0, live=True
+        0.05, "charge above these limits that ends their effect", ge=0.0, le=1.0, live=True
     )
 
     def __post_init__(self) -> None:

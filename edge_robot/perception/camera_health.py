@@ -62,14 +62,14 @@ class HealthLimits(Settings):
 
     dark_level: float = setting(
         16.0,
-        "an image whose brightest 2 % stay below this grey value is dark, 0..255",
+        "an image whose brightest 2 % stay below this grey value is dark",
         ge=0.0,
         le=255.0,
         live=True,
     )
     overexposed_share: float = setting(
         0.7,
-        "share of pixels at the upper stop from which an image is over-exposed, 0..1",
+        "share of pixels at the upper stop from which an image is over-exposed",
         ge=0.0,
         le=1.0,
         live=True,
@@ -100,14 +100,14 @@ class HealthLimits(Settings):
     )
     blur_ratio: float = setting(
         0.5,
-        "sharpness against this camera's own best below which it is blurred, 0..1",
+        "sharpness against this camera's own best below which it is blurred",
         ge=0.0,
         le=1.0,
         live=True,
     )
     blur_floor: float = setting(
         0.17,
-        "sharpness that no lens in focus falls below: edges about 6 pixels wide, 0..1",
+        "sharpness that no lens in focus falls below: edges about 6 pixels wide",
         ge=0.0,
         le=1.0,
         live=True,

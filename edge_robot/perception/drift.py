@@ -85,7 +85,7 @@ class DriftLimits(Settings):
     drift_false_alarms: float = setting(
         0.01,
         "share of looks at an unchanged world that may end in an alarm, where nothing stays in "
-        "view for more than about 5 images that count, 0..1",
+        "view for more than about 5 images that count",
         ge=0.0,
         le=1.0,
         live=True,

@@ -20,9 +20,7 @@ DRIVES = ("differential", "omnidirectional", "ackermann")
 class Limits(Settings):
     """What the base may be asked for."""
 
-    drive: str = setting(
-        "differential", "differential, omnidirectional or ackermann", one_of=DRIVES
-    )
+    drive: str = setting("differential", "how the base moves", one_of=DRIVES)
     max_speed: float = setting(1.4, "forward speed, m/s", ge=0.0, le=20.0, live=True)
     max_reverse: float = setting(0.7, "backward speed, m/s, positive", ge=0.0, le=20.0, live=True)
     max_yaw_rate: float = setting(2.0, "turning rate either way, rad/s", ge=0.0, le=20.0, live=True)

@@ -45,9 +45,7 @@ class LinkQuality(Settings):
         0.0, "standard deviation of the delay, log-normal: a heavy tail, s", ge=0.0, live=True
     )
     jitter: float = setting(0.0, "largest additional delay, uniform, s", ge=0.0, live=True)
-    loss: float = setting(
-        0.0, "share of packets lost and sent again, 0..0.99", ge=0.0, le=0.99, live=True
-    )
+    loss: float = setting(0.0, "share of packets lost and sent again", ge=0.0, le=0.99, live=True)
     bandwidth: float = setting(
         0.0, "each direction, shared by all connections, bytes/s; 0: no limit", ge=0.0, live=True
     )

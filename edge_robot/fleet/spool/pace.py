@@ -34,7 +34,7 @@ class PaceSettings(Settings):
     rate: float = setting(100_000.0, "most that is sent, bytes/s", ge=1.0, live=True)
     share: float = setting(
         0.2,
-        "most that is sent, share of the link's measured bandwidth, 0..1",
+        "most that is sent, share of the link's measured bandwidth",
         ge=0.001,
         le=1.0,
         live=True,
