@@ -75,13 +75,13 @@ def test_cmake_makes_an_executable_of_every_node() -> None:
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
-def test_every_launch_file_can_be_read(file: Path, ros_gz_bridge: dict[str, str]) -> None:
+def test_every_launch_file_can_be_read(file: Path, desktop: dict[str, str]) -> None:
     required = {
         "replay.launch.xml": {"path": "recording"},
         "camera.launch.xml": {"camera": "left"},
         "lidar.launch.xml": {"lidar": "rear"},
     }
-    found = load(file, required.get(file.name, {}), ros_gz_bridge).processes
+    found = load(file, required.get(file.name, {}), desktop).processes
     assert bool(found) == (file.name != "common.launch.xml")  # which others include
 
 
@@ -131,13 +131,13 @@ def test_one_argument_chooses_the_onboard_detector(name: str) -> None:
     assert asked == ["/camera_perception"]
 
 
-def test_gazebo_runs_the_same_loop_as_the_demo(ros_gz_bridge: dict[str, str]) -> None:
+def test_gazebo_runs_the_same_loop_as_the_demo(desktop: dict[str, str]) -> None:
     launch = share_dir() / "launch"
     demo = {argument.name for argument in arguments_of(launch / "demo.launch.xml")}
     gazebo = {argument.name for argument in arguments_of(launch / "gazebo.launch.xml")}
     assert gazebo - demo == {"headless"}
     given = {"seed": "7", "headless": "true", "folder": "run"}
-    processes = load(launch / "gazebo.launch.xml", given, ros_gz_bridge).processes
+    processes = load(launch / "gazebo.launch.xml", given, desktop).processes
     in_demo = load(launch / "demo.launch.xml", {"seed": "7"}, {}).processes
     (server,) = [" ".join(p.command) for p in processes if "serve" in p.command]
     assert server.endswith("gazebo serve --seed 7 --output run/warehouse.sdf --headless")

@@ -46,7 +46,7 @@ HUMBLE = {
     "set_remap": {"from", "to"},
     "set_parameter": {"name", "value", "if"},
     "node": {
-        *("pkg", "exec", "name", "ros_args", "output", "launch-prefix", "if"),
+        *("pkg", "exec", "name", "args", "ros_args", "output", "launch-prefix", "if"),
         *("respawn", "respawn_delay"),
     },
     "executable": {"cmd", "name", "output", "launch-prefix"},
@@ -56,7 +56,7 @@ HUMBLE = {
 """Elements and attributes that launch, launch_xml and launch_ros of Humble know (their humble
 branches), as far as these files need them."""
 
-HUMBLE_SUBSTITUTIONS = {"var", "env", "not", "and", "or", "eval", "find-pkg-share", "dirname"}
+HUMBLE_SUBSTITUTIONS = {"var", "env", "not", "and", "or", "eval", "command", "find-pkg-share"}
 
 
 def launched(
@@ -110,9 +110,9 @@ def test_the_manager_is_told_of_whom_the_flags_leave() -> None:
 
 @pytest.mark.parametrize("name", [file.name.split(".")[0] for file in LAUNCH_FILES])
 def test_a_namespace_moves_every_node_and_its_transforms(
-    name: str, ros_gz_bridge: dict[str, str]
+    name: str, desktop: dict[str, str]
 ) -> None:
-    here, there = launched(name, ros_gz_bridge), launched(name, ros_gz_bridge, namespace="robot1")
+    here, there = launched(name, desktop), launched(name, desktop, namespace="robot1")
     assert there.keys() == {f"/robot1{node}" for node in here}
     for process in there.values():
         assert {"/tf:=tf", "/tf_static:=tf_static"} <= set(process.command)
