@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,19 +43,67 @@ def test_package_xml_is_what_catkin_pkg_accepts() -> None:
     assert package.findtext("export/build_type") == "ament_cmake"
 
 
-def test_package_xml_names_every_package_that_the_code_imports() -> None:
+def dependencies() -> set[str]:
     package = ET.parse(ROOT / "package.xml").getroot()
-    named = {element.text for element in package if element.tag.endswith("depend")}
+    return {str(element.text) for element in package if element.tag.endswith("depend")}
+
+
+def sources() -> Iterator[str]:
+    """Yield the text of what runs under ROS 2: not the standalone runtime, benches and training."""
+    for file in (ROOT / "edge_robot").rglob("*.py"):
+        parts = file.relative_to(ROOT / "edge_robot").parts
+        if not {"standalone", "bench", "training", "benches"} & set(parts):
+            yield file.read_text()
+
+
+def test_package_xml_names_every_package_that_the_code_imports() -> None:
     ros = r"(?:\w+_msgs|\w+_interfaces|std_srvs|rclpy|tf2_ros)"
     imported: set[str] = set()
-    for file in (ROOT / "edge_robot").rglob("*.py"):
-        if "standalone" not in file.parts:
-            text = file.read_text()
-            imported |= set(re.findall(rf"^\s*(?:from|import) ({ros})\b", text, re.MULTILINE))
+    for text in sources():
+        imported |= set(re.findall(rf"^\s*(?:from|import) ({ros})\b", text, re.MULTILINE))
     table = (ROOT / "edge_robot" / "topics.py").read_text()
     imported |= set(re.findall(r'"(\w+)/[A-Z]\w+"', table)) - {"edge_robot"}
     imported = {"tf2_ros_py" if name == "tf2_ros" else name for name in imported}
-    assert imported <= named
+    assert imported <= dependencies()
+
+
+def test_package_xml_names_every_package_that_a_launch_file_starts_a_node_of() -> None:
+    texts = [file.read_text() for file in LAUNCH_FILES]
+    packages = {name for text in texts for name in re.findall(r'pkg="(\w+)"', text)}
+    assert {"rviz2", "ros_gz_bridge"} < packages
+    assert packages - {"edge_robot"} <= dependencies()
+
+
+ROSDEP = {
+    **{name: f"python3-{name}" for name in ("aiohttp", "numba", "numpy", "rich", "scipy", "typer")},
+    **{name: f"python3-{name}-pip" for name in ("mujoco", "onnxruntime", "rosbags")},
+    "cv2": "python3-opencv",
+    "google": "python3-protobuf",
+    "grpc": "python3-grpcio",
+    "prometheus_client": "python3-prometheus-client",
+    "yaml": "python3-yaml",
+    **dict.fromkeys(("mcap", "onnx", "tritonclient", "zstandard"), ""),
+    "triton_python_backend_utils": "optional",
+    **dict.fromkeys(("foxglove", "ml_dtypes", "openvino", "ray", "torch"), "optional"),
+}
+"""What the code imports of PyPI, by rosdep's keys (rosdistro: rosdep/python.yaml); empty: none."""
+
+
+def test_package_xml_names_what_rosdep_knows_of_pypi_and_the_rest_in_words() -> None:
+    ours = r"edge_robot|__future__|\w+_msgs|\w+_interfaces|std_srvs|rclpy|tf2_ros"
+    imported: set[str] = set()
+    for text in sources():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                imported |= {name.name.split(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(str(node.module).split(".")[0])
+    imported -= {name for name in imported if re.fullmatch(ours, name)} | sys.stdlib_module_names
+    assert imported <= ROSDEP.keys()
+    keys = {ROSDEP[name] for name in imported} - {"", "optional"}
+    assert keys <= dependencies()
+    for name in (name for name in imported if not ROSDEP[name]):
+        assert name in (ROOT / "package.xml").read_text()
 
 
 def test_cmake_generates_every_message() -> None:
