@@ -31,7 +31,7 @@ FLAGS = {
     "camera": "camera_perception",
     "lidar": "lidar_perception",
     "markers": "track_markers",
-    "dashboard": "dashboard",
+    **{"dashboard": "dashboard", "lifecycle_manager": "lifecycle_manager"},
 }
 """Arguments of robot.launch.xml that leave a node out, with its name."""
 
@@ -96,7 +96,7 @@ def test_every_node_can_be_left_out() -> None:
 
 def test_the_manager_is_told_of_whom_the_flags_leave() -> None:
     def told(**arguments: str) -> list[str]:
-        robot = launched("robot", lifecycle_manager="true", **arguments)
+        robot = launched("robot", **arguments)
         words = " ".join(robot["/lifecycle_manager"].command)
         managed = re.findall(r"\w+", words.split("node_names:=")[1])
         for name in managed:
@@ -105,7 +105,8 @@ def test_the_manager_is_told_of_whom_the_flags_leave() -> None:
         return managed
 
     assert set(told()) - set(told(planner="false")) == {"planner"}
-    assert not any("autostart:=false" in process.command for process in launched("robot").values())
+    alone = launched("robot", lifecycle_manager="false").values()
+    assert not any("autostart:=false" in process.command for process in alone)
 
 
 @pytest.mark.parametrize("name", [file.name.split(".")[0] for file in LAUNCH_FILES])
