@@ -27,7 +27,8 @@ try:
 except ImportError:
     ManageLifecycleNodes = None
 
-_PERIOD = 0.05  # s
+_PERIOD = 1.0  # s
+_HASTE = 0.05  # s; the same while something is to be done
 _PATIENCE = 10.0  # s; a node that is not there for longer is missed
 
 _STEPS: dict[str, dict[str, str]] = {
@@ -91,6 +92,9 @@ class LifecycleManager(Node):
         self._problems: dict[str, str] = {}
         self._complete = False
         self._peers = [ManagedPeer(self, name, self._advance) for name in names if name]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_PERIOD, self._look, clock=steady)
+        self._haste = self.create_timer(_HASTE, self._look, clock=steady)
         if autostart:
             self._pursue("active")
         # An answer that takes long must not hold up what it waits for.
@@ -103,7 +107,6 @@ class LifecycleManager(Node):
             self.get_logger().warning("no nav2_msgs: ~/manage_nodes is not offered")
         self.create_service(Trigger, "~/is_active", self._on_is_active)
         DiagnosticsReporter(self, self._diagnostics)
-        self.create_timer(_PERIOD, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     # --- services -----------------------------------------------------------------------------
 
@@ -133,11 +136,12 @@ class LifecycleManager(Node):
         self._goal, self._outcome = goal, Future()
         self._pursued_since = steady_seconds()
         self._complete = False
+        self._haste.reset()
         for peer in self._peers:
             peer.forgive()
         return self._outcome
 
-    def _tick(self) -> None:
+    def _look(self) -> None:
         for peer in self._peers:
             peer.look(settled=peer.state == self._goal)
         self._advance()
@@ -204,7 +208,12 @@ class LifecycleManager(Node):
             took = steady_seconds() - self._pursued_since
             self.get_logger().info(f"all {len(self._peers)} nodes are {self._goal} ({took:.1f} s)")
         self._complete = complete
-        if self._goal and not self._outcome.done() and all(map(self._is_over, self._peers)):
+        if self._goal and not all(map(self._is_over, self._peers)):
+            if self._haste.is_canceled():
+                self._haste.reset()
+            return
+        self._haste.cancel()
+        if not self._outcome.done():
             self._outcome.set_result(complete)
 
     def _diagnostics(self) -> Iterator[Status]:

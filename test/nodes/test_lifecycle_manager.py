@@ -20,6 +20,10 @@ from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from std_srvs.srv import Trigger
 
+from edge_robot.nodes.lifecycle_manager import LifecycleManager
+from edge_robot.nodes.managed import ManagedNode
+from edge_robot.standalone.virtual import VirtualWorld
+
 LIMIT = 30.0  # s; the machine may be busy with others
 PUPIL = Path(__file__).with_name("managed_program.py")
 NAMES = ("first", "sleeper", "unable", "last")
@@ -160,3 +164,24 @@ def test_it_brings_up_keeps_up_and_takes_back(school: School) -> None:
     assert school.manage(Command.RESET)
     assert {school.state(name) for name in NAMES} == {"unconfigured"}
     assert all(process.poll() is None for process in school.processes.values())
+
+
+def test_what_somebody_else_wishes_is_let_be() -> None:
+    def pupil() -> ManagedNode:
+        return ManagedNode("pupil", parameter_overrides=[Parameter("autostart", value=False)])
+
+    with VirtualWorld(1, ["--ros-args", "-p", "node_names:=[pupil]"]) as world:
+        process: Any = world.start("pupil", pupil)
+        world.start("manager", LifecycleManager)
+        world.run_for(1.0)
+        assert process.node.is_active
+        with world.running(process):
+            process.node.trigger_deactivate()
+            process.node.trigger_cleanup()
+        world.run_for(30.0)
+        assert not process.node.is_configured
+        process.kill()
+        world.run_for(2.0)
+        again: Any = world.start("pupil", pupil)
+        world.run_for(3.0)
+        assert again.node.is_active
