@@ -31,7 +31,8 @@ FLAGS = {
     "camera": "camera_perception",
     "lidar": "lidar_perception",
     "markers": "track_markers",
-    **{"dashboard": "dashboard", "lifecycle_manager": "lifecycle_manager"},
+    "dashboard": "dashboard",
+    "lifecycle_manager": "lifecycle_manager",
 }
 """Arguments of robot.launch.xml that leave a node out, with its name."""
 
