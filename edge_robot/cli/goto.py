@@ -27,15 +27,21 @@ def goto(
         typer.Argument(metavar="YAW", help="Heading there, rad; else as seen from here."),
     ] = None,
     frame: Annotated[str, typer.Option(help="Frame of the place.")] = "map",
+    namespace: Annotated[str, typer.Option(help="The robot's; none by default.")] = "",
 ) -> None:
     """Drive to a place and show how it comes along; Ctrl-C stops the robot.
 
     edge-robot goto 5 -2
     """
     from edge_robot.cli.direct_node import NODE_NAME_PREFIX, direct_node
+    from edge_robot.topics import full_name
 
-    # A signal must leave the node able to cancel the goal.
-    with direct_node(name=f"{NODE_NAME_PREFIX}_goto", handle_signals=False) as node:
+    moved = (f"__ns:={full_name(namespace)}", "/tf:=tf", "/tf_static:=tf_static")
+    with direct_node(
+        name=f"{NODE_NAME_PREFIX}_goto",
+        arguments=tuple(word for rule in moved for word in ("-r", rule)),
+        handle_signals=False,  # a signal must leave the node able to cancel the goal
+    ) as node:
         _drive(node, x, y, yaw, frame)
 
 

@@ -254,7 +254,9 @@ class DashboardViews:
         found["lidar"] = self._lidar()
         for name, (topic, views) in SPOKEN.items():
             found[name] = self._spoken_section(name, topic, views)
-        self._log.extend(line for _, line in self._decoded(LOG, view_log))
+        lines = (line for _, line in self._decoded(LOG, view_log))
+        # Loggers are called `robot1.planner`.
+        self._log.extend(line for line in lines if self._is_ours(line["node"].replace(".", "/")))
         found["log"] = Section(compact(list(self._log)), None, 1.0)
         self._see_map()
         found["refused"] = self._refusals()
@@ -394,6 +396,10 @@ class DashboardViews:
             if value is not _UNREADABLE:
                 yield sample.heard, value
 
+    def _is_ours(self, name: str) -> bool:
+        """Return whether a node is in the robot's namespace: some topics are all robots'."""
+        return f"/{name}".startswith(f"{self._node.get_namespace().rstrip('/')}/")
+
     def _spoken_section(
         self, name: str, topic: Topic, views: Callable[[Any], Mapping[str, Any]]
     ) -> Section | None:
@@ -401,6 +407,8 @@ class DashboardViews:
         spoken = self._spoken.setdefault(name, {})
         for heard, said in self._decoded(topic, views):
             for speaker, value in said.items():
+                if topic is topics.DIAGNOSTICS and not self._is_ours(speaker):
+                    continue
                 spoken.pop(speaker, None)
                 spoken[speaker] = (heard, value)
         for speaker in tuple(spoken):  # in the order in which they last spoke

@@ -54,6 +54,7 @@ class Bench:
         self.callbacks: dict[str, Callable[[Any], None]] = {}
         self.timers: list[Callable[[], None]] = []
         self.clock = NOW
+        self.namespace = "/"
         self.views = DashboardViews(self, "robot 7", ViewSettings())
 
     def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any, **_: Any) -> str:
@@ -68,6 +69,9 @@ class Bench:
 
     def get_clock(self) -> Any:
         return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=self.clock))
+
+    def get_namespace(self) -> str:
+        return self.namespace
 
     def get_logger(self) -> Any:
         return SimpleNamespace(warning=lambda text, **_: None)
@@ -218,6 +222,17 @@ def test_lists_and_texts_are_cut() -> None:
     assert bench.section("log")[-1]["text"].startswith("199 x")
     sections = bench.views.sections()
     assert max(len(section.text) for section in sections.values()) < 80_000
+
+
+def test_what_other_robots_say_to_all_is_not_shown() -> None:
+    bench = Bench()
+    bench.namespace = "/robot1"
+    for robot in ("robot1", "robot2", "robot10"):
+        status = DiagnosticStatus(name=f"{robot}/planner: deadline planning")
+        bench.hear(topics.DIAGNOSTICS, DiagnosticArray(status=[status]))
+        bench.hear("/rosout", Log(name=f"{robot}.planner", msg=robot))
+    assert list(bench.section("diagnostics")) == ["robot1/planner: deadline planning"]
+    assert [line["text"] for line in bench.section("log")] == ["robot1"]
 
 
 def test_each_speaker_s_last_word_is_shown() -> None:
