@@ -22,6 +22,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.parameters import LIVE
 from edge_robot.stages import CAMERA_TO_COMMAND, STAGES, TRANSPORT_BUDGET
 from edge_robot.standalone.launch import Argument, arguments_of
+from edge_robot.standalone.rclpy.node import Node
 from edge_robot.standalone.virtual import VirtualWorld
 from edge_robot.topics import TOPICS, Durability, Qos
 
@@ -157,19 +158,19 @@ def _parameter(item: Any) -> tuple[str, str, str]:
 
 
 def parameters() -> str:
-    """Return a table of the parameters of each managed node in Markdown.
+    """Return a table of the parameters of each node in Markdown.
 
     The nodes are made, but neither configured nor connected to anything.
     """
     sections = []
     for file in sorted((ROOT / "edge_robot" / "nodes").glob("*.py")):
-        if "(ManagedNode):" in file.read_text(encoding="utf-8"):
+        if "def main(" in file.read_text(encoding="utf-8"):
             module = import_module(f"edge_robot.nodes.{file.stem}")
             (kind,) = (
                 item
                 for item in vars(module).values()
                 if isinstance(item, type)
-                and issubclass(item, ManagedNode)
+                and issubclass(item, Node)
                 and item.__module__ == module.__name__
             )
             about = str(kind.__doc__).splitlines()[0]
@@ -177,7 +178,7 @@ def parameters() -> str:
     return "\n\n".join(sections)
 
 
-def _parameter_table(kind: type[ManagedNode]) -> str:
+def _parameter_table(kind: type[Node]) -> str:
     rows: dict[str, list[str]] = {}
     # The second time shows what belongs to a name in a list that has none by default.
     for named in ([], ["-p", "endpoints:=[NAME]", "-p", "neighbours:=[NAME]"]):
@@ -185,7 +186,8 @@ def _parameter_table(kind: type[ManagedNode]) -> str:
             node = kind()
             for name, parameter in node.get_parameters_by_prefix("").items():
                 described = node.describe_parameter(name)
-                own = described.additional_constraints and name != "autostart"
+                everybodys = name == "autostart" and issubclass(kind, ManagedNode)
+                own = described.additional_constraints and not everybodys
                 if own and name not in rows:
                     rows[name] = _parameter_row(parameter, described)
     if not rows:

@@ -64,7 +64,7 @@ class LifecycleManager(Node):
 
     def __init__(self) -> None:
         super().__init__("lifecycle_manager")
-        parameters = Parameters(self, lambda: True, lambda: None)
+        parameters = Parameters(self)
         names = parameters.parameter(
             "node_names", [""], Meaning("nodes to manage, in the order of activation")
         ).value

@@ -82,18 +82,21 @@ class NamedSettings(Generic[SettingsT]):
 class Parameters:
     """What a node has declared, and what may be set when.
 
-    While the node is unconfigured all may be set; while it is configured, only those that are live.
-    Either is checked by range and by the settings they belong to, all of a request together, and
-    takes effect between two callbacks of the node, or not at all.
+    While a managed node is unconfigured all may be set; while it is configured, and of any other
+    node, only those that are live. Either is checked by range and by the settings they belong to,
+    all of a request together, and takes effect between two callbacks of the node, or not at all.
 
     Args:
         node: Whose they are.
-        is_configured: Whether it has been configured.
-        changed: Told after live parameters have changed.
+        is_configured: Whether it has been configured; None where the node is not managed.
+        changed: Told after live parameters of a configured node have changed.
     """
 
     def __init__(
-        self, node: Node, is_configured: Callable[[], bool], changed: Callable[[], None]
+        self,
+        node: Node,
+        is_configured: Callable[[], bool] | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._node = node
         self._is_configured = is_configured
@@ -198,7 +201,10 @@ class Parameters:
         return names
 
     def _declare(self, name: str, default: Any, meaning: Meaning) -> None:
-        self._node.declare_parameter(name, default, _descriptor(default, meaning))
+        fixed = (
+            "read at start" if self._is_configured is None else "read when the node is configured"
+        )
+        self._node.declare_parameter(name, default, _descriptor(default, meaning, fixed))
         self._meanings[name] = meaning
 
     def _own(self, names: list[str], make: Callable[[Mapping[str, Any]], T]) -> Declared[T]:
@@ -216,7 +222,7 @@ class Parameters:
             if item.name in self._owners
             and _plain(item) != _plain(self._node.get_parameter(item.name))
         }
-        configured = self._is_configured()
+        configured = self._is_configured is None or self._is_configured()
         try:
             if configured:
                 self._refuse_fixed(changes)
@@ -232,6 +238,8 @@ class Parameters:
 
     def _refuse_fixed(self, changes: Mapping[str, Any]) -> None:
         fixed = [name for name in changes if not self._meanings[name].live]
+        if fixed and self._is_configured is None:
+            raise UserError(f"{', '.join(fixed)}: read at start; start the node anew with it")
         if fixed:
             node = self._node.get_fully_qualified_name()
             raise UserError(
@@ -240,10 +248,10 @@ class Parameters:
             )
 
 
-def _descriptor(default: Any, meaning: Meaning) -> ParameterDescriptor:
+def _descriptor(default: Any, meaning: Meaning, fixed: str) -> ParameterDescriptor:
     """Return what ROS is told of a parameter: of lists it knows no ranges."""
     constraints = [meaning.expected] if meaning.one_of or isinstance(default, (list, tuple)) else []
-    constraints.append(LIVE if meaning.live else "read when the node is configured")
+    constraints.append(LIVE if meaning.live else fixed)
     descriptor = ParameterDescriptor(
         description=meaning.about, additional_constraints="; ".join(filter(None, constraints))
     )
