@@ -43,11 +43,12 @@ class ManagedNode(LifecycleNode):
         self.__declared = Parameters(
             self, lambda: self.is_configured or self.is_configuring, self.reconfigure
         )
-        self.__by_itself = self.parameter(
+        autostart = self.parameter(
             "autostart", True, "configure and activate itself; false: a lifecycle manager does"
-        ).value
+        )
+        self.__starting = False
         self.__own_work = self.create_guard_condition(self.__on_own_work)
-        if self.__by_itself:
+        if autostart.value:
             self.__own_work.trigger()
 
     # --- what a subclass does -----------------------------------------------------------------
@@ -222,7 +223,7 @@ class ManagedNode(LifecycleNode):
         try:
             step()
         except UserError as error:
-            if step not in (self.__configure, self.activate) or self.__by_itself:
+            if self.__starting or step not in (self.__configure, self.activate):
                 self.__end_with(error)
             else:
                 self.get_logger().error(str(error))
@@ -237,14 +238,21 @@ class ManagedNode(LifecycleNode):
         self.__own_work.trigger()
 
     def __on_own_work(self) -> None:
-        if self.__fatal is None and not self.is_configured:
-            self.trigger_configure()
-        if self.__fatal is None and not self.is_active and self.context.ok():
-            self.trigger_activate()
+        if self.__fatal is None:
+            self.__start()
         if self.__fatal is not None:
             raise self.__fatal
 
-    # --- endpoints ----------------------------------------------------------------------------
+    def __start(self) -> None:
+        """Become active by itself, where nobody was faster."""
+        self.__starting = True
+        if not self.is_configured:
+            self.trigger_configure()
+        if self.is_configured and not self.is_active and self.context.ok():
+            self.trigger_activate()
+        self.__starting = False
+
+    # --- the end of activity ----------------------------------------------------------------
 
     def __entities(self) -> tuple[tuple[Iterable[Any], Callable[[Any], object]], ...]:
         """Return what the node is made of, and how each is destroyed."""

@@ -133,8 +133,15 @@ def test_it_ends_in_good_order_from_any_state(world: VirtualWorld) -> None:
             assert talker.done == steps + undone
 
 
-def test_what_it_was_not_configured_for_is_mended_from_outside(world: VirtualWorld) -> None:
-    talker, _ = met(world, autostart=False, word="")
+@pytest.mark.parametrize("autostart", [True, False])
+def test_what_cannot_be_configured_is_mended_from_outside(
+    world: VirtualWorld, autostart: bool
+) -> None:
+    talker, _ = met(world, autostart=autostart)
+    if autostart:
+        talker.trigger_deactivate()
+        talker.trigger_cleanup()
+    assert talker.set_parameters([Parameter("word", value="")])[0].successful
     assert talker.trigger_configure() is FAILURE
     assert not talker.is_configured
     assert talker.set_parameters([Parameter("word", value="well")])[0].successful
