@@ -188,8 +188,8 @@ class LifecycleManager(Node):
         if peer.failed:
             return f"failed to {peer.failed}; its own log says why"
         if peer.in_other_hands:
-            return f"{peer.state}, by somebody else's wish"
-        return "finalized: start it anew" if peer.state == "finalized" else ""
+            return f"is {peer.state} by somebody else's wish"
+        return "is finalized: start it anew" if peer.state == "finalized" else ""
 
     def _text(self, peer: ManagedPeer) -> str:
         going = f"is asked to {peer.doing}" if peer.doing else peer.state or "not met yet"
@@ -205,8 +205,9 @@ class LifecycleManager(Node):
                     self.get_logger().warning(f"{peer.name} {problem}")
         complete = bool(self._goal) and all(peer.state == self._goal for peer in self._peers)
         if complete and not self._complete:
-            took = steady_seconds() - self._pursued_since
-            self.get_logger().info(f"all {len(self._peers)} nodes are {self._goal} ({took:.1f} s)")
+            took = f" after {steady_seconds() - self._pursued_since:.1f} s"
+            again = self._outcome.done()
+            self.get_logger().info(f"all nodes are {self._goal}{'' if again else took}")
         self._complete = complete
         if self._goal and not all(map(self._is_over, self._peers)):
             if self._haste.is_canceled():
