@@ -39,7 +39,7 @@ _MARK = re.compile(
     r"run(?P<background> in background)?(?P<alone> alone)?"
     r'(?:, needs (?P<need>\w+))?(?:, says "(?P<says>[^"]+)")?'
 )
-PATIENCE = 40.0
+PATIENCE = 90.0
 """For one block, s; those of a new user's machine have more."""
 NEW_PATIENCE = 900.0
 

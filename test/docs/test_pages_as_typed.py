@@ -35,6 +35,7 @@ def named(page: Path) -> str:
     return f"{page.parent.name}/{page.stem}"
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", WITH_PROGRAMS, ids=named)
 def test_a_page_works_as_typed(page: Path, tmp_path: Path, domain: int) -> None:
     typed, _ = follow(page, readers_folder(tmp_path), environment(tmp_path), available())
