@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parents[1] / "config" / "sros2"
 _ROBOT = "/robot"
 _REMAPPINGS = (f"__ns:={_ROBOT}", "/tf:=tf", "/tf_static:=tf_static")
 _NODES = [name for name in node_executables() if name != "lifecycle_manager"]
-_PARAMETERS = ("port:=0", f"node_names:=[{', '.join(_NODES)}]")
+_PARAMETERS = ("port:=0", "http_port:=0", f"node_names:=[{', '.join(_NODES)}]")
 _TIME = 0.5  # s of the virtual world, until a node has made all that it makes at its start
 
 _WITHOUT = {"replay_source"}
