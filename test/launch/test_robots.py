@@ -110,6 +110,16 @@ def test_the_manager_is_told_of_whom_the_flags_leave() -> None:
     assert not any("autostart:=false" in process.command for process in alone)
 
 
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
+def test_what_ros_launch_reads_otherwise_is_not_written(file: Path) -> None:
+    """Seen on Jazzy: nodes after a nested group get its parameters; `[$(var x)]` is one text."""
+    root = ET.parse(file).getroot()
+    for outer in root.findall("group"):
+        for inner in outer.findall("group"):
+            assert inner.find("set_parameter") is None or inner is outer[-1]
+    assert not [p for p in root.iter("param") if p.get("value", "").startswith("[$(")]
+
+
 @pytest.mark.parametrize("name", [file.name.split(".")[0] for file in LAUNCH_FILES])
 def test_a_namespace_moves_every_node_and_its_transforms(
     name: str, desktop: dict[str, str]
