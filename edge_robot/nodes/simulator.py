@@ -36,14 +36,14 @@ from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.truth_messages import person_message, truth_message
 from edge_robot.settings import Settings, setting
-from edge_robot.sim.camera import HEIGHT, WIDTH, Camera, Intrinsics
+from edge_robot.sim.camera import Camera, Intrinsics
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.layout import Pose2
 from edge_robot.sim.lidar import Lidar, Scanner
 from edge_robot.sim.realtime import Capture, RealTime, Sensor
 from edge_robot.sim.robot import LIDAR_MOUNT, OPTICAL_FRAME, SCAN_MOUNT
 from edge_robot.sim.scenario import Scenario
-from edge_robot.sim.sensors import COLUMNS, SCANNER
+from edge_robot.sim.sensors import COLUMNS, HEIGHT, SCANNER, WIDTH
 from edge_robot.sim.simulation import TICK, Simulation
 from edge_robot.topics import Topic
 

@@ -17,9 +17,9 @@ from edge_robot.errors import UserError
 from edge_robot.sim import gl
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.rays import cast
+from edge_robot.sim.sensors import HEIGHT, WIDTH
 from edge_robot.sim.world import COLLISION_GROUP, World
 
-WIDTH, HEIGHT = 480, 360
 _MAX_WIDTH, _MAX_HEIGHT = 1920, 1080  # of the off-screen buffer the world reserves
 _MAX_RANGE = 60.0
 _PLANE = int(mujoco.mjtGeom.mjGEOM_PLANE)  # NumPy compares with the enumeration one by one

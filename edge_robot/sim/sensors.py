@@ -1,8 +1,11 @@
-"""What the robot's ranging sensors can do, whichever world they measure in."""
+"""What the robot's camera and ranging sensors can do, whichever world they look at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+WIDTH, HEIGHT = 480, 360
+"""Of the camera's images unless told otherwise, pixels."""
 
 COLUMNS = 720
 """Directions around the full circle, of both sensors unless told otherwise."""

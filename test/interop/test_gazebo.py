@@ -20,10 +20,10 @@ import pytest
 
 from edge_robot import topics
 from edge_robot.share import share_dir
-from edge_robot.sim.gazebo.robot import IMAGE_SIZE
 from edge_robot.sim.lidar import Scanner
 from edge_robot.sim.robot import CAMERA_FOVX, MOUNTS
 from edge_robot.sim.scenario import Scenario
+from edge_robot.sim.sensors import HEIGHT, WIDTH
 from edge_robot.sim.world import build_world
 
 HERE = Path(__file__).parent
@@ -109,7 +109,7 @@ def test_every_topic_has_the_frame_of_the_table(told: dict[str, Any]) -> None:
 
 def test_the_camera_is_that_of_the_description(told: dict[str, Any]) -> None:
     width, height, encoding, darkest, brightest = told["image"]
-    assert (width, height) == IMAGE_SIZE
+    assert (width, height) == (WIDTH, HEIGHT)
     assert encoding == "rgb8"
     assert brightest - darkest > 100, "it shows something"
     fx, fy, cx, cy = told["focal"]

@@ -29,7 +29,7 @@ from edge_robot.sim.robot import (
     WHEELS,
 )
 from edge_robot.sim.scenario import Scenario
-from edge_robot.sim.sensors import LIDAR, SCANNER
+from edge_robot.sim.sensors import LIDAR, SCANNER, WIDTH
 from edge_robot.sim.world import COLLISION_GROUP, build_world
 
 Array = np.ndarray
@@ -196,7 +196,7 @@ def test_every_sensor_has_frame_place_and_rate_of_the_tables(robot: ET.Element) 
     camera = sensors["camera_front"]
     fov = numbers(camera, "camera/horizontal_fov")[0]
     assert fov == pytest.approx(math.radians(CAMERA_FOVX), abs=1e-5)
-    assert numbers(camera, "camera/image/width") == [640]
+    assert numbers(camera, "camera/image/width") == [WIDTH]
     for name, ranging in (("lidar", LIDAR), ("scan", SCANNER)):
         scan = sensors[name].find("lidar")
         assert scan is not None

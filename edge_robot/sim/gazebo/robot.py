@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from edge_robot.sim.elements import Element, element, plugin, text, value, values
-from edge_robot.sim.gazebo import names
+from edge_robot.sim.gazebo import names, visibility
+from edge_robot.sim.gazebo.light import shares
 from edge_robot.sim.gazebo.shapes import capsule, cylinder, geometry, paint, solid, sphere, visual
 from edge_robot.sim.inertia import inertial
 from edge_robot.sim.layout import Pose2
@@ -27,31 +28,28 @@ from edge_robot.sim.robot import (
     Mount,
     RobotPart,
 )
-from edge_robot.sim.sensors import COLUMNS, LIDAR, SCANNER, Ranging
+from edge_robot.sim.scenario import Light
+from edge_robot.sim.sensors import COLUMNS, HEIGHT, LIDAR, SCANNER, WIDTH, Ranging
 
-IMAGE_SIZE = (640, 480)
 CAMERA_RATE = 10
 LIDAR_RATE = 10
 SCAN_RATE = 20
 IMU_RATE = 100
 ODOMETRY_RATE = 50
 
-ROBOT_FLAG = 0x4
-"""Visibility flag of the robot alone; 1 and 2 are Gazebo's own."""
-_ALL_BUT_ROBOT = 0x0FFFFFFF & ~ROBOT_FLAG
-
 _GRIP = 1.0
 _GYRO_NOISE = 0.002  # per sample, standard deviation, rad/s
 
 
-def robot_model(start: Pose2) -> Element:
-    """Return the robot, standing at a place in the map frame."""
+def robot_model(start: Pose2, light: Light) -> Element:
+    """Return the robot, standing at a place in the map frame in the light of a hall."""
     base = element("link", _inertial(*BODY), name="base_link")
     for part in BODY:
         if part.mass > 0.0:
             base.append(solid(part.name, _geometry(part), _place(part), friction=_friction(part)))
         base.append(_visual(part))
     base.extend(_sensors())
+    base.append(_headlight(light))
     model = element(
         "model",
         value("pose", (start.x, start.y, 0.0, 0.0, 0.0, start.yaw)),
@@ -109,9 +107,8 @@ def _place(part: RobotPart, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def _visual(part: RobotPart, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Element:
-    made = visual(part.name, _geometry(part), _place(part, origin), paint(part.rgb))
-    made.append(value("visibility_flags", ROBOT_FLAG))
-    return made
+    place = _place(part, origin)
+    return visual(part.name, _geometry(part), place, paint(part.rgb), visibility.ROBOT)
 
 
 def _friction(part: RobotPart) -> float:
@@ -171,8 +168,8 @@ def _drive() -> Element:
 def _sensors() -> list[Element]:
     return [
         _camera(),
-        _ranging(LIDAR_MOUNT, LIDAR, names.LIDAR, LIDAR_RATE),
-        _ranging(SCAN_MOUNT, SCANNER, names.SCAN, SCAN_RATE),
+        _ranging(LIDAR_MOUNT, LIDAR, names.LIDAR, LIDAR_RATE, visibility.ALL & ~visibility.ROBOT),
+        _ranging(SCAN_MOUNT, SCANNER, names.SCAN, SCAN_RATE, visibility.SCANNED),
         _imu(),
     ]
 
@@ -191,18 +188,38 @@ def _sensor(
 
 
 def _camera() -> Element:
-    width, height = IMAGE_SIZE
     camera = element(
         "camera",
         value("horizontal_fov", math.radians(CAMERA_FOVX)),
-        element("image", *values(width=width, height=height, format="R8G8B8")),
+        element(
+            "image",
+            # Smoothing edges takes as long again, and the detector does not need it.
+            *values(width=WIDTH, height=HEIGHT, format="R8G8B8", anti_aliasing=0),
+        ),
         element("clip", *values(near=0.02, far=60.0)),
     )
     # Its pixels are those of the optical frame, whatever the axes of the sensor.
     return _sensor(CAMERA_MOUNT, "camera", names.CAMERA, CAMERA_RATE, OPTICAL_FRAME, camera)
 
 
-def _ranging(mount: Mount, ranging: Ranging, topic: str, rate: int) -> Element:
+def _headlight(light: Light) -> Element:
+    """Return the light that goes with the camera, along its line of sight."""
+    _, headlight, _ = shares(light)
+    return element(
+        "light",
+        value("pose", (*CAMERA_MOUNT.position, 0.0, 0.0, 0.0)),
+        *values(
+            cast_shadows=False,
+            diffuse=(*headlight, 1.0),
+            specular=(0, 0, 0, 1),
+            direction=(1, 0, 0),
+        ),
+        name="headlight",
+        type="directional",
+    )
+
+
+def _ranging(mount: Mount, ranging: Ranging, topic: str, rate: int, mask: int) -> Element:
     step = 2 * math.pi / COLUMNS
     up = math.radians(ranging.elevation)
     horizontal = values(samples=COLUMNS, resolution=1, min_angle=-math.pi, max_angle=math.pi - step)
@@ -217,7 +234,7 @@ def _ranging(mount: Mount, ranging: Ranging, topic: str, rate: int) -> Element:
         scan,
         element("range", *limits),
         element("noise", *noise),
-        value("visibility_mask", _ALL_BUT_ROBOT),
+        value("visibility_mask", mask),
     )
     return _sensor(mount, "gpu_lidar", topic, rate, mount.frame, lidar)
 

@@ -26,12 +26,20 @@ def capsule(radius: float, length: float) -> Element:
     return element("capsule", *values(radius=radius, length=length))
 
 
+def linear(rgb: Rgb) -> Rgb:
+    """Return a colour as its share of light: what ogre2 calculates with; IEC 61966-2-1."""
+    red, green, blue = (
+        level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4 for level in rgb
+    )
+    return red, green, blue
+
+
 def paint(rgb: Rgb) -> Element:
-    """Return a dull material of one colour."""
-    return element("material", value("diffuse", (*rgb, 1.0)))
+    """Return a dull material of one colour, as it shall look in white light."""
+    return element("material", value("diffuse", (*linear(rgb), 1.0)))
 
 
-def visual(name: str, shape: Element, pose: str, material: Element) -> Element:
+def visual(name: str, shape: Element, pose: str, material: Element, flags: int) -> Element:
     """Return what is seen, and what lidars measure; it casts no shadow.
 
     Args:
@@ -39,12 +47,14 @@ def visual(name: str, shape: Element, pose: str, material: Element) -> Element:
         shape: Its geometry.
         pose: In its link: x, y, z, m, and roll, pitch, yaw, rad.
         material: Its material.
+        flags: Who sees it: see `edge_robot.sim.gazebo.visibility`.
     """
     return element(
         "visual",
         *values(pose=pose, cast_shadows=False),
         shape,
         material,
+        value("visibility_flags", flags),
         name=f"{name}_visual",
     )
 

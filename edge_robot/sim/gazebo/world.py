@@ -16,8 +16,10 @@ from edge_robot.sim.crowd import Crowd
 from edge_robot.sim.elements import Element, document, element, plugin, text, value, values
 from edge_robot.sim.furniture import bay_frame, item_body
 from edge_robot.sim.gazebo import names
+from edge_robot.sim.gazebo.light import shares
 from edge_robot.sim.gazebo.robot import pose_publisher, robot_model
 from edge_robot.sim.gazebo.shapes import capsule, cylinder, geometry, paint, solid, visual
+from edge_robot.sim.gazebo.visibility import flags
 from edge_robot.sim.layout import Footprint
 from edge_robot.sim.scenario import WALL_HEIGHT, Item, Light, Part, Person, Rack, Rgb, Scenario
 from edge_robot.sim.textures import texture
@@ -28,6 +30,9 @@ PEOPLE_RATE = 25
 
 _FLOOR, _WALL, _CEILING = range(3)  # indices into Scenario.surfaces
 _SLAB = 0.1
+_CAPS = 4 / 3  # radii by which a cylinder is longer that is as large as a rod with round ends
+_SMALL = 0.06  # m: the second largest half axis of hands, feet and noses is less
+_BOXED = 0.8  # half sides of a box about as large as a ball with half axes of 1
 _PERSON_MASS = 75.0
 _PERSON_LIFT = 0.02  # above the floor, so that people glide over it without friction
 
@@ -50,7 +55,7 @@ def world_sdf(scenario: Scenario) -> str:
         *(_rack(rack, colours) for rack in scenario.racks),
         *(_item(item, colours) for item in scenario.items),
         *_people(scenario),
-        robot_model(scenario.start),
+        robot_model(scenario.start, scenario.light),
         name=names.WORLD,
     )
     return document(
@@ -81,20 +86,17 @@ def _systems() -> list[Element]:
 
 
 def _lighting(light: Light) -> list[Element]:
-    """Return ambient light and lamps.
-
-    Gazebo knows no light that goes with the camera: what walls throw back becomes ambient.
-    """
-    ambient = np.minimum(np.array(light.ambient) + 0.6 * np.array(light.headlight), 1.0)
-    colour = (*ambient.tolist(), 1.0)
+    """Return the light without a direction, and the lamps."""
+    ambient, _, sun = shares(light)
     scene = element(
-        "scene", *values(ambient=colour, background=(0.7, 0.7, 0.7, 1), shadows=False, grid=False)
+        "scene",
+        *values(ambient=(*ambient, 1.0), background=(0.7, 0.7, 0.7, 1), shadows=False, grid=False),
     )
     lamps = element(
         "light",
         *values(
             cast_shadows=False,
-            diffuse=(*light.sun, 1.0),
+            diffuse=(*sun, 1.0),
             specular=(0, 0, 0, 1),
             direction=light.direction,
         ),
@@ -135,6 +137,7 @@ def _slab(name: str, size: tuple[float, float, float], z: float, rgb: Rgb) -> El
         geometry(element("box", value("size", size))),
         text((0.0, 0.0, z, 0.0, 0.0, 0.0)),
         paint(rgb),
+        flags(z - size[2] / 2, z + size[2] / 2),
     )
 
 
@@ -177,7 +180,8 @@ def _part(name: str, part: Part, colours: list[Rgb], x: float = 0.0) -> Element:
     surface = (1.0, 1.0, 1.0) if part.surface is None else colours[part.surface]
     red, green, blue = (tint * own for tint, own in zip(part.rgb, surface, strict=True))
     pose = text((px + x, py, pz, roll, 0.0, part.yaw))
-    return visual(name, geometry(shape), pose, paint((red, green, blue)))
+    seen = flags(pz - part.size[2] / 2, pz + part.size[2] / 2)
+    return visual(name, geometry(shape), pose, paint((red, green, blue)), seen)
 
 
 def _rack(rack: Rack, colours: list[Rgb]) -> Element:
@@ -272,23 +276,35 @@ def _person_inertial(height: float) -> Element:
 
 
 def _limb(name: str, shape: Shape, joint: list[float], pitch: float, scale: float) -> Element:
-    """Return a primitive of a limb that is joined and leans as given."""
+    """Return a primitive of a limb that is joined and leans as given.
+
+    Gazebo makes balls and capsules of thousands of triangles: rods become cylinders, and what is
+    small a box.
+    """
     at = scale * np.array(shape.at)
-    if shape.kind == "ellipsoid":
-        radii = tuple((scale * np.array(shape.to)).tolist())
-        centre, roll = at, 0.0
-        drawn = element("ellipsoid", value("radii", radii))
-        lean = pitch
-    else:
+    roll, lean = 0.0, pitch
+    if shape.kind == "capsule":
         end = scale * np.array(shape.to)
         centre, way = (at + end) / 2, end - at
         long = float(np.linalg.norm(way))
-        drawn = capsule(scale * shape.radius, long)
+        radius = scale * shape.radius
+        reach = long / 2 + radius
+        drawn = cylinder(radius, long + _CAPS * radius)
         # Rods lie in the plane of x and z, or across the body along y.
-        roll = math.pi / 2 if abs(way[1]) > 0.5 * long else 0.0
-        lean = pitch if roll else pitch + math.atan2(way[0], way[2])
+        if abs(way[1]) > 0.5 * long:
+            roll = math.pi / 2
+        else:
+            lean += math.atan2(way[0], way[2])
+    else:
+        radii = scale * np.array(shape.to)
+        centre, reach = at, float(radii.max())
+        if sorted(radii)[1] < _SMALL:
+            drawn = element("box", value("size", (2 * _BOXED * radii).tolist()))
+        else:
+            drawn = element("ellipsoid", value("radii", radii.tolist()))
     cos, sin = math.cos(pitch), math.sin(pitch)
     x = joint[0] + cos * centre[0] + sin * centre[2]
     z = joint[2] - sin * centre[0] + cos * centre[2]
     pose = text((float(x), float(joint[1] + centre[1]), float(z), roll, lean, 0.0))
-    return visual(name, geometry(drawn), pose, paint(shape.rgb))
+    seen = flags(float(z) - reach, float(z) + reach)
+    return visual(name, geometry(drawn), pose, paint(shape.rgb), seen)
