@@ -14,7 +14,7 @@ from edge_robot.nodes.steady import steady_seconds
 _LOOK_PERIOD = 0.9  # s, between two looks at a node that is where it should be
 _HASTE_PERIOD = 0.2  # s, at any other
 _ANSWER_LIMIT = 2.0  # s; a node that does not answer for longer is busy, stopped or dead
-_MEETING_LIMIT = 0.5  # s; who was met just now may not have known who asked
+_MEETING_LIMIT = 0.2  # s; who was met just now may not have known who asked
 _BEGINNINGS = ("configuring", "activating", "deactivating", "cleaningup", "shuttingdown")
 _RESULTS = {
     "configure": "inactive",
