@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         yield json.loads(done.stdout.splitlines()[-1])
     finally:
         for process in running:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # `ros2 run` leaves its child alive
             process.wait(10)
 
 

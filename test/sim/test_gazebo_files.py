@@ -30,7 +30,7 @@ from edge_robot.sim.robot import (
 )
 from edge_robot.sim.scenario import Scenario
 from edge_robot.sim.sensors import LIDAR, SCANNER, WIDTH
-from edge_robot.sim.world import COLLISION_GROUP, build_world
+from edge_robot.sim.world import PEOPLE_GROUP, ROBOT_GROUP, SOLID_GROUP, build_world
 
 Array = np.ndarray
 
@@ -90,13 +90,15 @@ def test_both_worlds_are_drawn_with_the_same_shapes_in_the_same_places(
     assert any(item.footprint.kind == "forklift" for item in scenario.items)
     embedded = build_world(scenario)
     model, data = embedded.model, embedded.data
-    is_seen = (model.geom_group != COLLISION_GROUP) & (model.geom_type != 0)  # planes are the hall
+    is_seen = (model.geom_group == SOLID_GROUP) & (model.geom_type != 0)  # planes are the hall
+    is_seen |= model.geom_group == ROBOT_GROUP
     wanted = data.geom_xpos[is_seen]
+    people = {person.name for person in scenario.people}
     drawn = np.array(
         [
             centre
             for standing in world.iter("model")
-            if standing.get("name") != "hall"
+            if standing.get("name") not in {"hall", *people}
             for centre in _centres(standing)
         ]
     )
@@ -104,6 +106,11 @@ def test_both_worlds_are_drawn_with_the_same_shapes_in_the_same_places(
     gaps = np.linalg.norm(drawn[:, None] - wanted[None], axis=2)
     assert gaps.min(axis=0).max() < 2e-3
     assert gaps.min(axis=1).max() < 2e-3
+    # People are drawn with simpler shapes, where the limbs of the others are.
+    figures = data.geom_xpos[model.geom_group == PEOPLE_GROUP]
+    for person in people:
+        for centre in _centres(named(world, "model", person)):
+            assert np.linalg.norm(figures - centre, axis=1).min() < 0.12
 
 
 def _centres(model: ET.Element) -> list[Array]:

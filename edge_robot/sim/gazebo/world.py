@@ -250,7 +250,7 @@ def _person(
     )
     for limb, joint, pitch in zip(LIMBS, joints, pitches, strict=True):
         for index, shape in enumerate(shapes[limb]):
-            link.append(_limb(f"{limb}{index}", shape, joint, pitch, scale))
+            link.extend(_limb(f"{limb}{index}", shape, joint, pitch, scale))
     x, y, heading = place
     return element(
         "model",
@@ -275,36 +275,39 @@ def _person_inertial(height: float) -> Element:
     )
 
 
-def _limb(name: str, shape: Shape, joint: list[float], pitch: float, scale: float) -> Element:
-    """Return a primitive of a limb that is joined and leans as given.
+def _limb(name: str, shape: Shape, joint: list[float], pitch: float, scale: float) -> list[Element]:
+    """Return the primitives for one of a limb that is joined and leans as given.
 
-    Gazebo makes balls and capsules of thousands of triangles: rods become cylinders, and what is
-    small a box.
+    Gazebo makes balls and capsules of thousands of triangles, too many for software to draw: rods
+    become cylinders, balls one or two upright cylinders, and what is small a box.
     """
     at = scale * np.array(shape.at)
-    roll, lean = 0.0, pitch
     if shape.kind == "capsule":
         end = scale * np.array(shape.to)
         centre, way = (at + end) / 2, end - at
-        long = float(np.linalg.norm(way))
-        radius = scale * shape.radius
-        reach = long / 2 + radius
-        drawn = cylinder(radius, long + _CAPS * radius)
+        long, radius = float(np.linalg.norm(way)), scale * shape.radius
         # Rods lie in the plane of x and z, or across the body along y.
-        if abs(way[1]) > 0.5 * long:
-            roll = math.pi / 2
-        else:
-            lean += math.atan2(way[0], way[2])
+        across = abs(way[1]) > 0.5 * long
+        roll = math.pi / 2 if across else 0.0
+        lean = pitch if across else pitch + math.atan2(way[0], way[2])
+        drawn, reach = [(centre, cylinder(radius, long + _CAPS * radius))], long / 2 + radius
     else:
+        roll, lean = 0.0, pitch
         radii = scale * np.array(shape.to)
-        centre, reach = at, float(radii.max())
+        reach = float(radii.max())
         if sorted(radii)[1] < _SMALL:
-            drawn = element("box", value("size", (2 * _BOXED * radii).tolist()))
+            drawn = [(at, element("box", value("size", (2 * _BOXED * radii).tolist())))]
         else:
-            drawn = element("ellipsoid", value("radii", radii.tolist()))
+            radius = float(radii[:2].min())
+            column = cylinder(radius, 2 * _BOXED * float(radii[2]))
+            apart = np.array([0.0, float(radii[1]) - radius, 0.0])
+            drawn = [(at - apart, column), (at + apart, column)] if apart.any() else [(at, column)]
     cos, sin = math.cos(pitch), math.sin(pitch)
-    x = joint[0] + cos * centre[0] + sin * centre[2]
-    z = joint[2] - sin * centre[0] + cos * centre[2]
-    pose = text((float(x), float(joint[1] + centre[1]), float(z), roll, lean, 0.0))
-    seen = flags(float(z) - reach, float(z) + reach)
-    return visual(name, geometry(drawn), pose, paint(shape.rgb), seen)
+    out = []
+    for index, (centre, kind) in enumerate(drawn):
+        x = float(joint[0] + cos * centre[0] + sin * centre[2])
+        z = float(joint[2] - sin * centre[0] + cos * centre[2])
+        pose = text((x, float(joint[1] + centre[1]), z, roll, lean, 0.0))
+        seen = flags(z - reach, z + reach)
+        out.append(visual(f"{name}_{index}", geometry(kind), pose, paint(shape.rgb), seen))
+    return out
