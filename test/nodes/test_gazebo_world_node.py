@@ -65,7 +65,7 @@ class Gazebo(Node):
             (SimulationTruth, topics.SIMULATION_TRUTH),
         ):
             heard = self.heard.setdefault(topic.name, [])
-            self.create_subscription(kind, topic.name, heard.append, contract_profile(topic))
+            self.create_subscription(kind, topic.name, heard.append, qos_profile(topic))
         self._steps = 0
         self.create_timer(STEP, self._step)
 
