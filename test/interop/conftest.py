@@ -8,12 +8,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 LIMIT = 180.0
 """Longest run of one program, s."""
 
@@ -96,22 +98,77 @@ def ros_setup() -> str:
     return setup
 
 
+@pytest.fixture(scope="session")
+def built(
+    ros_setup: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[str, str]]:
+    """Give a function that builds this package with colcon, once for given options.
+
+    It returns the workspace's `setup.bash`, and what the build printed.
+    """
+
+    @cache
+    def build(options: str) -> tuple[str, str]:
+        folder = tmp_path_factory.mktemp("workspace")
+        (folder / "src").mkdir()
+        (folder / "src" / "edge_robot").symlink_to(ROOT)
+        command = (
+            f"source {shlex.quote(ros_setup)} && colcon build {options} --event-handlers "
+            "console_direct+ --cmake-args -DPython3_EXECUTABLE=$(command -v python3)"
+        )
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=_environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert done.returncode == 0, done.stdout
+        return str(folder / "install" / "setup.bash"), done.stdout
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def workspace(ros_setup: str, built: Callable[[str], tuple[str, str]]) -> str:
+    """Return the `setup.bash` of a ROS 2 with this package: the one given has it, or it is built."""
+    there = Runtime("ros2", ros_setup, _environment()).show(
+        ["bash", "-c", f"source {shlex.quote(ros_setup)} && ros2 pkg prefix edge_robot"]
+    )
+    return built("")[0] if "status" in there else ros_setup
+
+
+def _environment() -> dict[str, str]:
+    """Return this process' environment without what belongs to a ROS 2 that is sourced."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_ROS_VARIABLES)
+    }
+
+
 @pytest.fixture
 def runtimes(ros_setup: str, domain: int) -> dict[str, Runtime]:
     """Return both runtimes, in one domain of this machine."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(_ROS_VARIABLES)
-    }
-    kept |= {
+    return _runtimes(ros_setup, domain)
+
+
+@pytest.fixture
+def stacks(workspace: str, domain: int) -> dict[str, Runtime]:
+    """Return both runtimes with edge_robot installed in each, in one domain of this machine."""
+    return _runtimes(workspace, domain)
+
+
+def _runtimes(setup: str, domain: int) -> dict[str, Runtime]:
+    kept = _environment() | {
         "ROS_DOMAIN_ID": str(domain),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp",
         "PYTHONUNBUFFERED": "1",
     }
-    ours = {**kept, "PYTHONPATH": str(HERE.parents[1])}
+    ours = {**kept, "PYTHONPATH": str(ROOT)}
     return {
-        "standalone": Runtime("standalone", ros_setup, ours),
-        "ros2": Runtime("ros2", ros_setup, kept),
+        "standalone": Runtime("standalone", setup, ours),
+        "ros2": Runtime("ros2", setup, kept),
     }
 
 
