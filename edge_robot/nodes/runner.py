@@ -17,6 +17,7 @@ from rclpy.node import Node
 
 from edge_robot.errors import UserError
 from edge_robot.nodes.managed import ManagedNode
+from edge_robot.nodes.spinning import spin
 from edge_robot.nodes.urgency import Urgency, claim_priority, keep_to, settle_memory
 
 
@@ -60,7 +61,7 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
                 node.before_first_activation(claim)
             else:
                 claim()
-            rclpy.spin(node)
+            spin(node)
         finally:
             node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):

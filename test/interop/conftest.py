@@ -68,10 +68,10 @@ class Runtime:
             stderr=subprocess.STDOUT,
         )
 
-    def run(self, command: list[str]) -> str:
+    def run(self, command: list[str], limit: float = LIMIT) -> str:
         """Run a command of this runtime to its end; return what it printed."""
         done = subprocess.run(
-            command, env=self.environment, cwd=HERE, text=True, capture_output=True, timeout=LIMIT
+            command, env=self.environment, cwd=HERE, text=True, capture_output=True, timeout=limit
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -132,7 +132,7 @@ def built(
 
 @pytest.fixture(scope="session")
 def workspace(ros_setup: str, built: Callable[[str], tuple[str, str]]) -> str:
-    """Return the `setup.bash` of a ROS 2 with this package: the one given has it, or it is built."""
+    """Return a `setup.bash` that knows this package: the one given, or that of a build."""
     there = Runtime("ros2", ros_setup, _environment()).show(
         ["bash", "-c", f"source {shlex.quote(ros_setup)} && ros2 pkg prefix edge_robot"]
     )

@@ -1,4 +1,4 @@
-"""Prints the parameters of the nodes named, as JSON, as soon as all are there; for either runtime."""
+"""Prints the parameters of the nodes named, as JSON, when all are there; for either runtime."""
 
 import json
 import sys
@@ -33,9 +33,12 @@ def main():
         request = GetParameters.Request(names=names)
         values = ask(node, GetParameters, f"{name}/get_parameters", request).values
         values = [parameter_value_to_python(value) for value in values]
-        values = [value if isinstance(value, str) or not hasattr(value, "__len__") else list(value) for value in values]
+        values = [
+            value if isinstance(value, str) or not hasattr(value, "__len__") else list(value)
+            for value in values
+        ]
         told[name] = dict(zip(names, values, strict=True))
-    print(json.dumps(told))
+    print(json.dumps(told, default=list))  # arrays
 
 
 main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
@@ -25,11 +24,23 @@ GIVEN: dict[str, dict[str, str]] = {
     "lidar": {"lidar": "rear", "namespace": "robot1", "use_sim_time": "true"},
     "replay": {"path": "PATH/bag", "recording": "PATH/again.mcap", "speed": "2"},
     "demo": {
-        **{"seed": "7", "drive_timeout": "60", "folder": "PATH", "robot_name": "007"},
-        **{"fleet_port": "18001", "link_port": "18002", "served_as": "heavy"},
-        **{"dashboard_port": "0", "dashboard_host": "127.0.0.2", "cameras": "[front, left]"},
-        **{"peers": "[robot2]", "stamped": "false", "foxglove": "true", "foxglove_port": "0"},
-        **{"planar_lidar": "true", "control_cpus": "0", "respawn": "true"},
+        "seed": "7",
+        "drive_timeout": "60",
+        "folder": "PATH",
+        "robot_name": "007",
+        "fleet_port": "18001",
+        "link_port": "18002",
+        "served_as": "heavy",
+        "dashboard_port": "0",
+        "dashboard_host": "127.0.0.2",
+        "peers": "[robot2]",
+        "stamped": "false",
+        "foxglove": "true",
+        "foxglove_port": "0",
+        "planar_lidar": "true",
+        "control_cpus": "0",
+        "respawn": "true",
+        "cameras": "[front, left]",
     },
 }
 """What each is given; PATH stands for the test's folder. `demo` includes all the others."""
@@ -64,8 +75,9 @@ def test_show_args_lists_what_ours_lists(stacks: dict[str, Runtime], name: str) 
     ours = {(item.name, item.description) for item in arguments_of(FOLDER / f"{name}.launch.xml")}
     assert ours <= set(shown)
     # It shows also what a file gives to those it includes, which nobody else can give.
-    passed = re.findall(r'<arg name="(\w+)" value=', (FOLDER / f"{name}.launch.xml").read_text())
-    assert {argument for argument, _ in set(shown) - ours} <= set(passed)
+    texts = "".join(file.read_text() for file in FOLDER.glob("*.launch.xml"))
+    passed = set(re.findall(r'<arg name="(\w+)" value=', texts))
+    assert {argument for argument, _ in set(shown) - ours} <= passed
     assert not [argument for argument, about in shown if about == "no description given"]
 
 
@@ -74,7 +86,7 @@ def test_show_args_lists_what_ours_lists(stacks: dict[str, Runtime], name: str) 
 def test_arguments_arrive_as_with_ours(
     stacks: dict[str, Runtime], name: str, tmp_path: Path
 ) -> None:
-    write_bag(tmp_path / "bag", sensors())
+    write_bag(tmp_path / "bag", sensors(1000))
     given = {key: value.replace("PATH", str(tmp_path)) for key, value in GIVEN[name].items()}
     found = load(FOLDER / f"{name}.launch.xml", given).processes
     nodes = [process.node for process in found if process.node is not None]
@@ -100,7 +112,7 @@ def test_an_interrupt_while_it_starts_ends_it_cleanly(
     stacks: dict[str, Runtime], name: str, after: float, tmp_path: Path
 ) -> None:
     """`after`: s from the start of the last process."""
-    write_bag(tmp_path / "bag", sensors())
+    write_bag(tmp_path / "bag", sensors(1000))
     given = {key: value.replace("PATH", str(tmp_path)) for key, value in GIVEN[name].items()}
     arguments = [f"{key}:={value}" for key, value in given.items()]
     launch = start_launch(stacks["ros2"], name, arguments)
