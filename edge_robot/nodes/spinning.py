@@ -21,8 +21,8 @@ class OneNodeExecutor(SingleThreadedExecutor):
     """Waits for the entities of its only node with one set, filled anew in C.
 
     It stands on private names of rclpy as they are in Jazzy. Tasks that wait for something within
-    a callback, and spinning with a limit of time, are left to rclpy; it does not spin until a future
-    is complete.
+    a callback, and spinning with a limit of time, are left to rclpy. It is for `spin` alone, not
+    for spinning until a future is complete.
     """
 
     _tasks: list[Any]
