@@ -347,7 +347,7 @@ def _is_ready(client: triton.InferenceServerClient, model: str) -> bool:
 BAD_PARAMETERS: list[tuple[str, dict[str, object], str]] = [
     ("fleet_bridge", {"endpoint": "nowhere"}, "host:port"),
     ("network_link", {"target": "nowhere"}, "host:port"),
-    ("network_link", {"delay": -1.0}, "negative"),
+    ("network_link", {"delay": -1.0}, "delay out of range"),
     ("fleet_backend", {"model": "/nowhere.onnx"}, "/nowhere.onnx"),
 ]
 

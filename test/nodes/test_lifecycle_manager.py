@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,13 @@ class School:
 
     def __init__(self) -> None:
         self.node = Node("watcher")
-        self.events: list[tuple[str, str]] = []
+        self.events: list[tuple[int, str, str]] = []  # when it was sent, by whom, reached state
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         for name in NAMES:
             self.node.create_subscription(
                 TransitionEvent,
                 f"{name}/transition_event",
-                lambda event, name=name: self.events.append((name, event.goal_state.label)),
+                partial(self._on_event, name),
                 100,
             )
         self._states = {n: self.node.create_client(GetState, f"{n}/get_state") for n in NAMES}
@@ -49,6 +50,9 @@ class School:
             ManageLifecycleNodes, "lifecycle_manager/manage_nodes"
         )
         self._is_active = self.node.create_client(Trigger, "lifecycle_manager/is_active")
+
+    def _on_event(self, name: str, event: TransitionEvent, info: Any) -> None:
+        self.events.append((info["source_timestamp"], name, event.goal_state.label))
 
     def start(self, name: str, **parameters: Any) -> None:
         arguments = [str(PUPIL), name, "--ros-args", "-p", "autostart:=false"]
@@ -105,7 +109,7 @@ class School:
 
     def reached(self, state: str) -> list[str]:
         """Return who reached a state, in that order."""
-        return [name for name, reached in self.events if reached == state]
+        return [name for _, name, reached in sorted(self.events) if reached == state]
 
     def end(self) -> None:
         for process in self.processes.values():
@@ -151,7 +155,7 @@ def test_it_brings_up_keeps_up_and_takes_back(school: School) -> None:
     school.start("first")
     school.spin_until(lambda: school.reached("active"), "the first again")
     school.spin_until(lambda: school.is_active()[0], "the manager to know")
-    assert {name for name, _ in school.events} == {"first"}, "the others were left as they were"
+    assert {name for _, name, _ in school.events} == {"first"}, "the others were left as they were"
 
     # In reverse, each when those that go after it are inactive.
     school.events.clear()
