@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import runpy
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import rclpy
 import yaml
+from bags import sensors, write_bag
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -23,7 +23,6 @@ from edge_robot.standalone.virtual import VirtualWorld
 
 FOLDER = Path(edge_robot.nodes.__file__).parent
 CONFIG = FOLDER.parents[1] / "config"
-BAGS = Path(__file__).parents[1] / "replay" / "bags.py"
 SUCCESS = TransitionCallbackReturn.SUCCESS
 
 
@@ -141,8 +140,7 @@ def test_it_works_again_after_it_was_taken_back(name: str, place: Path) -> None:
     if name == "foxglove_bridge":
         pytest.importorskip("foxglove")
     if name == "replay_source":
-        bags = runpy.run_path(str(BAGS))
-        bags["write_bag"](place / name, bags["sensors"]())
+        write_bag(place / name, sensors())
     given = dict(GIVEN.get(name, {}))
     if name in FOLDERS:
         given[FOLDERS[name]] = str(place / name)
