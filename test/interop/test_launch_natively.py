@@ -40,6 +40,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "planar_lidar": "true",
         "control_cpus": "0",
         "respawn": "true",
+        "lifecycle_manager": "true",
         "cameras": "[front, left]",
     },
 }
