@@ -65,6 +65,7 @@ def register(app: typer.Typer) -> None:
         """
         from rich.console import Console
 
+        from edge_robot.cli.run_report import require_writable
         from edge_robot.perception.model_card import find_model
 
         console = Console(force_terminal=False if headless else None)
@@ -75,7 +76,7 @@ def register(app: typer.Typer) -> None:
             given["model"] = str(find_model(model).resolve())
         given |= parse_arguments(arguments or [])
         if json_file is not None:
-            _require_writable(json_file)
+            require_writable(json_file)
         sys.exit(run_demo(console, folder, given, json_file, domain, show_url=not headless))
 
 
@@ -172,14 +173,3 @@ def _why_it_ended(console: Console, output: DemoOutput, logs: Path) -> str:
         console.print("\n".join(output.casualty), markup=False, highlight=False, style="dim")
         return f"{output.casualty[0]}; its log is in {logs}"
     return f"the run ended before the referee had judged it; the logs are in {logs}"
-
-
-def _require_writable(file: Path) -> None:
-    """Refuse before the run what would fail after it."""
-    try:
-        with file.open("a"):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"cannot write the figures to {file}: {error.strerror}; give another file with --json"
-        ) from error

@@ -37,10 +37,18 @@ def register(app: typer.Typer) -> None:
 
         from rich.console import Console
 
-        from edge_robot.cli.run_report import report_run
+        from edge_robot.cli.run_report import report_run, require_writable
+        from edge_robot.errors import UserError
         from edge_robot.report import run_metrics, write_report
 
+        if json_file is not None:
+            require_writable(json_file)
         if run.is_dir():
+            if output is not None or namespace:
+                raise UserError(
+                    f"--output and --namespace go with a recording; {run} is a run's folder: give "
+                    f"{run / 'recording.mcap'}"
+                )
             sys.exit(report_run(Console(), run, json_file, {}))
         metrics = run_metrics(run, namespace=namespace)
         page = write_report(run, output or run.parent, metrics, namespace=namespace)

@@ -68,6 +68,17 @@ def _facts(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} is not what the node mission writes: {error!r}") from error
 
 
+def require_writable(file: Path) -> None:
+    """Refuse at once what would fail when all is done."""
+    try:
+        with file.open("a"):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write the figures to {file}: {error.strerror}; give another file with --json"
+        ) from error
+
+
 def _failure(facts: Mapping[str, Any]) -> str | None:
     """Return in one line what went wrong with the drive; None if nothing did."""
     if facts["collisions"]:

@@ -106,7 +106,7 @@ class BoxClass(Settings):
 
 UNKNOWN = ClassPrior(np.nan, np.nan, np.nan, np.nan)
 """Of a class without a prior: nothing is too large for it."""
-PERSON = ClassPrior(0.5, 0.5, 1.72, 0.12)
+PERSON = ClassSettings().priors()["person"]
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ _LIFESPAN = topics.CMD_VEL.qos.lifespan
 class CommandMux(ManagedNode):
     """Forwards the holder's commands on arrival, and zero when it is silent or nobody drives.
 
-    Home of the emergency stop, which is latched: service `/estop/set`, true to stop and false to
-    release; and of autonomy's lock while and after somebody drives by hand: `/cmd_vel/hand_back`
+    Home of the emergency stop, which is latched: service `estop/set`, true to stop and false to
+    release; and of autonomy's lock while and after somebody drives by hand: `cmd_vel/hand_back`
     or a new goal opens it. Both outlive this process: one that starts anew forwards nothing until
     `MODE` has told how it was, or for a second where nobody tells.
     """
@@ -56,7 +56,7 @@ class CommandMux(ManagedNode):
         """Begin anew with arbitration, but for a stop that is latched.
 
         Raises:
-            UserError: two sources have one priority, or a lease is none.
+            UserError: two sources have one priority.
         """
         self._arbiter = Arbiter(self._sources.value, _LIFESPAN)
         self._settled = False  # whether it is known how things were before

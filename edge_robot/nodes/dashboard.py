@@ -138,8 +138,9 @@ class Dashboard(ManagedNode):
         """
         people = self._people.value
         folder = Path(people.audit_folder).expanduser()
+        wheel = OperatorWheel(self)
         self._audit = Audit(folder, lambda: int(self.get_clock().now().nanoseconds))
-        self._control = ControlChannel(OperatorWheel(self), self._audit, self._helm.value)
+        self._control = ControlChannel(wheel, self._audit, self._helm.value)
         views = DashboardViews(self, people.robot, self._views.value)
         self._rosbridge_graph = RosbridgeGraph(self)
         origins = self._rosbridge.value.origins

@@ -30,7 +30,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.nodes.truth_messages import person_message, truth_message
+from edge_robot.nodes.truth_messages import TRUTH_PERIOD, truth_message
 from edge_robot.sim.crowd import Crowd
 from edge_robot.sim.gazebo import bridge, names
 from edge_robot.sim.gazebo.base import CommandHold, DeadReckoning
@@ -42,7 +42,6 @@ from edge_robot.sim.scenario import Scenario
 
 _QUEUE = 5
 _STEERING_PERIOD = 0.04
-_TRUTH_PERIOD = 0.1
 _HALF_TICK = 0.01  # s: what is due within half a period of the wheels' messages is due now
 assert topics.CMD_VEL.qos.lifespan is not None
 _LIFESPAN = topics.CMD_VEL.qos.lifespan
@@ -210,24 +209,20 @@ class GazeboWorld(ManagedNode):
         timed_out = self._hold.timed_out(now)
         if now >= self._truth_due or timed_out != self._timed_out:
             self._timed_out = timed_out
-            self._truth_due = now + _TRUTH_PERIOD - _HALF_TICK
+            self._truth_due = now + TRUTH_PERIOD - _HALF_TICK
             self._publish_truth(robot, now)
 
     def _publish_truth(self, robot: Pose2, now: float) -> None:
         simulated, steady = now - self._began[0], steady_seconds() - self._began[1]
-        people = [
-            person_message(number, person, Pose2(*place), velocity)
-            for number, (person, place, velocity) in enumerate(
-                zip(
-                    self._scenario.people,
-                    self._people.tolist(),
-                    self._crowd.velocity.tolist(),
-                    strict=True,
-                )
-            )
-        ]
         stamp = stamp_from_nanoseconds(round(now * 1e9))
-        truth = truth_message(stamp, robot, self._referee.collided_with, people)
+        truth = truth_message(
+            stamp,
+            robot,
+            self._referee.collided_with,
+            self._scenario.people,
+            self._people,
+            self._crowd.velocity,
+        )
         truth.real_time_factor = simulated / steady
         truth.base_timed_out = self._timed_out
         self._truth.publish(truth)

@@ -151,7 +151,7 @@ class ManagedNode(LifecycleNode):
     # --- transitions --------------------------------------------------------------------------
 
     def before_first_activation(self, action: Callable[[], object]) -> None:
-        """Have something done once, when the first configuration is complete."""
+        """Have something done once, before the first activation."""
         self.__before_activation = action
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -165,11 +165,8 @@ class ManagedNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the transition; subclasses override `activate`."""
-        prepare, self.__before_activation = self.__before_activation, None
-        if prepare is not None:
-            prepare()
         self.__permanent = {id(item) for items, _ in self.__entities() for item in items}
-        result = self.__attempt(self.activate)
+        result = self.__attempt(self.__activate)
         self.is_active = result is TransitionCallbackReturn.SUCCESS
         if not self.is_active:
             self.__end_activity()
@@ -199,6 +196,12 @@ class ManagedNode(LifecycleNode):
         self.configure()
         self.is_configured = True
 
+    def __activate(self) -> None:
+        prepare, self.__before_activation = self.__before_activation, None
+        if prepare is not None:
+            prepare()
+        self.activate()
+
     def __take_back(self) -> None:
         if self.is_active:
             self.__deactivate()
@@ -223,7 +226,7 @@ class ManagedNode(LifecycleNode):
         try:
             step()
         except UserError as error:
-            if self.__starting or step not in (self.__configure, self.activate):
+            if self.__starting or step not in (self.__configure, self.__activate):
                 self.__end_with(error)
             else:
                 self.get_logger().error(str(error))

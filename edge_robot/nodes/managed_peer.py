@@ -15,7 +15,13 @@ _LOOK_PERIOD = 0.9  # s, between two looks at a node that is where it should be
 _HASTE_PERIOD = 0.2  # s, at any other
 _ANSWER_LIMIT = 2.0  # s; a node that does not answer for longer is busy, stopped or dead
 _MEETING_LIMIT = 0.2  # s; who was met just now may not have known who asked
-_BEGINNINGS = ("configuring", "activating", "deactivating", "cleaningup", "shuttingdown")
+_BEGINNINGS = {
+    "configure": "configuring",
+    "activate": "activating",
+    "deactivate": "deactivating",
+    "cleanup": "cleaningup",
+    "shutdown": "shuttingdown",
+}
 _RESULTS = {
     "configure": "inactive",
     "activate": "active",
@@ -58,6 +64,7 @@ class ManagedPeer:
         self._look: Any = None
         self._looked_at = 0.0
         self._request: Any = None
+        self._own = ""  # beginning of the transition asked for last, until it was told of
         self._unchanged = 0  # answers to questions asked after the request, with the old state
 
     def look(self, settled: bool) -> None:
@@ -89,6 +96,7 @@ class ManagedPeer:
     def ask(self, transition: str) -> None:
         """Ask it to change its state; nothing else is asked until that has ended."""
         self.doing, self.failed, self.changed_at = transition, "", steady_seconds()
+        self._own = _BEGINNINGS[transition]
         self._unchanged = 0
         request = ChangeState.Request(transition=Transition(label=transition))
         self._request = self._changes.call_async(request)
@@ -126,7 +134,11 @@ class ManagedPeer:
         self._changed()
 
     def _on_event(self, event: Any) -> None:
-        if event.goal_state.label in _BEGINNINGS and not self.doing:
+        label = event.goal_state.label
+        if label == self._own:
+            self._own = ""  # it may come after the answer to the request
+        elif label in _BEGINNINGS.values() and not self.doing:
+            self._end_look()  # its answer would be of the state that is being left
             self.in_other_hands = True
             self._changed()
 

@@ -150,6 +150,11 @@ class ModeManager(ManagedNode):
         self.create_timer(_PERIOD, self._tick, clock=steady)
         self.create_timer(_HEARTBEAT, self._publish, clock=steady)
 
+    def reconfigure(self) -> None:
+        """Judge what comes next by the new times."""
+        if self.is_active:
+            self._machine.times = self._times.value
+
     def _full(self, topic: Topic) -> str:
         """Return what people see of a topic when they look at the graph."""
         return str(self.resolve_topic_name(topic.name))

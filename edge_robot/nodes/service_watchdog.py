@@ -32,7 +32,8 @@ class ServiceWatchdog(ManagedNode):
 
     The latter as long as each part of the control path has been heard since it was last said: a
     robot that cannot act on its commands is started anew by systemd, with WatchdogSec of the unit.
-    A robot that stands, because a sensor is lost or somebody pressed the stop, is alive.
+    A robot that stands, because a sensor is lost or somebody pressed the stop, is alive; one whose
+    control path is deactivated for longer than WatchdogSec is not.
 
     It is no lifecycle manager's to start: it asks that (`is_active`) whether the others are up.
     """
@@ -62,7 +63,8 @@ class ServiceWatchdog(ManagedNode):
             kind = RobotMode if topic is topics.MODE else TwistStamped
             on_message = self._on_mode if topic is topics.MODE else partial(self._on_sign, topic)
             self.create_subscription(kind, topic.name, on_message, qos_profile(topic))
-        self._is_active = self.create_client(Trigger, f"{self._manager.value}/is_active")
+        self._manager_client = self.create_client(Trigger, f"{self._manager.value}/is_active")
+        self._asked: Any = None
         self.create_timer(self._period, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_sign(self, topic: Topic, _message: Any) -> None:
@@ -91,8 +93,16 @@ class ServiceWatchdog(ManagedNode):
             self.get_logger().info("all nodes are active: systemd is told")
         else:
             self._show("waiting until all nodes are active")
-            if self._is_active.service_is_ready():
-                self._is_active.call_async(Trigger.Request()).add_done_callback(self._on_answer)
+            self._ask()
+
+    def _ask(self) -> None:
+        """Ask the manager whether all are active; a question it has not answered is dropped."""
+        client = self._manager_client
+        if client.service_is_ready():
+            if self._asked is not None:
+                client.remove_pending_request(self._asked)
+            self._asked = client.call_async(Trigger.Request())
+            self._asked.add_done_callback(self._on_answer)
 
     def _on_answer(self, future: Any) -> None:
         self._all_active = future.result().success

@@ -34,22 +34,27 @@ from edge_robot.nodes.conversions import (
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.truth_messages import person_message, truth_message
+from edge_robot.nodes.truth_messages import TRUTH_PERIOD, truth_message
 from edge_robot.settings import Settings, setting
 from edge_robot.sim.camera import Camera, Intrinsics
 from edge_robot.sim.gl import mujoco
-from edge_robot.sim.layout import Pose2
 from edge_robot.sim.lidar import Lidar, Scanner
 from edge_robot.sim.realtime import Capture, RealTime, Sensor
 from edge_robot.sim.robot import LIDAR_MOUNT, OPTICAL_FRAME, SCAN_MOUNT
-from edge_robot.sim.scenario import Scenario
-from edge_robot.sim.sensors import COLUMNS, HEIGHT, SCANNER, WIDTH
+from edge_robot.sim.scenario import MAX_PEOPLE, Scenario
+from edge_robot.sim.sensors import (
+    CAMERA_RATE,
+    COLUMNS,
+    HEIGHT,
+    LIDAR,
+    MAX_HEIGHT,
+    MAX_WIDTH,
+    SCANNER,
+    WIDTH,
+)
 from edge_robot.sim.simulation import TICK, Simulation
 from edge_robot.topics import Topic
 
-LIDAR_PERIOD = 0.1
-SCAN_PERIOD = 0.05
-TRUTH_PERIOD = 0.1
 assert topics.CMD_VEL.qos.lifespan is not None
 _LIFESPAN = topics.CMD_VEL.qos.lifespan
 WATCH_PERIOD = 0.1  # wall-clock time between two looks at the simulator's threads, s
@@ -60,13 +65,13 @@ class SimulatorSettings(Settings):
     """Parameters of the node."""
 
     seed: int = setting(1, "seed of the warehouse, its people and the drive", ge=0)
-    people: int = setting(-1, "number of people; -1: as the seed has it", ge=-1, le=100)
-    camera_width: int = setting(WIDTH, "image width, pixels", ge=16, le=4096)
+    people: int = setting(-1, "number of people; -1: as the seed has it", ge=-1, le=MAX_PEOPLE)
+    camera_width: int = setting(WIDTH, "image width, pixels", ge=16, le=MAX_WIDTH)
     camera_height: int = setting(
-        HEIGHT, "image height, pixels; 64° are in view vertically", ge=16, le=4096
+        HEIGHT, "image height, pixels; 64° are in view vertically", ge=16, le=MAX_HEIGHT
     )
     camera_rate: float = setting(
-        10.0, "images per simulated second, Hz", ge=0.1, le=50.0, live=True
+        CAMERA_RATE, "images per simulated second, Hz", ge=0.1, le=50.0, live=True
     )
     gl_backend: str = setting(
         "",
@@ -128,8 +133,8 @@ class Simulator(ManagedNode):
         )
         self._sensors = [
             self._camera,
-            Sensor("lidar", world, LIDAR_PERIOD, now + 0.15, self._open_lidar),
-            Sensor("scanner", world, SCAN_PERIOD, now + 0.125, self._open_scanner),
+            Sensor("lidar", world, 1.0 / LIDAR.rate, now + 0.15, self._open_lidar),
+            Sensor("scanner", world, 1.0 / SCANNER.rate, now + 0.125, self._open_scanner),
         ]
         self._real_time = RealTime(self._simulation, self._sensors, self._on_tick)
         self._real_time.start()
@@ -192,19 +197,14 @@ class Simulator(ManagedNode):
 
     def _publish_truth(self, stamp: TimeMsg) -> None:
         simulation, walkers = self._simulation, self._simulation.crowd
-        people = [
-            person_message(number, person, Pose2(*place), velocity)
-            for number, (person, place, velocity) in enumerate(
-                zip(
-                    simulation.world.scenario.people,
-                    walkers.place.tolist(),
-                    walkers.velocity.tolist(),
-                    strict=True,
-                )
-            )
-        ]
-        touched = simulation.referee.collided_with
-        truth = truth_message(stamp, simulation.robot_pose, touched, people)
+        truth = truth_message(
+            stamp,
+            simulation.robot_pose,
+            simulation.referee.collided_with,
+            simulation.world.scenario.people,
+            walkers.place,
+            walkers.velocity,
+        )
         truth.real_time_factor = self._real_time.real_time_factor
         truth.base_timed_out = self._timed_out
         self._truth.publish(truth)
@@ -262,7 +262,7 @@ class Simulator(ManagedNode):
                 angle_min=-np.pi,
                 angle_max=np.pi - 2 * np.pi / COLUMNS,
                 angle_increment=2 * np.pi / COLUMNS,
-                scan_time=SCAN_PERIOD,
+                scan_time=1.0 / SCANNER.rate,
                 range_min=SCANNER.min_range,
                 range_max=SCANNER.max_range,
             )

@@ -20,9 +20,9 @@ from rclpy.task import Task
 class OneNodeExecutor(SingleThreadedExecutor):
     """Waits for the entities of its only node with one set, filled anew in C.
 
-    It stands on private names of rclpy as they are in Jazzy. Tasks that wait for something within
-    a callback, and spinning with a limit of time, are left to rclpy. It is for `spin` alone, not
-    for spinning until a future is complete.
+    It stands on private names of rclpy as they are in Jazzy. While a callback waits for something
+    (an action under way), and where spinning has a limit of time, it does as rclpy does, at that
+    price. It is for `spin` alone, not for spinning until a future is complete.
     """
 
     _tasks: list[Any]
@@ -55,7 +55,7 @@ class OneNodeExecutor(SingleThreadedExecutor):
                 guard._executor_triggered = True
         for waitable in waitables:
             # What ran before may have destroyed it.
-            if waitable.is_ready(self._set) and waitable in list(node.waitables):
+            if waitable in list(node.waitables) and waitable.is_ready(self._set):
                 yield self._work(waitable, self._take_waitable)
         for kind, entities, take in (
             ("timer", lambda: node.timers, self._take_timer),

@@ -18,10 +18,10 @@ from edge_robot.sim.robot import (
     TRACK,
     WHEEL_RADIUS,
 )
+from edge_robot.sim.sensors import GYRO_NOISE
 
 _ENCODER_TICKS = 8192  # per turn of a wheel
 _RADIUS_ERROR = 0.002  # of the calibrated wheel radius, standard deviation, relative
-_GYRO_NOISE = 0.002  # per sample, rad/s
 _GYRO_BIAS = 0.0001  # standard deviation of what calibration leaves, rad/s
 
 
@@ -87,7 +87,7 @@ class Base:
 
     def sense(self, data: mujoco.MjData) -> None:
         """Sample the gyro after a step."""
-        rate = data.sensordata[self._gyro] + self._bias + _GYRO_NOISE * self._rng.normal()
+        rate = data.sensordata[self._gyro] + self._bias + GYRO_NOISE * self._rng.normal()
         self._turned += float(rate) * self._dt
         self._sampled += 1
 

@@ -17,10 +17,9 @@ from edge_robot.errors import UserError
 from edge_robot.sim import gl
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.rays import cast
-from edge_robot.sim.sensors import HEIGHT, WIDTH
+from edge_robot.sim.sensors import HEIGHT, MAX_HEIGHT, MAX_WIDTH, WIDTH
 from edge_robot.sim.world import COLLISION_GROUP, World
 
-_MAX_WIDTH, _MAX_HEIGHT = 1920, 1080  # of the off-screen buffer the world reserves
 _MAX_RANGE = 60.0
 _PLANE = int(mujoco.mjtGeom.mjGEOM_PLANE)  # NumPy compares with the enumeration one by one
 _SLACK_GEOMS = 200  # for what MuJoCo adds to a scene beside the model's geoms
@@ -85,10 +84,10 @@ class Camera:
         ray_stride: int = 1,
         name: str = "camera_front",
     ) -> None:
-        if not (16 <= width <= _MAX_WIDTH and 16 <= height <= _MAX_HEIGHT):
+        if not (16 <= width <= MAX_WIDTH and 16 <= height <= MAX_HEIGHT):
             raise UserError(
                 f"camera size {width}×{height} is out of range; "
-                f"give 16×16 to {_MAX_WIDTH}×{_MAX_HEIGHT} pixels"
+                f"give 16×16 to {MAX_WIDTH}×{MAX_HEIGHT} pixels"
             )
         self._model = world.model
         self._id = world.model.camera(name).id

@@ -26,6 +26,12 @@ class Inertial:
     centre: NDArray[np.float64]
     moments: NDArray[np.float64]
 
+    @property
+    def components(self) -> dict[str, float]:
+        """The tensor's six numbers as SDF and URDF name them: ixx, ixy, ixz, iyy, iyz, izz."""
+        (xx, xy, xz), (_, yy, yz), (_, _, zz) = self.moments.tolist()
+        return {"ixx": xx, "ixy": xy, "ixz": xz, "iyy": yy, "iyz": yz, "izz": zz}
+
 
 def inertial(parts: Sequence[RobotPart]) -> Inertial:
     """Return the inertia of parts fixed to each other; those without mass do not count."""

@@ -138,10 +138,10 @@ def _body() -> tuple[RobotPart, ...]:
 
 
 BODY = _body()
-"""What base_link consists of, heaviest first; the two driven wheels turn beside it."""
+"""What base_link consists of; the two driven wheels turn beside it."""
 
-WHEELS = {
-    f"{side}_wheel": RobotPart(
+WHEELS = tuple(
+    RobotPart(
         f"{side}_wheel",
         "cylinder",
         (0.0, y, WHEEL_RADIUS),
@@ -151,8 +151,8 @@ WHEELS = {
         axis="y",
     )
     for side, y in (("left", TRACK / 2), ("right", -TRACK / 2))
-}
-"""The driven wheels by the names of their joints."""
+)
+"""The driven wheels; their joints have their names."""
 
 
 def robot_mjcf(group: int) -> tuple[str, str, list[str]]:
@@ -163,11 +163,11 @@ def robot_mjcf(group: int) -> tuple[str, str, list[str]]:
     """
     # Ellipsoids touch the floor in one point, as tyres do that are slightly round.
     wheels = "".join(
-        f'<body name="{name}" pos="{_text(wheel.position)}">'
-        f'<joint name="{name}" type="hinge" axis="0 1 0" damping="0.02" armature="0.01"/>'
-        f'<geom name="{name}" type="ellipsoid" size="{_half(wheel.size)}"'
+        f'<body name="{wheel.name}" pos="{_text(wheel.position)}">'
+        f'<joint name="{wheel.name}" type="hinge" axis="0 1 0" damping="0.02" armature="0.01"/>'
+        f'<geom name="{wheel.name}" type="ellipsoid" size="{_half(wheel.size)}"'
         f' mass="{wheel.mass}" friction="1.0 0.005 0.0001" {_look(wheel, group)}/></body>'
-        for name, wheel in WHEELS.items()
+        for wheel in WHEELS
     )
     body = f"""
 <body name="robot">
@@ -185,7 +185,7 @@ def robot_mjcf(group: int) -> tuple[str, str, list[str]]:
   <velocity name="right_wheel" joint="right_wheel" kv="8" forcerange="-15 15"/>
 </actuator>
 <sensor><gyro name="gyro" site="imu"/></sensor>"""
-    return body, machinery, [part.name for part in (*BODY, *WHEELS.values())]
+    return body, machinery, [part.name for part in (*BODY, *WHEELS)]
 
 
 def _geom(part: RobotPart, group: int) -> str:

@@ -17,11 +17,13 @@ _NOWHERE: Vector = (0.0, 0.0, 0.0)
 def robot_urdf() -> str:
     """Return the description: the frames of `MOUNTS`, the body, and two wheels that turn."""
     robot = element("robot", _link("base_link", BODY), name="edge_robot")
-    for joint, wheel in WHEELS.items():
-        name = f"{joint}_link"
+    for wheel in WHEELS:
+        name = f"{wheel.name}_link"
         robot.append(_link(name, [wheel], origin=wheel.position))
         axis = element("axis", xyz="0 1 0")
-        robot.append(_joint(joint, "continuous", "base_link", name, wheel.position, _NOWHERE, axis))
+        robot.append(
+            _joint(wheel.name, "continuous", "base_link", name, wheel.position, _NOWHERE, axis)
+        )
     for mount in MOUNTS:
         robot.append(element("link", name=mount.frame))
         robot.append(_fixed("base_link", mount.frame, mount.position))
@@ -39,15 +41,13 @@ def robot_urdf() -> str:
 def _link(name: str, parts: Sequence[RobotPart], origin: Vector = _NOWHERE) -> Element:
     whole = inertial(parts)
     x, y, z = (whole.centre - origin).tolist()
-    (xx, xy, xz), (_, yy, yz), (_, _, zz) = whole.moments.tolist()
-    moments = {"ixx": xx, "ixy": xy, "ixz": xz, "iyy": yy, "iyz": yz, "izz": zz}
     link = element(
         "link",
         element(
             "inertial",
             element("origin", xyz=text((x, y, z))),
             element("mass", value=text(whole.mass)),
-            element("inertia", **{key: text(moment) for key, moment in moments.items()}),
+            element("inertia", **{key: text(moment) for key, moment in whole.components.items()}),
         ),
         name=name,
     )

@@ -95,6 +95,16 @@ def test_every_node_can_be_left_out() -> None:
     assert not launched("robot", **dict.fromkeys(FLAGS, "false"))
 
 
+@pytest.mark.parametrize("namespace", ["robot7", "/robot7", "site/robot7"])
+def test_a_robot_is_called_as_its_namespace_is(namespace: str) -> None:
+    (bridge,) = (
+        process.command
+        for name, process in launched("robot", namespace=namespace).items()
+        if name.endswith("/fleet_bridge")
+    )
+    assert re.search(r"\brobot:=['\"]?robot7\b", " ".join(bridge))
+
+
 def test_the_manager_is_told_of_whom_the_flags_leave() -> None:
     def told(**arguments: str) -> list[str]:
         robot = launched("robot", **arguments)
@@ -188,7 +198,7 @@ def running(processes: list[Process]) -> Iterator[None]:
             process.wait(20)
 
 
-def test_two_robots_on_one_network_do_not_hear_each_other() -> None:
+def test_two_robots_on_one_network_do_not_hear_each_other(domain: int) -> None:
     off = dict.fromkeys(FLAGS, "false") | {"command_mux": "true", "mode_manager": "true"}
     robots = [launched("robot", namespace=name, **off) for name in ("robot1", "robot2")]
     rclpy.init()

@@ -85,6 +85,7 @@ def test_launches_are_given_arguments_that_they_have(file: Path, launch: str) ->
     known = {argument.name for argument in arguments_of(find_launch_file(launch))}
     given = set(re.findall(r"(\w+):=", command))
     assert given and given <= known
+    assert ":=${" not in command, "ros2 launch refuses an argument without a value"
     assert f"launch {launch} " in command or f"edge_robot {launch}.launch.xml " in command
     if launch == "robot":
         assert "watchdog:=true" in command  # else systemd waits for READY=1 in vain

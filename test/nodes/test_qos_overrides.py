@@ -36,7 +36,7 @@ class Robot(ManagedNode):
 
 
 @pytest.fixture
-def started() -> Iterator[Any]:
+def started(domain: int) -> Iterator[Any]:
     def start(*overrides: str) -> Robot:
         rclpy.init(
             args=[

@@ -150,7 +150,7 @@ def test_the_robot_is_that_of_the_embedded_world(robot: ET.Element) -> None:
     )
     chassis = named(robot, "collision", "chassis_collision")
     assert numbers(chassis, "geometry/box/size")[:2] == [CHASSIS_LENGTH, CHASSIS_WIDTH]
-    assert {part.name for part in BODY if part.mass} | set(WHEELS) == {
+    assert {part.name for part in (*BODY, *WHEELS) if part.mass} == {
         collision.get("name", "").removesuffix("_collision")
         for collision in robot.iter("collision")
     }

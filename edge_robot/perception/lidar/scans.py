@@ -60,7 +60,7 @@ class ScanDetector:
         met = np.isfinite(ranges) & (ranges >= config.min_range) & (ranges <= config.max_range)
         points = _points(ranges[met], angles[met])
         # Rays that met nothing were looked along all the same.
-        free = np.isinf(ranges) | (ranges > config.max_range)
+        free = ranges > config.max_range
         looked = np.vstack([points, _points(np.full(free.sum(), config.max_range), angles[free])])
         found = find_objects(
             points, np.zeros(len(points), np.float32), looked, config, _ANY_HEIGHT, ground=None

@@ -6,13 +6,11 @@ messages of Gazebo's own.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.sim import crowd
-from edge_robot.sim.layout import Pose2
+from edge_robot.sim.layout import Footprint, Pose2
 from edge_robot.sim.robot import CHASSIS_LENGTH, CHASSIS_WIDTH, TRACK, WHEEL_RADIUS, WHEEL_WIDTH
 from edge_robot.sim.scenario import Scenario
 from edge_robot.sim.touches import Touches
@@ -22,15 +20,8 @@ Array = NDArray[np.float64]
 TOUCH = 0.005
 """Free space below which two things count as touching, m: contacts keep them apart by less."""
 
-_HALVES = np.array(
-    [
-        [CHASSIS_LENGTH / 2, CHASSIS_WIDTH / 2],
-        [WHEEL_RADIUS, (TRACK + WHEEL_WIDTH) / 2],
-    ]
-)
-"""Half length and half width of the two rectangles that the robot covers, shape (2, 2), m."""
-
-_SIGNS = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+_RECTANGLES = ((CHASSIS_LENGTH, CHASSIS_WIDTH), (2 * WHEEL_RADIUS, TRACK + WHEEL_WIDTH))
+"""Length and width of the two rectangles that the robot covers, m."""
 
 
 class Referee:
@@ -63,43 +54,30 @@ class Referee:
             robot: Where the robot is, map frame.
             people: Where the scenario's people are, shape (n, 2), m; NaN where it is not known.
         """
-        place = np.array([robot.x, robot.y])
-        corners = (_SIGNS[None] * _HALVES[:, None]).reshape(-1, 2)
-        out = _turned(corners, robot.yaw) + place
+        bodies = [
+            Footprint("robot", "robot", robot.x, robot.y, robot.yaw, length, width)
+            for length, width in _RECTANGLES
+        ]
         # Two convex shapes that touch without being one in the other do so at a corner of one.
-        gaps = _outside(out[None], self._centres, self._yaws, self._halves).min(axis=1)
-        for half in _HALVES:
-            into = _outside(
-                self._corners.reshape(1, -1, 2), place[None], np.array([robot.yaw]), half[None]
-            )
-            np.minimum(gaps, into.reshape(len(gaps), 4).min(axis=1), out=gaps)
-            if len(people):
-                away = _outside(people[None], place[None], np.array([robot.yaw]), half[None])[0]
-                self._note(self._people, away - crowd.RADIUS, time)
+        corners = np.concatenate([body.polygon() for body in bodies])
+        gaps = self._outside(corners).min(axis=1)
+        for body in bodies:
+            np.minimum(gaps, body.distance(self._corners).min(axis=1), out=gaps)
+            self._note(self._people, body.distance(people) - crowd.RADIUS, time)
         self._note(self._things, gaps, time)
 
     def _note(self, names: list[str], gaps: Array, time: float) -> None:
         for index in np.flatnonzero(gaps < TOUCH).tolist():
             self._touches.note(names[index], time)
 
+    def _outside(self, points: Array) -> Array:
+        """Return how far points, shape (m, 2), are outside of each thing, shape (things, m), m.
 
-def _turned(points: Array, yaw: float) -> Array:
-    cos, sin = math.cos(yaw), math.sin(yaw)
-    return points @ np.array([[cos, sin], [-sin, cos]])
-
-
-def _outside(points: Array, centres: Array, yaws: Array, halves: Array) -> Array:
-    """Return how far points are outside of rectangles, 0 within; shape (rectangles, points).
-
-    Args:
-        points: Shape (1, points, 2).
-        centres: Of the rectangles, shape (n, 2).
-        yaws: Directions of their lengths, shape (n,), rad.
-        halves: Half lengths and widths, shape (n, 2).
-    """
-    delta = points - centres[:, None]
-    cos, sin = np.cos(yaws)[:, None], np.sin(yaws)[:, None]
-    along = np.abs(delta[..., 0] * cos + delta[..., 1] * sin) - halves[:, :1]
-    across = np.abs(delta[..., 1] * cos - delta[..., 0] * sin) - halves[:, 1:]
-    distance: Array = np.hypot(np.maximum(along, 0.0), np.maximum(across, 0.0))
-    return distance
+        As `Footprint.distance`, for all things at once.
+        """
+        delta = points - self._centres[:, None]
+        cos, sin = np.cos(self._yaws)[:, None], np.sin(self._yaws)[:, None]
+        along = np.abs(delta[..., 0] * cos + delta[..., 1] * sin) - self._halves[:, :1]
+        across = np.abs(delta[..., 1] * cos - delta[..., 0] * sin) - self._halves[:, 1:]
+        distance: Array = np.hypot(np.maximum(along, 0.0), np.maximum(across, 0.0))
+        return distance

@@ -7,7 +7,7 @@ import math
 from edge_robot.sim.elements import Element, element, plugin, text, value, values
 from edge_robot.sim.gazebo import names, visibility
 from edge_robot.sim.gazebo.light import shares
-from edge_robot.sim.gazebo.shapes import capsule, cylinder, geometry, paint, solid, sphere, visual
+from edge_robot.sim.gazebo.shapes import box, capsule, cylinder, paint, solid, sphere, visual
 from edge_robot.sim.inertia import inertial
 from edge_robot.sim.layout import Pose2
 from edge_robot.sim.robot import (
@@ -29,24 +29,29 @@ from edge_robot.sim.robot import (
     RobotPart,
 )
 from edge_robot.sim.scenario import Light
-from edge_robot.sim.sensors import COLUMNS, HEIGHT, LIDAR, SCANNER, WIDTH, Ranging
+from edge_robot.sim.sensors import (
+    CAMERA_RATE,
+    COLUMNS,
+    GYRO_NOISE,
+    HEIGHT,
+    LIDAR,
+    SCANNER,
+    WIDTH,
+    Ranging,
+)
 
-CAMERA_RATE = 10
-LIDAR_RATE = 10
-SCAN_RATE = 20
 IMU_RATE = 100
 ODOMETRY_RATE = 50
 
 _GRIP = 1.0
-_GYRO_NOISE = 0.002  # per sample, standard deviation, rad/s
 
 
 def robot_model(start: Pose2, light: Light) -> Element:
     """Return the robot, standing at a place in the map frame in the light of a hall."""
-    base = element("link", _inertial(*BODY), name="base_link")
+    base = element("link", inertial_element(*BODY), name="base_link")
     for part in BODY:
         if part.mass > 0.0:
-            base.append(solid(part.name, _geometry(part), _place(part), friction=_friction(part)))
+            base.append(solid(part.name, _shape(part), _place(part), friction=_friction(part)))
         base.append(_visual(part))
     base.extend(_sensors())
     base.append(_headlight(light))
@@ -56,8 +61,8 @@ def robot_model(start: Pose2, light: Light) -> Element:
         base,
         name=names.ROBOT,
     )
-    for name, wheel in WHEELS.items():
-        model.extend(_wheel(name, wheel))
+    for wheel in WHEELS:
+        model.extend(_wheel(wheel))
     model.append(_drive())
     model.append(pose_publisher(ODOMETRY_RATE))
     return model
@@ -80,24 +85,26 @@ def pose_publisher(rate: int) -> Element:
     )
 
 
-def _inertial(*parts: RobotPart, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Element:
+def inertial_element(
+    *parts: RobotPart, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Element:
+    """Return the inertia of parts fixed to each other, in a link whose origin is there."""
     whole = inertial(parts)
     x, y, z = (whole.centre - origin).tolist()
-    (xx, xy, xz), (_, yy, yz), (_, _, zz) = whole.moments.tolist()
     return element(
         "inertial",
         value("pose", (x, y, z, 0.0, 0.0, 0.0)),
         value("mass", whole.mass),
-        element("inertia", *values(ixx=xx, ixy=xy, ixz=xz, iyy=yy, iyz=yz, izz=zz)),
+        element("inertia", *values(**whole.components)),
     )
 
 
-def _geometry(part: RobotPart) -> Element:
+def _shape(part: RobotPart) -> Element:
     if part.kind == "box":
-        return geometry(element("box", value("size", part.size)))
+        return box(part.size)
     if part.kind == "sphere":
-        return geometry(sphere(part.radius))
-    return geometry((capsule if part.kind == "capsule" else cylinder)(part.radius, part.length))
+        return sphere(part.radius)
+    return (capsule if part.kind == "capsule" else cylinder)(part.radius, part.length)
 
 
 def _place(part: RobotPart, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> str:
@@ -108,21 +115,21 @@ def _place(part: RobotPart, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 def _visual(part: RobotPart, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Element:
     place = _place(part, origin)
-    return visual(part.name, _geometry(part), place, paint(part.rgb), visibility.ROBOT)
+    return visual(part.name, _shape(part), place, paint(part.rgb), visibility.ROBOT)
 
 
 def _friction(part: RobotPart) -> float:
     return 0.0 if part.slides else _GRIP
 
 
-def _wheel(name: str, wheel: RobotPart) -> list[Element]:
+def _wheel(wheel: RobotPart) -> list[Element]:
     """Return the link of a wheel, its origin in the middle, and its joint."""
-    origin = wheel.position
+    name, origin = wheel.name, wheel.position
     link = element(
         "link",
         value("pose", (*origin, 0.0, 0.0, 0.0)),
-        _inertial(wheel, origin=origin),
-        solid(name, _geometry(wheel), _place(wheel, origin), friction=_GRIP),
+        inertial_element(wheel, origin=origin),
+        solid(name, _shape(wheel), _place(wheel, origin), friction=_GRIP),
         _visual(wheel, origin),
         name=f"{name}_link",
     )
@@ -139,7 +146,7 @@ def _wheel(name: str, wheel: RobotPart) -> list[Element]:
 
 
 def _drive() -> Element:
-    """Return the differential drive with the limits of `edge_robot.sim.base`."""
+    """Return the differential drive with the limits of `edge_robot.sim.robot`."""
     return plugin(
         "gz-sim-diff-drive-system",
         "gz::sim::systems::DiffDrive",
@@ -168,14 +175,14 @@ def _drive() -> Element:
 def _sensors() -> list[Element]:
     return [
         _camera(),
-        _ranging(LIDAR_MOUNT, LIDAR, names.LIDAR, LIDAR_RATE, visibility.ALL & ~visibility.ROBOT),
-        _ranging(SCAN_MOUNT, SCANNER, names.SCAN, SCAN_RATE, visibility.SCANNED),
+        _ranging(LIDAR_MOUNT, LIDAR, names.LIDAR, visibility.ALL & ~visibility.ROBOT),
+        _ranging(SCAN_MOUNT, SCANNER, names.SCAN, visibility.SCANNED),
         _imu(),
     ]
 
 
 def _sensor(
-    mount: Mount, kind: str, topic: str, rate: int, frame: str, *details: Element
+    mount: Mount, kind: str, topic: str, rate: float, frame: str, *details: Element
 ) -> Element:
     return element(
         "sensor",
@@ -219,7 +226,7 @@ def _headlight(light: Light) -> Element:
     )
 
 
-def _ranging(mount: Mount, ranging: Ranging, topic: str, rate: int, mask: int) -> Element:
+def _ranging(mount: Mount, ranging: Ranging, topic: str, mask: int) -> Element:
     step = 2 * math.pi / COLUMNS
     up = math.radians(ranging.elevation)
     horizontal = values(samples=COLUMNS, resolution=1, min_angle=-math.pi, max_angle=math.pi - step)
@@ -236,10 +243,10 @@ def _ranging(mount: Mount, ranging: Ranging, topic: str, rate: int, mask: int) -
         element("noise", *noise),
         value("visibility_mask", mask),
     )
-    return _sensor(mount, "gpu_lidar", topic, rate, mount.frame, lidar)
+    return _sensor(mount, "gpu_lidar", topic, ranging.rate, mount.frame, lidar)
 
 
 def _imu() -> Element:
-    noise = element("noise", *values(mean=0.0, stddev=_GYRO_NOISE), type="gaussian")
+    noise = element("noise", *values(mean=0.0, stddev=GYRO_NOISE), type="gaussian")
     rates = element("angular_velocity", element("z", noise))
     return _sensor(IMU_MOUNT, "imu", names.IMU, IMU_RATE, IMU_MOUNT.frame, element("imu", rates))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edge_robot.sim.elements import Element, element, value, values
 from edge_robot.sim.scenario import Rgb
 
 
-def geometry(shape: Element) -> Element:
-    """Return the geometry of a shape."""
-    return element("geometry", shape)
+def box(size: Sequence[float]) -> Element:
+    """Return a box, m."""
+    return element("box", value("size", size))
 
 
 def sphere(radius: float) -> Element:
@@ -44,7 +46,7 @@ def visual(name: str, shape: Element, pose: str, material: Element, flags: int) 
 
     Args:
         name: Of the part, unique in its link.
-        shape: Its geometry.
+        shape: What it looks like.
         pose: In its link: x, y, z, m, and roll, pitch, yaw, rad.
         material: Its material.
         flags: Who sees it: see `edge_robot.sim.gazebo.visibility`.
@@ -52,7 +54,7 @@ def visual(name: str, shape: Element, pose: str, material: Element, flags: int) 
     return element(
         "visual",
         *values(pose=pose, cast_shadows=False),
-        shape,
+        element("geometry", shape),
         material,
         value("visibility_flags", flags),
         name=f"{name}_visual",
@@ -63,4 +65,10 @@ def solid(name: str, shape: Element, pose: str, friction: float = 1.0) -> Elemen
     """Return what is bumped into; for the arguments see `visual`."""
     ode = element("ode", *values(mu=friction, mu2=friction))
     surface = element("surface", element("friction", ode))
-    return element("collision", value("pose", pose), shape, surface, name=f"{name}_collision")
+    return element(
+        "collision",
+        value("pose", pose),
+        element("geometry", shape),
+        surface,
+        name=f"{name}_collision",
+    )

@@ -17,10 +17,11 @@ from edge_robot.sim.elements import Element, document, element, plugin, text, va
 from edge_robot.sim.furniture import bay_frame, item_body
 from edge_robot.sim.gazebo import names
 from edge_robot.sim.gazebo.light import shares
-from edge_robot.sim.gazebo.robot import pose_publisher, robot_model
-from edge_robot.sim.gazebo.shapes import capsule, cylinder, geometry, paint, solid, visual
+from edge_robot.sim.gazebo.robot import inertial_element, pose_publisher, robot_model
+from edge_robot.sim.gazebo.shapes import box, capsule, cylinder, paint, solid, visual
 from edge_robot.sim.gazebo.visibility import flags
 from edge_robot.sim.layout import Footprint
+from edge_robot.sim.robot import RobotPart
 from edge_robot.sim.scenario import WALL_HEIGHT, Item, Light, Part, Person, Rack, Rgb, Scenario
 from edge_robot.sim.textures import texture
 
@@ -128,13 +129,13 @@ def _on_floor(place: Footprint) -> str:
 def _block(name: str, size: tuple[float, float, float]) -> Element:
     """Return the block that a thing is to whoever bumps into it, standing on the floor."""
     pose = text((0.0, 0.0, size[2] / 2, 0.0, 0.0, 0.0))
-    return solid(name, geometry(element("box", value("size", size))), pose)
+    return solid(name, box(size), pose)
 
 
 def _slab(name: str, size: tuple[float, float, float], z: float, rgb: Rgb) -> Element:
     return visual(
         name,
-        geometry(element("box", value("size", size))),
+        box(size),
         text((0.0, 0.0, z, 0.0, 0.0, 0.0)),
         paint(rgb),
         flags(z - size[2] / 2, z + size[2] / 2),
@@ -149,7 +150,7 @@ def _hall(scenario: Scenario, colours: list[Rgb]) -> Element:
     floor = element(
         "link",
         value("pose", middle),
-        solid("floor", geometry(ground), text((0.0,) * 6)),
+        solid("floor", ground, text((0.0,) * 6)),
         _slab("floor", (length, width, _SLAB), -_SLAB / 2, colours[_FLOOR]),
         _slab("ceiling", (length, width, _SLAB), WALL_HEIGHT + _SLAB / 2, colours[_CEILING]),
         name="floor",
@@ -176,12 +177,12 @@ def _part(name: str, part: Part, colours: list[Rgb], x: float = 0.0) -> Element:
         diameter, width, _ = part.size
         shape, roll = cylinder(diameter / 2, width), math.pi / 2
     else:
-        shape, roll = element("box", value("size", part.size)), 0.0
+        shape, roll = box(part.size), 0.0
     surface = (1.0, 1.0, 1.0) if part.surface is None else colours[part.surface]
     red, green, blue = (tint * own for tint, own in zip(part.rgb, surface, strict=True))
     pose = text((px + x, py, pz, roll, 0.0, part.yaw))
     seen = flags(pz - part.size[2] / 2, pz + part.size[2] / 2)
-    return visual(name, geometry(shape), pose, paint((red, green, blue)), seen)
+    return visual(name, shape, pose, paint((red, green, blue)), seen)
 
 
 def _rack(rack: Rack, colours: list[Rgb]) -> Element:
@@ -239,7 +240,7 @@ def _person(
     scale = person.height / STANDARD_HEIGHT
     length = person.height - _PERSON_LIFT - 2 * PERSON_RADIUS
     middle = text((0.0, 0.0, (person.height + _PERSON_LIFT) / 2, 0.0, 0.0, 0.0))
-    body = geometry(capsule(PERSON_RADIUS, length))
+    body = capsule(PERSON_RADIUS, length)
     shapes = limb_shapes(person)
     link = element(
         "link",
@@ -264,15 +265,9 @@ def _person(
 
 def _person_inertial(height: float) -> Element:
     """Return an upright cylinder's inertia."""
-    across = _PERSON_MASS * (3 * PERSON_RADIUS**2 + height**2) / 12
-    along = _PERSON_MASS * PERSON_RADIUS**2 / 2
-    moments = values(ixx=across, ixy=0.0, ixz=0.0, iyy=across, iyz=0.0, izz=along)
-    return element(
-        "inertial",
-        value("pose", (0.0, 0.0, height / 2, 0.0, 0.0, 0.0)),
-        value("mass", _PERSON_MASS),
-        element("inertia", *moments),
-    )
+    size = (2 * PERSON_RADIUS, 2 * PERSON_RADIUS, height)
+    body = RobotPart("body", "cylinder", (0, 0, height / 2), size, (0, 0, 0), mass=_PERSON_MASS)
+    return inertial_element(body)
 
 
 def _limb(name: str, shape: Shape, joint: list[float], pitch: float, scale: float) -> list[Element]:
@@ -296,7 +291,7 @@ def _limb(name: str, shape: Shape, joint: list[float], pitch: float, scale: floa
         radii = scale * np.array(shape.to)
         reach = float(radii.max())
         if sorted(radii)[1] < _SMALL:
-            drawn = [(at, element("box", value("size", (2 * _BOXED * radii).tolist())))]
+            drawn = [(at, box((2 * _BOXED * radii).tolist()))]
         else:
             radius = float(radii[:2].min())
             column = cylinder(radius, 2 * _BOXED * float(radii[2]))
@@ -309,5 +304,5 @@ def _limb(name: str, shape: Shape, joint: list[float], pitch: float, scale: floa
         z = float(joint[2] - sin * centre[0] + cos * centre[2])
         pose = text((x, float(joint[1] + centre[1]), z, roll, lean, 0.0))
         seen = flags(z - reach, z + reach)
-        out.append(visual(f"{name}_{index}", geometry(kind), pose, paint(shape.rgb), seen))
+        out.append(visual(f"{name}_{index}", kind, pose, paint(shape.rgb), seen))
     return out
