@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,17 +13,6 @@ def percentiles(durations: list[float]) -> dict[str, float]:
     """Return p50 and p99 in ms, and their count, of durations in s."""
     p50, p99 = np.percentile(durations, [50, 99]) * 1e3
     return {"p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3), "runs": len(durations)}
-
-
-def timed(work: Callable[[], Any], runs: int, warm_up: int = 5) -> dict[str, float]:
-    """Run `work` and return the percentiles of its wall-clock time."""
-    durations = []
-    for run in range(warm_up + runs):
-        start = time.perf_counter()
-        work()
-        if run >= warm_up:
-            durations.append(time.perf_counter() - start)
-    return percentiles(durations)
 
 
 def machine() -> dict[str, Any]:

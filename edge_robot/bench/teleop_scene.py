@@ -51,12 +51,3 @@ class Scene:
         for bit in range(BITS):
             image[:CELL, bit * CELL : (bit + 1) * CELL] = 255 * (code >> bit & 1)
         return image
-
-
-def read_time(image: NDArray[np.uint8]) -> int:
-    """Return the time in a picture of any size, ms modulo 2^20."""
-    height, width = image.shape[:2]
-    row = int(0.5 * CELL / HEIGHT * height)
-    columns = ((np.arange(BITS) + 0.5) / BITS * width).astype(int)
-    bits = image[row, columns].reshape(BITS, -1).mean(axis=1) > 127
-    return int(bits @ (1 << np.arange(BITS)))

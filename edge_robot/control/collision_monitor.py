@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import ceil, hypot, inf, pi
+from math import ceil, hypot, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,15 +160,12 @@ class Verdict:
         action: What was done to the command.
         zone: Name of the zone that did it; empty for PASS.
         source: Name of the sensor whose points did it; empty for PASS.
-        time_to_contact: Until a zone of APPROACH would meet a point along the motion first
-            commanded, s; infinite where it would not before the base could have stopped.
     """
 
     velocity: Velocity
     action: Action
     zone: str = ""
     source: str = ""
-    time_to_contact: float = inf
 
 
 class ZoneMonitor:
@@ -223,12 +220,11 @@ class ZoneMonitor:
         gaps = self._footprint.distance(*seen)
         nearing = gaps[1:] < gaps[0] - _NEARING
         fastest = max(speed, abs(velocity[2]) * self._footprint.radius)
-        scale, worst, cause, contact = 1.0, None, 0, inf
+        scale, worst, cause = 1.0, None, 0
         for zone, outline in zip(self._zones, self._outlines, strict=True):
             met = gaps if outline is self._footprint else outline.distance(*seen)
             room = motion.times - config.dt  # contact comes between two of the times
-            limits, time = _limits(zone, room, met, nearing, ages, speed, braking, config)
-            contact = min(contact, time)
+            limits = _limits(zone, room, met, nearing, ages, speed, braking, config)
             count = zone.settings.min_points
             if len(limits) < count:
                 continue
@@ -240,13 +236,12 @@ class ZoneMonitor:
             if allowed < scale:
                 scale, worst, cause = allowed, zone, which
         if worst is None:
-            return Verdict(velocity, Action.PASS, time_to_contact=contact)
+            return Verdict(velocity, Action.PASS)
         return Verdict(
             (scale * velocity[0], scale * velocity[1], scale * velocity[2]),
             worst.action if scale > 0.0 else Action.STOP,
             worst.name,
             near[int(np.searchsorted(np.cumsum(counts), cause, side="right"))].source,
-            contact,
         )
 
 
@@ -259,8 +254,8 @@ def _limits(
     speed: float,
     braking: float,
     config: MonitorConfig,
-) -> tuple[NDArray[np.float64], float]:
-    """Return how much of a command a zone allows for each point, and when it meets the first.
+) -> NDArray[np.float64]:
+    """Return how much of a command a zone allows for each point.
 
     Args:
         zone: The zone.
@@ -273,21 +268,20 @@ def _limits(
         config: Of the monitor.
 
     Returns:
-        Scales, (n,), 1 or more where all is allowed, and the time to contact, s.
+        Scales, (n,), 1 or more where all is allowed.
     """
     wanted = zone.settings
     if zone.action is Action.STOP:
-        return np.where((gaps[0] < wanted.margin) & nearing[0], 0.0, 1.0), inf
+        return np.where((gaps[0] < wanted.margin) & nearing[0], 0.0, 1.0)
     if zone.action is Action.SLOW:
         soon = room < wanted.ahead - 1e-9
         least = gaps[1:][soon].min(0, where=nearing[soon], initial=np.inf)
         speeds = wanted.speed + wanted.slope * np.maximum(least - wanted.margin, 0.0)
-        return speeds / max(speed, 1e-9), inf
+        return speeds / max(speed, 1e-9)
     meets = (gaps[1:] < wanted.margin) & nearing
     left = np.where(meets.any(0), room[meets.argmax(0)], np.inf)
     # What has been driven since the points were seen is driven already.
-    share = _stoppable_share(np.maximum(left - ages, 0.0), braking, config.latency)
-    return share, float(left.min()) + config.dt
+    return _stoppable_share(np.maximum(left - ages, 0.0), braking, config.latency)
 
 
 class _Motion:

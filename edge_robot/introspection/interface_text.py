@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-KINDS = ("msg", "srv", "action")
-
 _FIELD = re.compile(r"\s*(?P<type>[A-Za-z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[A-Za-z]\w*\b(?!\s*=)")
 _PRIMITIVES = frozenset(
     ["bool", "byte", "char", "string", "wstring", "float32", "float64"]

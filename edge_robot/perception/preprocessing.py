@@ -35,10 +35,6 @@ class Placement:
         limit = np.array([self.width, self.height] * 2, np.float32)
         return np.minimum(np.maximum(boxes / scale, np.float32(0.0)), limit)
 
-    def to_input(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (N, 4) x1 y1 x2 y2 boxes from raw pixels to input pixels."""
-        return boxes * np.array([self.scale_x, self.scale_y] * 2, np.float32)
-
 
 class TensorWriter:
     """Writes images into a network's input tensor: resized, placed, in planes and normalised.

@@ -18,20 +18,16 @@ from edge_robot.errors import UserError
 from edge_robot.planning.static_map import MAX_CELLS, MAX_SIDE, StaticMap
 
 MODES = ("trinary", "scale", "raw")
-_OCCUPIED, _FREE = 0.65, 0.25  # map_saver's bounds for what it draws black and white
 _MAX_YAML = 64 * 1024  # bytes
 _MAX_PLAIN = 4_000_000  # pixels written as text: their words are held one by one
 _HEADER = re.compile(rb"P([25])" + rb"(?:\s|#[^\n]*\n)+(\d{1,9})" * 3 + rb"\s")
-_BLACK, _GREY, _WHITE = 0, 205, 254  # occupied, unknown and free, as map_saver draws them
-_FREE_SHADE = 0.196  # just below that grey: with map_saver's own 0.25, unknown is read as free
 
 
-def read_map(file: Path, image: Path | None = None) -> StaticMap:
+def read_map(file: Path) -> StaticMap:
     """Read a map.
 
     Args:
-        file: The YAML file.
-        image: In place of the one the YAML file names, which must lie in its folder or below.
+        file: The YAML file; the image that it names lies in its folder or below.
 
     Raises:
         UserError: a file is missing, broken or too large, or a value is out of bounds.
@@ -55,7 +51,7 @@ def read_map(file: Path, image: Path | None = None) -> StaticMap:
     if not isinstance(origin, list) or len(origin) != 3:
         raise UserError(f"{file}: origin must be [x, y, yaw] in m and rad")
     x, y, yaw = (_value(file, "origin", item) for item in origin)
-    pixels, white = _read_pgm(_image(file, entries) if image is None else image)
+    pixels, white = _read_pgm(_image(file, entries))
     shades = np.arange(white + 1) / white
     values = _occupancy(shades, str(mode), negate in ("1", "true"), occupied, free)[pixels]
     try:
@@ -63,42 +59,6 @@ def read_map(file: Path, image: Path | None = None) -> StaticMap:
         return StaticMap(np.ascontiguousarray(values[::-1]), resolution, (x, y, yaw))
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
-
-
-def write_map(file: Path, static: StaticMap) -> None:
-    """Write a map, its image beside it under the same name, in mode `trinary`.
-
-    What is neither below 25 % nor from 65 % on comes out as unknown.
-
-    Args:
-        file: The YAML file to be.
-        static: The map.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    image = file.with_suffix(".pgm")
-    values = static.occupancy[::-1]
-    rows, columns = values.shape
-    shade = np.full((rows, columns), _GREY, np.uint8)
-    shade[(values >= 0) & (values < 100 * _FREE)] = _WHITE
-    shade[values >= 100 * _OCCUPIED] = _BLACK
-    entries = {
-        "image": image.name,
-        "mode": "trinary",
-        "resolution": float(static.resolution),
-        "origin": [float(value) for value in static.origin],
-        "negate": 0,
-        "occupied_thresh": _OCCUPIED,
-        "free_thresh": _FREE_SHADE,
-    }
-    try:
-        with image.open("wb") as out:
-            out.write(b"P5\n%d %d\n255\n" % (columns, rows))
-            out.write(shade.tobytes())
-        file.write_text(yaml.safe_dump(entries, sort_keys=False, default_flow_style=None))
-    except OSError as error:
-        raise UserError(f"cannot write the map {file}: {error.strerror or error}") from error
 
 
 def _entries(file: Path) -> dict[str, object]:

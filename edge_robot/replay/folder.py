@@ -163,8 +163,8 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     return files
 
 
-def _some(names: list[str], count: int = 5) -> str:
-    return ", ".join(names[:count]) + (", …" if len(names) > count else "")
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def read_points(file: Path) -> NDArray[np.float32]:

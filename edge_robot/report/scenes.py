@@ -22,6 +22,9 @@ MOVING_SPEED = 0.15
 FRAME_WIDTH = 520
 """Width of the camera frames in the page, pixels."""
 
+_FRAMES = 8
+"""The most camera frames in the page."""
+
 
 class _View:
     """From metres (x to the right, y up) to pixels, the same scale on both axes."""
@@ -187,11 +190,11 @@ def _dot(at: np.ndarray, radius: float, kind: str) -> str:
     return f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="{radius}" class="{kind}"/>'
 
 
-def chosen_frames(history: History, count: int = 8) -> list[Frame]:
+def chosen_frames(history: History) -> list[Frame]:
     """Choose frames spread over the drive, of each stretch the one with a person or most to see."""
     frames = [f for f in history.frames if history.drive[0] <= f.wall <= history.drive[1]]
     frames = frames or history.frames
-    parts = np.array_split(np.arange(len(frames)), min(count, len(frames)) or 1)
+    parts = np.array_split(np.arange(len(frames)), min(_FRAMES, len(frames)) or 1)
     return [max((frames[i] for i in part), key=_interest) for part in parts if len(part)]
 
 

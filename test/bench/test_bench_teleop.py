@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 
 import cv2
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge_robot.bench import teleop, teleop_commands, teleop_takeovers
 from edge_robot.bench.bad_link import OPERATOR, ROBOT, BadLink, Quality, bad_link
@@ -15,7 +17,7 @@ from edge_robot.bench.runtimes import Program, programs, standalone
 from edge_robot.bench.teleop_coding import velocity
 from edge_robot.bench.teleop_delays import command_delays
 from edge_robot.bench.teleop_goals import goals
-from edge_robot.bench.teleop_scene import BITS, Scene, read_time
+from edge_robot.bench.teleop_scene import BITS, CELL, HEIGHT, Scene
 
 SINK = f"""
 import socket, sys
@@ -129,6 +131,15 @@ def test_whoever_lost_the_wheel_is_caught_commanding() -> None:
     assert fair == {"superseded": 0, "while_driving": 1, "new_one_drove": 3}
     foul = teleop_takeovers.judge(took, [*before, (2.11, 0.1), (2.5, -0.1), (3.2, -0.1)])
     assert foul["superseded"] == 2
+
+
+def read_time(image: NDArray[np.uint8]) -> int:
+    """Return the time in a picture of any size, ms modulo 2^20."""
+    height, width = image.shape[:2]
+    row = int(0.5 * CELL / HEIGHT * height)
+    columns = ((np.arange(BITS) + 0.5) / BITS * width).astype(int)
+    bits = image[row, columns].reshape(BITS, -1).mean(axis=1) > 127
+    return int(bits @ (1 << np.arange(BITS)))
 
 
 @pytest.mark.parametrize(("width", "quality"), [(640, 80), (160, 25)])

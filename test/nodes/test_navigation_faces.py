@@ -45,9 +45,8 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.planning.costmap import Costmap
 from edge_robot.planning.drive import Failure
-from edge_robot.planning.map_file import read_map, write_map
+from edge_robot.planning.map_file import read_map
 from edge_robot.planning.robot import State
-from edge_robot.planning.static_map import StaticMap
 from edge_robot.planning.trajectory import Trajectory as Planned
 from edge_robot.standalone.virtual import VirtualWorld
 
@@ -412,8 +411,10 @@ def test_a_map_of_a_file_is_published_and_planned_on(world: World, tmp_path: Pat
         world.until(lambda reason=reason: any(reason in t for t in world.log), "the refusal")
 
     # A shelf of 1 m that no sensor sees, 4 m ahead in odom, 5 m in map, which begins behind it.
-    shelf = StaticMap(np.full((20, 20), 100, np.int8), 0.05, (5.0, -0.5, 0.0))
-    write_map(tmp_path / "map.yaml", shelf)
+    (tmp_path / "shelf.pgm").write_bytes(b"P5 20 20 255\n" + bytes(400))
+    about = "image: shelf.pgm\nresolution: 0.05\norigin: [5.0, -0.5, 0.0]\n"
+    thresholds = "occupied_thresh: 0.65\nfree_thresh: 0.196\n"
+    (tmp_path / "map.yaml").write_text(about + thresholds)
     with world.acting():
         StaticMapLayer(Node("server"), Buffer(), "map", Costmap(), read_map(tmp_path / "map.yaml"))
     world.wait(0.2)

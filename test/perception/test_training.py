@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is absent: training is not 
 
 from edge_robot.errors import UserError  # noqa: E402
 from edge_robot.perception.decoders.grid import grid  # noqa: E402
-from edge_robot.perception.decoders.yolox import decode_yolox, encode_yolox  # noqa: E402
+from edge_robot.perception.decoders.yolox import decode_yolox  # noqa: E402
 from edge_robot.perception.detector import Detector  # noqa: E402
 from edge_robot.perception.model_card import ModelCard, read_card  # noqa: E402
 from edge_robot.perception.training.dataset import Dataset  # noqa: E402
@@ -71,7 +71,9 @@ def test_the_right_answer_costs_least() -> None:
     cells = grid(WIDTH, HEIGHT, STRIDES)
     box = [20.0, 10.0, 60.0, 50.0]
     perfect = torch.zeros(1, len(cells), 7)
-    perfect[0, :, :4] = torch.from_numpy(encode_yolox(np.array([box] * len(cells)), cells))
+    stride = cells[:, 2:]
+    perfect[0, :, :2] = torch.from_numpy(np.array([40.0, 30.0]) / stride - cells[:, :2])
+    perfect[0, :, 2:4] = torch.from_numpy(np.log(40.0 / stride))
     perfect[0, :, 4] = -9.0
     perfect[0, :, 5:] = torch.tensor([-9.0, 9.0])
     inside = [cell for cell, (x, y, s) in enumerate(cells) if s == 16 and 1 <= x <= 2 and y == 1]

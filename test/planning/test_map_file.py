@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.errors import UserError
-from edge_robot.planning.map_file import read_map, write_map
-from edge_robot.planning.static_map import StaticMap
+from edge_robot.planning.map_file import read_map
 
 YAML = """image: room.pgm
 mode: trinary
@@ -60,17 +59,6 @@ def test_other_kinds_of_pgm(tmp_path) -> None:
         np.testing.assert_array_equal(read_map(put(tmp_path, image=image)).occupancy, expected)
 
 
-def test_what_is_written_is_read_again(tmp_path) -> None:
-    values = np.random.default_rng(0).choice(np.array([-1, 0, 100], np.int8), (31, 17))
-    static = StaticMap(values, 0.025, (1.25, -3.0, -1.0))
-    write_map(tmp_path / "made.yaml", static)
-    found = read_map(tmp_path / "made.yaml")
-    np.testing.assert_array_equal(found.occupancy, values)
-    assert (found.resolution, found.origin) == (static.resolution, static.origin)
-    with pytest.raises(UserError, match="cannot write"):
-        write_map(tmp_path / "nowhere" / "made.yaml", static)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
@@ -116,11 +104,6 @@ def test_a_bad_map_is_refused_with_the_reason(tmp_path, old, new, reason) -> Non
 def test_a_bad_image_is_refused_with_the_reason(tmp_path, image, reason) -> None:
     with pytest.raises(UserError, match=reason):
         read_map(put(tmp_path, image=image))
-
-
-def test_an_image_elsewhere_may_be_named_explicitly(tmp_path) -> None:
-    file = put(tmp_path, YAML.replace("room.pgm", "../other.pgm"))
-    assert read_map(file, tmp_path / "room.pgm").occupancy.shape == (2, 3)
 
 
 @settings(max_examples=150, deadline=None)

@@ -43,19 +43,6 @@ def decode_yolox(
     return Candidates(boxes, scores[picked], class_ids[picked])
 
 
-def encode_yolox(boxes: NDArray[np.float32], cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the (N, 4) `yolox` values that decode to these boxes in these cells.
-
-    Args:
-        boxes: (N, 4) x1 y1 x2 y2 in input pixels, of positive width and height.
-        cells: (N, 3) rows of `grid`.
-    """
-    stride = cells[:, 2:]
-    centre = 0.5 * (boxes[:, :2] + boxes[:, 2:]) / stride - cells[:, :2]
-    size = np.log((boxes[:, 2:] - boxes[:, :2]) / stride)
-    return np.concatenate([centre, size], axis=1)
-
-
 def _decode(outputs: Outputs, card: ModelCard, min_score: float) -> Candidates:
     return decode_yolox(outputs["predictions"], card.width, card.height, card.strides, min_score)
 
