@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_robot.bench import stop, stop_network
-from edge_robot.bench.stop_verdict import Command, Sender, judge
-from edge_robot.bench.teleop_client import InputDevice, input_message
+from edge_robot.bench.stop import measurement, network
+from edge_robot.bench.stop.verdict import Command, Sender, judge
+from edge_robot.bench.teleop.client import InputDevice, input_message
 from edge_robot.errors import UserError
 
 TIMEOUT = 0.06
@@ -69,14 +69,14 @@ def test_no_failure_is_rounded_away() -> None:
     many = [told() for _ in range(999)]
     slow, moved = told(stopped_after=0.3), told(resumed_after=0.1, resumed_by="autonomy")
     unclear = {"kind": "tab_closed", "variant": "", "invalid": "stood already"}
-    assert stop.summary([*many, told()], 1000)["passed"]
-    assert not stop.summary([*many, unclear], 1000)["passed"]
-    assert not stop.summary([*many, moved], 1000)["passed"]
-    one_slow = stop.summary([*many, slow], 1000)
+    assert measurement.summary([*many, told()], 1000)["passed"]
+    assert not measurement.summary([*many, unclear], 1000)["passed"]
+    assert not measurement.summary([*many, moved], 1000)["passed"]
+    one_slow = measurement.summary([*many, slow], 1000)
     assert one_slow["over_limit"] == 1 and one_slow["stopped_ms"]["max"] == 300.0
     assert one_slow["passed"] and one_slow["failures"] == [slow]
-    assert not stop.summary([*many, slow, slow], 1000)["passed"]
-    assert not stop.summary([], 1)["passed"]
+    assert not measurement.summary([*many, slow, slow], 1000)["passed"]
+    assert not measurement.summary([], 1)["passed"]
 
 
 def test_a_frozen_device_ages_and_counts_no_further() -> None:
@@ -96,10 +96,10 @@ def test_a_frozen_device_ages_and_counts_no_further() -> None:
 
 def test_real_nodes_stop_a_real_robot_and_it_stays() -> None:
     try:
-        stop_network.check()
+        network.check()
     except UserError as error:
         pytest.skip(str(error))
-    figures = stop.measure(1, ("tab_closed", "black_hole", "stop_pressed"), rigs=1)
+    figures = measurement.measure(1, ("tab_closed", "black_hole", "stop_pressed"), rigs=1)
     assert figures["autonomy_drove"] == 1
     for name, kind in figures["kinds"].items():
         assert kind["trials"] == 1 and kind["resumed"] == 0, name
@@ -109,4 +109,4 @@ def test_real_nodes_stop_a_real_robot_and_it_stays() -> None:
 
 def test_kinds_that_do_not_exist_are_refused() -> None:
     with pytest.raises(UserError, match=r"no kind 'meteorite'.*tab_closed"):
-        stop.measure(1, ("meteorite",), rigs=1)
+        measurement.measure(1, ("meteorite",), rigs=1)

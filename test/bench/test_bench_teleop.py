@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_robot.bench import teleop, teleop_commands, teleop_takeovers
 from edge_robot.bench.bad_link import OPERATOR, ROBOT, BadLink, Quality, bad_link
 from edge_robot.bench.runtimes import Program, programs, standalone
-from edge_robot.bench.teleop_coding import velocity
-from edge_robot.bench.teleop_delays import command_delays
-from edge_robot.bench.teleop_goals import goals
-from edge_robot.bench.teleop_scene import BITS, CELL, HEIGHT, Scene
+from edge_robot.bench.teleop import commands, takeovers
+from edge_robot.bench.teleop.coding import velocity
+from edge_robot.bench.teleop.delays import command_delays
+from edge_robot.bench.teleop.goals import goals
+from edge_robot.bench.teleop.measurement import measure
+from edge_robot.bench.teleop.scene import BITS, CELL, HEIGHT, Scene
 
 SINK = f"""
 import socket, sys
@@ -106,7 +107,7 @@ def test_a_command_is_late_until_it_or_a_newer_one_is_given() -> None:
 
 def test_what_cannot_be_measured_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")  # where there is no `ip`
-    figures = teleop.measure(["outage"], 0.1, "cubic", 0, lambda text: None, lambda figures: None)
+    figures = measure(["outage"], 0.1, "cubic", 0, lambda text: None, lambda figures: None)
     assert "no bad link can be made here" in figures["left_out"]["outage"]
     assert "outage" not in figures
 
@@ -127,9 +128,9 @@ def test_a_goal_is_met_or_not() -> None:
 def test_whoever_lost_the_wheel_is_caught_commanding() -> None:
     took = [(0, 1.0, 1.1), (1, 2.0, 2.1), (0, 3.0, 3.1)]
     before = [(1.5, 0.1), (2.05, 0.1)]  # until the answer the first one may still be obeyed
-    fair = teleop_takeovers.judge(took, [*before, (2.5, -0.1), (3.2, 0.1)])
+    fair = takeovers.judge(took, [*before, (2.5, -0.1), (3.2, 0.1)])
     assert fair == {"superseded": 0, "while_driving": 1, "new_one_drove": 3}
-    foul = teleop_takeovers.judge(took, [*before, (2.11, 0.1), (2.5, -0.1), (3.2, -0.1)])
+    foul = takeovers.judge(took, [*before, (2.11, 0.1), (2.5, -0.1), (3.2, -0.1)])
     assert foul["superseded"] == 2
 
 
@@ -152,18 +153,18 @@ def test_a_picture_tells_when_it_was_captured(width: int, quality: int) -> None:
 
 
 def test_commands_are_measured_beside_video(link: BadLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teleop_commands, "SETTLE", dict.fromkeys(teleop_commands.SETTLE, 0.4))
-    figures = teleop_commands.measure(link, 0.0, 1, 0.5, lambda text: None)
-    ours, naive = figures[teleop_commands.PACED], figures[teleop_commands.FLOOD]
+    monkeypatch.setattr(commands, "SETTLE", dict.fromkeys(commands.SETTLE, 0.4))
+    figures = commands.measure(link, 0.0, 1, 0.5, lambda text: None)
+    ours, naive = figures[commands.PACED], figures[commands.FLOOD]
     assert ours["queue_to_operator"]["p99_ms"] < 100.0 < naive["queue_to_operator"]["p99_ms"]
-    for kind in teleop_commands.SETTLE:
+    for kind in commands.SETTLE:
         assert figures[kind]["tick"]["p50_ms"] > 75.0
         assert figures[kind]["input"]["p50_ms"] > 75.0
 
 
 def test_take_overs_are_counted(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teleop_takeovers, "RIGS", 1)
-    figures = teleop_takeovers.measure(standalone(domain), 6, lambda text: None)
+    monkeypatch.setattr(takeovers, "RIGS", 1)
+    figures = takeovers.measure(standalone(domain), 6, lambda text: None)
     assert figures["take_overs"] == 6
     assert figures["new_one_drove"] > 0
     assert figures["superseded_published"] == figures["superseded_heard"] == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_robot.bench.spool_direct import Direct
+from edge_robot.bench.spool.direct import Direct
 from edge_robot.fleet.backend.archive import Archive
 from edge_robot.fleet.spool.records import Entry, Priority
 

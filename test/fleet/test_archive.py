@@ -15,7 +15,7 @@ import pytest
 from certificates import Certificates
 from spooling import MIB
 
-from edge_robot.bench.spool_direct import Direct
+from edge_robot.bench.spool.direct import Direct
 from edge_robot.cli import archive as archive_command
 from edge_robot.errors import UserError
 from edge_robot.fleet.backend.access import new_token

@@ -12,8 +12,8 @@ import grpc
 import pytest
 from spooling import MIB, Flaky, event, telemetry
 
-from edge_robot.bench import spool_kills, spool_outage, spool_power
-from edge_robot.bench.disk_writes import NotRecordableError
+from edge_robot.bench.spool import kills, outage, power
+from edge_robot.bench.spool.disk_writes import NotRecordableError
 from edge_robot.fleet.backend.archive import Archive
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.client import RequestError
@@ -250,13 +250,13 @@ def test_put_is_accepted_in_groups_and_forwarded(make_rig: Callable[..., Rig]) -
 
 
 def test_twenty_kills_lose_nothing() -> None:
-    figures = spool_kills.measure(20, longest_life=0.2)
+    figures = kills.measure(20, longest_life=0.2)
     assert figures["accepted"] > 0 and figures["in_archive"] > 0
     assert [figures[name] for name in ("lost", "duplicated", "altered", "refused")] == [0] * 4
 
 
 def test_kills_of_a_spool_too_small_leave_only_what_was_told_dropped() -> None:
-    figures = spool_kills.measure_small(4)
+    figures = kills.measure_small(4)
     assert figures["dropped_and_told"] > 0
     assert [figures[name] for name in ("lost", "duplicated", "altered", "refused")] == [0] * 4
 
@@ -265,18 +265,18 @@ def test_power_loss_loses_nothing_and_would_without_its_syncs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     try:
-        figures = spool_power.measure(cuts=25, steps=120)
+        figures = power.measure(cuts=25, steps=120)
     except NotRecordableError as error:
         pytest.skip(str(error))
     names = ("set_aside", "lost", "unacknowledged", "duplicated", "altered")
     assert [figures[name] for name in names] == [0] * 5
     assert figures["records_checked"] > 500
     monkeypatch.setattr(database, "SYNCHRONOUS", "NORMAL")
-    assert spool_power.measure(cuts=10, steps=120)["lost"] > 0
+    assert power.measure(cuts=10, steps=120)["lost"] > 0
 
 
 def test_a_long_outage_stays_inside_its_bound_and_says_what_was_dropped() -> None:
-    figures = spool_outage.measure(hours=0.5, max_bytes=4 * MIB)
+    figures = outage.measure(hours=0.5, max_bytes=4 * MIB)
     assert figures["most_on_disk_mb"] <= 4.0
     kinds = figures["kinds"]
     assert kinds["telemetry/deadlines"]["dropped"] > 1000

@@ -23,7 +23,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from edge_robot import topics
-from edge_robot.bench.teleop_client import TeleopClient
+from edge_robot.bench.teleop.client import TeleopClient
 from edge_robot.nodes.qos import qos_profile
 
 TOKEN = "correct horse battery"

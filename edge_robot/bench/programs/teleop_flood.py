@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import cv2
 
-from edge_robot.bench.teleop_scene import Scene
+from edge_robot.bench.teleop.scene import Scene
 
 QUALITY = 70
 

@@ -8,10 +8,10 @@ each is answered by one line:
 - `{"do": "flood", "from": [host, port]}`: read what comes from there; from null: no longer;
 - `{"do": "report"}`: what was noted since. `samples`: [number, tick it answers, when it was sent,
   s, steady clock]; `round_trips`: [when, what the robot said then, s]; `released`: how often the
-  operator had to let go; `viewers`: of each, `frames` as in `teleop_viewer`, `bytes` and
+  operator had to let go; `viewers`: of each, `frames` as of a `Viewer`, `bytes` and
   `connections`.
 
-Samples carry their number in the velocity: `edge_robot.bench.teleop_coding`.
+Samples carry their number in the velocity: `edge_robot.bench.teleop.coding`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import Any
 
 import aiohttp
 
-from edge_robot.bench.teleop_client import Sample, TeleopClient
-from edge_robot.bench.teleop_coding import velocity
-from edge_robot.bench.teleop_viewer import Viewer
+from edge_robot.bench.teleop.client import Sample, TeleopClient
+from edge_robot.bench.teleop.coding import velocity
+from edge_robot.bench.teleop.viewer import Viewer
 
 LOOK = 0.05
 """How often the operator looks at what the robot says, s."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from playwright.async_api import async_playwright
 
 from edge_robot.bench.chromium import ARGUMENTS, browser_path
-from edge_robot.bench.teleop_scene import BITS, CELL, HEIGHT
+from edge_robot.bench.teleop.scene import BITS, CELL, HEIGHT
 
 WATCH = f"""(() => {{
   const drawn = window.benchDrawn = [];

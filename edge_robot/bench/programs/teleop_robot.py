@@ -23,7 +23,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, LaserScan
 
 from edge_robot import topics
-from edge_robot.bench.teleop_scene import HEIGHT, WIDTH, Scene
+from edge_robot.bench.teleop.scene import HEIGHT, WIDTH, Scene
 from edge_robot.msg import TrackedObject, TrackedObjectArray
 from edge_robot.nodes.conversions import seconds, stamp_from_nanoseconds
 from edge_robot.nodes.qos import contract_profile, qos_profile

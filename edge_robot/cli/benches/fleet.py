@@ -142,27 +142,11 @@ def register(bench: typer.Typer) -> None:
         `lost`, `duplicated`, `altered` and `unexplained` must be 0. About 10 minutes; 0 leaves a
         part out.
         """
-        from edge_robot.bench import spool_kills, spool_outage, spool_power, spool_throughput
-        from edge_robot.bench.disk_writes import NotRecordableError
+        from edge_robot.bench.spool import measurement as spool_bench
 
         output = Output(as_json, file)
-        found: dict[str, Any] = {"throughput": spool_throughput.measure()}
-        output.sofar({"spool": found})
-        if hours:
-            found["outage"] = spool_outage.measure(hours, seed=seed, progress=progress)
-            output.sofar({"spool": found})
-        if cuts:
-            try:
-                found["power_loss"] = spool_power.measure(cuts, seed=seed, progress=progress)
-            except NotRecordableError as error:
-                found["power_loss"] = {"left_out": str(error)}
-            output.sofar({"spool": found})
-        if kills:
-            small = kills // 10
-            found["kills"] = spool_kills.measure(kills - small, seed, progress)
-            output.sofar({"spool": found})
-        if kills and small:
-            progress(f"{small} kills of a spool that is too small")
-            found["kills_of_a_small_spool"] = spool_kills.measure_small(small, seed, progress)
-        output.add({"spool": found})
+        figures = spool_bench.measure(
+            kills, cuts, hours, seed, progress, lambda sofar: output.sofar({"spool": sofar})
+        )
+        output.add({"spool": figures})
         output.finish()

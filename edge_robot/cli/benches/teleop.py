@@ -36,7 +36,7 @@ def register(bench: typer.Typer) -> None:
         Robot and operator get a network namespace each: needs root, or a kernel that lets users
         make them. Without root the nodes get no real-time priority.
         """
-        from edge_robot.bench import stop as stop_bench
+        from edge_robot.bench.stop import measurement as stop_bench
 
         output = Output(as_json, file)
         name = "stop_browser" if browser else "stop"
@@ -75,8 +75,8 @@ def register(bench: typer.Typer) -> None:
         about 14 minutes. Root is needed for the bad link (two network namespaces), and a Chromium
         for the page.
         """
-        from edge_robot.bench import teleop as teleop_bench
         from edge_robot.bench.processes import interruptible
+        from edge_robot.bench.teleop import measurement as teleop_bench
 
         output = Output(as_json, file)
         wanted = [part.strip() for part in parts.split(",") if part.strip()] or teleop_bench.PARTS

@@ -6,17 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from edge_robot.bench import (
-    teleop_commands,
-    teleop_link,
-    teleop_load,
-    teleop_page,
-    teleop_takeovers,
-)
 from edge_robot.bench.bad_link import BadLink, bad_link
+from edge_robot.bench.chromium import browser_path
 from edge_robot.bench.runtimes import Runtime, bench_domain, standalone
-from edge_robot.bench.stop_browser import browser_path
-from edge_robot.bench.teleop_goals import goals
+from edge_robot.bench.teleop import commands, load, page, takeovers
+from edge_robot.bench.teleop.goals import goals
+from edge_robot.bench.teleop.link import outage, round_trips
 from edge_robot.errors import UserError
 
 PARTS = ("commands", "stalled", "takeovers", "roundtrip", "outage", "page", "processor")
@@ -91,20 +86,20 @@ def _measure(
     if part in _NEED_LINK:
         assert link is not None
         if part == "roundtrip":
-            return teleop_link.round_trips(link, _TRIPS, 12.0 * scale, progress)
+            return round_trips(link, _TRIPS, 12.0 * scale, progress)
         if part == "outage":
-            return teleop_link.outage(link, 60.0 * scale, progress)
+            return outage(link, 60.0 * scale, progress)
         cycles, seconds = max(1, round(3 * scale)), min(10.0, 30.0 * scale)
         return {
-            name: teleop_commands.measure(link, loss, cycles, seconds, progress)
+            name: commands.measure(link, loss, cycles, seconds, progress)
             for name, loss in _LOSSES.items()
         }
     # Where there is a link, its end has a loopback on which nobody else is.
     here = link.robot if link is not None else runtime
     if part == "takeovers":
-        return teleop_takeovers.measure(here, round(10_000 * scale), progress)
+        return takeovers.measure(here, round(10_000 * scale), progress)
     if part == "stalled":
-        return teleop_load.stalled(here, 4, 8.0 * scale, progress)
+        return load.stalled(here, 4, 8.0 * scale, progress)
     if part == "processor":
-        return teleop_load.processor(here, _VIEWERS, 8.0 * scale, progress)
-    return teleop_page.picture_age(here, 30.0 * scale, progress)
+        return load.processor(here, _VIEWERS, 8.0 * scale, progress)
+    return page.picture_age(here, 30.0 * scale, progress)

@@ -1,4 +1,4 @@
-"""The two processes that `spool_kills` kills."""
+"""The two processes that `kills` kills."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_robot.bench.runtimes import Runtime
-from edge_robot.bench.teleop_delays import quantiles
-from edge_robot.bench.teleop_scene import BITS
-from edge_robot.bench.teleop_site import on_loopback
+from edge_robot.bench.teleop.delays import quantiles
+from edge_robot.bench.teleop.scene import BITS
+from edge_robot.bench.teleop.site import on_loopback
 
 WARM_UP = 5.0  # s
 

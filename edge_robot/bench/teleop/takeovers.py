@@ -12,8 +12,8 @@ from math import inf
 from typing import Any
 
 from edge_robot.bench.runtimes import Program, Runtime
-from edge_robot.bench.teleop_delays import quantiles
-from edge_robot.bench.teleop_site import Site, on_loopback
+from edge_robot.bench.teleop.delays import quantiles
+from edge_robot.bench.teleop.site import Site, on_loopback
 
 RIGS = 3
 """Robots side by side: most of a take-over is waiting for the next tick."""

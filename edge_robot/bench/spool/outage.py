@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_robot.bench.spool_direct import Direct
+from edge_robot.bench.spool.direct import Direct
 from edge_robot.fleet.backend.archive import Archive
 from edge_robot.fleet.boundary import Boundary
 from edge_robot.fleet.privacy_policy import PrivacyPolicy, Tier

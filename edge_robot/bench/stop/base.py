@@ -19,7 +19,7 @@ from std_msgs.msg import Bool
 from tf2_ros import StaticTransformBroadcaster
 
 from edge_robot import topics
-from edge_robot.bench.stop_verdict import Command, Sender
+from edge_robot.bench.stop.verdict import Command, Sender
 from edge_robot.control.commands import refusal
 from edge_robot.nodes.conversions import nanoseconds, twist_values
 from edge_robot.nodes.qos import contract_profile, qos_profile

@@ -14,24 +14,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge_robot.bench import stop_network
 from edge_robot.bench.runtimes import bench_domain, standalone
-from edge_robot.bench.stop_trials import Order
+from edge_robot.bench.stop import network
+from edge_robot.bench.stop.trials import Order
 
 _SILENCE = 120.0  # s without any news: something hangs
 
 
 class _Rig:
-    """The process of `stop_trials`, and the folder in which it leaves its log."""
+    """The process of `trials`, and the folder in which it leaves its log."""
 
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
         self._log = folder / "log"
         environment = {**standalone(bench_domain()).environment, "TMPDIR": str(folder)}
         arguments = json.dumps({**options, "folder": str(folder)})
-        program = (sys.executable, "-m", "edge_robot.bench.stop_trials", arguments)
+        program = (sys.executable, "-m", "edge_robot.bench.stop.trials", arguments)
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [*stop_network.ALONE, *program],
+                [*network.ALONE, *program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_robot.bench.teleop_coding import number_of
+from edge_robot.bench.teleop.coding import number_of
 
 Delays = list[tuple[float, float]]
 """When each began and how long it was, s."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_robot.bench import spool_processes
 from edge_robot.bench.nursery import Nursery
-from edge_robot.bench.spool_processes import ROBOT
+from edge_robot.bench.spool import processes
+from edge_robot.bench.spool.processes import ROBOT
 from edge_robot.fleet.backend.archive import ArchiveReader
 from edge_robot.fleet.spool.reader import SpoolReader
 from edge_robot.fleet.spool.records import DROPPED
@@ -69,7 +69,7 @@ class Audit:
             self.tell(told["kind"], told["records"], told["first_stamp"], told["last_stamp"])
             return
         number = int(payload.partition(b":")[0])
-        expected = spool_processes.entry(number)
+        expected = processes.entry(number)
         self.found[number].append(record)
         self.altered += (kind, payload) != (expected.kind, expected.payload)
 
@@ -83,7 +83,7 @@ class Audit:
         """Return how many accepted records are not there: told dropped, and not told."""
         missing: dict[str, list[int]] = defaultdict(list)
         for number in self.accepted - self.found.keys():
-            missing[spool_processes.entry(number).kind].append(number)
+            missing[processes.entry(number).kind].append(number)
         told = 0
         for kind, numbers in missing.items():
             first, last = self.told_between.get(kind, (0, -1))
@@ -166,7 +166,7 @@ def measure(
     folder = Path(tempfile.mkdtemp(prefix="edge-robot-spool-"))
     begun = time.monotonic()
     try:
-        with Nursery(spool_processes.__name__) as nursery:
+        with Nursery(processes.__name__) as nursery:
             port = free_port()
             first = 0
 

@@ -17,17 +17,17 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from edge_robot.bench.certificates import certify
 from edge_robot.bench.nursery import Nursery
-from edge_robot.bench.stop_base import StopBase
-from edge_robot.bench.stop_network import ROBOT_ADDRESS, Network
-from edge_robot.bench.stop_operator import Operator
+from edge_robot.bench.stop.base import StopBase
+from edge_robot.bench.stop.network import ROBOT_ADDRESS, Network
+from edge_robot.bench.stop.operator import Operator
 from edge_robot.nodes.urgency import Urgency, claim_priority
 from edge_robot.token_file import add_token
 
 NODES = ("mode_manager", "command_mux", "collision_monitor", "dashboard")
 
 # Named, not imported: this process needs none of what they load.
-_NODES = "edge_robot.bench.stop_nodes"
-_PROTOCOL, _BROWSER = "edge_robot.bench.stop_protocol", "edge_robot.bench.stop_browser"
+_NODES = "edge_robot.bench.stop.nodes"
+_PROTOCOL, _BROWSER = "edge_robot.bench.stop.protocol", "edge_robot.bench.stop.browser"
 
 _PORT = 8080
 _START_LIMIT = 20.0  # s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_robot.bench.teleop_commands import PACED
+from edge_robot.bench.teleop.commands import PACED
 
 QUEUEING = 30.0
 """What video may add to the delay of commands at their p99, ms."""

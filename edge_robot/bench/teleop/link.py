@@ -11,8 +11,8 @@ import numpy as np
 
 from edge_robot.bench.bad_link import OPERATOR, BadLink, Quality
 from edge_robot.bench.runtimes import Program
-from edge_robot.bench.teleop_delays import quantiles
-from edge_robot.bench.teleop_site import ask, on_link
+from edge_robot.bench.teleop.delays import quantiles
+from edge_robot.bench.teleop.site import ask, on_link
 
 RATE = 1e6 / 8
 """Of the bottleneck towards the operator, bytes/s; the other way it is the same."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_robot.bench import disk_writes
-from edge_robot.bench.spool_direct import Direct
-from edge_robot.bench.spool_processes import ROBOT, entry
+from edge_robot.bench.spool import disk_writes
+from edge_robot.bench.spool.direct import Direct
+from edge_robot.bench.spool.processes import ROBOT, entry
 from edge_robot.fleet.backend.archive import Archive
 from edge_robot.fleet.spool import wire
 from edge_robot.fleet.spool.records import DAMAGED, Chunk, Verdict

@@ -10,9 +10,9 @@ import numpy as np
 
 from edge_robot.bench.bad_link import ROBOT, BadLink
 from edge_robot.bench.runtimes import Program
-from edge_robot.bench.teleop_delays import Delays, command_delays, quantiles
-from edge_robot.bench.teleop_link import DELAY, QUEUE, RATE, Progress, quality
-from edge_robot.bench.teleop_site import CAMERA_RATE, ask, on_link
+from edge_robot.bench.teleop.delays import Delays, command_delays, quantiles
+from edge_robot.bench.teleop.link import DELAY, QUEUE, RATE, Progress, quality
+from edge_robot.bench.teleop.site import CAMERA_RATE, ask, on_link
 
 QUIET, PACED, FLOOD = "no video", "video", "video as fast as TCP takes it"
 SETTLE = {QUIET: 2.0, PACED: 10.0, FLOOD: 2.0}

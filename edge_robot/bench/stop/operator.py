@@ -1,6 +1,6 @@
 """An operator in a process of its own, that does what it is told by lines of JSON.
 
-Two programs obey the same words: `stop_protocol` speaks the dashboard's protocol, `stop_browser`
+Two programs obey the same words: `protocol` speaks the dashboard's protocol, `browser`
 works the page in a real browser.
 """
 
@@ -26,7 +26,7 @@ class Operator:
 
     Args:
         prefix: What its command is appended to: the network it runs in.
-        module: `edge_robot.bench.stop_protocol` or `….stop_browser`.
+        module: `edge_robot.bench.stop.protocol` or `….browser`.
         options: Arguments of the module's `main`.
         environment: Of the process.
         log: Where it writes what goes wrong.

@@ -1,8 +1,8 @@
 """Does the robot stop whatever fails between an operator and its wheels, and does it stay?
 
-Every rig (`stop_rig`) is a robot with its real nodes over DDS and an operator, each in a network
+Every rig (`rig`) is a robot with its real nodes over DDS and an operator, each in a network
 namespace, with a router between them. While the operator drives, something happens
-(`stop_trials`); what came to the base, and when, decides (`stop_verdict`). Autonomy asks for the
+(`trials`); what came to the base, and when, decides (`verdict`). Autonomy asks for the
 wheel all the time, and must never get it back.
 """
 
@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from edge_robot.bench import stop_network
-from edge_robot.bench.stop_browser import browser_path
-from edge_robot.bench.stop_rigs import Rigs
-from edge_robot.bench.stop_trials import KINDS, LIMIT, Order
+from edge_robot.bench.stop import network
+from edge_robot.bench.stop.browser import browser_path
+from edge_robot.bench.stop.rigs import Rigs
+from edge_robot.bench.stop.trials import KINDS, LIMIT, Order
 from edge_robot.errors import UserError
 
 BROWSER_KINDS = tuple(name for name, kind in KINDS.items() if kind.browser_variants)
@@ -65,7 +65,7 @@ def measure(
     for name in kinds:
         if name not in known:
             raise UserError(f"no kind {name!r}; there are {', '.join(known)}")
-    stop_network.check()
+    network.check()
     if browser:
         browser_path()
     choice = random.Random(seed)

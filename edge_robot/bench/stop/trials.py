@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_robot.bench.stop_base import TIMEOUT
-from edge_robot.bench.stop_rig import Rig, rig
-from edge_robot.bench.stop_verdict import Command, judge
+from edge_robot.bench.stop.base import TIMEOUT
+from edge_robot.bench.stop.rig import Rig, rig
+from edge_robot.bench.stop.verdict import Command, judge
 
 LIMIT = 0.2
 """Within which the robot must have been commanded to stop, s."""

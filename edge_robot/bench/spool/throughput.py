@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge_robot.bench.spool_direct import Direct
+from edge_robot.bench.spool.direct import Direct
 from edge_robot.fleet.backend.archive import Archive
 from edge_robot.fleet.spool import wire
 from edge_robot.fleet.spool.records import Entry, Priority

@@ -1,4 +1,4 @@
-"""An operator who speaks the dashboard's protocol, with no page; obeys `stop_operator`'s words."""
+"""An operator who speaks the dashboard's protocol, with no page; obeys `operator`'s words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from edge_robot.bench.stop_operator import obey
-from edge_robot.bench.teleop_client import TeleopClient
+from edge_robot.bench.stop.operator import obey
+from edge_robot.bench.teleop.client import TeleopClient
 from edge_robot.nodes.urgency import Urgency, claim_priority
 
 _VELOCITY = (0.4, 0.0, 0.2)  # m/s, m/s, rad/s

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from edge_robot.bench.processes import usage
 from edge_robot.bench.runtimes import Program, Runtime
-from edge_robot.bench.teleop_delays import command_delays, quantiles
-from edge_robot.bench.teleop_site import Site, ask, on_loopback
+from edge_robot.bench.teleop.delays import command_delays, quantiles
+from edge_robot.bench.teleop.site import Site, ask, on_loopback
 
 KINDS = ("never", "slow", "liar", "asker")
 """See `programs/teleop_stalled.py`."""

@@ -1,4 +1,4 @@
-"""An operator who works the page in a real Chromium; obeys `stop_operator`'s words."""
+"""An operator who works the page in a real Chromium; obeys `operator`'s words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from edge_robot.bench.chromium import ARGUMENTS, browser_path
-from edge_robot.bench.stop_operator import obey
+from edge_robot.bench.stop.operator import obey
 
 if TYPE_CHECKING:  # Playwright is asked for only where a browser is
     from playwright.async_api import Browser, CDPSession, Page, WebSocket

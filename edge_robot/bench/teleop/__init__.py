@@ -1,0 +1,1 @@
+"""The dashboard over bad links, with bad clients and with rivals."""
