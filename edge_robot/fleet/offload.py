@@ -366,8 +366,6 @@ class OffloadEngine:
             self._attempt_succeeded(offer, place.replica, result)
 
     def _attempt_failed(self, offer: _Offer, replica: Replica, missed: NoAnswer) -> None:
-        if replica is offer.first and missed.reason is Reason.TIMEOUT:
-            self._hedges[offer.task.name].answered(math.inf)
         if not self._ask_again(offer) and not offer.attempts:
             self._stop_asking(offer)
             self._miss(offer, missed)
@@ -386,8 +384,8 @@ class OffloadEngine:
         self._thread.later(self._learn, offer, replica, reply, answer.late)
 
     def _learn(self, offer: _Offer, replica: Replica, reply: _Reply, late: bool) -> None:
-        was_first = replica is offer.first
-        self._hedges[offer.task.name].answered(reply.elapsed if was_first else math.inf)
+        if replica is offer.first:
+            self._hedges[offer.task.name].answered(reply.elapsed)
         replica.succeeded(offer.task, reply.size, reply.elapsed, reply.response, late)
 
     async def _request(self, offer: _Offer, place: _Place) -> _Reply | NoAnswer:
@@ -421,12 +419,17 @@ class OffloadEngine:
             value = _read(encoded, response)
         except (LinkLostError, InvalidAnswerError, OldModelError, RequestError) as error:
             missed = offer.no_answer(_reason(error), f"{replica.endpoint.name}: {error}")
-            replica.failed(task, size, time.monotonic() - sent, missed.reason, str(error))
+            elapsed = time.monotonic() - sent
+            replica.failed(task, size, elapsed, missed.reason, str(error))
+            if replica is offer.first and missed.reason is Reason.TIMEOUT:
+                self._hedges[task.name].given_up(elapsed)
             return missed
         except asyncio.CancelledError:
             now = time.monotonic()
             slow = now - sent > self._hedges[task.name].delay
             overdue = slow or now - offer.captured > task.deadline
+            if replica is offer.first:
+                self._hedges[task.name].given_up(now - sent)
             replica.abandoned(number, task, size, now - sent if overdue else 0.0)
             raise
         finally:

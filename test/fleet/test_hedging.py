@@ -8,10 +8,11 @@ import random
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.fleet.hedging import MEMORY, WARM_UP, WINDOW, HedgePolicy
+from edge_robot.fleet.hedging import WARM_UP, WINDOW, HedgePolicy, best_delay
 
 CAP = 0.05
 STALL = 1.0
@@ -55,19 +56,26 @@ def drive(cap: float, count: int = 4000, lost: float = 0.02) -> Outcome:
             heapq.heappush(events, (now + 0.02, "slow", number))
         else:
             out.times[number] = now - begun
-            policy.answered(now - begun if kind == "first" else math.inf)
+            (policy.answered if kind == "first" else policy.given_up)(now - begun)
     return out
 
 
-def test_the_tail_is_cut_by_spending_on_the_worst_alone() -> None:
-    out = drive(CAP)
+@pytest.mark.parametrize(
+    ("lost", "gain"),
+    [
+        (0.01, 6.0),
+        (0.02, 5.5),
+        (0.045, 3.5),  # nearly as many as may be asked twice
+        (0.0, 1.1),
+    ],
+)
+def test_the_tail_is_cut_by_spending_on_the_worst_alone(lost: float, gain: float) -> None:
+    out = drive(CAP, lost=lost)
     alone = np.array(out.alone)
     times = np.array([out.times[number] for number in range(len(alone))])
-    assert np.quantile(alone, 0.99) > 5.0 * np.quantile(times, 0.99)
+    assert np.quantile(alone, 0.99) > gain * np.quantile(times, 0.99)
     assert len(out.seconds) <= CAP * len(alone)
-    assert np.quantile(alone[out.seconds], 0.1) > np.quantile(alone, 0.9)
-    stalled = np.flatnonzero(alone > STALL)
-    assert len(set(stalled) & set(out.seconds)) > 0.9 * len(stalled[stalled > WARM_UP])
+    assert np.quantile(alone[out.seconds], 0.1) > np.quantile(alone, 0.85)
 
 
 @given(
@@ -75,15 +83,17 @@ def test_the_tail_is_cut_by_spending_on_the_worst_alone() -> None:
     st.floats(0.0, 0.3),
 )
 @settings(max_examples=30, deadline=None)
-def test_the_cap_holds_over_every_window_and_from_the_start(asked: list[int], cap: float) -> None:
+def test_the_cap_holds_from_the_start_and_twice_of_it_over_every_window(
+    asked: list[int], cap: float
+) -> None:
     policy, seconds = HedgePolicy(cap), []
     for times in asked:
         policy.sent()
         seconds.append(sum(policy.take() for _ in range(times)))
     total = np.concatenate([[0], np.cumsum(seconds)])
     for end in range(1, len(total)):
-        assert total[end] <= cap * end
-        assert total[end] - total[max(0, end - WINDOW)] <= cap * WINDOW
+        assert total[end] <= cap * end + 1e-9
+        assert total[end] - total[max(0, end - WINDOW)] <= max(1, cap * WINDOW) + cap * WINDOW
 
 
 def test_nobody_is_asked_twice_before_it_is_known_what_is_slow() -> None:
@@ -95,19 +105,34 @@ def test_nobody_is_asked_twice_before_it_is_known_what_is_slow() -> None:
     assert policy.delay == 0.04
 
 
-@given(st.lists(st.floats(0.001, 2.0) | st.just(math.inf), min_size=WARM_UP, max_size=500))
-@settings(max_examples=10, deadline=None)
-def test_as_many_are_slower_than_the_delay_as_may_be_asked_twice(times: list[float]) -> None:
-    policy = HedgePolicy(CAP)
-    for elapsed in times:
-        policy.answered(elapsed)
-    recent = np.array(times[-MEMORY:])
-    assert np.mean(recent > policy.delay) <= max(CAP, np.mean(recent == math.inf))
-    assert np.mean(recent >= policy.delay) >= CAP
+def test_the_delay_is_the_one_that_serves_best_in_trials() -> None:
+    """Beside brute force: each delay tried on many requests that answer independently."""
+    rng = np.random.default_rng(0)
+
+    def response_times(count: int) -> np.ndarray:
+        return rng.lognormal(math.log(0.04), 0.6, count) + STALL * (rng.random(count) < 0.03)
+
+    firsts, seconds = response_times(200_000), response_times(200_000)
+
+    def slowest(delay: float) -> float:
+        slow = firsts > delay
+        granted = slow & (rng.random(len(firsts)) < CAP / max(CAP, slow.mean()))
+        times = np.where(granted, np.minimum(firsts, delay + seconds), firsts)
+        return float(np.sort(times)[-len(times) // 100 :].mean())
+
+    seen = response_times(20_000)
+    chosen = best_delay(np.stack([seen, np.zeros(len(seen))], axis=1), CAP, math.inf)
+    best = min(slowest(delay) for delay in np.geomspace(0.03, 1.2, 40))
+    assert slowest(chosen) < 1.05 * best
+    # Given up at 300 ms, nobody knows what the lost would have needed; the same is best.
+    cut = np.stack([np.minimum(seen, 0.3), seen > 0.3], axis=1)
+    assert slowest(best_delay(cut, CAP, math.inf)) < 1.1 * best
 
 
 def test_after_an_outage_the_slow_are_still_asked_twice() -> None:
     policy = HedgePolicy(CAP)
-    for elapsed in [0.04] * WARM_UP + [math.inf] * WARM_UP:
-        policy.answered(elapsed)
+    for _ in range(WARM_UP):
+        policy.answered(0.04)
+    for _ in range(WARM_UP):
+        policy.given_up(0.3)
     assert policy.delay == 0.04
