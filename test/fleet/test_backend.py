@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 
@@ -17,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from edge_robot.errors import UserError
 from edge_robot.fleet import protocol
-from edge_robot.fleet.backend import detector_model
+from edge_robot.fleet.backend import detector_model, grpc_service
 from edge_robot.fleet.backend.access import Caller
 from edge_robot.fleet.backend.reception import MAX_CALLS, MAX_MESSAGE, Reception
 from edge_robot.fleet.backend.scheduler import RefusedError
@@ -228,6 +229,28 @@ def test_a_house_full_of_requests_lets_no_more_in() -> None:
             pass
     with reception.visit("grpc", Caller(), 1):
         pass
+
+
+def test_requests_take_no_heartbeats_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_service, "_MAX_COMING", 16)
+    backend = lamp_backend(LampDetector())
+
+    async def crowd_the_door() -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{backend.port}") as channel:
+            # None sends what it wants to ask, so all stay at the door.
+            ask = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+            calls = [ask() for _ in range(60)]
+            while len(refused := [call for call in calls if call.done()]) < 60 - 16:
+                await asyncio.sleep(0.01)
+            for call in refused:
+                assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            live = pb_grpc.GRPCInferenceServiceStub(channel).ServerLive
+            assert (await live(pb.ServerLiveRequest())).live
+
+    try:
+        asyncio.run(asyncio.wait_for(crowd_the_door(), 20.0))
+    finally:
+        backend.stop()
 
 
 def test_a_taken_port_is_one_clear_line(backend: Backend) -> None:

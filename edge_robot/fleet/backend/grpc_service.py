@@ -24,11 +24,14 @@ from edge_robot.fleet.backend.reception import (
     SlowRequestError,
     explain,
 )
+from edge_robot.fleet.backend.scheduler import RefusedError
 from edge_robot.fleet.tensors import add_arrays, to_arrays
 
 MAX_METADATA = 16 * 1024
 """Size of a call's headers, bytes."""
 
+_MAX_COMING = 4 * MAX_CALLS
+"""Inferences that may be coming in or be in the house at once."""
 _SERVICE = "inference.GRPCInferenceService"
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
@@ -58,8 +61,9 @@ async def start(
     Raises:
         UserError: gRPC cannot listen there.
     """
-    # Heartbeats are calls too: a house full of requests must not look like a lost link.
-    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=4 * MAX_CALLS)
+    # Heartbeats are calls too: a house full of requests must not look like a lost link. So half of
+    # all calls is left to those that are answered at once; `_inference` keeps to the other.
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=2 * _MAX_COMING)
     server.add_generic_rpc_handlers((_handlers(reception, access),))
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
@@ -122,12 +126,20 @@ def _short(
 def _inference(
     service: _Service, access: Access, reception: Reception
 ) -> Callable[[Any, Any], Awaitable[Any]]:
+    coming = 0
+
     async def handle(_: Any, context: Any) -> Any:
+        nonlocal coming
+        coming += 1
         try:
+            if coming > _MAX_COMING:
+                raise RefusedError(f"{_MAX_COMING} requests are coming in already")
             caller = _caller(access, context, reception)
             return await service.model_infer(caller, context)
         except Exception as error:
             return await _refuse(context, error)
+        finally:
+            coming -= 1
 
     return handle
 
