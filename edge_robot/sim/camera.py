@@ -5,6 +5,7 @@ Drawn by OpenGL where a library for it loads, else by casting one ray per pixel.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,7 @@ class Camera:
         if self.backend == "raycast":
             self._drawer = _RayDrawer(world, self._id, self.intrinsics, ray_stride)
         else:
-            self._drawer = _GlDrawer(world, self._id, width, height, self.backend)
+            self._drawer = _GlDrawer(world, self._id, self.intrinsics, self.backend)
 
     def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
         """Return the colour image, shape (height, width, 3), RGB."""
@@ -117,11 +118,21 @@ class Camera:
 
 
 class _GlDrawer:
-    """Draws with MuJoCo's OpenGL renderer."""
+    """Draws with MuJoCo's OpenGL renderer, which is given only what may be in the picture.
 
-    def __init__(self, world: World, camera: int, width: int, height: int, backend: str) -> None:
-        self._model = world.model
+    MuJoCo itself would send all geoms through OpenGL. Where a processor draws, they cost more than
+    the picture does.
+    """
+
+    def __init__(self, world: World, camera: int, intrinsics: Intrinsics, backend: str) -> None:
+        # A copy, as groups are what MuJoCo chooses geoms by, and other sensors share the world's.
+        self._model = copy.copy(world.model)
+        self._groups = world.model.geom_group.copy()
+        self._reach = world.model.geom_rbound.copy()
+        self._reach[world.model.geom_type == _PLANE] = np.inf
+        width, height = intrinsics.width, intrinsics.height
         self._size = (height, width)
+        self._sides = _sides(intrinsics)
         self._context: Any = gl.make_context(backend, width, height)
         self._scene = mujoco.MjvScene(world.model, maxgeom=world.model.ngeom + _SLACK_GEOMS)
         flags = self._scene.flags
@@ -136,6 +147,7 @@ class _GlDrawer:
         self._option.geomgroup[:] = 1
         self._option.geomgroup[COLLISION_GROUP] = 0
         self._option.sitegroup[:] = 0
+        self._id = camera
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = camera
@@ -169,10 +181,17 @@ class _GlDrawer:
         self._context.free()
 
     def _update(self, data: mujoco.MjData) -> None:
+        self._model.geom_group[:] = np.where(self._may_show(data), self._groups, COLLISION_GROUP)
         mujoco.mjv_updateScene(
             self._model, data, self._option, self._perturb, self._camera,
             mujoco.mjtCatBit.mjCAT_ALL.value, self._scene,
         )  # fmt: skip
+
+    def _may_show(self, data: mujoco.MjData) -> NDArray[np.bool_]:
+        """Tell whose bounding spheres reach into the pyramid of what is in view."""
+        axes = data.cam_xmat[self._id].reshape(3, 3)
+        inside = (data.geom_xpos - data.cam_xpos[self._id]) @ (axes @ self._sides.T)
+        return (inside >= -self._reach[:, None]).all(axis=1)
 
     def _draw(self) -> NDArray[np.uint8]:
         self._context.make_current()
@@ -180,6 +199,17 @@ class _GlDrawer:
         mujoco.mjr_render(self._rect, self._scene, self._mjr)
         mujoco.mjr_readPixels(image, None, self._rect, self._mjr)
         return np.ascontiguousarray(image[::-1])
+
+
+def _sides(intrinsics: Intrinsics) -> NDArray[np.float64]:
+    """Return the inward normals of the four planes around what is in view, shape (4, 3).
+
+    In the camera's axes as MuJoCo has them: x to the right, y up, looking along -z.
+    """
+    right = 0.5 * intrinsics.width / intrinsics.fx
+    up = 0.5 * intrinsics.height / intrinsics.fy
+    normals = np.array([[1, 0, -right], [-1, 0, -right], [0, 1, -up], [0, -1, -up]])
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
 class _RayDrawer:
