@@ -22,10 +22,10 @@ NAMES = sorted(file.name.removesuffix(".launch.xml") for file in FOLDER.glob("*.
 GIVEN: dict[str, dict[str, str]] = {
     "camera": {"camera": "left", "namespace": "robot1", "image_transport": "compressed"},
     "lidar": {"lidar": "rear", "namespace": "robot1", "use_sim_time": "true"},
-    "replay": {"path": "PATH/bag", "recording": "PATH/again.mcap", "speed": "2.0"},
+    "replay": {"path": "PATH/bag", "recording": "PATH/again.mcap", "speed": "2"},
     "demo": {
         "seed": "7",
-        "drive_timeout": "60.0",
+        "drive_timeout": "60",
         "folder": "PATH",
         "robot_name": "007",
         "fleet_port": "18001",

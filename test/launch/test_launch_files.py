@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from edge_robot.expressions import ExpressionError, evaluate
 from edge_robot.standalone.launch import arguments_of, load
 from edge_robot.standalone.launch.description import Event
 from edge_robot.standalone.launch.substitutions import Scope, SubstitutionError, expand
+from edge_robot.standalone.rclpy.arguments import load_yaml
 
 
 def commands(file: Path, environment: dict[str, str] | None = None, **arguments: str) -> list[str]:
@@ -137,6 +139,16 @@ def test_a_node_becomes_the_command_line_ros_has(tmp_path: Path) -> None:
         ('<executable cmd="a" on_exit="cry"/>', "on_exit='cry' is not known"),
         ('<executable cmd="a"><param name="b" value="c"/></executable>', "has no place inside"),
         ('<node pkg="other" exec="x"/>', "package 'other' is not known"),
+        (
+            '<node pkg="edge_robot" exec="dashboard">'
+            '<param name="p" value="1" type="double"/></node>',
+            "type='double' is not known to launch; known are yaml, str",
+        ),
+        (
+            '<node pkg="edge_robot" exec="dashboard">'
+            '<param name="p" value="[1, a]" type="list_of_int"/></node>',
+            "value '[1, a]' is no list_of_int",
+        ),
         ('<node pkg="edge_robot" exec="dashbord"/>', "has no executable 'dashbord'; it has"),
         (
             '<node pkg="edge_robot" exec="dashboard"><param from="no.yaml"/></node>',
@@ -239,14 +251,28 @@ def test_show_args(tmp_path: Path) -> None:
     ]
 
 
-def test_text_parameters_survive_quoting(tmp_path: Path) -> None:
-    file = write(
-        tmp_path,
-        '<node pkg="edge_robot" exec="dashboard">'
-        '<param name="p" type="str" value="a &quot;b&quot;"/></node>',
-    )
-    argument = load(file, {}).processes[0].command[-1]
-    assert json.loads(argument.removeprefix("p:=")) == 'a "b"'
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("str", 'a "b"', 'a "b"'),
+        ("str", "0012", "0012"),
+        ("float", "60", 60.0),
+        ("float", "1e-5", 1e-5),
+        ("int", "7", 7),
+        ("bool", "1", True),
+        ("list_of_str", "['1', b]", ["1", "b"]),
+        ("list_of_float", "[1.0, 2.0]", [1.0, 2.0]),
+        ("yaml", "[1, 2]", [1, 2]),
+    ],
+)
+def test_parameters_arrive_as_the_type_they_are_given(
+    kind: str, text: str, value: Any, tmp_path: Path
+) -> None:
+    param = f'<param name="p" type="{kind}" value={quoteattr(text)}/>'
+    file = write(tmp_path, f'<node pkg="edge_robot" exec="dashboard">{param}</node>')
+    written = load(file, {}).processes[0].command[-1].removeprefix("p:=")
+    read = load_yaml(written, "the command line")
+    assert (read, type(read)) == (value, type(value))
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,10 @@ _PARTS: dict[str, dict[str, set[str]]] = {
 }
 """The elements inside those that are no actions of their own."""
 
+_TYPES: dict[str, type] = {"str": str, "bool": bool, "float": float, "int": int}
+"""What `type` of a `<param>` may be, beside `yaml`; with `list_of_` before it, a list of that."""
+_LIST = "list_of_"
+
 
 def find_launch_file(name: str) -> Path:
     """Return the file meant by a path, or by the name of one of edge_robot's own launch files.
@@ -394,12 +398,14 @@ class _Reader:
         name = outer + self._text(part, "name")
         if part.children:
             return [word for inner in part.children for word in self._parameter(inner, f"{name}.")]
-        value = self._text(part, "value")
-        kind = self._text(part, "type", "")
-        if kind not in ("", "str"):
-            raise part.error(f"type={kind!r} is not known to this launch runner; only 'str' is")
-        # A number or a flag that is meant as text must reach the node quoted.
-        return ["-p", f"{name}:={json.dumps(value) if kind == 'str' else value}"]
+        value, kind = self._text(part, "value"), self._text(part, "type", "yaml")
+        try:
+            return ["-p", f"{name}:={_typed(value, kind)}"]
+        except KeyError:
+            known = ", ".join(("yaml", *_TYPES, *(_LIST + item for item in _TYPES)))
+            raise part.error(f"type={kind!r} is not known to launch; known are {known}") from None
+        except ValueError:
+            raise part.error(f"value {value!r} is no {kind}") from None
 
     def _parameter_file(self, element: Element, attribute: str) -> list[str]:
         file = Path(self._text(element, attribute))
@@ -430,6 +436,30 @@ class _Reader:
                 delay=self._delay,
             )
         )
+
+
+def _typed(text: str, kind: str) -> str:
+    """Return a parameter's value as a command line has it: YAML of that type and no other.
+
+    Raises:
+        KeyError: launch has no such type.
+        ValueError: the text is no value of it.
+    """
+    if kind == "yaml":
+        return text
+    wanted = _TYPES[kind.removeprefix(_LIST)]
+    if kind in ("str", "int", "float"):
+        return json.dumps(wanted(text))
+    import yaml  # late: hardly any launch file needs it
+
+    try:
+        value = yaml.safe_load({"0": "false", "1": "true"}.get(text, text))
+    except yaml.YAMLError as error:
+        raise ValueError from error
+    items = value if kind.startswith(_LIST) else [value]
+    if not isinstance(items, list) or any(type(item) is not wanted for item in items):
+        raise ValueError
+    return json.dumps(value)
 
 
 def _foreign_program(element: Element, package: str, executable: str, scope: Scope) -> list[str]:
