@@ -40,7 +40,8 @@ class WaitSet:
     def wait(self, timeout: int) -> list[int]:
         """Return the handles of what is triggered, after at most `timeout` ns."""
         count = lib.waitset_wait(self._handle, self._triggered, self._CAPACITY, max(timeout, 0))
-        check(count, "waiting")
+        if count < 0:
+            check(count, "waiting")
         handles = self._triggered[: min(count, self._CAPACITY)]
         if self._guard in handles:
             lib.set_guardcondition(self._guard, False)

@@ -247,16 +247,15 @@ class ROSClock(Clock):
             self._jump(None, ClockChange.ROS_TIME_DEACTIVATED)
 
     def _jump(self, override: int | None, change: ClockChange) -> None:
-        before = self.nanoseconds()
-        delta = (machine.system_ns() if override is None else override) - before
-        wanted = [
-            handle for handle in self._jump_handles if _wants(handle.threshold, change, delta)
-        ]
+        wanted = []
+        if self._jump_handles:
+            delta = (machine.system_ns() if override is None else override) - self.nanoseconds()
+            jump = TimeJump(change, Duration(nanoseconds=delta))
+            wanted = [h for h in self._jump_handles if _wants(h.threshold, change, delta)]
         for handle in wanted:
             if handle.pre_callback is not None:
                 handle.pre_callback()
         self._override = override
-        jump = TimeJump(change, Duration(nanoseconds=delta))
         for handle in wanted:
             if handle.post_callback is not None:
                 handle.post_callback(jump)

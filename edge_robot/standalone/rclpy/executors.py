@@ -8,7 +8,6 @@ import os
 import threading
 import time
 import warnings
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +108,7 @@ class Executor:
         self._timers: list[Timer] = []
         self._ready: deque[Executable] = deque()
         # When each executable last had its turn: what waited longest comes first.
-        self._turns: weakref.WeakKeyDictionary[Executable, int] = weakref.WeakKeyDictionary()
+        self._turns: dict[Executable, int] = {}
         self._turn = 0
         self._tasks = _TaskRunner()
         self._postponed: set[Executable] = set()
@@ -177,6 +176,7 @@ class Executor:
             with contextlib.suppress(ValueError):
                 self._ready.remove(executable)
             self._postponed.discard(executable)
+            self._turns.pop(executable, None)
         self.wake()
 
     def _waits(self) -> WaitSet:
@@ -268,7 +268,8 @@ class Executor:
 
     def _collect(self, deadline: int | None) -> None:
         """Wait until something is ready or the deadline passes, and queue what is ready."""
-        timeout = INFINITE if deadline is None else max(deadline - time.monotonic_ns(), 0)
+        begun = time.monotonic_ns()
+        timeout = INFINITE if deadline is None else max(deadline - begun, 0)
         with self._lock:
             timers = [timer for timer in self._timers if timer not in self._postponed]
         for timer in timers:
@@ -276,7 +277,7 @@ class Executor:
             if wait is not None and wait < timeout:
                 timeout = wait
         try:
-            wait_set = self._waits()
+            wait_set = self._wait_set or self._waits()
             with self._waiting:
                 if not self._may_run():
                     return  # a shutdown before there was a wait set could not wake it
@@ -286,7 +287,8 @@ class Executor:
                 raise
             return
         with self._lock:
-            self._ready.extend(timer for timer in timers if timer.is_ready())
+            if time.monotonic_ns() - begun >= timeout:  # else no timer can have become due
+                self._ready.extend(timer for timer in timers if timer.is_ready())
             for handle in handles:
                 executable = self._by_handle.get(handle)
                 if executable is not None:
@@ -312,12 +314,12 @@ class Executor:
                 for handle in executable.handles():
                     self._waits().detach(handle)
                 return None
+            self._turn += 1
+            self._turns[executable] = self._turn
         run = executable.take()
         if run is None:
             self._release(executable)
             return None
-        self._turn += 1
-        self._turns[executable] = self._turn
         return _Work(executable, run)
 
     def _release(self, executable: Executable) -> None:
@@ -326,6 +328,8 @@ class Executor:
         # Under the lock, or what is being kept back at this moment would miss it.
         with self._lock:
             group.ending_execution(executable)
+            if not self._postponed:
+                return
             free = [waiting for waiting in self._postponed if waiting.callback_group is group]
             for waiting in free:
                 self._postponed.discard(waiting)
@@ -350,13 +354,17 @@ class Executor:
             elif isinstance(work.run, Task):
                 task = work.run
         finally:
-            release = partial(self._release, work.executable)
             # A coroutine keeps the group until it has finished, however often it waits.
-            if task is None or task is work.run or not task.observe(release):
-                release()
+            if (
+                task is None
+                or task is work.run
+                or not task.observe(partial(self._release, work.executable))
+            ):
+                self._release(work.executable)
             with self._idle:
                 self._running_threads.remove(thread)
-                self._idle.notify_all()
+                if self._is_shutdown:  # which waits for the callbacks that run
+                    self._idle.notify_all()
         if task is not None and (error := task.exception()) is not None:
             raise error
 

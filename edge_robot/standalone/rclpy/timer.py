@@ -134,9 +134,10 @@ class Timer:
         """
         if self._cancelled:
             return None
-        now = self._now()
-        remaining = self._next_call - now
-        return None if remaining > 0 and self._clock.is_simulated else max(remaining, 0)
+        remaining = self._next_call - self._now()
+        if remaining <= 0:
+            return 0
+        return None if self._clock.is_simulated else remaining
 
     def handles(self) -> list[int]:
         """No DDS entity triggers it."""
