@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from edge_robot.perception.camera_health import Motion
 from edge_robot.perception.detections import Detections
@@ -285,7 +285,7 @@ def compare(
         return Comparison(0.0, 1.0, count, n)
     pooled = (observed + known) / (n + m)
     g = 2.0 * (_log_ratio(observed, n * pooled) + _log_ratio(known, m * pooled))
-    probability = float(f_distribution.sf(g / freedom, freedom, freedom * (clusters - 1)))
+    probability = float(fdtrc(freedom, freedom * (clusters - 1), g / freedom))
     p = (known + 0.5) / (m + 0.5 * len(known))
     q = (observed + 0.5) / (n + 0.5 * len(known))
     by_chance = freedom * (1.0 / n + 1.0 / m)
