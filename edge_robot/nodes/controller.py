@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ class Controller(ManagedNode):
         pose, twist = message.pose.pose, message.twist.twist
         yaw = yaw_of(pose.orientation)
         state = State(pose.position.x, pose.position.y, yaw, twist.linear.x, twist.angular.z)
-        if not np.isfinite((state.x, state.y, state.yaw, state.v, state.w)).all():
+        if not all(map(isfinite, (state.x, state.y, state.yaw, state.v, state.w))):
             self.get_logger().error(
                 "odometry that is not finite is left out", throttle_duration_sec=5.0
             )

@@ -102,14 +102,16 @@ class MissionNode(ManagedNode):
         return self.create_publisher(message_type, topic.name, qos_profile(topic))
 
     def _listen(self, topic: Topic, callback: Callable[[Any], None] | None) -> None:
-        """Note that a topic speaks; hand its messages on where somebody wants them."""
+        """Note that a topic speaks, and hand its messages on; once is enough without a callback."""
 
         def on_message(message: Any) -> None:
             self._heard.add(topic.name)
             if callback is not None:
                 callback(message)
+            else:
+                self.destroy_subscription(subscription)
 
-        self.create_subscription(
+        subscription = self.create_subscription(
             interface_class(topic.type),
             topic.name,
             on_message,
