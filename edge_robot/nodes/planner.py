@@ -116,6 +116,7 @@ class Planner(ManagedNode):
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
         self._due = -np.inf  # steady time of the next plan, s
+        self._tracks: TrackedObjectArray | None = None  # no plan rests on them yet
         self._refusal = self._why = ""
         self._rolling = False  # under a plan of ours
         self._goal_heard = -np.inf
@@ -266,9 +267,18 @@ class Planner(ManagedNode):
             self._navigator.see_lidar(sweep)
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
+        self._tracks = tracks
+        self._plan_if_due()
+
+    def _plan_if_due(self) -> None:
+        """Plan on the newest tracks, once, unless the mode wants more time between two plans."""
+        tracks = self._tracks
+        if tracks is None or steady_seconds() < self._due:
+            return
+        self._tracks = None
         now = self._now()
         state = self._state(now)
-        if state is None or steady_seconds() < self._due:
+        if state is None:
             return
         period = self._mode.planning_period if self._mode else 0.0
         self._due = steady_seconds() + min(period, _LONGEST_PERIOD)
@@ -322,6 +332,7 @@ class Planner(ManagedNode):
     # --- what runs by itself ----------------------------------------------------------------
 
     def _think(self) -> None:
+        self._plan_if_due()  # on tracks that came too early, without waiting for the next ones
         now = self._now()
         state = self._state(now) if self._navigator.goal is not None else None
         if state is None or not self._navigator.think(now, state, _SEARCH_SLICE):
