@@ -15,7 +15,7 @@ from edge_robot.errors import UserError
 from edge_robot.fusion import kalman
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.motion import MotionModel
-from edge_robot.fusion.motion.single import integrators, planar
+from edge_robot.fusion.motion.single import planar_integrators
 
 TRACKS = (1, 10, 100, 1000)
 STEPS = 30  # in a row, so that neither pays for the other's use of the caches
@@ -171,12 +171,12 @@ def _filterpy_imm(filterpy: ModuleType, count: int) -> Step:
     model = MotionModel()
     measured, noise = _positions(count)
     mean, covariance, modes = model.start(np.zeros((count, 2)), np.tile(noise, (count, 1, 1)))
-    transition, process = integrators(2, PERIOD)
+    transition, process = planar_integrators(2, PERIOD)
     start = model.start_speed**2
     creep = model.still_drift**2 * PERIOD
     matrices = [
         (np.diag([1.0, 1.0, 0.0, 0.0]), np.diag([creep, creep, start, start])),
-        (planar(transition), model.acceleration_noise * planar(process)),
+        (transition, model.acceleration_noise * process),
     ]
     estimators = []
     for n in range(count):

@@ -123,8 +123,6 @@ class _Fit:
             values: (K, m).
             sigma: (K, m) standard deviations.
         """
-        fade = np.exp((self.stamp - stamp) * 1e-9 / self.memory)
-        self.stamp = stamp
         mean, covariance = self.estimate()
         unsure = np.einsum("kmp,pq,kmq->km", rows, covariance, rows)
         off = np.abs(values - rows @ mean) / np.sqrt(unsure + sigma**2)
@@ -133,9 +131,18 @@ class _Fit:
         doubt = 1.0 + (off[keep].max(axis=1, keepdims=True) / _CAUCHY) ** 2
         sigma = sigma[keep] * np.sqrt(doubt)
         scaled = rows[keep] / sigma[..., None]
-        self._information = fade * self._information + np.einsum("kmp,kmq->pq", scaled, scaled)
-        self._vector = fade * self._vector + np.einsum("kmp,km->p", scaled, values[keep] / sigma)
-        self.boxes = float(fade) * self.boxes + float(keep.sum())
+        self.fade(stamp)
+        self._information += np.einsum("kmp,kmq->pq", scaled, scaled)
+        self._vector += np.einsum("kmp,km->p", scaled, values[keep] / sigma)
+        self.boxes += float(keep.sum())
+
+    def fade(self, stamp: int) -> None:
+        """Let what was added count less, as time went on to `stamp`, ns."""
+        left = float(np.exp((self.stamp - stamp) * 1e-9 / self.memory))
+        self.stamp = stamp
+        self._information *= left
+        self._vector *= left
+        self.boxes *= left
 
 
 @dataclass(frozen=True)
@@ -243,8 +250,19 @@ class AlignmentMonitor:
                 self._learn(sensor, sensor.pending.popleft())
 
     def _learn(self, sensor: _Sensor, item: _Pending) -> None:
-        measurement, before = item.measurement, item.before
+        measurement = item.measurement
         motion = self._reference.motion(list(item.keys), measurement.stamp)
+        if motion.valid.any():
+            rows, values, sigma = self._held(item, motion)
+            sensor.fit.add(measurement.stamp, rows, values, sigma)
+        else:
+            sensor.fit.fade(measurement.stamp)
+        if self._settings.correct_time_offsets:
+            self._decide(sensor, measurement.stamp)
+
+    def _held(self, item: _Pending, motion: Motion) -> tuple[Array, Array, Array]:
+        """Return derivatives, values and their noise, as `_Fit.add` takes them."""
+        measurement, before = item.measurement, item.before
         dt = (measurement.stamp - before.stamp) * 1e-9
         if isinstance(measurement, CameraMeasurement):
             assert isinstance(before, CameraMeasurement)  # one sensor has one kind
@@ -260,9 +278,7 @@ class AlignmentMonitor:
         sigma = np.hypot(sigma, _JITTER * rows[..., 0])
         # The stamp may have been corrected: what is estimated is the whole offset.
         values = values + rows[..., 0] * measurement.treatment.shift * 1e-9
-        sensor.fit.add(measurement.stamp, rows[usable], values[usable], sigma[usable])
-        if self._settings.correct_time_offsets:
-            self._decide(sensor, measurement.stamp)
+        return rows[usable], values[usable], sigma[usable]
 
     def _decide(self, sensor: _Sensor, stamp: int) -> None:
         mean, covariance = sensor.fit.estimate()

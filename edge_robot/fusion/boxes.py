@@ -71,8 +71,10 @@ def cover(a: Array, b: Array) -> Array:
 def _intersection(a: Array, b: Array) -> Array:
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.asarray(np.prod(np.maximum(high - low, 0.0), axis=-1))
+    shared = np.maximum(high - low, 0.0)
+    return np.asarray(shared[..., 0] * shared[..., 1])
 
 
 def _area(boxes: Array) -> Array:
-    return np.asarray(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=-1))
+    extent = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
+    return np.asarray(extent[:, 0] * extent[:, 1])

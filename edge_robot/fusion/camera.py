@@ -54,14 +54,16 @@ class CameraView:
     @cached_property
     def origin(self) -> Array:
         """(3,) the centre of projection in the fixed frame, m."""
-        center = -np.linalg.solve(self.projection[:, :3], self.projection[:, 3])
-        return self.fixed_from_optical[:3, :3] @ center + self.fixed_from_optical[:3, 3]
+        return self.fixed_from_optical[:3, 3] - self._by_pixel @ self.projection[:, 3]
+
+    @cached_property
+    def _by_pixel(self) -> Array:
+        """(3, 3) directions in the fixed frame, of depth 1 m, from homogeneous pixels."""
+        return self.fixed_from_optical[:3, :3] @ np.linalg.inv(self.projection[:, :3])
 
     def rays(self, pixels: Array) -> Array:
         """Return (K, 3) directions in the fixed frame, of depth 1 m, through (K, 2) pixels."""
-        homogeneous = np.column_stack([pixels, np.ones(len(pixels))])
-        optical = np.linalg.solve(self.projection[:, :3], homogeneous.T)
-        return (self.fixed_from_optical[:3, :3] @ optical).T
+        return pixels @ self._by_pixel[:, :2].T + self._by_pixel[:, 2]
 
     def project_boxes(
         self, centers: Array, sizes: Array, yaws: Array
@@ -77,11 +79,11 @@ class CameraView:
         image = points @ self.matrix[:, :3].T + self.matrix[:, 3]
         depth = np.maximum(image[..., 2], _NEAR)
         pixels = image[..., :2] / depth[..., None]
-        limit = np.array([self.width, self.height], float)
-        low = np.clip(pixels.min(axis=1), 0.0, limit)
-        high = np.clip(pixels.max(axis=1), 0.0, limit)
+        limit = (float(self.width), float(self.height))
+        low = np.minimum(np.maximum(pixels.min(axis=1), 0.0), limit)
+        high = np.minimum(np.maximum(pixels.max(axis=1), 0.0), limit)
         in_front = image[..., 2].max(axis=1) > _NEAR
-        return np.hstack([low, high]), in_front & (high - low > 1.0).all(axis=1)
+        return np.concatenate([low, high], axis=1), in_front & (high - low > 1.0).all(axis=1)
 
     def column_derivative(self, points: Array) -> Array:
         """Return the derivative of the pixel column by x and y of (N, 3) points, (N, 2) px/m."""
@@ -92,8 +94,8 @@ class CameraView:
     def touches_edge(self, boxes: Array, margin: float = 2.0) -> NDArray[np.bool_]:
         """Return (K, 4) which of left, top, right, bottom of the image each box touches."""
         low = boxes[:, :2] <= margin
-        high = boxes[:, 2:] >= np.array([self.width, self.height]) - margin
-        return np.hstack([low, high])
+        high = boxes[:, 2:] >= (self.width - margin, self.height - margin)
+        return np.concatenate([low, high], axis=1)
 
     def locate(
         self,
@@ -122,7 +124,7 @@ class CameraView:
         cut = self.touches_edge(boxes)
         focal = self.projection[1, 1]
         middle = (boxes[:, 0] + boxes[:, 2]) / 2
-        foot = self.rays(np.column_stack([middle, boxes[:, 3]]))
+        foot = self.rays(np.stack([middle, boxes[:, 3]], axis=1))
         flat = np.hypot(foot[:, 0], foot[:, 1])  # horizontal metres per metre of depth
         level = self.origin[2] - ground_z
 
@@ -162,7 +164,7 @@ class CameraView:
         """Return the places (K, 2) along rays of depth 1, with the errors of depth and pixel."""
         flat = np.hypot(rays[:, 0], rays[:, 1])
         along = rays[:, :2] / flat[:, None]
-        across = np.column_stack([-along[:, 1], along[:, 0]])
+        across = along[:, ::-1] * (-1.0, 1.0)
         side_error = depth * pixel_noise / self.projection[0, 0]
         covariances = (error * flat)[:, None, None] ** 2 * along[:, :, None] * along[
             :, None, :

@@ -40,7 +40,9 @@ def update(
 ) -> tuple[Array, Array, Array]:
     """Return mean, covariance and log-likelihood after one measurement.
 
-    The covariance is updated in Joseph's form, which stays symmetric and positive definite.
+    The covariance is updated in Joseph's form, (1 − K·H)·P·(1 − K·H)ᵀ + K·R·Kᵀ, which stays
+    symmetric and positive definite. It is multiplied out to A − (A·Hᵀ − K·R)·Kᵀ with
+    A = P − K·H·P: that is the same for any gain, in products of m columns rather than n.
 
     Args:
         mean: (..., n).
@@ -51,21 +53,20 @@ def update(
         noise: R, (..., m, m).
     """
     measured = innovation.shape[-1]
-    keep = np.zeros_like(covariance)
-    np.einsum("...ii->...i", keep)[...] = 1.0
     if observation is None:
-        cross = np.ascontiguousarray(covariance[..., :measured])
+        cross = covariance[..., :measured]
         precision, log_det = inverse(cross[..., :measured, :] + noise)
         gain = cross @ precision
-        keep[..., :measured] -= gain
+        after = covariance - gain @ covariance[..., :measured, :]
+        surplus = after[..., :measured] - gain @ noise
     else:
-        used = observation.shape[-1]
-        cross = covariance[..., :used] @ transposed(observation)
+        used, columns = observation.shape[-1], transposed(observation)
+        cross = covariance[..., :used] @ columns
         precision, log_det = inverse(observation @ cross[..., :used, :] + noise)
         gain = cross @ precision
-        keep[..., :used] -= gain @ observation
-    after = congruence(keep, covariance)
-    after += congruence(gain, noise)
+        after = covariance - gain @ (observation @ covariance[..., :used, :])
+        surplus = after[..., :used] @ columns - gain @ noise
+    after -= surplus @ transposed(gain)
     distance = np.vecdot(innovation, np.matvec(precision, innovation))
     log_density = _log_density(distance, log_det, measured)
     return mean + np.matvec(gain, innovation), after, log_density
@@ -79,13 +80,17 @@ def log_likelihood(innovation: Array, spread: Array) -> Array:
 
 def squared_distance(innovation: Array, spread: Array) -> Array:
     """Return the squared Mahalanobis distance of the innovation, (...)."""
+    if innovation.shape[-1] == 2:
+        return _planar_distance(innovation, *_planar_pivots(spread))
     return distance_and_log_det(innovation, spread)[0]
 
 
 def distance_and_log_det(innovation: Array, spread: Array) -> tuple[Array, Array]:
     """Return the squared Mahalanobis distance and ln det spread, (...) each; as `inverse`."""
     if innovation.shape[-1] == 2:
-        return _planar_distance(innovation, spread)
+        pivots = _planar_pivots(spread)
+        distance = _planar_distance(innovation, *pivots)
+        return distance, np.broadcast_to(np.log(pivots[0] * pivots[2]), distance.shape)
     negative, log_det = _swept(spread)
     batch = np.broadcast_shapes(innovation.shape[:-1], log_det.shape)
     rows = np.moveaxis(np.broadcast_to(innovation, (*batch, innovation.shape[-1])), -1, 0)
@@ -96,14 +101,20 @@ def distance_and_log_det(innovation: Array, spread: Array) -> tuple[Array, Array
     return distance, np.broadcast_to(log_det, batch)
 
 
-def _planar_distance(innovation: Array, spread: Array) -> tuple[Array, Array]:
-    """Do as `distance_and_log_det` in two dimensions, where most distances are, in closed form."""
-    x, y = innovation[..., 0], innovation[..., 1]
-    xx, xy, yy = spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1]
-    # Of the first pivot and the second, as the sweep has them: no difference of large products.
-    pivot = yy - xy * (slope := xy / xx)
-    distance = x * x / xx + (y - slope * x) ** 2 / pivot
-    return distance, np.broadcast_to(np.log(xx) + np.log(pivot), distance.shape)
+def _planar_pivots(spread: Array) -> tuple[Array, Array, Array]:
+    """Return a and b of L·diag(a, b)·Lᵀ = spread, (..., 2, 2), around L's lower left, l: a, l, b.
+
+    In two dimensions, where most measurements are, all is in closed form. With pivots as the sweep
+    has them no difference of large products is taken.
+    """
+    xx, xy = spread[..., 0, 0], spread[..., 0, 1]
+    slope = xy / xx
+    return xx, slope, spread[..., 1, 1] - xy * slope
+
+
+def _planar_distance(innovation: Array, first: Array, slope: Array, second: Array) -> Array:
+    x = innovation[..., 0]
+    return np.asarray(x * x / first + (innovation[..., 1] - slope * x) ** 2 / second)
 
 
 def inverse(spread: Array) -> tuple[Array, Array]:
@@ -116,6 +127,13 @@ def inverse(spread: Array) -> tuple[Array, Array]:
     Returns:
         (..., m, m) and (...).
     """
+    if spread.shape[-1] == 2:
+        first, slope, second = _planar_pivots(spread)
+        found = np.empty_like(spread)
+        found[..., 1, 1] = lower = 1.0 / second
+        found[..., 0, 1] = found[..., 1, 0] = across = -slope * lower
+        found[..., 0, 0] = 1.0 / first - slope * across
+        return found, np.log(first * second)
     negative, log_det = _swept(spread)
     found = negative.transpose(*range(2, negative.ndim), 0, 1).copy()
     return np.negative(found, out=found), log_det

@@ -87,7 +87,7 @@ class LidarMeasurement:
         keep &= _are_probabilities(self.scores)
         if self.covariances is not None:
             keep &= _are_covariances(self.covariances, least=-_ROUNDING)
-        return self.select(np.asarray(keep))
+        return self if keep.all() else self.select(np.asarray(keep))
 
     def select(self, keep: NDArray[np.bool_]) -> LidarMeasurement:
         """Return the measurement with the boxes where `keep` is true alone."""
@@ -213,7 +213,8 @@ class CameraMeasurement:
         """Return the boxes that are finite, with an area and a score within 0..1."""
         finite = np.isfinite(np.column_stack([self.boxes, self.scores])).all(axis=1)
         extended = (self.boxes[:, 2:] > self.boxes[:, :2]).all(axis=1)
-        return self.select(np.asarray(finite & extended & _are_probabilities(self.scores)))
+        keep = np.asarray(finite & extended & _are_probabilities(self.scores))
+        return self if keep.all() else self.select(keep)
 
     def looked_at(self, boxes: Array) -> NDArray[np.bool_]:
         """Return for boxes (N, 4) in pixels whether an object there would have been seen whole."""
@@ -226,7 +227,8 @@ class CameraMeasurement:
 
     def of_classes(self, labels: Collection[str]) -> CameraMeasurement:
         """Return the measurement with its boxes of some classes alone."""
-        return self.select(np.array([label in labels for label in self.labels], bool))
+        keep = np.array([label in labels for label in self.labels], bool)
+        return self if keep.all() else self.select(keep)
 
     def select(self, keep: NDArray[np.bool_]) -> CameraMeasurement:
         """Return the measurement with the boxes where `keep` is true alone."""

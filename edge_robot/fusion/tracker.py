@@ -36,6 +36,7 @@ from edge_robot.fusion.updates.result import Updated
 _HEADING_SPEED = 0.4  # m/s from which an object's heading is its direction of motion
 _SPARE_IDS = 64  # identities that are kept before those of forgotten tracks are looked for
 _UNSEEN_CLASS = 0.5  # votes for "none of the classes seen so far"
+_BITS = np.array(SOURCES, int)
 _SETS = [Source(bits) for bits in range(sum(SOURCES) + 1)]
 _SAME_INSTANT = {
     source: rank
@@ -181,7 +182,7 @@ class Tracker:
             scores,
             tracks.existence.tolist(),
             tracks.score.tolist(),
-            np.column_stack([mean[:, :2], middle]),
+            np.concatenate([mean[:, :2], middle[:, None]], axis=1),
             sizes,
             yaws.tolist(),
             mean[:, 2:],
@@ -241,7 +242,8 @@ class Tracker:
             confirmed |= boxed & (tracks.existence >= own["confirm_existence"])
             patience = np.where(boxed, own["max_coasting"], patience)
             least = np.where(boxed, own["delete_existence"], least)
-        variance = np.einsum("nj,njkk->nk", tracks.modes, tracks.covariance)[:, :2].max(axis=1)
+        places = np.einsum("nj,njkk->kn", tracks.modes, tracks.covariance[:, :, :2, :2])
+        variance = np.maximum(places[0], places[1])
         keep = (
             (tracks.existence >= least)
             & (now - tracks.last <= patience * 1e9)
@@ -321,7 +323,7 @@ def _order(measurement: Measurement) -> Order:
 
 def _bits(flags: NDArray[np.bool_]) -> list[Source]:
     """Return the sources that each row of flags stands for."""
-    return [_SETS[bits] for bits in (flags @ np.array(SOURCES, int)).tolist()]
+    return [_SETS[bits] for bits in (flags @ _BITS).tolist()]
 
 
 def _along_motion(velocity: Array, tracks: TrackSet) -> tuple[Array, Array]:

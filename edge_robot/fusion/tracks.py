@@ -116,10 +116,13 @@ class TrackSet:
         """Return the tracks where `keep` is true."""
         if keep.all():
             return self
-        return TrackSet(**{name: getattr(self, name)[keep] for name in _COLUMNS})
+        rows = np.flatnonzero(keep)
+        return TrackSet(**{name: getattr(self, name).take(rows, axis=0) for name in _COLUMNS})
 
     def join(self, other: TrackSet) -> TrackSet:
         """Return these tracks followed by the other's."""
+        if not len(other):
+            return self
         return TrackSet(
             **{
                 name: np.concatenate([getattr(self, name), getattr(other, name)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge_robot.fusion import kalman
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.motion.single import integrators, planar
+from edge_robot.fusion.motion.single import planar_integrators
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,5 @@ class ConstantVelocity:
 
     def predict(self, mean: Array, covariance: Array, dt: float) -> tuple[Array, Array]:
         """As `SingleModel.predict`."""
-        transition, noise = integrators(2, dt)
-        return kalman.predict(
-            mean, covariance, planar(transition), self.acceleration_noise * planar(noise)
-        )
+        transition, noise = planar_integrators(2, dt)
+        return kalman.predict(mean, covariance, transition, self.acceleration_noise * noise)

@@ -142,16 +142,14 @@ class MotionModel(Settings):
             dt: s, at least 0.
             restless: (N,) or for all, whether what stands does so for `restless_still_time` only.
         """
-        switch = self.transition_probabilities(dt)
-        if np.any(restless):
-            hasty = self.transition_probabilities(dt, restless=True)
-            switch = np.where(np.asarray(restless)[..., None, None], hasty, switch)
+        both = np.array([self.transition_probabilities(dt, hasty) for hasty in (False, True)])
+        switch = both[np.asarray(restless, np.intp)]
         expected = np.vecmat(modes, switch)
         # weights[n, j, i]: probability that track n moved by model i, given that it does by j now.
         weights = modes[:, None, :] * switch.swapaxes(-1, -2) / expected[:, :, None]
         mixed, spread = _mixture(mean, covariance, weights)
-        mean = np.zeros_like(mixed)
-        covariance = np.broadcast_to(self._unused_covariance, spread.shape).copy()
+        mean, covariance = np.zeros(mixed.shape), np.empty(spread.shape)
+        covariance[:] = self._unused_covariance
         for model, (states, square) in zip(self._models, self._places, strict=True):
             mean[states], covariance[square] = model.predict(mixed[states], spread[square], dt)
         return mean, covariance, expected
@@ -324,16 +322,24 @@ class MotionModel(Settings):
         return np.array([float(name == "still") for name in self.motion_models])
 
     @cached_property
-    def _switches(self) -> tuple[Array, ...]:
-        """(J, J), 1 for what goes on standing, starts, stops, moves on, moves on by one model."""
+    def _counts(self) -> tuple[int, int]:
+        """How many models stand, and how many move."""
+        still = int(self._still.sum())
+        return still, len(self._still) - still
+
+    @cached_property
+    def _switches(self) -> Array:
+        """(5, J·J), 1 for what goes on standing, starts, stops, moves on, moves on by one model."""
         still, moving = self._still, 1.0 - self._still
-        return (
-            np.outer(still, still),
-            np.outer(still, moving),
-            np.outer(moving, still),
-            np.outer(moving, moving),
-            np.diag(moving),
-        )
+        return np.array(
+            [
+                np.outer(still, still),
+                np.outer(still, moving),
+                np.outer(moving, still),
+                np.outer(moving, moving),
+                np.diag(moving),
+            ]
+        ).reshape(5, -1)
 
     @cached_property
     def _start_modes(self) -> Array:
@@ -364,23 +370,20 @@ class MotionModel(Settings):
         the rate 1 / `moving_time`, and goes over to another way of moving at the rate
         1 / `manoeuvre_time`.
         """
-        still, moving = bool(self._still.any()), int((1.0 - self._still).sum())
+        still, moving = self._counts
         still_time = self.restless_still_time if restless else self.still_time
         starting, stopping = (
             (1.0 / still_time, 1.0 / self.moving_time) if still and moving else (0, 0)
         )
         total = starting + stopping
         changed = (1.0 - exp(-total * dt)) / total if total else 0.0
-        stands, starts, stops, goes_on, keeps = self._switches
-        switch = stands * (1.0 - starting * changed)
-        if moving:
-            turnover = moving / (moving - 1) / self.manoeuvre_time if moving > 1 else 0.0
-            stays = exp(-(stopping + turnover) * dt)
-            switch += starts * (starting * changed / moving)
-            switch += stops * (stopping * changed)
-            switch += goes_on * ((1.0 - stopping * changed - stays) / moving)
-            switch += keeps * stays
-        return switch
+        turnover = moving / (moving - 1) / self.manoeuvre_time if moving > 1 else 0.0
+        stays = exp(-(stopping + turnover) * dt)
+        each = max(moving, 1)
+        stands, starts, stops = 1.0 - starting * changed, starting * changed, stopping * changed
+        goes_on = 1.0 - stops - stays
+        shares = np.array([stands, starts / each, stops, goes_on / each, stays])
+        return (shares @ self._switches).reshape(still + moving, still + moving)
 
 
 def reweighed(modes: Array, log_likelihood: Array) -> Array:

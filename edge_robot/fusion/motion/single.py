@@ -57,8 +57,11 @@ def integrators(count: int, dt: float) -> tuple[Array, Array]:
     return transition, noise
 
 
-def planar(matrix: Array) -> Array:
-    """Return the matrix for x and y alike, (2k, 2k) of (k, k): they alternate, as in `STATES`."""
-    both = np.zeros((2 * len(matrix), 2 * len(matrix)))
-    both[::2, ::2] = both[1::2, 1::2] = matrix
-    return both
+@lru_cache(maxsize=64)
+def planar_integrators(count: int, dt: float) -> tuple[Array, Array]:
+    """Return `integrators` for x and y alike, (2·count, 2·count); they alternate as in `STATES`."""
+    both = np.zeros((2, 2 * count, 2 * count))
+    both[:, ::2, ::2] = both[:, 1::2, 1::2] = integrators(count, dt)
+    both.flags.writeable = False  # they are shared
+    transition, noise = both
+    return transition, noise

@@ -47,7 +47,8 @@ def update_with_camera(
     view, boxes = measurement.view, measurement.boxes
     labels = np.array([class_names.index(label) for label in measurement.labels], np.intp)
     mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
-    centers = np.column_stack([mean[:, :2], tracks.bottom + tracks.size[:, 2] / 2])
+    middle = tracks.bottom + tracks.size[:, 2] / 2
+    centers = np.concatenate([mean[:, :2], middle[:, None]], axis=1)
     expected, in_view = view.project_boxes(centers, tracks.size, tracks.yaw)
     derivative = view.column_derivative(centers)
     located, deep = _locate(measurement, config)
@@ -111,29 +112,30 @@ def update_with_camera(
     degrees[column] = 1
 
     keys = birth_keys(measurement)
-    free = np.ones(len(boxes), bool)
-    free[columns] = False
-    priors = [config.priors.get(label, UNKNOWN) for label in measurement.labels]
-    wide = np.array([prior.width > _SLIM for prior in priors], bool)
-    part = wide & (cover(expected, boxes) > _PART_OF) & ~differs & named[:, None]
-    crowded = (((overlap > _BIRTH_OVERLAP) & could_be) | part)[in_view].any(axis=0)
-    crowded |= (iou(boxes, boxes[columns]) > _BIRTH_OVERLAP).any(axis=1)
-    range_error = np.sqrt(np.trace(located.covariances, axis1=1, axis2=2))
-    born = free & ~crowded & whole & located.valid
-    born &= np.array([label in config.priors for label in measurement.labels], bool)
+    range_error = np.sqrt(np.einsum("kii->k", located.covariances))
+    born = whole & located.valid & (range_error <= config.max_camera_range_error)
     born &= measurement.scores >= config.birth_score
-    born &= range_error <= config.max_camera_range_error
-    solid = tracks.select((tracks.seen[:, _LIDAR] > NEVER) & named)
-    for k in np.flatnonzero(born & wide):
-        born[k] = not _collides(located.positions[k], priors[k].width, solid, config)
+    born &= np.array([label in config.priors for label in measurement.labels], bool)
+    born[columns] = False
+    by_camera = tracks.seen[:, _LIDAR] == NEVER
+    solid = named & ~by_camera
+    if born.any():
+        width = np.array([config.priors.get(label, UNKNOWN).width for label in measurement.labels])
+        wide = width > _SLIM
+        part = wide & (cover(expected, boxes) > _PART_OF) & ~differs & named[:, None]
+        born &= ~(((overlap > _BIRTH_OVERLAP) & could_be) | part)[in_view].any(axis=0)
+        born &= ~(iou(boxes, boxes[columns]) > _BIRTH_OVERLAP).any(axis=1)
+        for k in np.flatnonzero(born & wide):
+            born[k] = not _collides(located.positions[k], width[k], tracks.select(solid), config)
     # The same of tracks that got there since: their range was wrong.
-    for n in np.flatnonzero((tracks.seen[:, _LIDAR] == NEVER) & (tracks.size[:, 1] > _SLIM)):
-        if _collides(mean[n, :2], float(tracks.size[n, 1]), solid, config):
+    for n in np.flatnonzero(by_camera & (tracks.size[:, 1] > _SLIM)):
+        if _collides(mean[n, :2], tracks.size[n, 1], tracks.select(solid), config):
             tracks.existence[n] = 0.0
+    keys[~born] = None
     keys[columns] = tracks.keys[rows]
-    keys[free & ~born] = None
-    births = _births(measurement, located, keys, born, labels, tracks, config)
-    return Updated(tracks.join(births), keys, nis, degrees)
+    if born.any():
+        tracks = tracks.join(_births(measurement, located, keys, born, labels, tracks, config))
+    return Updated(tracks, keys, nis, degrees)
 
 
 def _could_be(tracks: TrackSet, labels: Sequence[str], config: TrackerConfig) -> NDArray[np.bool_]:
@@ -173,7 +175,7 @@ def _locate(
         slope_noise=config.slope_noise,
     )
     deep = np.zeros(len(measurement), bool)
-    if measurement.depths is not None:
+    if measurement.depths is not None and not np.isnan(measurement.depths[:, 1]).all():
         measured = measurement.view.at_depths(
             measurement.boxes, measurement.depths, pixel_noise=config.pixel_noise
         )
@@ -199,6 +201,8 @@ def _update_position(
 
     `correlation` (K,) is how many successive boxes say as much of the range as one alone would.
     """
+    if not len(rows):
+        return
     innovation = located.positions[columns][:, None] - tracks.mean[rows, :, :2]
     tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
         tracks.mean[rows],
@@ -221,6 +225,8 @@ def _update_bearing(
     config: TrackerConfig,
 ) -> None:
     """Update tracks, in place, with the column of the middle of their box."""
+    if not len(rows):
+        return
     observation = np.zeros((len(rows), 1, 4))
     observation[:, 0, :2] = derivative[rows]
     from_mean = tracks.mean[rows, :, :2] - mean[rows, None, :2]

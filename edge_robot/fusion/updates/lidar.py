@@ -103,17 +103,16 @@ def update_with_lidar(
     born = np.ones(len(measurement), bool)
     born[columns] = False
     keys[columns] = tracks.keys[rows]
-    births = _births(measurement, boxes, keys, born, tracks, config)
-    return Updated(tracks.join(births), keys, nis, np.where(born, 0, 2))
+    if born.any():
+        tracks = tracks.join(_births(measurement, boxes, keys, born, tracks, config))
+    return Updated(tracks, keys, nis, np.where(born, 0, 2))
 
 
 def _in_fixed_frame(measurement: LidarMeasurement) -> _Boxes:
     pose = measurement.fixed_from_sensor
     center = measurement.centers @ pose[:3, :3].T + pose[:3, 3]
-    heading = np.column_stack(
-        [np.cos(measurement.yaws), np.sin(measurement.yaws), np.zeros(len(measurement))]
-    )
-    heading = heading @ pose[:3, :3].T
+    heading = np.stack([np.cos(measurement.yaws), np.sin(measurement.yaws)], axis=1)
+    heading = heading @ pose[:2, :2].T
     offset = center[:, :2] - pose[:2, 3]
     distance = np.hypot(offset[:, 0], offset[:, 1])
     return _Boxes(
@@ -145,9 +144,10 @@ def _are_figures(
     longest = tracks.size[:, :2].max(axis=1)
     slim = (longest < _SLIM) & (tracks.size[:, 2] > _UPRIGHT * longest)
     short = [name in config.priors and config.priors[name].length < _SLIM for name in class_names]
-    by_class = np.array([*short, False])[tracks.kind]
+    kind = tracks.kind
+    by_class = np.array([*short, False])[kind]
     moves = config.motion.standing(tracks.modes) < 0.5
-    return np.asarray(slim & (by_class | ((tracks.kind < 0) & moves)))
+    return np.asarray(slim & (by_class | ((kind < 0) & moves)))
 
 
 def _compare(
@@ -171,18 +171,20 @@ def _compare(
     hidden = np.where(seen & ~figures, tracks.size[:, None, :2] - extent, 0.0)
 
     yaw = tracks.yaw[:, None] + turn
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    axes = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)  # length, width
+    axes = np.empty((*yaw.shape, 2, 2))  # of length and width
+    axes[..., 0, 0] = axes[..., 1, 1] = np.cos(yaw)
+    axes[..., 0, 1] = sin = np.sin(yaw)
+    axes[..., 1, 0] = -sin
     facing = np.einsum("nmak,mk->nma", axes, boxes.sight)
     # Along the line of sight the near face holds; across it both faces are seen.
-    lean = 0.5 * np.clip(2.0 * facing, -1.0, 1.0)[..., None] * axes
+    pinned = np.minimum(np.maximum(2.0 * facing, -1.0), 1.0)
+    lean = 0.5 * pinned[..., None] * axes
     position = boxes.center[:, :2] + np.einsum("nma,nmak->nmk", hidden, lean)
     position += _ROUND * figures * boxes.sight
 
     sigma = config.lidar_noise + config.lidar_range_noise * boxes.range
     # The less a face is turned to the sensor, the less is known of how much is hidden behind it.
-    pinned = np.linalg.norm(lean, axis=-1) * 2.0
-    unsure = config.hidden_noise * (1.5 - pinned) * np.abs(hidden)
+    unsure = config.hidden_noise * (1.5 - np.abs(pinned)) * np.abs(hidden)
     noise = np.einsum("nma,nmak,nmal->nmkl", unsure**2, axes, axes)
     noise += sigma[:, None, None] ** 2 * np.eye(2)
     return _Pairs(position, noise, turn, extent, lean)
@@ -198,7 +200,7 @@ def _reshape(
 ) -> None:
     """Let the boxes' shape and height above ground flow into their tracks', in place."""
     first = tracks.seen[rows, _LIDAR] == NEVER
-    seen_size = np.column_stack([pairs.extent[rows, columns], boxes.size[columns, 2]])
+    seen_size = np.concatenate([pairs.extent[rows, columns], boxes.size[columns, 2:]], axis=1)
     old = tracks.size[rows]
     share = np.where(seen_size > old, _GROW, _SHRINK)
     share[first] = 1.0
@@ -212,7 +214,7 @@ def _reshape(
     tracks.yaw[rows] = (turned + np.pi) % (2.0 * np.pi) - np.pi
     old_hidden = tracks.hidden[rows]
     new_hidden = np.where(figures[:, None, None], 0.0, boxes.hidden[columns])
-    less = np.trace(new_hidden, axis1=1, axis2=2) < np.trace(old_hidden, axis1=1, axis2=2)
+    less = np.einsum("nkk->n", new_hidden) < np.einsum("nkk->n", old_hidden)
     gain = np.where(first | figures, 1.0, np.where(less, _GROW, _SHRINK))
     tracks.hidden[rows] = old_hidden + gain[:, None, None] * (new_hidden - old_hidden)
     bottom = boxes.center[columns, 2] - boxes.size[columns, 2] / 2

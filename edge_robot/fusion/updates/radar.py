@@ -65,10 +65,12 @@ def update_with_radar(
     born &= measurement.scores >= config.birth_score
     born &= np.abs(_speed_over_ground(measurement)) > _BIRTH_SPEED
     keys = birth_keys(measurement)
-    births = _births(measurement, keys, born, tracks.classes.shape[1], config)
+    if born.any():
+        births = _births(measurement, keys, born, tracks.classes.shape[1], config)
+        tracks = tracks.join(births)
     keys[~born] = None
     keys[columns] = tracks.keys[rows]
-    return Updated(tracks.join(births), keys, nis, np.where(np.isnan(nis), 0, 3))
+    return Updated(tracks, keys, nis, np.where(np.isnan(nis), 0, 3))
 
 
 def _nis(
