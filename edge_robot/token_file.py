@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from edge_robot.errors import UserError
+from edge_robot.file_state import file_state
 
 MAX_TOKEN = 512
 """Longest token looked at, characters."""
@@ -74,7 +75,7 @@ class TokenFile(Generic[Role]):
         self._roles = roles
         self._default = default
         self._remedy = remedy
-        self._state = _state(file)
+        self._state = file_state(file)
         self._looked = time.monotonic()
         self._holders = self._read()
         if not self._holders:
@@ -102,7 +103,7 @@ class TokenFile(Generic[Role]):
         if now < self._looked + LOOK_PERIOD:
             return self._holders
         self._looked = now
-        state = _state(self._file)
+        state = file_state(self._file)
         if state != self._state:
             self._state = state
             try:
@@ -227,12 +228,3 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
         words = line.partition("#")[0].split()
         if words:
             yield number, words
-
-
-def _state(file: Path) -> tuple[int, ...]:
-    """Return what tells one content of a file from another; empty where there is none."""
-    try:
-        told = file.stat()
-    except OSError:
-        return ()
-    return told.st_ino, told.st_size, told.st_mtime_ns

@@ -1,11 +1,13 @@
 """A connection to one fleet backend that always knows whether it stands, and why not.
 
-Heartbeats have TCP connections of their own, so that they never wait behind an image.
+Heartbeats have TCP connections of their own, so that they never wait behind an image. Where
+certificates or the token are replaced, new connections take over before those before are let go.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
@@ -27,11 +29,17 @@ MAX_ANSWER = 8 << 20
 # A heartbeat's fate is the monitor's to decide; this only ends calls nobody waits for any more.
 _BEAT_TIMEOUT = 2.0
 _DIAGNOSIS_PAUSE = 1.0
+_LOOK_PERIOD = 1.0
+"""How often the files of the credentials are looked at, s."""
+_TAKE_OVER = 5.0
+"""Time for connections made with renewed credentials to stand, s; or else those before stay."""
 _BEAT_LANES = 3
 _LANES = 4
 """TCP connections for heartbeats, and for requests."""
 _STALL = 1.0
 """So long a lane is avoided on which a request was given up, s."""
+
+_log = logging.getLogger(__name__)
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _LIVE_REQUEST = pb.ServerLiveRequest().SerializeToString()
@@ -109,6 +117,8 @@ class FleetClient:
         self._wake: asyncio.Event
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_diagnosis = 0.0
+        self._next_look = 0.0
+        self._renewal: asyncio.Task[None] | None = None
         self._closing = False
         self._failure: BaseException | None = None
 
@@ -172,6 +182,43 @@ class FleetClient:
                 return
             self._connections[beat.connection] = connection
         self._spawn(self._beat(connection, beat))
+        now = time.monotonic()
+        if self.link.up and now >= self._next_look:
+            self._next_look = now + _LOOK_PERIOD
+            if connection.files != self.endpoint.credentials.state():
+                self._next_look = math.inf
+                self._renewal = self._spawn(self._renew(beat.connection))
+
+    async def _renew(self, number: int) -> None:
+        """Let a connection made with the files as they are now take over, if it comes about."""
+        try:
+            self.endpoint.credentials.check()
+            renewed = _Connection(self.endpoint)
+        except UserError as error:
+            self._keep(error)
+            return
+        retired = renewed
+        try:
+            await asyncio.wait_for(renewed.stand(), _TAKE_OVER)
+            if number in self._connections:
+                retired = self._connections[number]
+                self._connections[number] = renewed
+            self._next_look = time.monotonic() + _LOOK_PERIOD
+            while retired.busy:
+                await asyncio.sleep(_BEAT_TIMEOUT / 20.0)
+        except (_BrokenError, asyncio.TimeoutError) as error:
+            if not self._closing:
+                self._keep(error)
+        finally:
+            await retired.close()
+
+    def _keep(self, error: Exception) -> None:
+        self._next_look = time.monotonic() + self.link.timing.refusal_pause
+        _log.warning(
+            "%s: no connection with the renewed credentials, those before stay in use: %s",
+            self.endpoint.address,
+            str(error) or f"none came about within {_TAKE_OVER:g} s",
+        )
 
     async def _beat(self, connection: _Connection, beat: Beat) -> None:
         try:
@@ -231,6 +278,8 @@ class FleetClient:
             self._spawn(self._connections.pop(number).close())
 
     async def _abandon_connections(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
         for connection in self._connections.values():
             await connection.close()
         while self._tasks:
@@ -238,10 +287,11 @@ class FleetClient:
             # what takes them out of the set would never have its turn.
             await asyncio.wait(self._tasks)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -296,6 +346,9 @@ class _Connection:
     TCP keeps the order: a packet that is lost holds up all that is sent behind it on its
     connection, for 200 ms and more. So nothing is sent behind another, while there are lanes.
 
+    Attributes:
+        files: State of the credentials' files of which it was made.
+
     Raises:
         UserError: the credentials cannot be read any more.
     """
@@ -303,6 +356,7 @@ class _Connection:
     def __init__(self, endpoint: Endpoint) -> None:
         self._given_up = False
         self._address = endpoint.address
+        self.files = endpoint.credentials.state()
         self._token_file = endpoint.credentials.token_file
         self._tls = endpoint.credentials.channel_credentials()
         self._options = _CHANNEL_OPTIONS + endpoint.credentials.channel_options()
@@ -377,6 +431,21 @@ class _Connection:
             raise
         finally:
             lane.calls.discard(call)
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return any(lane.calls for lane in (*self._beat_lanes, *self._lanes))
+
+    async def stand(self) -> None:
+        """Wait until it is answered and all lanes are connected.
+
+        Raises:
+            _BrokenError: a heartbeat failed.
+        """
+        await self.beat()
+        self.prepare()
+        await asyncio.gather(*(lane.channel.channel_ready() for lane in self._lanes))
 
     def prepare(self) -> None:
         """Connect all lanes, so that the first request need not wait for it."""

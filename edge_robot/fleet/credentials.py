@@ -1,7 +1,7 @@
 """Who the backend is and who we are: TLS files and the bearer token of one connection.
 
-Files are read anew for each connection, so that certificates and tokens can be replaced while the
-robot drives.
+Files are read anew for each connection, and `state` tells when there should be a new one, so that
+certificates and tokens can be replaced while the robot drives.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 
 from edge_robot.errors import UserError
+from edge_robot.file_state import file_state
 
 MAX_FILE = 1 << 20
 """Largest file of certificates, a key or a token that is read, bytes."""
@@ -63,6 +64,11 @@ class Credentials:
         self.channel_credentials()
         self.ssl_context()
         self.metadata()
+
+    def state(self) -> tuple[tuple[int, ...], ...]:
+        """Return what tells whether one of the files was replaced."""
+        files = (self.ca_file, self.certificate_file, self.key_file, self.token_file)
+        return tuple(file_state(file) for file in files if file is not None)
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
         """Return what gRPC needs for TLS; None without.

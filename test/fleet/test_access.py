@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import ssl
 import subprocess
 import sys
@@ -43,6 +44,7 @@ from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.tensors import add_arrays, to_arrays
 
 TIMEOUT = 10.0
+LIVE = pb.ServerLiveRequest()
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +177,58 @@ def test_a_certificate_and_a_token_open_the_http_face(
     assert http_status(guarded, "/v2", tls, robot) == 200
     assert http_status(guarded, "/metrics", tls, robot) == 403
     assert http_status(guarded, "/metrics", tls, monitor) == 200
+
+
+def test_certificates_are_replaced_under_connections_that_stand(
+    pki: Certificates, tmp_path: Path
+) -> None:
+    files = {name: tmp_path / name for name in ("tls_cert", "tls_key", "client_ca")}
+
+    def put(**sources: Path) -> None:
+        for name, source in sources.items():
+            shutil.copy(source, files[name])
+
+    def channel(authority: str, own: str) -> grpc.Channel:
+        credentials = grpc.ssl_channel_credentials(
+            pki.pem(authority).read_bytes(), pki.key(own).read_bytes(), pki.pem(own).read_bytes()
+        )
+        options = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.ssl_target_name_override", "robot"),
+        ]
+        return grpc.secure_channel(f"127.0.0.1:{backend.port}", credentials, options)
+
+    def lets_in(authority: str, own: str) -> bool:
+        tls = ssl.create_default_context(cafile=str(pki.pem(authority)))
+        tls.check_hostname = False
+        tls.load_cert_chain(pki.pem(own), pki.key(own))
+        try:
+            http = http_status(backend, "/v2/health/live", tls) == 200
+        except OSError:
+            http = False
+        with channel(authority, own) as fresh:
+            try:
+                answer = pb_grpc.GRPCInferenceServiceStub(fresh).ServerLive(LIVE, timeout=TIMEOUT)
+            except grpc.RpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+                assert not http
+                return False
+            assert http
+            return bool(answer.live)
+
+    put(tls_cert=pki.pem("robot"), tls_key=pki.key("robot"), client_ca=pki.pem("ca"))
+    settings = ServerSettings(**{name: str(file) for name, file in files.items()})
+    backend = lamp_backend(LampDetector(), http_port=0, access=settings.access())
+    with channel("ca", "robot") as standing:
+        live = pb_grpc.GRPCInferenceServiceStub(standing).ServerLive
+        assert live(LIVE).live and lets_in("ca", "robot") and not lets_in("ca", "stranger")
+        put(tls_cert=pki.pem("stranger"))  # half of it: does not fit the key yet
+        assert live(LIVE).live and lets_in("ca", "robot")
+        put(tls_key=pki.key("stranger"))
+        assert live(LIVE).live and lets_in("other", "robot") and not lets_in("ca", "robot")
+        put(client_ca=pki.pem("other"))
+        assert live(LIVE).live and lets_in("other", "stranger") and not lets_in("other", "robot")
+    backend.stop()
 
 
 def test_the_token_says_who_asks_whatever_the_request_says(tokens: tuple[Path, str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import threading
 import time
@@ -259,6 +260,49 @@ def test_a_token_that_is_renewed_in_its_file_is_used(
     assert "old" not in robot.client.link.cause.replace(str(token_file), "")
     token_file.write_text("new")
     robot.connect()
+
+
+def test_renewed_certificates_are_taken_up_and_no_request_is_lost(
+    pki: Certificates, serve: Callable[..., Server], connect: Callable[..., Robot], tmp_path: Path
+) -> None:
+    roots = pki.pem("ca").read_bytes() + pki.pem("other").read_bytes()
+    server = serve(identity(pki, "good"), roots)
+    callers = []
+    answer = server.infer
+
+    def infer(request: Any, context: Any) -> Any:
+        callers.append(b"".join(context.auth_context()["x509_pem_cert"]))
+        time.sleep(0.1)  # so that some are under way when the connection changes
+        return answer(request, context)
+
+    server.infer = infer
+    own, key = tmp_path / "own.pem", tmp_path / "own.key"
+    shutil.copy(pki.key("robot"), key)
+    shutil.copy(pki.pem("robot"), own)
+    robot = connect(
+        server.port, Credentials(True, pki.pem("ca"), certificate_file=own, key_file=key)
+    )
+    robot.connect()
+    results = [robot.infer()]
+    wait_for(results[0].done, "an answer")
+    since = robot.client.link.since
+
+    def ask_until(condition: Callable[[], bool], what: str) -> None:
+        def ask_and_look() -> bool:
+            results.append(robot.infer())
+            time.sleep(0.02)
+            return condition()
+
+        wait_for(ask_and_look, what)
+
+    shutil.copy(pki.pem("stranger"), own)  # half of it: does not fit the key yet
+    looked = time.monotonic() + 1.5
+    ask_until(lambda: time.monotonic() > looked, "a look at the files")
+    assert set(callers) == {pki.pem("robot").read_bytes()}
+    shutil.copy(pki.key("stranger"), key)
+    ask_until(lambda: callers[-1] == pki.pem("stranger").read_bytes(), "the new certificate")
+    assert all(result.result(20.0).id == "1" for result in results)
+    assert robot.up and robot.client.link.since == since
 
 
 def test_files_that_will_not_do_are_refused_before_anything_is_sent(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import grpc
 
 from edge_robot.errors import UserError
+from edge_robot.file_state import file_state
 from edge_robot.listening import is_loopback, server_context
 from edge_robot.token_file import TokenFile, add_token, bearer_token
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Role(Enum):
@@ -57,7 +65,10 @@ class Caller:
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM form that make the server's TLS.
+    """Files in PEM form that make the server's TLS, for connections made after they are replaced.
+
+    Connections that stand go on; so certificates are renewed and none is dropped. Files that cannot
+    be used, or do not fit each other yet, leave those before in force.
 
     Attributes:
         certificate: The server's, with those between it and the root, if any.
@@ -75,6 +86,37 @@ class Certificates:
         Raises:
             UserError: a file is missing or not what it should be.
         """
+        renewed = _Renewed(self._files, self._context)
+
+        def renew(connection: ssl.SSLObject, name: str | None, first: ssl.SSLContext) -> None:
+            connection.context = renewed.current()
+
+        context = self._context()
+        context.sni_callback = renew  # called for every connection, whether or not it names a host
+        return context
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Return the TLS settings of the gRPC face.
+
+        Raises:
+            UserError: a file is missing or not what it should be.
+        """
+        renewed = _Renewed(self._files, self._configuration)
+        return grpc.dynamic_ssl_server_credentials(
+            renewed.current(), renewed.current, require_client_authentication=bool(self.client_ca)
+        )
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        return (self.certificate, self.key, *([self.client_ca] if self.client_ca else []))
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        self._context()  # names the file that cannot be used; gRPC would not
+        roots = self.client_ca.read_bytes() if self.client_ca else None
+        pair = (self.key.read_bytes(), self.certificate.read_bytes())
+        return grpc.ssl_server_certificate_configuration([pair], roots)
+
+    def _context(self) -> ssl.SSLContext:
         context = server_context(self.certificate, self.key)
         if self.client_ca is not None:
             try:
@@ -87,11 +129,40 @@ class Certificates:
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """Return the TLS settings of the gRPC face; `context` has checked the files."""
-        roots = self.client_ca.read_bytes() if self.client_ca else None
-        pair = (self.key.read_bytes(), self.certificate.read_bytes())
-        return grpc.ssl_server_credentials([pair], roots, require_client_auth=roots is not None)
+
+class _Renewed(Generic[T]):
+    """What is read from files, and read anew when one of them was replaced.
+
+    Args:
+        files: The files.
+        read: Reads them.
+
+    Raises:
+        UserError: they cannot be used.
+    """
+
+    def __init__(self, files: Sequence[Path], read: Callable[[], T]) -> None:
+        self._files = files
+        self._read = read
+        self._looked_at = self._state()
+        self._current = read()
+
+    def current(self) -> T:
+        """Return what the files say; while they cannot be used, what they said before."""
+        state = self._state()
+        if state != self._looked_at:
+            try:
+                renewed = self._read()
+            except (UserError, OSError) as error:
+                _log.error("%s; the certificates before are still in use", error)
+                self._looked_at = state
+            else:
+                if self._state() == state:  # else one was replaced after another was read
+                    self._looked_at, self._current = state, renewed
+        return self._current
+
+    def _state(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(map(file_state, self._files))
 
 
 class Tokens:

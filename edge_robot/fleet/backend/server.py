@@ -59,8 +59,6 @@ class Backend:
             if wanted is not None:
                 _check_address(host, wanted)
         access = access or Access()
-        if access.certificates is not None:
-            access.certificates.context()  # names the file that cannot be used; gRPC would not
         self._reception = Reception()
         self.http_port: int | None = None
         self._engine: Engine | None = None
