@@ -3,12 +3,16 @@
 JSON texts. From the robot, 25 times a second and on change:
 
     {"type": "tick", "tick": N, "rtt_ms": R}
-    {"type": "status", "me", "role", "stopped", "driving", "refused", "autonomy_waits",
+    {"type": "status", "me", "role", "seat", "stopped", "driving", "refused", "autonomy_waits",
      "lease": {"holder", "since", "yours", "generation", "asked_by"},
      "limits": {"speed", "yaw_rate", "most"}}
     {"type": "answer", "id": k, "ok": true, "text": "…"}
 
-and to it what `messages` reads; every tick is to be answered at once by an input.
+and to it what `messages` reads; every tick is to be answered at once by an input, over the
+connection it came by.
+
+A page may have two connections, of which the second *joins* the seat of the first. A packet that is
+lost holds up what follows it on one of them, but seldom on both.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from edge_robot.teleop.messages import (
     GoTo,
     HandBack,
     Input,
+    Join,
     Limit,
     MessageError,
     Request,
@@ -45,6 +50,7 @@ from edge_robot.teleop.messages import (
     parse,
 )
 from edge_robot.teleop.tcp import bear_losses, reset, unsent
+from edge_robot.teleop.ticks import Ticks
 from edge_robot.teleop.watchdog import ZERO
 
 BEAT = 0.02  # s
@@ -56,6 +62,7 @@ _ENDED = 1.0  # s at zero, after which a drive is over for the audit
 _RATE, _BURST = 100.0, 400.0  # messages per second, and at once after an outage
 _MALFORMED = 20
 _WAITING = 8
+_WAYS = 2  # connections of one page
 _UNREAD = 32_768  # bytes of answers that a page may leave unread
 _LATE = 1.0  # s; who asked for something that long ago may want something else by now
 _SPEED_STEP = 0.05  # m/s and rad/s; less is no news
@@ -113,9 +120,10 @@ class Robot(Protocol):
 
 @dataclass(eq=False)
 class _Connection:
-    """A seat and its socket.
+    """A socket, and the seat that it speaks for.
 
     Attributes:
+        ticks: Sent over it.
         tasks: Requests under way.
         messages: How many more may come at once.
         counted: When `messages` was right, s.
@@ -126,6 +134,7 @@ class _Connection:
 
     seat: Seat
     socket: web.WebSocketResponse
+    ticks: Ticks
     counted: float
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     messages: float = _BURST
@@ -169,7 +178,7 @@ class ControlChannel:
         self._clock = clock
         self._settings = settings
         self._helm = Helm(settings)
-        self._connections: dict[int, _Connection] = {}
+        self._connections: set[_Connection] = set()
         self._beating: asyncio.Task[None] | None = None
         self._pressing: asyncio.Task[str] | None = None
         self._episode: _Episode | None = None
@@ -183,8 +192,8 @@ class ControlChannel:
         socket = web.WebSocketResponse(timeout=_GOODBYE, max_msg_size=MAX_BYTES, compress=False)
         await socket.prepare(request)
         now = self._clock()
-        connection = _Connection(self._helm.join(who, now), socket, now)
-        self._connections[connection.seat.number] = connection
+        connection = _Connection(self._helm.join(who, now), socket, Ticks(now), now)
+        self._connections.add(connection)
         if self._beating is None or self._beating.done():
             self._beating = asyncio.create_task(self._beat())
         talking = asyncio.create_task(self._talk(connection, request.transport))
@@ -193,10 +202,15 @@ class ControlChannel:
                 await self._on_message(connection, message)
         finally:
             talking.cancel()
-            del self._connections[connection.seat.number]
-            self._helm.leave(connection.seat)
+            self._connections.remove(connection)
+            self._leave(connection.seat)
             self._publish()
         return socket
+
+    def _leave(self, seat: Seat) -> None:
+        """Take a seat away if no connection speaks for it any more."""
+        if all(connection.seat is not seat for connection in self._connections):
+            self._helm.leave(seat)
 
     async def close(self) -> None:
         """Say good-bye to everybody."""
@@ -208,14 +222,14 @@ class ControlChannel:
         await self._say_goodbye(1001, b"robot is shutting down")
 
     async def _say_goodbye(self, code: int, why: bytes) -> None:
-        sockets = [connection.socket for connection in self._connections.values()]
+        sockets = [connection.socket for connection in self._connections]
         await asyncio.gather(*(socket.close(code=code, message=why) for socket in sockets))
 
     async def _talk(self, connection: _Connection, transport: asyncio.BaseTransport | None) -> None:
         """Send ticks and, on change and once a second, the status, as long as the page answers."""
         assert isinstance(transport, asyncio.WriteTransport)
         bear_losses(transport.get_extra_info("socket"))
-        socket, watchdog = connection.socket, connection.seat.watchdog
+        socket, ticks = connection.socket, connection.ticks
         while not socket.closed:
             silent = self._clock() - connection.counted > self._settings.wheel_lifetime
             if silent or transport.get_write_buffer_size() > _UNREAD:
@@ -225,10 +239,10 @@ class ControlChannel:
                 return
             # A tick that waits in the socket is old before it leaves: the next one will be fresh.
             if not unsent(transport):
-                rtt = watchdog.round_trip
+                rtt = ticks.round_trip
                 tick = {
                     "type": "tick",
-                    "tick": watchdog.tick(self._clock()),
+                    "tick": ticks.send(self._clock()),
                     "rtt_ms": None if rtt is None else round(1e3 * rtt, 1),
                 }
                 with suppress(ConnectionError):
@@ -254,6 +268,7 @@ class ControlChannel:
             "type": "status",
             "me": seat.who.name,
             "role": seat.who.role.name.lower(),
+            "seat": seat.number,
             "lease": {
                 "holder": holder.who.name if holder else None,
                 "since": self._taken_at if holder else None,
@@ -296,7 +311,7 @@ class ControlChannel:
             await self._on_malformed(connection, str(error))
             return
         if isinstance(read, Input):
-            self._helm.hear(connection.seat, read, now)
+            self._helm.hear(connection.seat, read, connection.ticks, now)
             if self._helm.lease.held_by(connection.seat.number):
                 self._publish()
         else:
@@ -319,14 +334,14 @@ class ControlChannel:
         """Do what is asked for, beside what else comes in: nothing may delay inputs and stops."""
         # A stop is never one too many, nor too late; all under way wait for the same answer.
         objection = "" if isinstance(request, Stop) else self._objection(connection)
-        deed = self._refuse(objection) if objection else self._deed(connection.seat, request)
+        deed = self._refuse(objection) if objection else self._deed(connection, request)
         task = asyncio.create_task(self._answer(connection, request, deed))
         connection.tasks.add(task)
         task.add_done_callback(connection.tasks.discard)
 
     def _objection(self, connection: _Connection) -> str:
         """Return why nothing that is asked for is done now; empty if it is."""
-        late = connection.seat.watchdog.lateness(self._clock())
+        late = connection.ticks.lateness(self._clock())
         if late > _LATE:
             return f"this came {late:.1f} s late, and is not done: ask again"
         return "too much is asked for at once" if len(connection.tasks) >= _WAITING else ""
@@ -355,15 +370,18 @@ class ControlChannel:
     async def _refuse(self, why: str) -> str:
         raise RefusedError(why)
 
-    async def _deed(self, seat: Seat, request: Request) -> str:
+    async def _deed(self, connection: _Connection, request: Request) -> str:
         """Do what is asked for; return what came of it, in words.
 
         Raises:
             RefusedError: it is not granted.
             TimeoutError: the robot did not answer.
         """
+        seat = connection.seat
         if isinstance(request, Stop):
             return await self.stop(seat.who)
+        if isinstance(request, Join):
+            return self._join(connection, request.seat)
         if isinstance(request, Take):
             return self._take(seat, request.force)
         if seat.who.role < Role.DRIVE:
@@ -383,6 +401,18 @@ class ControlChannel:
             return await self._robot.cancel_goal()
         assert isinstance(request, GoTo)
         return await self._go_to(seat, request)
+
+    def _join(self, connection: _Connection, number: int) -> str:
+        ways = [each for each in self._connections if each.seat.number == number]
+        if not ways or ways[0].seat.who.session != connection.seat.who.session:
+            raise RefusedError("that page is not yours, or is gone")
+        if len(ways) >= _WAYS:
+            raise RefusedError(f"that page has its {_WAYS} connections")
+        if connection not in self._connections:
+            raise RefusedError("this connection is closed")
+        left, connection.seat = connection.seat, ways[0].seat
+        self._leave(left)
+        return "your page is connected twice"
 
     def _require_no_other(self, seat: Seat) -> None:
         holder = self._helm.lease.holder

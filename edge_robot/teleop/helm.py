@@ -13,6 +13,7 @@ from edge_robot.settings import Settings, setting
 from edge_robot.teleop.access import Identity
 from edge_robot.teleop.lease import Lease
 from edge_robot.teleop.messages import Input
+from edge_robot.teleop.ticks import Ticks
 from edge_robot.teleop.watchdog import (
     ZERO,
     Refusal,
@@ -42,14 +43,14 @@ class HelmSettings(Settings):
 
 @dataclass(eq=False)
 class Seat:
-    """One connection of a person who may ask for the wheel.
+    """One page of a person who may ask for the wheel, and all its connections.
 
     Attributes:
-        number: Tells connections apart.
+        number: Tells seats apart.
         who: The person.
         watchdog: Judges what comes from there.
         speed: What the person bounds the own speed to, m/s.
-        refusal: Why the newest input did not count; None if it did.
+        refusal: Why the newest input did not count; None if it did, or was only a repeated one.
         notice: How the person lost the wheel; empty if not lately.
     """
 
@@ -100,7 +101,7 @@ class Helm:
         return seat
 
     def leave(self, seat: Seat) -> None:
-        """Note that a connection is gone; the wheel stays with it for a while, at rest."""
+        """Note that a page is gone; the wheel stays with it for a while, at rest."""
         del self._seats[seat.number]
         self.lease.left(seat.number)
 
@@ -113,7 +114,7 @@ class Helm:
             del self._speeds[next(iter(self._speeds))]
 
     def driver(self) -> Seat | None:
-        """Return where the wheel is; None if nowhere, or if that connection is gone."""
+        """Return where the wheel is; None if nowhere, or if that page is gone."""
         holder = self.lease.holder
         return None if holder is None else self._seats.get(holder.connection)
 
@@ -141,11 +142,13 @@ class Helm:
 
     # --- what is heard ----------------------------------------------------------------------
 
-    def hear(self, seat: Seat, read: Input, now: float) -> None:
-        """Take an input."""
+    def hear(self, seat: Seat, read: Input, ticks: Ticks, now: float) -> None:
+        """Take an input that came by the connection of these ticks."""
         self._notice_pause(now)
-        seat.refusal = seat.watchdog.judge(read, now)
-        if seat.refusal is not Refusal.UNKNOWN_TICK:
+        refusal = seat.watchdog.judge(read, ticks, now)
+        if refusal is not Refusal.REPEATED:  # which says nothing of the link, nor of the hands
+            seat.refusal = refusal
+        if refusal is not Refusal.UNKNOWN_TICK:
             self.lease.heard(seat.number, now)
 
     def beat(self, now: float, stopped: bool, breaks: int) -> None:

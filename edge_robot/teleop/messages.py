@@ -63,6 +63,15 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Join(Request):
+    """Lets this connection be a further one of a page: of the seat that its status told."""
+
+    action = "join"
+
+    seat: int
+
+
+@dataclass(frozen=True)
 class Take(Request):
     """Asks for the wheel; with force, out of somebody's hands."""
 
@@ -127,7 +136,7 @@ class Limit(Request):
 
 
 REQUESTS: dict[str, type[Request]] = {
-    kind.action: kind for kind in (Take, HandBack, Ask, Stop, Reset, GoTo, CancelGoal, Limit)
+    kind.action: kind for kind in (Join, Take, HandBack, Ask, Stop, Reset, GoTo, CancelGoal, Limit)
 }
 
 
@@ -174,6 +183,8 @@ def _input(content: dict[str, Any]) -> Input:
 def _request(kind: type[Request], content: dict[str, Any]) -> Request:
     _only(content, [field.name for field in fields(kind)])
     number = _whole(content, "id")
+    if kind is Join:
+        return Join(number, _whole(content, "seat"))
     if kind is Take:
         return Take(number, _flag(content, "force") if "force" in content else False)
     if kind is GoTo:

@@ -12,23 +12,17 @@ old, by the robot's own steady clock, whatever the network did and without a clo
 
 from __future__ import annotations
 
-import secrets
-from collections import OrderedDict, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from math import hypot, inf, sqrt
-from statistics import median
 
 from edge_robot.control.commands import Velocity
 from edge_robot.settings import Settings, setting
 from edge_robot.teleop.messages import Input
+from edge_robot.teleop.ticks import Ticks
 
 ZERO: Velocity = (0.0, 0.0, 0.0)
 
-_MAX_TICKS = 128
-_ROUND_TRIPS = 64  # of which the least tells what an answer takes that nothing held up
-_SHOWN = 9  # newest of them, whose median is told: one late frame of a page is no slower link
 _FORGIVEN_AGE_RATE = 0.2  # s/s; how fast an age that was once measured is forgotten
 
 
@@ -109,60 +103,49 @@ class Refusal(Enum):
     """Why an input counts for nothing."""
 
     UNKNOWN_TICK = "answers no tick of this connection, or one too long ago"
-    REPEATED = "not newer than the one before"
+    REPEATED = "not newer than one that came before, or by another connection"
     FROZEN = "the input device does not move on"
     OLD = "older than the limit"
 
 
 class Watchdog:
-    """Judges the inputs of one connection. Times are s on a steady clock.
+    """Judges the inputs of one page. Times are s on a steady clock.
 
     Args:
         settings: The limits.
         now: The time.
-        draw: Draws the numbers of ticks.
 
     Attributes:
         age: Of recent inputs on arrival, s: the greatest, forgotten gradually.
     """
 
-    def __init__(
-        self,
-        settings: WatchdogSettings,
-        now: float,
-        draw: Callable[[], int] = lambda: secrets.randbits(53),
-    ) -> None:
+    def __init__(self, settings: WatchdogSettings, now: float) -> None:
         self._settings = settings
-        self._draw = draw
-        self._ticks: OrderedDict[int, float] = OrderedDict()  # when sent, of those unanswered
-        self._answered: tuple[int, float] | None = None
-        self._newest_sample = -1
-        self._begun = now
+        self._newest_sample: tuple[int, Ticks | None] = -1, None
         self._void_before = now
         self._was_neutral = False
         self._input: Input | None = None
         self._fresh = now  # when what counted last was heard, or would have been over an even link
-        self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self.age = 0.0
 
-    def tick(self, now: float) -> int:
-        """Return a new tick, to be sent at once."""
-        number = self._draw()
-        self._ticks[number] = now
-        if len(self._ticks) > _MAX_TICKS:
-            self._ticks.popitem(last=False)
-        return number
+    def judge(self, read: Input, ticks: Ticks, now: float) -> Refusal | None:
+        """Take an input; return why it counts for nothing, None if it counts.
 
-    def judge(self, read: Input, now: float) -> Refusal | None:
-        """Take an input; return why it counts for nothing, None if it counts."""
+        Args:
+            read: The input.
+            ticks: Of the connection it came by. A page may have several: what comes first counts.
+            now: The time.
+        """
         if not read.held:
             self._input = None  # nobody is too late to let go
-        sent = self._sent(read.tick, now)
+        sent = ticks.answer(read.tick, now)
         if sent is None:
             return Refusal.UNKNOWN_TICK
-        if read.n <= self._newest_sample:
-            return Refusal.FROZEN if read.n == self._newest_sample else Refusal.REPEATED
-        self._newest_sample = read.n
+        newest, came_by = self._newest_sample
+        if read.n <= newest:
+            frozen = read.n == newest and ticks is came_by
+            return Refusal.FROZEN if frozen else Refusal.REPEATED
+        self._newest_sample = read.n, ticks
         age = now - sent + read.age
         if age > self._settings.input_max_age:
             return Refusal.OLD
@@ -171,42 +154,10 @@ class Watchdog:
         forgiven = self.age - _FORGIVEN_AGE_RATE * (now - self._fresh)
         self.age = max(age, forgiven)
         self._input = read
-        self._fresh = min(now, sent + min(self._round_trips)) - read.age
+        self._fresh = min(now, sent + ticks.least_round_trip) - read.age
         if not read.held and now - age >= self._void_before:
             self._was_neutral = True
         return None
-
-    def _sent(self, tick: int, now: float) -> float | None:
-        """Return when a tick was sent, None if it is none that may be answered now.
-
-        Answers come in order: with one tick all before it are done with. The one answered last may
-        be named again, by inputs between two ticks.
-        """
-        if self._answered is not None and tick == self._answered[0]:
-            return self._answered[1]
-        if tick not in self._ticks:
-            return None
-        number = sent = None
-        while number != tick:
-            number, sent = self._ticks.popitem(last=False)
-        assert number is not None and sent is not None
-        self._answered = number, sent
-        self._round_trips.append(now - sent)
-        return sent
-
-    @property
-    def round_trip(self) -> float | None:
-        """From a tick to its answer, median of the newest, s; None before the first."""
-        newest = list(self._round_trips)[-_SHOWN:]
-        return median(newest) if newest else None
-
-    def lateness(self, now: float) -> float:
-        """Return how long ago what is heard now can have left the page at most, s.
-
-        It comes after the page's answer to the newest tick that was answered, and that after the
-        tick.
-        """
-        return now - (self._begun if self._answered is None else self._answered[1])
 
     def lose(self, now: float) -> None:
         """Make all void that was sampled before now: the operator must let go first."""

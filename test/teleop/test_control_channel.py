@@ -311,6 +311,49 @@ async def test_a_connection_that_is_gone_leaves_the_robot_at_rest_and_the_wheel_
 
 
 @scenario
+async def test_a_page_with_two_connections_drives_on_over_either(bench: Bench) -> None:
+    async with bench.operator("anna") as second:
+        async with bench.operator("anna") as first:
+            seat = first.status["seat"]
+            assert seat != second.status["seat"]
+            assert (await second.ask("join", seat=seat))["ok"]
+            await until(lambda: second.status["seat"] == seat)
+            second.held_up = []
+            await drive(bench, first)
+            second.n, second.hands = first.n + 1000, first.hands
+            first.held_up, second.held_up = [], None
+            await until(lambda: first.status["driving"])
+            told = len(bench.robot.commands)
+            await asyncio.sleep(0.6)
+            assert all(velocity != ZERO for _, velocity in bench.robot.commands[told:])
+            for message in first.held_up:  # what one connection held up is older than what came
+                await first.socket.send_json(message)
+        told = len(bench.robot.commands)
+        await asyncio.sleep(0.2)
+        assert second.status["lease"]["yours"]
+        assert all(velocity != ZERO for _, velocity in bench.robot.commands[told:])
+    await until(lambda: bench.robot.velocity == ZERO, 0.2)
+
+
+@scenario
+async def test_who_may_not_join_stays_apart(bench: Bench) -> None:
+    async with (
+        bench.operator("anna") as anna,
+        bench.operator("anna") as second,
+        bench.operator("anna") as third,
+        bench.operator("bela") as bela,
+    ):
+        seat = anna.status["seat"]
+        assert "not yours" in (await bela.ask("join", seat=seat))["text"]
+        assert "not yours" in (await second.ask("join", seat=12345))["text"]
+        assert (await second.ask("join", seat=seat))["ok"]
+        second.held_up = []
+        assert "has its 2 connections" in (await third.ask("join", seat=seat))["text"]
+        await drive(bench, anna)
+        assert "anna has had the wheel" in (await bela.ask("take"))["text"]
+
+
+@scenario
 async def test_a_page_that_answers_no_ticks_is_let_go(bench: Bench) -> None:
     async with bench.client.ws_connect(bench.url, params={"name": "x", "role": "VIEW"}) as socket:
         begun = time.monotonic()

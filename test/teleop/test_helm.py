@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import count, pairwise
 
@@ -13,6 +14,7 @@ from edge_robot.teleop.access import Identity, Role
 from edge_robot.teleop.helm import Helm, HelmSettings, Seat
 from edge_robot.teleop.lease import RefusedError
 from edge_robot.teleop.messages import Input
+from edge_robot.teleop.ticks import Ticks
 from edge_robot.teleop.watchdog import ZERO
 
 SETTINGS = HelmSettings()
@@ -46,8 +48,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.helm = Helm(SETTINGS)
         self.events = count()
         self.seats = [self.helm.join(who, self.now) for who in PEOPLE]
-        self.ticks: dict[int, list[tuple[int, float]]] = {seat.number: [] for seat in self.seats}
-        self.n = dict.fromkeys(self.ticks, 0)
+        self.ways = {seat.number: (Ticks(self.now), Ticks(self.now)) for seat in self.seats}
+        self.ticks: dict[Ticks, list[tuple[int, float]]] = defaultdict(list)
+        self.n = dict.fromkeys(self.ways, 0)
         self.sent: list[Sent] = []
         self.void = (self.now, next(self.events))  # everything before is
         self.holder: int | None = None
@@ -70,14 +73,15 @@ class AnyOrder(RuleBasedStateMachine):
             self.beat()
 
     seats_drawn = st.integers(0, len(PEOPLE) - 1)
+    ways_drawn = st.integers(0, 1)  # connections of one page
 
     @initialize(seat=st.sampled_from([0, 2, 3]), seconds=st.sampled_from([0.0, 0.2, 0.5]))
     def somebody_drives_and_may_lose_the_link(self, seat: int, seconds: float) -> None:
         self.take(seat, force=False)
-        self.drive(3, let_go=True)
+        self.drive(3, way=0, let_go=True)
         assert self.helm.command(self.now) not in (None, ZERO)
         self.pass_time(seconds)
-        self.drive(2, let_go=False)
+        self.drive(2, way=1, let_go=False)
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 0.03, 0.1, 0.2, 0.5]))
     def wait(self, seconds: float) -> None:
@@ -111,30 +115,34 @@ class AnyOrder(RuleBasedStateMachine):
         self.helm.release()
         self.holder = None
 
-    @rule(seat=seats_drawn)
-    def send_tick(self, seat: int) -> None:
-        number = self.seats[seat].number
-        self.ticks[number].append((self.seats[seat].watchdog.tick(self.now), self.now))
+    @rule(seat=seats_drawn, way=ways_drawn)
+    def send_tick(self, seat: int, way: int) -> None:
+        ticks = self.ways[self.seats[seat].number][way]
+        self.ticks[ticks].append((ticks.send(self.now), self.now))
 
     @rule(
         seat=seats_drawn,
+        way=ways_drawn,
         which=st.sampled_from([1, 1, 1, 2, 5]),
         left=st.floats(0.0, 1.0),
         age=st.sampled_from([0.0, 0.0, 0.01, 0.1, 0.6]),
         step=st.sampled_from([1, 1, 1, 0, -1]),
         held=st.booleans(),
     )
-    def hear(self, seat: int, which: int, left: float, age: float, step: int, held: bool) -> None:
+    def hear(
+        self, seat: int, way: int, which: int, left: float, age: float, step: int, held: bool
+    ) -> None:
         """Hear an input that left its page at some time since the tick that it answers."""
-        self.answer(self.seats[seat], which, left, age, step, held)
+        self.answer(self.seats[seat], way, which, left, age, step, held)
 
     def answer(
-        self, seat: Seat, which: int, left: float, age: float, step: int, held: bool
+        self, seat: Seat, way: int, which: int, left: float, age: float, step: int, held: bool
     ) -> None:
-        ticks = self.ticks[seat.number]
-        if len(ticks) < which:
+        ticks = self.ways[seat.number][way]
+        sent = self.ticks[ticks]
+        if len(sent) < which:
             return
-        tick, when = ticks[-which]
+        tick, when = sent[-which]
         n = self.n[seat.number] = max(0, self.n[seat.number] + step)
         self.sent.append(
             Sent(
@@ -147,17 +155,17 @@ class AnyOrder(RuleBasedStateMachine):
         )
         # What is wanted tells which input it was.
         wanted = (1e-6 * len(self.sent), 0.0, 0.0)
-        self.helm.hear(seat, Input(tick, n, held, *wanted, age), self.now)
+        self.helm.hear(seat, Input(tick, n, held, *wanted, age), ticks, self.now)
 
     @precondition(lambda self: self.holder is not None)
-    @rule(rounds=st.integers(1, 4), let_go=st.booleans())
-    def drive(self, rounds: int, let_go: bool) -> None:
+    @rule(rounds=st.integers(1, 4), way=ways_drawn, let_go=st.booleans())
+    def drive(self, rounds: int, way: int, let_go: bool) -> None:
         """Hold on, as on a good link: or hardly ever would anybody get to drive."""
         seat = next(i for i, seat in enumerate(self.seats) if seat.number == self.holder)
         for number in range(rounds):
-            self.send_tick(seat)
+            self.send_tick(seat, way)
             self.pass_time(0.02)
-            self.answer(self.seats[seat], 1, 1.0, 0.0, 1, held=number > 0 or not let_go)
+            self.answer(self.seats[seat], way, 1, 1.0, 0.0, 1, held=number > 0 or not let_go)
 
     @rule()
     def stop(self) -> None:

@@ -167,6 +167,24 @@ def test_a_refused_stop_says_why(far: Far) -> None:
     assert "NOT delivered: by post" in far.events("stop")[-1]["text"]
 
 
+def test_a_second_connection_joins_the_first_and_either_will_do(far: Far) -> None:
+    far.say(type="status", seat=7)
+    far.until(lambda: [it.get("seat") for it in far.heard] == [7])
+    far.say(type="status", seat=7)
+    far.say(type="tick", tick=21, rtt_ms=30.0)
+    far.until(lambda: far.heard[-1].get("tick") == 21)
+    first, second = far.sockets
+    first.close(reason="gone")
+    far.until(lambda: len(far.sockets) == 3)
+    assert far.page.evaluate("control.take()")["ok"], "over what is left"
+    assert [it["open"] for it in far.events("connection")] == [True]
+    assert far.page.evaluate("hands.held")
+    second.close(reason="gone too")
+    far.until(lambda: not all(it["open"] for it in far.events("connection")))
+    assert not far.page.evaluate("hands.held")
+    far.until(lambda: len(far.sockets) == 4)
+
+
 def test_silence_is_a_lost_connection_and_another_is_opened(far: Far) -> None:
     far.say(type="tick", tick=1, rtt_ms=None)
     far.until(lambda: len(far.sockets) == 2, within=4000)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_robot.teleop.messages import Input
+from edge_robot.teleop.ticks import Ticks
 from edge_robot.teleop.watchdog import (
     ZERO,
     Refusal,
@@ -25,19 +26,21 @@ class Hand:
 
     def __init__(self) -> None:
         self.watchdog = Watchdog(LIMITS, 0.0)
+        self.ticks = Ticks(0.0)
         self.now = 0.0
         self.link = 0.05
         self.n = 0
         self.tick = 0
 
     def answer(self, held: bool, age: float = 0.0, new: bool = True) -> Refusal | None:
-        self.tick = self.watchdog.tick(self.now)
+        self.tick = self.ticks.send(self.now)
         self.now += self.link
         self.n += new
         return self.send(held, age)
 
     def send(self, held: bool, age: float = 0.0) -> Refusal | None:
-        return self.watchdog.judge(Input(self.tick, self.n, held, *WANTED, age), self.now)
+        read = Input(self.tick, self.n, held, *WANTED, age)
+        return self.watchdog.judge(read, self.ticks, self.now)
 
     @property
     def demand(self) -> tuple[float, float, float]:
@@ -61,7 +64,7 @@ def test_nothing_moves_before_the_operator_has_let_go_once() -> None:
 def test_neutral_counts_only_if_it_was_sampled_after_what_demands_it() -> None:
     hand = Hand()
     hand.drive()
-    hand.tick = hand.watchdog.tick(hand.now)
+    hand.tick = hand.ticks.send(hand.now)
     hand.now += 0.01
     hand.watchdog.lose(hand.now)
     hand.n += 1
@@ -109,7 +112,7 @@ def test_what_the_sample_waited_in_the_page_is_part_of_the_silence() -> None:
 def test_an_answer_that_was_held_up_is_late_and_a_slow_link_is_not() -> None:
     hand = Hand()
     hand.drive()
-    hand.tick = hand.watchdog.tick(hand.now)
+    hand.tick = hand.ticks.send(hand.now)
     hand.now += 0.05 + LIMITS.input_silence + 0.01
     hand.n += 1
     assert hand.send(held=True) is None
@@ -147,12 +150,29 @@ def test_nobody_is_too_late_to_let_go() -> None:
 
 
 def test_outstanding_ticks_are_bounded_and_differ_between_connections() -> None:
-    watchdog, other = Watchdog(LIMITS, 0.0), Watchdog(LIMITS, 0.0)
-    ticks = [watchdog.tick(1.0) for _ in range(10_000)]
-    assert len(set(ticks)) == 10_000
-    assert watchdog.judge(Input(ticks[0], 1, False, *ZERO, 0.0), 1.0) is Refusal.UNKNOWN_TICK
-    assert watchdog.judge(Input(ticks[-1], 1, False, *ZERO, 0.0), 1.0) is None
-    assert other.judge(Input(ticks[-1], 1, False, *ZERO, 0.0), 1.0) is Refusal.UNKNOWN_TICK
+    ticks, other = Ticks(0.0), Ticks(0.0)
+    sent = [ticks.send(1.0) for _ in range(10_000)]
+    assert len(set(sent)) == 10_000
+    assert ticks.answer(sent[0], 1.5) is None
+    assert ticks.answer(sent[-1], 1.5) == 1.0
+    assert other.answer(sent[-1], 1.5) is None
+
+
+def test_of_two_connections_the_one_that_is_not_held_up_drives() -> None:
+    hand = Hand()
+    hand.drive()
+    held_up, other = hand.ticks, Ticks(hand.now)
+    late_tick, late_n = held_up.send(hand.now), hand.n + 1
+    hand.ticks, hand.n = other, late_n
+    for _ in range(25):
+        assert hand.answer(held=True) is None
+        assert hand.demand == WANTED
+        assert not hand.watchdog.is_lost(hand.now)
+    assert hand.watchdog.age == pytest.approx(hand.link)
+    late = Input(late_tick, late_n, True, *WANTED, 0.0)
+    assert hand.watchdog.judge(late, held_up, hand.now) is Refusal.REPEATED
+    assert held_up.lateness(hand.now) > 1.0
+    assert hand.demand == WANTED
 
 
 def test_the_round_trip_is_that_of_ticks_and_not_of_pauses_between_them() -> None:
@@ -162,7 +182,7 @@ def test_the_round_trip_is_that_of_ticks_and_not_of_pauses_between_them() -> Non
         hand.now += 0.03
         hand.n += 1
         hand.send(held=False)
-    assert hand.watchdog.round_trip == pytest.approx(0.05)
+    assert hand.ticks.round_trip == pytest.approx(0.05)
 
 
 _positive = st.floats(0.01, 10.0)

@@ -47,7 +47,8 @@ class _Tab:
     def _on_frame(self, frame: str | bytes) -> None:
         message = json.loads(frame)
         if message["type"] == "status":
-            self.status, self.connected = message, True
+            if not self.connected or message["seat"] == self.status["seat"]:  # else yet to join
+                self.status, self.connected = message, True
         elif message["type"] == "tick":
             self.ticks += 1
 

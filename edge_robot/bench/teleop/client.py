@@ -96,7 +96,7 @@ class Answer:
 
 
 class TeleopClient:
-    """One connection to a dashboard's control channel. Used in one asyncio loop.
+    """The two connections of a page to a dashboard's control channel. Used in one asyncio loop.
 
     Args:
         url: Of the dashboard, `http://HOST:PORT` or `https://…`.
@@ -119,8 +119,8 @@ class TeleopClient:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._ssl = ssl.create_default_context(cafile=certificate) if certificate else True
         self._session: aiohttp.ClientSession | None = None
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
+        self._readers: list[asyncio.Task[None]] = []
         self._ids = itertools.count(1)
         self._awaited: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._news = asyncio.Condition()
@@ -128,21 +128,33 @@ class TeleopClient:
     @property
     def connected(self) -> bool:
         """Whether the channel is open as far as this end knows."""
-        return self._socket is not None and not self._socket.closed
+        return any(not socket.closed for socket in self._sockets)
 
     async def connect(self) -> None:
-        """Open the channel, and hear the first status.
+        """Open the channel, hear the first status, and join with the second connection.
 
         Raises:
             aiohttp.ClientError: the dashboard is not there, or refuses.
             asyncio.TimeoutError: it opens the channel, but says nothing.
+            ConnectionError: it does not let the second join.
         """
         await self.close()
         self.status = {}
         self._session = aiohttp.ClientSession(headers=self._headers)
-        self._socket = await self._session.ws_connect(f"{self._url}/ws/control", ssl=self._ssl)
-        self._reader = asyncio.create_task(self._read(self._socket))
+        await self._open(self._session)
         await self.until(lambda status: bool(status))
+        seat = self.status["seat"]
+        second = await self._open(self._session)
+        joined = await self._ask(second, "join", ANSWER_LIMIT, seat=seat)
+        if not joined.ok:
+            raise ConnectionError(joined.text)
+        await self.until(lambda status: bool(status["seat"] == seat))
+
+    async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
+        socket = await session.ws_connect(f"{self._url}/ws/control", ssl=self._ssl)
+        self._sockets.append(socket)
+        self._readers.append(asyncio.create_task(self._read(socket)))
+        return socket
 
     async def until(
         self, condition: Callable[[dict[str, Any]], bool], limit: float = ANSWER_LIMIT
@@ -172,14 +184,20 @@ class TeleopClient:
             asyncio.TimeoutError: no answer came in time.
             ConnectionError: the channel is closed.
         """
-        if self._socket is None or self._socket.closed:
+        if not self.connected:
             raise ConnectionError("the control channel is closed")
+        socket = next(socket for socket in self._sockets if not socket.closed)
+        return await self._ask(socket, kind, limit, **fields)
+
+    async def _ask(
+        self, socket: aiohttp.ClientWebSocketResponse, kind: str, limit: float, **fields: Any
+    ) -> Answer:
         number = next(self._ids)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._awaited[number] = answer
         begun = time.monotonic()
         try:
-            await self._socket.send_json({"type": kind, "id": number, **fields})
+            await socket.send_json({"type": kind, "id": number, **fields})
             told = await asyncio.wait_for(answer, limit)
         finally:
             del self._awaited[number]
@@ -204,17 +222,17 @@ class TeleopClient:
         Args:
             politely: With a WebSocket close frame; else the TCP connection just ends.
         """
-        session, socket, reader = self._session, self._socket, self._reader
-        self._session = self._socket = self._reader = None
+        session, sockets, readers = self._session, self._sockets, self._readers
+        self._session, self._sockets, self._readers = None, [], []
         if session is None:
             return
         if not politely and session.connector is not None:
             await session.connector.close()
-        elif socket is not None:
-            await socket.close()
-        if reader is not None:
+        else:
+            await asyncio.gather(*(socket.close() for socket in sockets))
+        for reader in readers:
             reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+        await asyncio.gather(*readers, return_exceptions=True)
         await session.close()
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -224,6 +242,8 @@ class TeleopClient:
                     await self._on_message(socket, json.loads(message.data))
         except ConnectionError:
             pass  # the loop's end says the same: the channel is closed
+        if self.connected:
+            return
         for answer in self._awaited.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the control channel was closed"))

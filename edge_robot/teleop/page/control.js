@@ -1,22 +1,21 @@
-// The page's end of /ws/control: answers the robot's ticks with the newest input, carries what the
-// operator asks for, and brings a stop through by every way there is.
+// What the operator asks of the robot, over two connections to /ws/control: a packet that is lost holds
+// up what follows it on one of them, but seldom on both. A stop is brought through by every way there is.
 
-const SILENCE = 2000; // ms without a tick (25 of them come in a second), after which the link is dead
+import { Way } from "./way.js";
+
 const FIRST_RETRY = 200; // ms
 const LAST_RETRY = 1000;
+const WAYS = 2;
 const ANSWER_WITHIN = 3000; // ms
-const CLOGGED = 2048; // bytes not yet sent; another input behind them would arrive too old to count
-const STOP_BY_SOCKET = 100; // ms for the socket alone, before the stop is posted too
+const STOP_BY_SOCKET = 100; // ms for the sockets alone, before the stop is posted too
 const STOP_AGAIN = 500;
 const STOP_FOR = 10_000;
 const POST_WITHIN = 3000; // a new connection by TLS needs several round trips
 const NOT_CONNECTED = "No connection to the robot";
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const rounded = (value) => Number(value.toFixed(4));
-
 /**
- * The connection over which the operator drives; it reconnects by itself for as long as the page lives.
+ * The connections over which the operator drives; they are opened again for as long as the page lives.
  *
  * Events: `connection` {open, text, expired (log in again)}; `status`, the robot's message; `rtt` {ms}, measured by
  * the robot; `stop` {state: "sending" | "delivered" | "undelivered", text}. What the operator asks for
@@ -24,20 +23,17 @@ const rounded = (value) => Number(value.toFixed(4));
  */
 export class Control extends EventTarget {
   #inputs = null;
-  #socket = null;
-  #opened = false; // this socket was
-  #heardAt = 0;
+  #ways = []; // the oldest first
+  #seat = null; // the robot's number for this page, which all its connections have joined
   #retry = FIRST_RETRY;
   #retrying = null;
-  #tick = null; // the newest
   #lastId = 0;
-  #asked = new Map(); // id → what resolves its promise
+  #asked = new Map(); // id → { way, settle }
   #stopping = null;
 
   constructor() {
     super();
-    setInterval(() => this.#watch(), 500);
-    window.addEventListener("pagehide", () => this.#lose("This page was left", { again: false }));
+    window.addEventListener("pagehide", () => this.#loseAll("This page was left", { again: false }));
     window.addEventListener("pageshow", (event) => event.persisted && this.connect());
     window.addEventListener("online", () => this.#retrying !== null && this.connect());
   }
@@ -45,23 +41,23 @@ export class Control extends EventTarget {
   /** Answer every tick with the newest sample of `inputs`. */
   drive(inputs) {
     this.#inputs = inputs;
-    inputs.addEventListener("released", () => this.#sendInput()); // not first at the next tick
+    inputs.addEventListener("released", () => this.#ways.forEach((way) => way.sendInput())); // not first at the next tick
   }
 
-  /** Open the connection, now. */
+  /** Open a connection, now, if there is not every one yet. */
   connect() {
     clearTimeout(this.#retrying);
     this.#retrying = null;
-    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws/control`);
-    this.#socket = socket;
-    this.#opened = false;
-    this.#heardAt = performance.now();
-    socket.onopen = () => {
-      this.#opened = true;
-      this.#tell("connection", { open: true, text: "Connected" });
-    };
-    socket.onmessage = (event) => this.#hear(JSON.parse(event.data));
-    socket.onclose = (event) => this.#lose(event.reason || "The connection to the robot is lost");
+    if (this.#ways.length === WAYS) return;
+    const way = new Way(this.#inputs);
+    this.#ways.push(way);
+    way.addEventListener("open", () => {
+      if (this.#ways[0] === way) this.#tell("connection", { open: true, text: "Connected" });
+      else this.#join(way);
+    });
+    way.addEventListener("rtt", ({ detail }) => this.#ways[0] === way && this.#tell("rtt", detail));
+    way.addEventListener("message", ({ detail }) => this.#hear(way, detail));
+    way.addEventListener("lost", ({ detail }) => this.#lose(way, detail));
   }
 
   take(force = false) {
@@ -118,10 +114,9 @@ export class Control extends EventTarget {
     for (const end = performance.now() + STOP_FOR; performance.now() < end; ) {
       let answer;
       const round = sleep(STOP_AGAIN);
-      if (this.#isOpen) {
-        this.#request({ type: "stop" }, STOP_FOR).then(answered);
-        answer = await Promise.race([delivered, sleep(STOP_BY_SOCKET)]);
-      }
+      const open = this.#ways.filter((way) => way.isOpen);
+      for (const way of open) this.#request({ type: "stop" }, STOP_FOR, way).then(answered);
+      if (open.length) answer = await Promise.race([delivered, sleep(STOP_BY_SOCKET)]);
       if (!answer && !posting) {
         posting = true;
         this.#post("/stop").then(answered).finally(() => {
@@ -153,14 +148,16 @@ export class Control extends EventTarget {
     }
   }
 
-  get #isOpen() {
-    return this.#socket !== null && this.#socket.readyState === WebSocket.OPEN;
+  /** The one that was heard last. */
+  get #best() {
+    const open = this.#ways.filter((way) => way.isOpen && (way.joined || this.#seat === null));
+    return open.sort((one, other) => one.silence - other.silence)[0];
   }
 
-  #request(request, within = ANSWER_WITHIN) {
-    if (!this.#isOpen) return Promise.resolve({ ok: false, text: NOT_CONNECTED });
+  #request(request, within = ANSWER_WITHIN, way = this.#best) {
+    if (!way) return Promise.resolve({ ok: false, text: NOT_CONNECTED });
     const id = ++this.#lastId;
-    this.#socket.send(JSON.stringify({ ...request, id }));
+    way.send({ ...request, id });
     return new Promise((resolve) => {
       const timer = setTimeout(() => settle({ ok: false, text: "The robot did not answer" }), within);
       const settle = (answer) => {
@@ -168,51 +165,60 @@ export class Control extends EventTarget {
         this.#asked.delete(id);
         resolve(answer);
       };
-      this.#asked.set(id, settle);
+      this.#asked.set(id, { way, settle });
     });
   }
 
-  #hear(message) {
-    this.#heardAt = performance.now();
-    this.#retry = FIRST_RETRY;
-    if (message.type === "tick") {
-      this.#tick = message.tick;
-      this.#sendInput();
-      if (message.rtt_ms !== null) this.#tell("rtt", { ms: message.rtt_ms });
+  async #join(way) {
+    const { ok, text } = await this.#request({ type: "join", seat: this.#seat }, ANSWER_WITHIN, way);
+    if (!ok) way.lose(text);
+  }
+
+  #hear(way, message) {
+    if (message.type === "answer") {
+      this.#asked.get(message.id)?.settle({ ok: message.ok, text: message.text });
     } else if (message.type === "status") {
+      this.#seat ??= message.seat;
+      if (message.seat !== this.#seat) return; // has yet to join
+      way.joined = true;
+      this.#retry = FIRST_RETRY;
       this.#tell("status", message);
-    } else if (message.type === "answer") {
-      this.#asked.get(message.id)?.({ ok: message.ok, text: message.text });
+      if (this.#retrying === null) this.connect();
     }
   }
 
-  #sendInput() {
-    if (this.#tick === null || !this.#isOpen || this.#socket.bufferedAmount > CLOGGED) return;
-    const { n, held, vx, vy, wz, age_ms } = this.#inputs.sample();
-    this.#socket.send(JSON.stringify({
-      type: "input", tick: this.#tick, n, held, vx: rounded(vx), vy: rounded(vy), wz: rounded(wz), age_ms: rounded(age_ms),
-    }));
+  #lose(way, { text, opened }) {
+    if (!this.#ways.includes(way)) return; // given up with all
+    this.#ways = this.#ways.filter((each) => each !== way);
+    this.#disappoint(way, text);
+    if (this.#ways.some((each) => each.joined)) this.#retryLater();
+    else this.#loseAll(text, { opened });
   }
 
-  #watch() {
-    if (this.#socket !== null && performance.now() - this.#heardAt > SILENCE) {
-      this.#lose("Nothing was heard from the robot for two seconds");
-    }
-  }
-
-  /** Give the connection up without waiting for the other end, which may never answer. */
-  #lose(text, { again = true } = {}) {
-    const socket = this.#socket;
-    if (socket === null) return;
+  #loseAll(text, { again = true, opened = true } = {}) {
     this.#inputs?.neutral(); // still sent, if anything can be
-    this.#socket = null;
-    this.#tick = null;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
-    for (const settle of [...this.#asked.values()]) settle({ ok: false, text: `${text}, before it answered` });
+    const ways = this.#ways;
+    this.#ways = [];
+    this.#seat = null;
+    for (const way of ways) {
+      way.lose(text);
+      this.#disappoint(way, text);
+    }
     this.#tell("connection", { open: false, expired: false, text: again ? `${text}; connecting again…` : text });
     if (!again) return;
-    if (!this.#opened) this.#checkSession();
+    if (!opened) this.#checkSession();
+    this.#retryLater();
+  }
+
+  /** Nobody will answer what was asked over this connection. */
+  #disappoint(way, text) {
+    for (const asked of [...this.#asked.values()]) {
+      if (asked.way === way) asked.settle({ ok: false, text: `${text}, before it answered` });
+    }
+  }
+
+  #retryLater() {
+    clearTimeout(this.#retrying);
     const wait = this.#retry * (0.75 + 0.5 * Math.random()); // not all pages at once
     this.#retry = Math.min(2 * this.#retry, LAST_RETRY);
     this.#retrying = setTimeout(() => this.connect(), wait);
