@@ -5,7 +5,7 @@ and `seed`, of what is lost. It takes orders as lines of JSON, and answers each 
 
 - `{"both": {…}}` or `{"0": {…}, "1": {…}}`: from now on packets that leave that end have these
   `delay` (s), `rate` (bytes/s, 0: no limit), `queue` (bytes) and `loss` (0..1);
-- `{"watch": P}`: the waiting of TCP packets from or to port P is told apart;
+- `{"watch": [P, …]}`: the waiting of TCP packets from or to ports P is told apart;
 - `{}`: nothing changes.
 
 The answer tells what became of the packets of either end since the answer before.
@@ -91,7 +91,7 @@ class Direction:
         self._free = 0.0  # when the bottleneck has sent all it was given
         self._travelling: deque[tuple[float, bytes]] = deque()
         self._counts = Counts()
-        self.watched = 0  # a TCP port
+        self.watched: set[int] = set()  # TCP ports
 
     def change(self, delay: float, rate: float, queue: float, loss: float) -> None:
         """Have a packet that comes from now on treated like that."""
@@ -115,7 +115,7 @@ class Direction:
             return
         self._free = now + waits + (len(packet) / self._rate if self._rate else 0.0)
         counts.waited.append(waits)
-        if self.watched and self.watched in _ports(packet):
+        if self.watched.intersection(_ports(packet)):
             counts.watched.append(waits)
         counts.bytes += len(packet)
         if self._luck.random() < self._loss:
@@ -174,7 +174,7 @@ def main(ends: list[str], device: str, seed: int) -> None:
                 return
             order = json.loads(line)
             for number, way in enumerate(ways):
-                way.watched = order.get("watch", way.watched)
+                way.watched = set(order.get("watch", way.watched))
                 quality = order.get(str(number), order.get("both"))
                 if quality is not None:
                     way.change(**quality)
