@@ -8,6 +8,7 @@ where there is none, to the respective end of the recording.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,20 +119,34 @@ def camera_to_command(history: History) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     wall, stamp, _ = history.commands
     published = dict(zip(stamp.tolist(), wall.tolist(), strict=True))
-    start, end = history.drive
-    newest = 0
-    captures, commands = [], []
-    for output, capture in sorted(
-        zip(control.output.tolist(), control.capture.tolist(), strict=True)
-    ):
+    runs = zip(control.output.tolist(), control.capture.tolist(), strict=True)
+    captures, walls = first_uses(runs, published, *history.drive)
+    return walls, (walls - history.wall_of(captures)) * 1e-9
+
+
+def first_uses(
+    runs: Iterable[tuple[int, int]], published: Mapping[int, int], start: int, end: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the captures that commands of a span are the first to rest on, and these commands.
+
+    Args:
+        runs: Of the stage "control": stamp of the command and of the capture it rests on, ns.
+        published: Stamps of commands that reached the wheels to when they did, wall time, ns.
+        start: Of the span, wall time, ns.
+        end: The same.
+
+    Returns:
+        (N,) int64, stamps of the captures, ns; (N,) int64, wall times of the commands, ns.
+    """
+    newest, found = 0, []
+    for output, capture in sorted(runs):
         if capture <= newest:
             continue
         newest = capture
         if output in published and start <= published[output] <= end:
-            captures.append(capture)
-            commands.append(published[output])
-    walls = np.array(commands, dtype=np.int64)
-    return walls, (walls - history.wall_of(np.array(captures, dtype=np.int64))) * 1e-9
+            found.append((capture, published[output]))
+    captures, walls = np.array(found, dtype=np.int64).reshape(-1, 2).T
+    return captures, walls
 
 
 def command_gaps(history: History) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_robot.bench.barn import measure, metric, read_worlds, run, select
+from edge_robot.bench.planning.barn import measure, metric, read_worlds, run, select
 from edge_robot.errors import UserError
 from edge_robot.sim.flat.drive import Outcome
 from edge_robot.sim.flat.generator import generate

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_robot.bench import crowds
-from edge_robot.bench.crowds import VARIANTS, Watching, run
+from edge_robot.bench.planning import crowds
+from edge_robot.bench.planning.crowds import VARIANTS, Watching, run
 from edge_robot.planning.robot import MovingObjects
 from edge_robot.sim.flat import lidar
 from edge_robot.sim.flat.drive import Outcome

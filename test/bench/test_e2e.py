@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from edge_robot import topics
-from edge_robot.bench.e2e import CONTRACTS, FAULTS, judged, selected
-from edge_robot.bench.e2e_trace import Command, ModeNote, Trace, figures
+from edge_robot.bench.e2e.measurement import CONTRACTS, FAULTS, judged, selected
+from edge_robot.bench.e2e.trace import Command, ModeNote, Trace, figures
 from edge_robot.errors import UserError
 from edge_robot.topics import full_name
 
@@ -69,7 +69,7 @@ def test_a_base_that_is_told_nothing_must_stop_by_itself() -> None:
 def test_figures_of_a_calm_span() -> None:
     trace = driving(1000, 2000)
     trace.clock = [(wall * MS, wall * MS - 7 * MS) for wall in range(0, 1000, 20)]
-    trace.runs = [(wall * MS, (wall + 80) * MS) for wall in range(100, 800, 100)]
+    trace.runs = [((wall + 80) * MS, wall * MS) for wall in range(100, 800, 100)]
     found = figures(trace, 0, 1000 * MS)
     # A capture at simulated 100 ms was 107 ms by the wall; its command came at 181 ms.
     assert found["camera_to_cmd_ms"] == {"p50": 74.0, "p99": 74.0, "samples": 7}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from edge_robot.bench import global_plan
-from edge_robot.bench.floor_plans import KINDS, floor
+from edge_robot.bench.planning import global_plan
+from edge_robot.bench.planning.floor_plans import KINDS, floor
 
 
 def test_the_shortest_way_by_hand() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_robot.bench import mppi
+from edge_robot.bench.planning import mppi
 from edge_robot.errors import UserError
 
 

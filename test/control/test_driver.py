@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.bench.planners import ours
+from edge_robot.bench.planning.planners import ours
 from edge_robot.planning.robot import MovingObjects, State
 from edge_robot.planning.senses import Odometry, Scan
 from edge_robot.sim.flat import lidar, vehicle

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from edge_robot.bench.global_plan import shortest
+from edge_robot.bench.planning.global_plan import shortest
 from edge_robot.planning.costmap import Grid, distance_to
 from edge_robot.planning.global_planner import GlobalPlannerConfig, NoPath, plan
 

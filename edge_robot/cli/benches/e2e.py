@@ -37,7 +37,7 @@ def register(bench: typer.Typer) -> None:
 
         Kills and stops nodes, loses topics, loads all cores, and times until zero is commanded.
         """
-        import edge_robot.bench.e2e as e2e_bench
+        from edge_robot.bench.e2e import measurement as e2e_bench
 
         output = Output(as_json, file)
         names = [name for name in faults.split(",") if name not in ("", "none")]

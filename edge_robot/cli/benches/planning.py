@@ -40,7 +40,7 @@ def register(bench: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """The local planner: 1000 × 56 with a footprint among 20 people, on one core."""
-        from edge_robot.bench import mppi as mppi_bench
+        from edge_robot.bench.planning import mppi as mppi_bench
 
         output = Output(as_json, file)
         figures = mppi_bench.measure(minutes, load, peer_python, progress, runs, seed, output.sofar)
@@ -66,7 +66,7 @@ def register(bench: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Paths over maps of 100 m by 100 m in cells of 5 cm: time, and length over the least."""
-        from edge_robot.bench import global_plan as global_plan_bench
+        from edge_robot.bench.planning import global_plan as global_plan_bench
 
         output = Output(as_json, file)
         output.add(
@@ -98,7 +98,7 @@ def register(bench: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """The BARN navigation challenge in a simulator in the plane: a proxy for Gazebo."""
-        from edge_robot.bench import barn as barn_bench
+        from edge_robot.bench.planning import barn as barn_bench
 
         _known("--planner", planner, barn_bench.PLANNERS)
         _known("--setting", setting, barn_bench.SETTINGS)
@@ -126,7 +126,7 @@ def register(bench: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Among walkers: our planner with tracks, and the same with tracks ignored."""
-        from edge_robot.bench import crowds as crowds_bench
+        from edge_robot.bench.planning import crowds as crowds_bench
 
         _known("--setting", setting, crowds_bench.SETTINGS)
         output = Output(as_json, file)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot import topics
+from edge_robot.report.metrics import first_uses
 from edge_robot.topics import Topic
 
 PERIOD = 0.02
@@ -48,7 +49,7 @@ class Trace:
         time_outs: Wall time, ns, and whether the base has stopped for want of commands.
         clock: Wall and simulated time, ns.
         modes: Each that was published.
-        runs: Of the control stage: capture stamp and stamp of the command, ns.
+        runs: Of the control stage: stamp of the command and of the capture it rests on, ns.
         stages: Run times of each stage, s, by name, each with the wall time of its report, ns.
         collisions: The referee's last count.
     """
@@ -149,21 +150,13 @@ def camera_to_command(trace: Trace, start: int, end: int) -> NDArray[np.float64]
     As `edge_robot.report.metrics.camera_to_command` has it: the controller says which capture each
     command rests on, and commands keep their stamp to the wheels.
     """
-    written: dict[int, int] = {}
-    for command in trace.commands[topics.CMD_VEL.name]:
-        written.setdefault(command.stamp, command.wall)
     if len(trace.clock) < 2:
         return np.zeros(0)
+    published = {command.stamp: command.wall for command in trace.commands[topics.CMD_VEL.name]}
+    captures, commands = first_uses(trace.runs, published, start, end)
     walls, simulated = np.array(sorted(trace.clock), np.float64).T
-    newest, found = 0, []
-    for capture, stamp in sorted(trace.runs, key=lambda run: run[1]):
-        if capture <= newest:
-            continue
-        newest = capture
-        wall = written.get(stamp)
-        if wall is not None and start <= wall <= end:
-            found.append(wall - float(np.interp(capture, simulated, walls)))
-    return np.array(found) * 1e-9
+    latencies: NDArray[np.float64] = (commands - np.interp(captures, simulated, walls)) * 1e-9
+    return latencies
 
 
 def _gaps(trace: Trace, topic: Topic, start: int, end: int) -> NDArray[np.float64]:

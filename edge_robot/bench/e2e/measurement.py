@@ -40,8 +40,8 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool
 
 from edge_robot import topics
-from edge_robot.bench.e2e_stack import Stack, stress
-from edge_robot.bench.e2e_trace import (
+from edge_robot.bench.e2e.stack import Stack, stress
+from edge_robot.bench.e2e.trace import (
     PERIOD,
     Command,
     ModeNote,
@@ -242,7 +242,7 @@ class _Observer(Node):
         self.trace.stages[status.stage] += times
         if status.stage == "control":
             self.trace.runs += [
-                (nanoseconds(run.capture_stamp), nanoseconds(run.output_stamp))
+                (nanoseconds(run.output_stamp), nanoseconds(run.capture_stamp))
                 for run in status.runs
             ]
 
@@ -522,7 +522,7 @@ def measure(
         sofar: Is given what has been found, again and again.
 
     Returns:
-        `calm` and `stress`: figures of `edge_robot.bench.e2e_trace.figures`; `faults`: each by its
+        `calm` and `stress`: figures of `edge_robot.bench.e2e.trace.figures`; `faults`: each by its
         name, and `faults_ok`: how many led to what they must; `fleet`: camera to command, ms, with
         and without it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge_robot.bench.dwa import Dwa
+from edge_robot.bench.planning.dwa import Dwa
 from edge_robot.control.driver import Driver
 from edge_robot.planning.mppi import MppiConfig
 from edge_robot.planning.robot import Footprint, Limits

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_robot.bench.planners import ours
+from edge_robot.bench.planning.planners import ours
 from edge_robot.fusion.measurements import LidarMeasurement
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.fusion.tracks import Track

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from edge_robot.bench.floor_plans import KINDS, floor
 from edge_robot.bench.peers import run_peer
+from edge_robot.bench.planning.floor_plans import KINDS, floor
 from edge_robot.planning.compiled import COMPILED, compiled
 from edge_robot.planning.costmap import Grid, distance_to
 from edge_robot.planning.eikonal import at_once

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_robot.bench.planners import PLANNERS
+from edge_robot.bench.planning.planners import PLANNERS
 from edge_robot.errors import UserError
 from edge_robot.sim.flat.drive import Outcome, drive
 from edge_robot.sim.flat.gazebo_world import read_world
@@ -131,7 +131,7 @@ def measure(
 
     Args:
         worlds: To drive through.
-        planner: Name in `edge_robot.bench.planners.PLANNERS`.
+        planner: Name in `edge_robot.bench.planning.planners.PLANNERS`.
         setting: Name in `edge_robot.sim.flat.setting.SETTINGS`.
         runs: Drives per world; the seeds are `seed` and the next ones.
         seed: First seed.
