@@ -190,6 +190,11 @@ class ManagedNode(LifecycleNode):
             self.__take_back()
         finally:
             super().destroy_node()
+            # Jazzy's lifecycle node forgets this one, which keeps the DDS participant: its threads
+            # would still run while the process falls apart around them.
+            destroy = getattr(self._state_machine, "destroy_when_not_in_use", None)
+            if destroy is not None:  # the standalone runtime's holds nothing
+                destroy()
 
     def __configure(self) -> None:
         self.__declared.check()
