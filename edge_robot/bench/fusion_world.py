@@ -25,7 +25,7 @@ from edge_robot.perception.lidar.detector import LidarDetector
 from edge_robot.sim.camera import Camera
 from edge_robot.sim.layout import Pose2
 from edge_robot.sim.lidar import Lidar
-from edge_robot.sim.rays import cast
+from edge_robot.sim.rays import Caster
 from edge_robot.sim.robot import CAMERA_MOUNT, LIDAR_MOUNT
 from edge_robot.sim.scenario import Person, Scenario
 from edge_robot.sim.simulation import Simulation
@@ -240,6 +240,6 @@ def _visible(simulation: Simulation) -> Array:
     points[..., 2] = _BODY[:, 1] * heights[:, None]
     rays = points - origin
     lengths = np.linalg.norm(rays, axis=-1)
-    hits = cast(world, data, origin, (rays / lengths[..., None]).reshape(-1, 3), 40.0)
+    hits = Caster(world).cast(data, origin, (rays / lengths[..., None]).reshape(-1, 3), 40.0)
     reach = hits.distance.reshape(lengths.shape)
     return np.asarray(((reach < 0.0) | (reach > lengths - 0.5)).mean(axis=1))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_robot.errors import UserError
 from edge_robot.sim import gl
 from edge_robot.sim.gl import mujoco
-from edge_robot.sim.rays import cast
+from edge_robot.sim.rays import Caster
 from edge_robot.sim.sensors import HEIGHT, MAX_HEIGHT, MAX_WIDTH, WIDTH
 from edge_robot.sim.world import COLLISION_GROUP, World
 
@@ -131,6 +131,8 @@ class _GlDrawer:
         self._reach = world.model.geom_rbound.copy()
         self._reach[world.model.geom_type == _PLANE] = np.inf
         width, height = intrinsics.width, intrinsics.height
+        # Of what is reserved for drawing all is cleared for each picture: no more than is needed.
+        self._model.vis.global_.offwidth, self._model.vis.global_.offheight = width, height
         self._size = (height, width)
         self._sides = _sides(intrinsics)
         self._context: Any = gl.make_context(backend, width, height)
@@ -217,9 +219,9 @@ class _RayDrawer:
 
     def __init__(self, world: World, camera: int, intrinsics: Intrinsics, stride: int) -> None:
         model = world.model
-        self._world = world
         self._model = model
         self._camera = camera
+        self._caster = Caster(world, robot=True)
         self._stride = stride
         self._size = (intrinsics.height, intrinsics.width)
         self._shape = (-(-intrinsics.height // stride), -(-intrinsics.width // stride))
@@ -240,7 +242,7 @@ class _RayDrawer:
     def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
         rays = self._world_rays(data)
         origin = data.cam_xpos[self._camera]
-        hit = cast(self._world, data, origin, rays, _MAX_RANGE, robot=True, normals=True)
+        hit = self._caster.cast(data, origin, rays, _MAX_RANGE, normals=True)
         points = origin + hit.distance[:, None] * rays
         colour = self._paint.colours(data, hit.geom, points, hit.normal)
         headlight, lamp = self._model.vis.headlight, data.light_xdir[0]
@@ -261,7 +263,7 @@ class _RayDrawer:
     def segmentation(self, data: mujoco.MjData) -> NDArray[np.int32]:
         origin = data.cam_xpos[self._camera]
         rays = self._world_rays(data)
-        hit = cast(self._world, data, origin, rays, _MAX_RANGE, robot=True)
+        hit = self._caster.cast(data, origin, rays, _MAX_RANGE)
         return self._enlarge(hit.geom.reshape(self._shape), cv2.INTER_NEAREST)
 
     def close(self) -> None:

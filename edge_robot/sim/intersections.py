@@ -56,7 +56,7 @@ def distances(kind: int, origin: Array, direction: Array, size: Array) -> Array:
         return found
 
 
-def normals(kind: int, point: Array, size: Array) -> Array:
+def outward(kind: int, point: Array, size: Array) -> Array:
     """Return the outward normals at points on the shapes, shape (3, n)."""
     if kind in (SPHERE, ELLIPSOID):
         out = point / half_extents(kind, size) ** 2

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.sim.gl import mujoco
-from edge_robot.sim.rays import cast
+from edge_robot.sim.rays import Caster
 from edge_robot.sim.sensors import COLUMNS, LIDAR, SCANNER
 from edge_robot.sim.world import World
 
@@ -25,7 +25,7 @@ class Lidar:
     """
 
     def __init__(self, world: World, seed: int, columns: int = COLUMNS) -> None:
-        self._world = world
+        self._caster = Caster(world)
         self._rng = np.random.default_rng((seed, 0x11DA))
         self._rays = _fan(
             np.radians(np.linspace(-LIDAR.elevation, LIDAR.elevation, LIDAR.beams)), columns
@@ -41,7 +41,7 @@ class Lidar:
         """
         rotation = data.site_xmat[self._site].reshape(3, 3)
         origin = data.site_xpos[self._site]
-        hits = cast(self._world, data, origin, self._rays @ rotation.T, LIDAR.max_range)
+        hits = self._caster.cast(data, origin, self._rays @ rotation.T, LIDAR.max_range)
         seen = (hits.geom >= 0) & (hits.distance >= LIDAR.min_range)
         ranges = hits.distance[seen] + LIDAR.noise * self._rng.normal(size=int(seen.sum()))
         out = np.empty((len(ranges), 4), np.float32)
@@ -59,7 +59,7 @@ class Scanner:
     """
 
     def __init__(self, world: World, seed: int) -> None:
-        self._world = world
+        self._caster = Caster(world)
         self._rng = np.random.default_rng((seed, 0x5CA7))
         self._rays = _fan(np.zeros(1), COLUMNS)
         self._site = world.model.site("scan").id
@@ -68,7 +68,7 @@ class Scanner:
         """Return the ranges in scan_link, shape (720,), m; +inf where there is no return."""
         rotation = data.site_xmat[self._site].reshape(3, 3)
         origin = data.site_xpos[self._site]
-        hits = cast(self._world, data, origin, self._rays @ rotation.T, SCANNER.max_range)
+        hits = self._caster.cast(data, origin, self._rays @ rotation.T, SCANNER.max_range)
         ranges = hits.distance + SCANNER.noise * self._rng.normal(size=COLUMNS)
         missed = (hits.geom < 0) | (ranges < SCANNER.min_range) | (ranges > SCANNER.max_range)
         return np.where(missed, np.inf, ranges).astype(np.float32)

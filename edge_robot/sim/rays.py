@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.sim import intersections
 from edge_robot.sim.gl import mujoco
+from edge_robot.sim.intersections import KINDS, distances, half_extents, outward
 from edge_robot.sim.world import PEOPLE_GROUP, ROBOT_GROUP, SOLID_GROUP, World
 
 Array = NDArray[np.float64]
@@ -41,44 +41,81 @@ class Hits:
     normal: Array
 
 
-def cast(
-    world: World,
-    data: mujoco.MjData,
-    origin: Array,
-    rays: Array,
-    max_range: float,
-    *,
-    robot: bool = False,
-    normals: bool = False,
-) -> Hits:
-    """Cast rays into a world.
+class Caster:
+    """Casts rays into a world.
 
     Args:
         world: The world.
-        data: Its state, for which `mj_kinematics` has run.
-        origin: Where all rays start, shape (3,), map frame.
-        rays: Unit vectors, shape (n, 3), map frame.
-        max_range: What is further away than this is not seen, m.
         robot: Whether the robot is seen.
-        normals: Whether to compute normals.
     """
-    groups = [SOLID_GROUP, PEOPLE_GROUP, *([ROBOT_GROUP] if robot else [])]
-    seen = np.flatnonzero(np.isin(world.model.geom_group, groups))
-    targets = [_Targets.of(kind, world.model, data, origin, seen) for kind in intersections.KINDS]
-    parts = [
-        _cast(targets, rays[start : start + _AT_ONCE], max_range, normals)
-        for start in range(0, len(rays), _AT_ONCE)
-    ]
-    return Hits(*(np.concatenate(whole) for whole in zip(*parts, strict=True)))
+
+    def __init__(self, world: World, *, robot: bool = False) -> None:
+        model = world.model
+        groups = [SOLID_GROUP, PEOPLE_GROUP, *([ROBOT_GROUP] if robot else [])]
+        seen = np.isin(model.geom_group, groups)
+        by_kind = [np.flatnonzero(seen & (model.geom_type == kind)) for kind in KINDS]
+        self._geom = np.concatenate(by_kind)
+        self._kind = np.repeat(np.arange(len(KINDS)), [len(geom) for geom in by_kind])
+        sizes = [model.geom_size[geom].T for geom in by_kind]
+        self._size = np.hstack(sizes)
+        self._half = np.hstack([half_extents(*of) for of in zip(KINDS, sizes, strict=True)])
+        self._reach = np.linalg.norm(self._half, axis=0)
+
+    def cast(
+        self,
+        data: mujoco.MjData,
+        origin: Array,
+        rays: Array,
+        max_range: float,
+        *,
+        normals: bool = False,
+    ) -> Hits:
+        """Cast rays.
+
+        Args:
+            data: The world's state, for which `mj_kinematics` has run.
+            origin: Where all rays start, shape (3,), map frame.
+            rays: Unit vectors, shape (n, 3), map frame.
+            max_range: What is further away than this is not seen, m.
+            normals: Whether to compute normals.
+        """
+        lowest, highest = np.arcsin(np.clip([rays[:, 2].min(), rays[:, 2].max()], -1.0, 1.0))
+        targets = self._targets(data, origin, max_range, lowest, highest)
+        parts = [
+            _cast(targets, rays[start : start + _AT_ONCE], max_range, normals)
+            for start in range(0, len(rays), _AT_ONCE)
+        ]
+        return Hits(*(np.concatenate(whole) for whole in zip(*parts, strict=True)))
+
+    def _targets(
+        self, data: mujoco.MjData, origin: Array, max_range: float, lowest: float, highest: float
+    ) -> _Targets:
+        """Return what may be seen within a range and between two elevations, m and rad."""
+        away = (data.geom_xpos[self._geom] - origin).T
+        distance = np.maximum(np.linalg.norm(away, axis=0), 1e-9)
+        elevation = np.arcsin(away[2] / distance)
+        width = np.arcsin(np.minimum(self._reach / distance, 1.0))
+        width[self._reach >= distance] = np.pi
+        some = np.flatnonzero(
+            (distance - self._reach <= max_range)
+            & (elevation + width >= lowest)
+            & (elevation - width <= highest)
+        )
+        geom, half, away = self._geom[some], self._half[:, some], away[:, some]
+        frame = data.geom_xmat[geom].reshape(-1, 3, 3).T.copy()
+        local = -(frame * away).sum(axis=1)
+        azimuth, elevation = _directions(frame, away, local, half)
+        size, kind = self._size[:, some], self._kind[some]
+        return _Targets(geom, kind, size, frame, local, azimuth, elevation)
 
 
 @dataclass(frozen=True)
 class _Targets:
-    """Geoms of one kind as rays from one point find them.
+    """Geoms as rays from one point find them, those of a kind together.
 
     Attributes:
-        kind: Their type.
         geom: Their numbers, shape (m,).
+        kind: Indices of their types in `KINDS`, ascending, shape (m,).
         size: Their sizes, shape (3, m), m.
         frame: Axes of the map in theirs, shape (3, 3, m).
         origin: The rays' origin in their frames, shape (3, m), m.
@@ -87,30 +124,13 @@ class _Targets:
         elevation: Likewise, shape (2, m), rad.
     """
 
-    kind: int
     geom: Indices
+    kind: Indices
     size: Array
     frame: Array
     origin: Array
     azimuth: Array
     elevation: Array
-
-    @classmethod
-    def of(
-        cls,
-        kind: int,
-        model: mujoco.MjModel,
-        data: mujoco.MjData,
-        origin: Array,
-        among: Indices,
-    ) -> _Targets:
-        geom = among[model.geom_type[among] == kind]
-        size = np.ascontiguousarray(model.geom_size[geom].T)
-        half = intersections.half_extents(kind, size)
-        frame = np.ascontiguousarray(data.geom_xmat[geom].reshape(-1, 3, 3).T)
-        away = (data.geom_xpos[geom] - origin).T
-        local = -(frame * away).sum(axis=1)
-        return cls(kind, geom, size, frame, local, *_directions(frame, away, local, half))
 
 
 def _directions(frame: Array, away: Array, local: Array, half: Array) -> tuple[Array, Array]:
@@ -136,27 +156,28 @@ def _directions(frame: Array, away: Array, local: Array, half: Array) -> tuple[A
 
 
 def _cast(
-    targets: list[_Targets], rays: Array, max_range: float, normals: bool
+    targets: _Targets, rays: Array, max_range: float, normals: bool
 ) -> tuple[Array, NDArray[np.int32], Array]:
     """Return distance, geom and normal of every ray."""
-    sorted_rays = _SortedRays(rays)
-    rays = np.ascontiguousarray(rays.T)
-    distance = np.full(rays.shape[1], np.inf)
-    geom = np.full(rays.shape[1], -1, np.int32)
-    normal = np.zeros(rays.T.shape)
-    for some in targets:
-        target, ray = sorted_rays.pairs(some)
-        frame, origin = some.frame.take(target, axis=2), some.origin.take(target, axis=1)
-        direction = np.einsum("ijn,jn->in", frame, rays.take(ray, axis=1))
-        size = some.size.take(target, axis=1)
-        found = intersections.distances(some.kind, origin, direction, size)
+    all_targets, all_rays = _SortedRays(rays).pairs(targets)
+    columns = np.ascontiguousarray(rays.T)
+    distance = np.full(len(rays), np.inf)
+    geom = np.full(len(rays), -1, np.int32)
+    normal = np.zeros(rays.shape)
+    ends = np.searchsorted(targets.kind[all_targets], np.arange(len(KINDS) + 1))
+    for kind, start, stop in zip(KINDS, ends[:-1], ends[1:], strict=True):
+        target, ray = all_targets[start:stop], all_rays[start:stop]
+        frame, origin = targets.frame.take(target, axis=2), targets.origin.take(target, axis=1)
+        direction = np.einsum("ijn,jn->in", frame, columns.take(ray, axis=1))
+        size = targets.size.take(target, axis=1)
+        found = distances(kind, origin, direction, size)
         ahead = np.flatnonzero(found <= np.minimum(distance, max_range)[ray])
         np.minimum.at(distance, ray[ahead], found[ahead])
         first = ahead[found[ahead] == distance[ray[ahead]]]
-        geom[ray[first]] = some.geom[target[first]]
+        geom[ray[first]] = targets.geom[target[first]]
         if normals:
             point = origin[:, first] + found[first] * direction[:, first]
-            facing = intersections.normals(some.kind, point, size[:, first])
+            facing = outward(kind, point, size[:, first])
             normal[ray[first]] = np.einsum("ijn,in->nj", frame[..., first], facing)
     distance[geom < 0] = -1.0
     return distance, geom, normal

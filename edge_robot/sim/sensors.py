@@ -8,7 +8,7 @@ WIDTH, HEIGHT = 480, 360
 """Of the camera's images unless told otherwise, pixels."""
 
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080
-"""Of the off-screen buffer that the embedded world reserves, pixels."""
+"""Of the largest images that are drawn, pixels."""
 
 CAMERA_RATE = 10.0
 """Images per simulated second unless told otherwise, Hz."""

@@ -151,7 +151,6 @@ class _Writer:
   <option timestep="{TIME_STEP}" integrator="implicitfast" cone="elliptic" impratio="10"/>
   <statistic extent="20" center="{_text(centre)}"/>
   <visual>
-    <global offwidth="1920" offheight="1080"/>
     <quality shadowsize="0" offsamples="0" numslices="14" numstacks="8" numquads="1"/>
     <map znear="0.0025" zfar="3"/>
     <headlight ambient="{_text(light.ambient)}" diffuse="{_text(light.headlight)}"

@@ -12,7 +12,7 @@ from edge_robot.sim.gl import mujoco
 from edge_robot.sim.intersections import KINDS
 from edge_robot.sim.layout import Pose2
 from edge_robot.sim.lidar import Lidar, Scanner
-from edge_robot.sim.rays import cast
+from edge_robot.sim.rays import Caster
 from edge_robot.sim.robot import LIDAR_MOUNT
 from edge_robot.sim.scenario import WALL_HEIGHT, Scenario
 from edge_robot.sim.sensors import COLUMNS, LIDAR, SCANNER
@@ -91,10 +91,10 @@ def test_rays_hit_what_each_would_hit_alone(warehouse: Scenario) -> None:
     rays[0] = (-1.0, 0.0, 0.0)  # where azimuths begin and end
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     everything = np.array([1, 1, 0, 1, 0, 0], np.uint8)
-    ahead_of_caster = data.geom("caster_front").xpos + np.array([0.2, 0.0, 0.0])
-    kinds: set[int] = set()
-    for origin in ((x + 2.0, y, 1.0), (x + 0.5, y, 0.5), data.cam_xpos[0], ahead_of_caster):
-        hits = cast(world, data, np.array(origin), rays, 30.0, robot=True, normals=True)
+    before_robot = data.geom("caster_front").xpos + np.array([0.2, 0.0, 0.0])
+    caster, kinds = Caster(world, robot=True), set()
+    for origin in ((x + 2.0, y, 1.0), (x + 0.5, y, 0.5), data.cam_xpos[0], before_robot):
+        hits = caster.cast(data, np.array(origin), rays, 30.0, normals=True)
         geom, normal = np.full((len(rays), 1), -1, np.int32), np.zeros((len(rays), 3))
         distance = [
             mujoco.mj_ray(world.model, data, origin, ray, everything, True, -1, *found)
