@@ -116,7 +116,8 @@ class Planner(ManagedNode):
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
         self._due = -np.inf  # steady time of the next plan, s
-        self._tracks: TrackedObjectArray | None = None  # no plan rests on them yet
+        self._early: TrackedObjectArray | None = None  # that wait for a plan to be due
+        self._planned_capture = TimeMsg()
         self._refusal = self._why = ""
         self._rolling = False  # under a plan of ours
         self._goal_heard = -np.inf
@@ -267,15 +268,13 @@ class Planner(ManagedNode):
             self._navigator.see_lidar(sweep)
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
-        self._tracks = tracks
-        self._plan_if_due()
+        if steady_seconds() >= self._due:
+            self._plan(tracks)
+        elif tracks.capture_stamp != self._planned_capture:
+            self._early = tracks  # what a camera has seen does not wait for the tracks after it
 
-    def _plan_if_due(self) -> None:
-        """Plan on the newest tracks, once, unless the mode wants more time between two plans."""
-        tracks = self._tracks
-        if tracks is None or steady_seconds() < self._due:
-            return
-        self._tracks = None
+    def _plan(self, tracks: TrackedObjectArray) -> None:
+        self._early, self._planned_capture = None, tracks.capture_stamp
         now = self._now()
         state = self._state(now)
         if state is None:
@@ -332,7 +331,8 @@ class Planner(ManagedNode):
     # --- what runs by itself ----------------------------------------------------------------
 
     def _think(self) -> None:
-        self._plan_if_due()  # on tracks that came too early, without waiting for the next ones
+        if self._early is not None and steady_seconds() >= self._due:
+            self._plan(self._early)
         now = self._now()
         state = self._state(now) if self._navigator.goal is not None else None
         if state is None or not self._navigator.think(now, state, _SEARCH_SLICE):

@@ -67,6 +67,7 @@ class World(Node):
         super().__init__("world")
         self.state = State(0.0, 0.0, 0.0)
         self.mode = RobotMode.NOMINAL
+        self.planning_period = 0.0  # s
         self.seconds: Callable[[], float] = time.monotonic
         self.go_on: Callable[[], None] = lambda: rclpy.spin_once(self, timeout_sec=0.02)
         self.acting: Callable[[], Any] = nullcontext
@@ -131,8 +132,11 @@ class World(Node):
 
     def _slow(self) -> None:
         mode = RobotMode(mode=self.mode, max_speed=1.4, planning_share=1.0)
+        mode.planning_period = self.planning_period
         self._out[topics.MODE].publish(self._stamped(mode))
-        self._out[topics.TRACKS].publish(self._stamped(self.tracks))
+        tracks = self._stamped(self.tracks)
+        tracks.capture_stamp = tracks.header.stamp
+        self._out[topics.TRACKS].publish(tracks)
         scan = LaserScan(angle_min=-math.pi, angle_max=math.pi, angle_increment=math.pi / 180)
         scan.range_min, scan.range_max = 0.05, 10.0
         ahead = np.cos(np.arange(360) * math.pi / 180 - math.pi + self.state.yaw)
@@ -439,6 +443,15 @@ def test_tracks_that_are_none_stop_it_and_a_scan_that_is_none_does_nothing(world
     world.tracks.objects = []
     status, _ = world.outcome(handle)
     assert status == GoalStatus.STATUS_SUCCEEDED
+
+
+def test_a_plan_comes_when_the_mode_lets_it_without_waiting_for_more_tracks(world: World) -> None:
+    world.planning_period = 0.07  # tracks come every 0.05 s: every other set would be 0.1 s
+    world.send("navigate_to_pose", pose=world.ahead(1.5))
+    world.until(lambda: world.state.v > 0.3, "the drive")
+    world.plans.clear()
+    world.wait(1.0)
+    assert 12 <= len(world.plans) <= 15
 
 
 def test_odometry_that_is_none_and_time_that_goes_back_stop_it_and_no_more(world: World) -> None:
