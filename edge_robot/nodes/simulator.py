@@ -35,6 +35,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.truth_messages import TRUTH_PERIOD, truth_message
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.settings import Settings, setting
 from edge_robot.sim.camera import Camera, Intrinsics
 from edge_robot.sim.gl import mujoco
@@ -307,7 +308,7 @@ def main() -> None:
     """Run the node."""
     # Physics shares the interpreter with drawing and encoding: let it in within a millisecond.
     sys.setswitchinterval(0.001)
-    run(Simulator)
+    run(Simulator, Urgency.PERCEPTION)
 
 
 if __name__ == "__main__":
