@@ -21,7 +21,7 @@ from edge_robot.perception.detections import Detections
 from edge_robot.perception.detector import Detector
 from edge_robot.perception.evaluation import Labels, match
 from edge_robot.perception.labelled_images import read_labelled_images, split
-from edge_robot.perception.tiering.policy import expected_gain
+from edge_robot.perception.tiering.gain import ExpectedGain
 
 AP_FLOOR = 0.01
 """Lowest score of the detections whose precision is measured."""
@@ -81,7 +81,8 @@ def measure(
 ) -> dict[str, Any]:
     """Score every policy on one half of the images, on many splits.
 
-    The other half says what the scores of each detector mean, and what a typical frame is worth.
+    The other half says what the scores of each detector mean. Which classes are rare our policy
+    learns from the onboard results of both, never from labels.
     A second opinion is used in two ways: fused with the onboard result, and in its place.
 
     Args:
@@ -169,10 +170,11 @@ def compare_policies(
 
     labels = [frame.labels for frame in score]
     working = [frame.working for frame in score]
-    gains = [expected_gain(frame.working, np.nan) for frame in learn]
-    typical = float(np.nanmean(gains)) if np.isfinite(gains).any() else 0.0
+    gain = ExpectedGain()
+    for frame in (*learn, *score):  # as on the robot: which classes are rare, without any labels
+        gain.learn(frame.working)
     values = {
-        "ours": np.array([expected_gain(found, typical) for found in working]),
+        "ours": np.array([gain.of(found) for found in working]),
         "sedna_threshold": threshold_filter(working),
         "sedna_ibt": ibt_filter(working),
         "random": np.zeros(len(score)),

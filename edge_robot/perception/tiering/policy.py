@@ -17,34 +17,11 @@ from numpy.typing import NDArray
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.consistency import compare
 from edge_robot.perception.tiering.expected import Expected
+from edge_robot.perception.tiering.gain import ExpectedGain
 from edge_robot.perception.tiering.novelty import RecentViews, view_of
 from edge_robot.perception.tiering.selection import Selection
 from edge_robot.settings import Settings, setting
 from edge_robot.token_bucket import TokenBucket
-
-_TYPICAL_AT_FIRST = 1.0
-_TYPICAL_FRAMES = 50
-"""Number of frames over which the gain of a typical one is averaged."""
-
-
-def expected_gain(found: Detections, typical: float) -> float:
-    """Return what a second opinion on a frame may be expected to add.
-
-    The number of classes in sight: the sum, over classes, of the best score. For what a second
-    opinion adds to a class that is there depends little on the score that the onboard detector
-    gave it; it finds what was missed, and draws better what was found. docs/benchmarks.md has what
-    that is worth, and signals that tell less: doubt, sizes, counts, flipped images, fits of them.
-
-    Args:
-        found: The onboard detections.
-        typical: What is returned for a frame without any: it has no score to tell how sure the
-            detector is of that, and is worth as much as others.
-    """
-    if not len(found):
-        return typical
-    best = np.zeros(len(found.class_names))
-    np.maximum.at(best, found.class_ids, found.scores)
-    return float(best.sum())
 
 
 class Verdict(Enum):
@@ -66,8 +43,8 @@ class Decision:
 
     Attributes:
         verdict: Why.
-        worth: What a second opinion would add, counted in classes that are surely there; NaN
-            where that was not asked.
+        worth: What a second opinion would add, counted in frames of typical gain; NaN where that
+            was not asked.
     """
 
     verdict: Verdict
@@ -95,10 +72,13 @@ class TierSettings(Settings):
         0.0, "energy spent on uploads a second, on average, W; 0: no limit", ge=0.0
     )
     surprise_weight: float = setting(
-        0.5, "worth of a contradiction between detections and tracks, classes", ge=0.0, le=1000.0
+        0.5,
+        "worth of a contradiction between detections and tracks, typical frames",
+        ge=0.0,
+        le=1e3,
     )
     novelty_weight: float = setting(
-        1.0, "worth that a view loses when it has just been sent, classes", ge=0.0, le=1000.0
+        1.0, "worth that a view loses when it has just been sent, typical frames", ge=0.0, le=1e3
     )
     view_memory: float = setting(
         3.0, "time after which a view is news again, s", ge=0.001, le=86400.0
@@ -128,7 +108,7 @@ class TierPolicy:
         self._energy = (
             TokenBucket(s.power, max(s.frame_energy, 10.0 * s.power)) if s.power else None
         )
-        self._typical = _TYPICAL_AT_FIRST
+        self._gain = ExpectedGain()
         self._selection = Selection()
         self._views = RecentViews(s.view_memory, scale=0.2)
         self._mean_bytes = 0.0
@@ -167,7 +147,7 @@ class TierPolicy:
         now: float,
     ) -> float:
         """Return what a second opinion on a frame would add; see `Decision.worth`."""
-        worth = expected_gain(found, self._typical)
+        worth = self._gain.of(found)
         if expected is not None:
             worth += self.settings.surprise_weight * compare(found, expected).total
         stale = 1.0 - self._views.novelty(view_of(image), now)
@@ -205,7 +185,7 @@ class TierPolicy:
                 return Decision(Verdict.SKIPPED)
             return self._afford(image, now) or Decision(Verdict.UNSEEN)
         worth = self.worth(image, found, expected, now)
-        self._typical += (expected_gain(found, self._typical) - self._typical) / _TYPICAL_FRAMES
+        self._gain.learn(found)
         verdict = Verdict.WORTH_IT
         if not self._selection.choose(worth, self.share(now)):
             if self._fill(now) < 1.0:
