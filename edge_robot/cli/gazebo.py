@@ -14,6 +14,9 @@ from edge_robot.cli.options import group
 from edge_robot.errors import UserError
 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of warehouse, people, drive.")]
+Pace = Annotated[
+    float, typer.Option(min=0.01, max=1.0, help="Real-time factor that Gazebo keeps, if it can.")
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The world file.")]
 
 DEFAULT_OUTPUT = Path("warehouse.sdf")
@@ -27,17 +30,18 @@ def register(app: typer.Typer) -> None:
     commands.command()(serve)
 
 
-def world(seed: Seed = 1, output: Output = DEFAULT_OUTPUT) -> None:
+def world(seed: Seed = 1, pace: Pace = 1.0, output: Output = DEFAULT_OUTPUT) -> None:
     """Write the warehouse of a seed as a world file: edge-robot gazebo world --seed 7.
 
     The robot and the people are in it. It needs no other file, and nothing is downloaded for it.
     """
-    _write(seed, output)
+    _write(seed, pace, output)
     print(output)
 
 
 def serve(
     seed: Seed = 1,
+    pace: Pace = 1.0,
     output: Output = DEFAULT_OUTPUT,
     headless: Annotated[
         bool, typer.Option(help="Without Gazebo's window, and without a display.")
@@ -52,20 +56,20 @@ def serve(
         raise UserError(
             "Gazebo's command `gz` is not found; install Gazebo Harmonic, or source its setup file"
         )
-    _write(seed, output)
+    _write(seed, pace, output)
     mode = ["-s", "--headless-rendering"] if headless else []
     sys.stdout.flush()
     # In the place of this process: signals reach Gazebo itself.
     os.execv(program, [program, "sim", "-r", *mode, str(output)])
 
 
-def _write(seed: int, output: Path) -> None:
+def _write(seed: int, pace: float, output: Path) -> None:
     from edge_robot.sim.gazebo.world import world_sdf
     from edge_robot.sim.scenario import Scenario
 
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(world_sdf(Scenario.generate(seed)))
+        output.write_text(world_sdf(Scenario.generate(seed), pace))
     except OSError as error:
         raise UserError(
             f"cannot write the world to {output}: {error.strerror}; give another file with --output"

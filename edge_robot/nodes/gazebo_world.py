@@ -29,7 +29,7 @@ from edge_robot.nodes.conversions import nanoseconds, seconds, stamp_from_nanose
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.steady import pace, steady_seconds
 from edge_robot.nodes.truth_messages import TRUTH_PERIOD, truth_message
 from edge_robot.sim.crowd import Crowd
 from edge_robot.sim.gazebo import bridge, names
@@ -213,7 +213,7 @@ class GazeboWorld(ManagedNode):
             self._publish_truth(robot, now)
 
     def _publish_truth(self, robot: Pose2, now: float) -> None:
-        simulated, steady = now - self._began[0], steady_seconds() - self._began[1]
+        simulated, paced = now - self._began[0], steady_seconds() - self._began[1]
         stamp = stamp_from_nanoseconds(round(now * 1e9))
         truth = truth_message(
             stamp,
@@ -223,7 +223,7 @@ class GazeboWorld(ManagedNode):
             self._people,
             self._crowd.velocity,
         )
-        truth.real_time_factor = simulated / steady
+        truth.real_time_factor = simulated / paced * pace()
         truth.base_timed_out = self._timed_out
         self._truth.publish(truth)
 

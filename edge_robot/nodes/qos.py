@@ -20,6 +20,7 @@ from rclpy.qos_overriding_options import QosCallbackResult, QoSOverridingOptions
 
 from edge_robot import topics
 from edge_robot.errors import UserError
+from edge_robot.nodes.steady import pace
 from edge_robot.topics import Durability, Reliability, Topic
 
 SENSOR_RELIABILITY = "EDGE_ROBOT_SENSOR_RELIABILITY"
@@ -49,8 +50,10 @@ def qos_profile(topic: Topic) -> QoSProfile:
 def contract_profile(topic: Topic) -> QoSProfile:
     """Return the profile with the whole contract, for who promises it or watches it.
 
+    Its times are the robot's: in a world that goes slower the middleware's clock is given longer.
+
     Raises:
-        UserError: As `qos_profile`.
+        UserError: As `qos_profile` and `pace`.
     """
     qos = topic.qos
     profile = QoSProfile(
@@ -64,13 +67,17 @@ def contract_profile(topic: Topic) -> QoSProfile:
         ),
     )
     if qos.deadline is not None:
-        profile.deadline = Duration(seconds=qos.deadline)
+        profile.deadline = _lasting(qos.deadline)
     if qos.lifespan is not None:
-        profile.lifespan = Duration(seconds=qos.lifespan)
+        profile.lifespan = _lasting(qos.lifespan)
     if qos.liveliness_lease is not None:
         profile.liveliness = LivelinessPolicy.AUTOMATIC
-        profile.liveliness_lease_duration = Duration(seconds=qos.liveliness_lease)
+        profile.liveliness_lease_duration = _lasting(qos.liveliness_lease)
     return profile
+
+
+def _lasting(seconds: float) -> Duration:
+    return Duration(seconds=seconds / pace())
 
 
 def listening_profile(topic: Topic, depth: int) -> QoSProfile:

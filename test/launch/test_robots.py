@@ -171,6 +171,13 @@ def test_drivers_may_call_their_topics_as_they_like() -> None:
     assert "stamped:=false" in robot["/collision_monitor"].command
 
 
+def test_all_of_a_slower_world_goes_at_its_pace(desktop: dict[str, str]) -> None:
+    # A base that hears commands by a stricter contract than they come with hears none.
+    processes = launched("gazebo", desktop, pace="0.2", headless="true")
+    assert {"/gazebo_world", "/mode_manager", "/collision_monitor"} <= processes.keys()
+    assert {process.environment["EDGE_ROBOT_PACE"] for process in processes.values()} == {"0.2"}
+
+
 def test_keys_are_asked_for_on_request() -> None:
     plain, secure = (
         launched("demo"),

@@ -12,6 +12,7 @@ import yaml
 
 from edge_robot import topics
 from edge_robot.sim.gazebo.__main__ import kept_files
+from edge_robot.sim.gazebo.world import world_sdf
 from edge_robot.sim.robot import (
     BODY,
     CAMERA_FOVX,
@@ -33,6 +34,9 @@ from edge_robot.sim.sensors import LIDAR, SCANNER, WIDTH
 from edge_robot.sim.world import PEOPLE_GROUP, ROBOT_GROUP, SOLID_GROUP, build_world
 
 Array = np.ndarray
+
+
+_RATES = ("update_rate", "update_frequency", "odom_publish_frequency")
 
 
 @pytest.fixture(scope="module")
@@ -224,9 +228,20 @@ def test_every_sensor_has_frame_place_and_rate_of_the_tables(robot: ET.Element) 
 
 
 def test_the_world_steps_and_draws_as_fast_as_two_cores_can(world: ET.Element) -> None:
-    assert numbers(world, "physics/max_step_size") == [0.004]
+    (step,) = numbers(world, "physics/max_step_size")
+    rates = [element.text for tag in _RATES for element in world.iter(tag)]
+    assert len(rates) > 12
+    steps = 1.0 / (step * np.array(rates, dtype=float))
+    assert steps == pytest.approx(np.round(steps)), "what is due comes with a step, not after it"
+    assert steps.min() == pytest.approx(1.0), "no more steps than somebody waits for"
     assert {element.text for element in world.iter("cast_shadows")} == {"false"}
     assert world.findtext("scene/shadows") == "false"
+
+
+def test_a_world_goes_at_the_pace_that_is_asked_for(scenario: Scenario) -> None:
+    world = ET.fromstring(world_sdf(scenario, pace=0.35)).find("world")
+    assert world is not None
+    assert numbers(world, "physics/real_time_factor") == [0.35]
 
 
 def test_plugins_are_those_a_server_without_window_has(world: ET.Element) -> None:

@@ -25,7 +25,8 @@ from edge_robot.sim.robot import RobotPart
 from edge_robot.sim.scenario import WALL_HEIGHT, Item, Light, Part, Person, Rack, Rgb, Scenario
 from edge_robot.sim.textures import texture
 
-TIME_STEP = 0.004
+TIME_STEP = 0.01
+"""s; what is told or asked most often comes with every step, or every second."""
 PEOPLE_RATE = 25
 """How often Gazebo says where everyone is, Hz."""
 
@@ -38,14 +39,19 @@ _PERSON_MASS = 75.0
 _PERSON_LIFT = 0.02  # above the floor, so that people glide over it without friction
 
 
-def world_sdf(scenario: Scenario) -> str:
-    """Return the world file of a scenario: robot and people stand at their starts."""
+def world_sdf(scenario: Scenario, pace: float = 1.0) -> str:
+    """Return the world file of a scenario: robot and people stand at their starts.
+
+    Args:
+        scenario: What stands, and who walks.
+        pace: Simulated seconds in one of the wall, at most.
+    """
     colours = [_mean_colour(index, scenario) for index in range(len(scenario.surfaces))]
     world = element(
         "world",
         element(
             "physics",
-            *values(max_step_size=TIME_STEP, real_time_factor=1.0),
+            *values(max_step_size=TIME_STEP, real_time_factor=pace),
             name="steps",
             type="dart",
         ),
