@@ -129,19 +129,13 @@ class Detector:
 
     def _make_writer(self) -> TensorWriter | ByteWriter:
         card, quantization = self.card, self._engine.quantization
-        tensor, swap = self._engine.bind(card.input_shape), card.channels == "rgb"
+        tensor = self._engine.bind(card.input_shape)
         if quantization is None:
-            return TensorWriter(
-                tensor,
-                resize=card.resize,
-                pad=card.pad,
-                mean=card.mean,
-                std=card.std,
-                swap_channels=swap,
-            )
+            return TensorWriter.of(card, tensor)
         # The values that a pixel of 0..255 has, normalised as the card says.
         every_value = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (1, 1, 3))
         table = quantization(to_tensor(every_value, card.mean, card.std, swap_channels=False))
+        swap = card.channels == "rgb"
         return ByteWriter(
             tensor, table[0, :, 0], resize=card.resize, pad=card.pad, swap_channels=swap
         )

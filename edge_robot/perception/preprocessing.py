@@ -39,8 +39,8 @@ class Placement:
 class TensorWriter:
     """Writes images into a network's input tensor: resized, placed, in planes and normalised.
 
-    The same values as `letterbox` or `stretch` followed by `to_tensor`, to the bit, in a third of
-    the time: all memory is made once; the image is resized into a canvas, split into planes of
+    The same values as resizing, filling and `to_tensor` one after the other, to the bit, in a third
+    of the time: all memory is made once; the image is resized into a canvas, split into planes of
     bytes, and each plane is converted and normalised while it is in the cache. Only the part that
     the image covers is written again.
 
@@ -48,7 +48,8 @@ class TensorWriter:
 
     Args:
         tensor: 1×3×H×W float32, C-contiguous: what is written to.
-        resize: `letterbox` or `stretch`.
+        resize: `letterbox` keeps the aspect and fills what is left on the right and at the bottom;
+            `stretch` does not.
         pad: Grey value of the letterbox filling, 0..255.
         mean: Per channel, in the order of the tensor, on the scale 0..255.
         std: Likewise.
@@ -76,6 +77,18 @@ class TensorWriter:
         self._shifts, self._scales = bool(any(mean)), any(value != 1.0 for value in std)
         self._order = (2, 1, 0) if swap_channels else (0, 1, 2)
         self._raw_size = (0, 0)
+
+    @classmethod
+    def of(cls, card: ModelCard, tensor: NDArray[np.float32]) -> TensorWriter:
+        """Return the writer of a model's input, which takes BGR images."""
+        return cls(
+            tensor,
+            resize=card.resize,
+            pad=card.pad,
+            mean=card.mean,
+            std=card.std,
+            swap_channels=card.channels == "rgb",
+        )
 
     def write(self, image: NDArray[np.uint8]) -> Placement:
         """Write an (H, W, 3) uint8 image; return where it lies in the tensor."""
@@ -175,42 +188,9 @@ def input_tensor(image: NDArray[np.uint8], card: ModelCard) -> NDArray[np.float3
         image: (H, W, 3) uint8 BGR.
         card: Of the model.
     """
-    if card.resize == "letterbox":
-        scaled, _ = letterbox(image, card.width, card.height, card.pad)
-    else:
-        scaled, _ = stretch(image, card.width, card.height)
-    return to_tensor(scaled, card.mean, card.std, card.channels == "rgb")
-
-
-def letterbox(
-    image: NDArray[np.uint8], width: int, height: int, pad: int
-) -> tuple[NDArray[np.uint8], Placement]:
-    """Scale an image to fit, keep its aspect, and fill the rest on the right and at the bottom.
-
-    Args:
-        image: (H, W, 3) uint8.
-        width: Width of the result, px.
-        height: Height of the result, px.
-        pad: Grey value of the filling, 0..255.
-
-    Returns:
-        The (height, width, 3) uint8 image and where the raw image lies in it.
-    """
-    placement, new_width, new_height = _place(image, width, height, keep_aspect=True)
-    resized = _resize(image, new_width, new_height)
-    if (new_width, new_height) == (width, height):
-        return resized, placement
-    filled = np.full((height, width, 3), pad, np.uint8)
-    filled[:new_height, :new_width] = resized
-    return filled, placement
-
-
-def stretch(
-    image: NDArray[np.uint8], width: int, height: int
-) -> tuple[NDArray[np.uint8], Placement]:
-    """Scale an image to the given size whatever its aspect; see `letterbox` for the terms."""
-    placement, _, _ = _place(image, width, height, keep_aspect=False)
-    return _resize(image, width, height), placement
+    tensor = np.empty(card.input_shape, np.float32)
+    TensorWriter.of(card, tensor).write(image)
+    return tensor
 
 
 def to_tensor(
@@ -248,9 +228,3 @@ def _place(
         new_height = min(height, max(1, round(raw_height * scale)))
     placement = Placement(new_width / raw_width, new_height / raw_height, raw_width, raw_height)
     return placement, new_width, new_height
-
-
-def _resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
