@@ -36,6 +36,8 @@ _TAKE_OVER = 5.0
 _BEAT_LANES = 3
 _LANES = 4
 """TCP connections for heartbeats, and for requests."""
+_MOST_LANES = 8
+"""To so many those for requests grow, where none was free."""
 _STALL = 1.0
 """So long a lane is avoided on which a request was given up, s."""
 
@@ -407,6 +409,8 @@ class _Connection:
             self._lanes,
             key=lambda lane: (now < lane.avoid_until, not lane.stands, len(lane.calls)),
         )
+        if (lane.calls or now < lane.avoid_until) and len(self._lanes) < _MOST_LANES:
+            self._add_lane()  # for those to come: until it is connected, this one is quicker
         call = lane.call(request.SerializeToString(), timeout=timeout, metadata=self._metadata)
         lane.calls.add(call)
         try:
@@ -451,10 +455,15 @@ class _Connection:
         """Connect all lanes, so that the first request need not wait for it."""
         while len(self._beat_lanes) < _BEAT_LANES:
             self._beat_lanes.append(self._open("ServerLive", _BEAT_OPTIONS))
-        while len(self._lanes) < _LANES:
-            self._lanes.append(self._open("ModelInfer", _WORK_OPTIONS))
-        for lane in (*self._beat_lanes, *self._lanes):
+        for lane in self._beat_lanes:
             lane.channel.get_state(try_to_connect=True)
+        while len(self._lanes) < _LANES:
+            self._add_lane()
+
+    def _add_lane(self) -> None:
+        lane = self._open("ModelInfer", _WORK_OPTIONS)
+        lane.channel.get_state(try_to_connect=True)
+        self._lanes.append(lane)
 
     async def close(self) -> None:
         """Release those who wait for an answer, and all channels."""

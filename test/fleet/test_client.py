@@ -305,6 +305,30 @@ def test_renewed_certificates_are_taken_up_and_no_request_is_lost(
     assert robot.up and robot.client.link.since == since
 
 
+def test_where_no_connection_is_free_there_are_soon_more(
+    serve: Callable[..., Server], connect: Callable[..., Robot]
+) -> None:
+    server = serve()
+    peers: set[str] = set()
+    answer, done = server.infer, threading.Event()
+
+    def infer(request: Any, context: Any) -> Any:
+        peers.add(context.peer())
+        done.wait(20.0)
+        return answer(request, context)
+
+    server.infer = infer
+    robot = connect(server.port)
+    robot.connect()
+    results = [robot.infer() for _ in range(5)]
+    wait_for(lambda: len(peers) == 4, "requests on all connections")
+    time.sleep(0.2)  # the fifth waits behind another; meanwhile one more is connected
+    results.append(robot.infer())
+    wait_for(lambda: len(peers) == 5, "a request on the new connection")
+    done.set()
+    assert all(result.result(20.0).id == "1" for result in results)
+
+
 def test_files_that_will_not_do_are_refused_before_anything_is_sent(
     pki: Certificates, tmp_path: Path
 ) -> None:

@@ -466,6 +466,7 @@ def test_the_local_fallback_computes_what_the_backend_does_not(
     robot = make_robot(radio.port, local=local)
     wait_for(lambda: robot.up, "the link")
     wait_for(lambda: robot.ask_until_answered().computed_by != ONBOARD, "an answer of the backend")
+    wait_for(lambda: not robot.status.links[0].outstanding, "what was answered on board meanwhile")
     # In mid-flight: on board as soon as the loss is noticed, long before the deadline.
     detector.free.clear()
     before, calls = len(robot.outcomes), detector.calls
