@@ -419,8 +419,10 @@ class _Connection:
             code, details = error.code(), str(error.details())
             if "Received message larger than max" in details:  # by this side, whatever the code
                 raise InvalidAnswerError(details) from error
-            # A backend too may say UNAVAILABLE, of a model; then its connection still stands.
-            stands = lane.stands and not details.startswith("Stream removed")
+            # A backend too may say UNAVAILABLE, of a model; then its connection still stands. These
+            # are gRPC's own words for a peer that goes, before the channel's state says so.
+            goes = details.startswith(("Stream removed", "Cancelling all calls"))
+            stands = lane.stands and not goes
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 lane.avoid_until = time.monotonic() + _STALL
             if code in _TRANSPORT and not stands:

@@ -186,11 +186,11 @@ def test_gazebo_runs_the_same_loop_as_the_demo(desktop: dict[str, str]) -> None:
     launch = share_dir() / "launch"
     demo = {argument.name for argument in arguments_of(launch / "demo.launch.xml")}
     gazebo = {argument.name for argument in arguments_of(launch / "gazebo.launch.xml")}
-    assert gazebo - demo == {"headless"}
+    assert gazebo - demo == {"headless", "pace"}
     given = {"seed": "7", "headless": "true", "folder": "run"}
     processes = load(launch / "gazebo.launch.xml", given, desktop).processes
     in_demo = load(launch / "demo.launch.xml", {"seed": "7"}, {}).processes
     (server,) = [" ".join(p.command) for p in processes if "serve" in p.command]
-    assert server.endswith("gazebo serve --seed 7 --output run/warehouse.sdf --headless")
+    assert server.endswith("gazebo serve --seed 7 --pace 1.0 --output run/warehouse.sdf --headless")
     ours = {process.node for process in processes} - {"/gazebo_bridge", "/gazebo_world", None}
     assert ours == {process.node for process in in_demo} - {"/simulator", None}
