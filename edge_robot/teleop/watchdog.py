@@ -136,12 +136,12 @@ class Watchdog:
             ticks: Of the connection it came by. A page may have several: what comes first counts.
             now: The time.
         """
-        if not read.held:
-            self._input = None  # nobody is too late to let go
+        newest, came_by = self._newest_sample
+        if not read.held and read.n >= newest:
+            self._input = None  # nobody is too late to let go, unless a newer sample came first
         sent = ticks.answer(read.tick, now)
         if sent is None:
             return Refusal.UNKNOWN_TICK
-        newest, came_by = self._newest_sample
         if read.n <= newest:
             frozen = read.n == newest and ticks is came_by
             return Refusal.FROZEN if frozen else Refusal.REPEATED
@@ -154,7 +154,8 @@ class Watchdog:
         forgiven = self.age - _FORGIVEN_AGE_RATE * (now - self._fresh)
         self.age = max(age, forgiven)
         self._input = read
-        self._fresh = min(now, sent + ticks.least_round_trip) - read.age
+        # It is newer than what came before, though its own connection may tell less of its time.
+        self._fresh = max(self._fresh, min(now, sent + ticks.least_round_trip) - read.age)
         if not read.held and now - age >= self._void_before:
             self._was_neutral = True
         return None

@@ -103,6 +103,7 @@ def test_packets_without_new_samples_are_silence() -> None:
 def test_what_the_sample_waited_in_the_page_is_part_of_the_silence() -> None:
     hand = Hand()
     hand.drive()
+    hand.now += 0.1
     assert hand.answer(held=True, age=0.1) is None
     assert hand.demand == WANTED
     hand.now += LIMITS.input_silence - 0.1 + 0.001
@@ -173,6 +174,29 @@ def test_of_two_connections_the_one_that_is_not_held_up_drives() -> None:
     assert hand.watchdog.judge(late, held_up, hand.now) is Refusal.REPEATED
     assert held_up.lateness(hand.now) > 1.0
     assert hand.demand == WANTED
+
+
+def test_what_one_connection_held_up_takes_nothing_from_what_the_other_brought() -> None:
+    hand = Hand()
+    hand.drive()
+    held_up, late_n = hand.ticks, hand.n + 1
+    ticks = [held_up.send(hand.now), held_up.send(hand.now)]
+    hand.ticks, hand.n = Ticks(hand.now), late_n
+    for _ in range(6):
+        assert hand.answer(held=True) is None
+    let_go = Input(ticks[0], late_n, False, *WANTED, 0.0)
+    assert hand.watchdog.judge(let_go, held_up, hand.now) is Refusal.REPEATED
+    assert hand.demand == WANTED, "took hold again since"
+    hand.n += 1
+    newer = Input(ticks[1], hand.n, True, *WANTED, 0.0)  # answered when it came at last
+    assert hand.watchdog.judge(newer, held_up, hand.now) is None
+    assert hand.demand == WANTED
+    hand.n -= 1
+    assert hand.send(held=False) is Refusal.REPEATED
+    assert hand.demand == WANTED
+    hand.n += 1
+    assert hand.send(held=False) is Refusal.REPEATED
+    assert hand.demand == ZERO
 
 
 def test_the_round_trip_is_that_of_ticks_and_not_of_pauses_between_them() -> None:
