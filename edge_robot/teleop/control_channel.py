@@ -404,7 +404,9 @@ class ControlChannel:
 
     def _join(self, connection: _Connection, number: int) -> str:
         ways = [each for each in self._connections if each.seat.number == number]
-        if not ways or ways[0].seat.who.session != connection.seat.who.session:
+        mine, its = connection.seat.who, ways[0].seat.who if ways else None
+        # A token may have got another role meanwhile: what it could before must not live on.
+        if its is None or (its.session, its.role) != (mine.session, mine.role):
             raise RefusedError("that page is not yours, or is gone")
         if len(ways) >= _WAYS:
             raise RefusedError(f"that page has its {_WAYS} connections")

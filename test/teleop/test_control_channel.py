@@ -341,10 +341,12 @@ async def test_who_may_not_join_stays_apart(bench: Bench) -> None:
         bench.operator("anna") as anna,
         bench.operator("anna") as second,
         bench.operator("anna") as third,
+        bench.operator("anna", "VIEW") as demoted,
         bench.operator("bela") as bela,
     ):
         seat = anna.status["seat"]
         assert "not yours" in (await bela.ask("join", seat=seat))["text"]
+        assert "not yours" in (await demoted.ask("join", seat=seat))["text"]
         assert "not yours" in (await second.ask("join", seat=12345))["text"]
         assert (await second.ask("join", seat=seat))["ok"]
         second.held_up = []
