@@ -418,7 +418,7 @@ class ControlChannel:
 
     def _require_no_other(self, seat: Seat) -> None:
         holder = self._helm.lease.holder
-        if holder is not None and holder.connection != seat.number:
+        if holder is not None and holder.seat != seat.number:
             raise RefusedError(f"{holder.who.name} has the wheel: ask for it")
 
     def _take(self, seat: Seat, force: bool) -> str:

@@ -116,7 +116,7 @@ class Helm:
     def driver(self) -> Seat | None:
         """Return where the wheel is; None if nowhere, or if that page is gone."""
         holder = self.lease.holder
-        return None if holder is None else self._seats.get(holder.connection)
+        return None if holder is None else self._seats.get(holder.seat)
 
     def take(self, seat: Seat, now: float, force: bool = False) -> None:
         """Give somebody the wheel; who had it is told.

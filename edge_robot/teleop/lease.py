@@ -1,4 +1,4 @@
-"""Who has the wheel: one connection, until it hands back, is superseded or falls silent."""
+"""Who has the wheel: one page, until it hands back, is superseded or falls silent."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Holder:
 
     Attributes:
         who: The person.
-        connection: Of that person's page; each has its own number.
+        seat: Number of that person's page.
         since: When it was taken, s.
     """
 
     who: Identity
-    connection: int
+    seat: int
     since: float
 
 
@@ -48,11 +48,11 @@ class Lease:
         self.holder: Holder | None = None
         self.generation = 0
 
-    def held_by(self, connection: int) -> bool:
-        """Return whether a connection has the wheel."""
-        return self.holder is not None and self.holder.connection == connection
+    def held_by(self, seat: int) -> bool:
+        """Return whether a page has the wheel."""
+        return self.holder is not None and self.holder.seat == seat
 
-    def take(self, who: Identity, connection: int, now: float, force: bool = False) -> None:
+    def take(self, who: Identity, seat: int, now: float, force: bool = False) -> None:
         """Give somebody the wheel.
 
         Somebody's own other page gives way: a page that was loaded anew must not wait for the old.
@@ -70,7 +70,7 @@ class Lease:
                 raise RefusedError(
                     f"{holder.who.name} has the wheel: only an admin may take it from somebody"
                 )
-        self._pass_to(Holder(who, connection, now))
+        self._pass_to(Holder(who, seat, now))
         self._heard = now
 
     def _occupied(self, holder: Holder, now: float) -> str:
@@ -107,14 +107,14 @@ class Lease:
         """Leave the wheel to nobody."""
         self._pass_to(None)
 
-    def heard(self, connection: int, now: float) -> None:
+    def heard(self, seat: int, now: float) -> None:
         """Note a sign of life of a page."""
-        if self.held_by(connection):
+        if self.held_by(seat):
             self._heard = now
 
-    def left(self, connection: int) -> None:
+    def left(self, seat: int) -> None:
         """Note that a page is gone; its person may be back in a moment."""
-        self._left |= self.held_by(connection)
+        self._left |= self.held_by(seat)
 
     def has_expired(self, now: float) -> bool:
         """Return whether the holder has been silent for longer than the wheel is kept."""

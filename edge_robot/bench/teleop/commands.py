@@ -48,7 +48,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return the delays of commands without video, beside ours, and beside naive video.
 
-    `queue_…` is what the packets of the control connection waited before the bottleneck, as the
+    `queue_…` is what the packets of the control connections waited before the bottleneck, as the
     link itself notes it; the other delays hold the recovery of lost packets, and this machine.
 
     Args:
