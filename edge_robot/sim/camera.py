@@ -155,7 +155,7 @@ class _GlDrawer:
         self._camera.fixedcamid = camera
         self._perturb = mujoco.MjvPerturb()
         self._rect = mujoco.MjrRect(0, 0, width, height)
-        self._mjr = mujoco.MjrContext(world.model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        self._mjr = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._mjr)
 
     def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:

@@ -62,6 +62,16 @@ def test_both_ways_of_drawing_look_alike(world: World, opengl: Camera, rays: Cam
     assert np.abs(drawn - cast).mean() < 5.0
 
 
+def test_opengl_draws_all_of_a_large_picture(world: World, opengl: Camera) -> None:
+    world.place_robot(2.0, 4.0, 0.4)
+    large = Camera(world, 960, 720, backend=opengl.backend)
+    try:
+        same = large.segmentation(world.data)[2::4, 2::4] == opengl.segmentation(world.data)
+    finally:
+        large.close()
+    assert same.mean() > 0.9
+
+
 def test_image_is_upright_and_colours_are_in_order(world: World, rays: Camera) -> None:
     world.place_robot(2.0, 4.0, 0.4)
     segmentation = rays.segmentation(world.data)
