@@ -22,6 +22,9 @@ PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = KINDS = tuple(
 )
 """What is known here, as in `MjModel.geom_type`."""
 
+_LEAST = 1e-200
+"""Square of what is no movement, and that can be divided by."""
+
 
 def half_extents(kind: int, size: Array) -> Array:
     """Return half the sides of the boxes around shapes."""
@@ -47,13 +50,12 @@ def distances(kind: int, origin: Array, direction: Array, size: Array) -> Array:
             return _first(_ball(origin / axes, direction / axes))
         radius, half, _ = size
         tube = _ball(origin[:2] / radius, direction[:2] / radius)
-        found = _first(_common(tube, _slab(origin[2], direction[2], half)))
+        trunk = _common(tube, _slab(origin[2], direction[2], half))
         if kind == CYLINDER:
-            return found
-        for end in (-half, half):
-            centred = origin - np.array([0 * end, 0 * end, end])
-            found = np.minimum(found, _first(_ball(centred / radius, direction / radius)))
-        return found
+            return _first(trunk)
+        ends = (origin - np.array([0 * end, 0 * end, end]) for end in (-half, half))
+        balls = (_ball(end / radius, direction / radius) for end in ends)
+        return _first(_joined(trunk, *balls))
 
 
 def outward(kind: int, point: Array, size: Array) -> Array:
@@ -91,6 +93,15 @@ def _common(*intervals: Interval) -> Interval:
     return enter, leave
 
 
+def _joined(*intervals: Interval) -> Interval:
+    """Within any of the parts of what is convex as a whole, and so has no gaps between them."""
+    met = [(enter <= leave, enter, leave) for enter, leave in intervals]
+    return (
+        np.minimum.reduce([np.where(hit, enter, np.inf) for hit, enter, _ in met]),
+        np.maximum.reduce([np.where(hit, leave, -np.inf) for hit, _, leave in met]),
+    )
+
+
 def _slab(origin: Array, direction: Array, half: Array) -> Interval:
     """Between two parallel planes: origin and direction across them, shape (n,)."""
     one, other = (-half - origin) / direction, (half - origin) / direction
@@ -99,7 +110,7 @@ def _slab(origin: Array, direction: Array, half: Array) -> Interval:
 
 def _ball(origin: Array, direction: Array) -> Interval:
     """In the unit ball of as many dimensions as are given."""
-    a = (direction**2).sum(axis=0)
+    a = np.maximum((direction**2).sum(axis=0), _LEAST)  # along a tube it would be 0
     b = (origin * direction).sum(axis=0)
     c = (origin**2).sum(axis=0) - 1.0
     root = np.sqrt(b**2 - a * c)  # nan where it is missed, which is in no interval
