@@ -37,7 +37,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import BASE_FRAME, Mounts, check_scan, read_cloud, scan_points
-from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.steady import check_pace, steady_seconds
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.points import CloudError
 from edge_robot.perception.lidar.scan_geometry import ScanError
@@ -80,8 +80,9 @@ class CollisionMonitor(ManagedNode):
         """Take the shapes of robot and zones.
 
         Raises:
-            UserError: a zone is none.
+            UserError: a zone is none, or the clock is slowed in a real world.
         """
+        check_pace(self)
         footprint = self._footprint.value.corners
         self._zones = [
             Zone.of(name, settings, footprint)

@@ -25,7 +25,7 @@ from edge_robot.nodes.diagnostics import OK, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.steady import check_pace, steady_seconds
 from edge_robot.nodes.urgency import Urgency
 
 _LONGEST_SILENCE = 0.040  # s; leaves some delay until the deadline
@@ -56,8 +56,9 @@ class CommandMux(ManagedNode):
         """Begin anew with arbitration, but for a stop that is latched.
 
         Raises:
-            UserError: two sources have one priority.
+            UserError: two sources have one priority, or the clock is slowed in a real world.
         """
+        check_pace(self)
         self._arbiter = Arbiter(self._sources.value, _LIFESPAN)
         self._settled = False  # whether it is known how things were before
         if self._stopped:

@@ -17,7 +17,6 @@ from edge_robot.control.inputs import Input, Severity
 from edge_robot.control.modes import AUTONOMOUS, Conditions, Mode, ModeMachine, ModeTimes
 from edge_robot.control.safe_speed import Sight, safe_speed
 from edge_robot.deadlines import CommandLatency
-from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import DeadlineStatus, LinkState, RobotMode, StageRun
 from edge_robot.nodes.contract_watch import ContractWatch
@@ -26,7 +25,7 @@ from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.steady import PACE, pace, steady_seconds
+from edge_robot.nodes.steady import check_pace, steady_seconds
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.topics import Topic
 
@@ -108,8 +107,7 @@ class ModeManager(ManagedNode):
 
     def configure(self) -> None:
         """Refuse a slower clock where the world is real."""
-        if pace() != 1.0 and not self.get_parameter("use_sim_time").value:
-            raise UserError(f"{PACE} slows the watchdogs: unset it, or set use_sim_time")
+        check_pace(self)
 
     def activate(self) -> None:
         """Watch, with nothing heard yet."""

@@ -11,6 +11,7 @@ import functools
 import os
 
 from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
 
 from edge_robot.errors import UserError
 
@@ -44,3 +45,13 @@ def pace() -> float:
     if not 0.0 < found <= 1.0:
         raise UserError(f"{PACE} is {given!r}; set it to a number above 0 and up to 1")
     return found
+
+
+def check_pace(node: Node) -> None:
+    """Refuse a slower clock where the world is real; for whoever keeps a robot from harm by it.
+
+    Raises:
+        UserError: There is a pace, but no simulated time; or as `pace`.
+    """
+    if pace() != 1.0 and not node.get_parameter("use_sim_time").value:
+        raise UserError(f"{PACE} slows the watchdogs: unset it, or set use_sim_time")

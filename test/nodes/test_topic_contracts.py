@@ -11,6 +11,9 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from edge_robot import topics
 from edge_robot.errors import UserError
 from edge_robot.nodes import steady
+from edge_robot.nodes.collision_monitor import CollisionMonitor
+from edge_robot.nodes.command_mux import CommandMux
+from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.mode_manager import ModeManager
 from edge_robot.nodes.qos import SENSOR_RELIABILITY, contract_profile, qos_profile
 
@@ -70,11 +73,14 @@ def test_a_pace_that_is_none_is_refused(pace: str, go_at: Callable[[str], None])
         steady.steady_seconds()
 
 
-def test_a_robot_in_a_real_world_is_not_slowed(go_at: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("make_node", [ModeManager, CommandMux, CollisionMonitor])
+def test_a_robot_in_a_real_world_is_not_slowed(
+    make_node: Callable[[], ManagedNode], go_at: Callable[[str], None]
+) -> None:
     go_at("0.5")
     rclpy.init()
     try:
-        node = ModeManager()
+        node = make_node()
         with pytest.raises(UserError, match="use_sim_time"):
             node.configure()
         node.destroy_node()
