@@ -280,7 +280,8 @@ class Planner(ManagedNode):
         if state is None:
             return
         period = self._mode.planning_period if self._mode else 0.0
-        self._due = steady_seconds() + min(period, _LONGEST_PERIOD)
+        # In this order: min() of a period that is no number is then the longest.
+        self._due = steady_seconds() + min(_LONGEST_PERIOD, period)
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
             try:
                 objects = to_moving_objects(tracks, now)

@@ -454,6 +454,12 @@ def test_a_plan_comes_when_the_mode_lets_it_without_waiting_for_more_tracks(worl
     assert 12 <= len(world.plans) <= 15
 
 
+def test_a_period_that_is_no_number_holds_no_plan_up_for_long(world: World) -> None:
+    world.planning_period = math.nan
+    status, _ = world.outcome(world.send("navigate_to_pose", pose=world.ahead(1.0)))
+    assert status == GoalStatus.STATUS_SUCCEEDED
+
+
 def test_odometry_that_is_none_and_time_that_goes_back_stop_it_and_no_more(world: World) -> None:
     world.plans.clear()
     handle = world.send("navigate_to_pose", pose=world.ahead(1.0))
