@@ -285,7 +285,8 @@ def compare(
         return Comparison(0.0, 1.0, count, n)
     pooled = (observed + known) / (n + m)
     g = 2.0 * (_log_ratio(observed, n * pooled) + _log_ratio(known, m * pooled))
-    probability = float(fdtrc(freedom, freedom * (clusters - 1), g / freedom))
+    # Of what is alike, rounding may leave a little below zero, where fdtrc is no number.
+    probability = float(fdtrc(freedom, freedom * (clusters - 1), max(g, 0.0) / freedom))
     p = (known + 0.5) / (m + 0.5 * len(known))
     q = (observed + 0.5) / (n + 0.5 * len(known))
     by_chance = freedom * (1.0 / n + 1.0 / m)

@@ -101,6 +101,13 @@ def test_it_is_over_when_the_window_holds_nothing_of_it_any_more() -> None:
     assert not monitor.alarm
 
 
+def test_a_window_that_is_just_like_the_reference_is_by_chance() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        blocks = np.tile(rng.integers(1, 50, 10), (30, 1))
+        assert compare(blocks, blocks[0] * 7).probability == 1.0
+
+
 def correlated(rng: np.random.Generator, shares: Any, life: int) -> np.ndarray:
     """Counts of 30 blocks of 10 frames with objects that stay in view for `life` frames or so."""
     objects = rng.poisson(2 * (300 + 2 * life) / life)
