@@ -26,7 +26,7 @@ from edge_robot.sim.scenario import WALL_HEIGHT, Item, Light, Part, Person, Rack
 from edge_robot.sim.textures import texture
 
 TIME_STEP = 0.01
-"""s; what is told or asked most often comes with every step, or every second."""
+"""s; the IMU speaks with every step, the wheels with every other."""
 PEOPLE_RATE = 25
 """How often Gazebo says where everyone is, Hz."""
 
