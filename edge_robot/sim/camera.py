@@ -179,6 +179,7 @@ class _GlDrawer:
         return ids[image[..., 0] + (image[..., 1] << 8) + (image[..., 2] << 16)]
 
     def close(self) -> None:
+        self._context.make_current()  # else what another camera of this thread has would be freed
         self._mjr.free()
         self._context.free()
 
