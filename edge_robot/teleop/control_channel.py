@@ -333,14 +333,17 @@ class ControlChannel:
     def _start(self, connection: _Connection, request: Request) -> None:
         """Do what is asked for, beside what else comes in: nothing may delay inputs and stops."""
         # A stop is never one too many, nor too late; all under way wait for the same answer.
-        objection = "" if isinstance(request, Stop) else self._objection(connection)
+        objection = "" if isinstance(request, Stop) else self._objection(connection, request)
         deed = self._refuse(objection) if objection else self._deed(connection, request)
         task = asyncio.create_task(self._answer(connection, request, deed))
         connection.tasks.add(task)
         task.add_done_callback(connection.tasks.discard)
 
-    def _objection(self, connection: _Connection) -> str:
-        """Return why nothing that is asked for is done now; empty if it is."""
+    def _objection(self, connection: _Connection, request: Request) -> str:
+        """Return why something that is asked for is not done now; empty if it is."""
+        if request.id < connection.seat.newest:
+            return "what was asked for later came first: ask again"
+        connection.seat.newest = request.id
         late = connection.ticks.lateness(self._clock())
         if late > _LATE:
             return f"this came {late:.1f} s late, and is not done: ask again"

@@ -52,6 +52,7 @@ class Seat:
         speed: What the person bounds the own speed to, m/s.
         refusal: Why the newest input did not count; None if it did, or was only a repeated one.
         notice: How the person lost the wheel; empty if not lately.
+        newest: Greatest id of what was asked for from there.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Seat:
     speed: float
     refusal: Refusal | None = None
     notice: str = ""
+    newest: int = 0
 
 
 class Helm:

@@ -54,7 +54,8 @@ class Request:
     """Something asked for, to be answered.
 
     Attributes:
-        id: By which the sender tells answers apart.
+        id: By which the sender tells answers apart; grows. What came later than something newer,
+            by the page's other connection, is not done.
     """
 
     action: ClassVar[str]

@@ -336,6 +336,19 @@ async def test_a_page_with_two_connections_drives_on_over_either(bench: Bench) -
 
 
 @scenario
+async def test_what_is_overtaken_by_something_newer_is_not_done(bench: Bench) -> None:
+    async with bench.operator("anna") as first, bench.operator("anna") as second:
+        assert (await second.ask("join", seat=first.status["seat"]))["ok"]
+        for socket, number, speed in ((second.socket, 12, 0.3), (first.socket, 11, 0.9)):
+            await socket.send_json({"type": "limit", "id": number, "speed": speed})
+            await until(lambda: 11 in first.answers or 12 in second.answers)
+        await until(lambda: 11 in first.answers and 12 in second.answers)
+        assert second.answers[12]["ok"]
+        assert "came first" in first.answers[11]["text"]
+        await until(lambda: first.status["limits"]["speed"] == 0.3)
+
+
+@scenario
 async def test_who_may_not_join_stays_apart(bench: Bench) -> None:
     async with (
         bench.operator("anna") as anna,
