@@ -40,9 +40,9 @@ def update(
 ) -> tuple[Array, Array, Array]:
     """Return mean, covariance and log-likelihood after one measurement.
 
-    The covariance is updated in Joseph's form, (1 − K·H)·P·(1 − K·H)ᵀ + K·R·Kᵀ, which stays
-    symmetric and positive definite. It is multiplied out to A − (A·Hᵀ − K·R)·Kᵀ with
-    A = P − K·H·P: that is the same for any gain, in products of m columns rather than n.
+    The covariance is updated in Joseph's form, (1 − K·H)·P·(1 − K·H)ᵀ + K·R·Kᵀ, multiplied out to
+    A − (A·Hᵀ − K·R)·Kᵀ with A = P − K·H·P: the same for any gain, in products of m columns rather
+    than n. Rounding leaves it asymmetric by some 1e-14 of its greatest entry at most.
 
     Args:
         mean: (..., n).
