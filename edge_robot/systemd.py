@@ -14,7 +14,8 @@ def notify(state: str) -> None:
     systemd hears a process that is not the unit's main process only with `NotifyAccess=all`.
 
     Raises:
-        UserError: nobody is there to be told, or the message could not be delivered.
+        UserError: nobody is there to be told, or the message could not be delivered at once: a
+            manager that does not read must not hold up who tells it that all is well.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
@@ -24,6 +25,7 @@ def notify(state: str) -> None:
         )
     name = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.setblocking(False)
         try:
             sender.sendto(state.encode(), name)
         except OSError as error:

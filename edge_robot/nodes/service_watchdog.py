@@ -88,9 +88,9 @@ class ServiceWatchdog(ManagedNode):
             self._heard.clear()
             self._show(self._mode)
         elif self._all_active:
-            self._is_ready = True
-            self._send("READY=1")
-            self.get_logger().info("all nodes are active: systemd is told")
+            self._is_ready = self._send("READY=1")
+            if self._is_ready:
+                self.get_logger().info("all nodes are active: systemd is told")
         else:
             self._show("waiting until all nodes are active")
             self._ask()
@@ -113,12 +113,15 @@ class ServiceWatchdog(ManagedNode):
             self._status = status
             self._send(f"STATUS={status}")
 
-    def _send(self, state: str) -> None:
+    def _send(self, state: str) -> bool:
+        """Return whether systemd is told."""
         try:
             systemd.notify(state)
+            return True
         except UserError as error:
             # systemd draws the consequence if it lasts; while it starts itself anew it is deaf.
             self.get_logger().error(str(error), throttle_duration_sec=10.0)
+            return False
 
 
 def main() -> None:

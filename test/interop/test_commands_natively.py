@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from bags import sensors, write_bag
@@ -99,7 +100,16 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address)
+
+        def listen() -> None:
+            while listener.recv(4096) != b"end":
+                pass
+
+        listening = Thread(target=listen)
+        listening.start()
         yield
+        listener.sendto(b"end", address)
+        listening.join()
 
 
 def test_between_them_they_are_all(tmp_path: Path) -> None:

@@ -128,6 +128,15 @@ def test_nobody_to_tell_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_pat
         systemd.watchdog_time()
 
 
+def test_a_manager_that_does_not_read_holds_nobody_up(service_manager: Systemd) -> None:
+    with pytest.raises(UserError, match="does not listen"):
+        for _ in range(10_000):
+            systemd.notify("WATCHDOG=1")
+    service_manager.told()
+    systemd.notify("WATCHDOG=1")
+    assert service_manager.told() == ["WATCHDOG=1"]
+
+
 REST_OF_THE_ROBOT = """
 import edge_robot, rclpy
 from edge_robot import topics
