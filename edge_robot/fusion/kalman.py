@@ -42,7 +42,7 @@ def update(
 
     The covariance is updated in Joseph's form, (1 − K·H)·P·(1 − K·H)ᵀ + K·R·Kᵀ, multiplied out to
     A − (A·Hᵀ − K·R)·Kᵀ with A = P − K·H·P: the same for any gain, in products of m columns rather
-    than n. Rounding leaves it asymmetric by some 1e-14 of its greatest entry at most.
+    than n. Rounding leaves it asymmetric by less than 1e-13 of its greatest entry.
 
     Args:
         mean: (..., n).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from statistics import median
 
 _UNANSWERED = 128
@@ -17,11 +16,9 @@ class Ticks:
 
     Args:
         now: The time.
-        draw: Draws the numbers.
     """
 
-    def __init__(self, now: float, draw: Callable[[], int] = lambda: secrets.randbits(53)) -> None:
-        self._draw = draw
+    def __init__(self, now: float) -> None:
         self._begun = now
         self._sent: OrderedDict[int, float] = OrderedDict()
         self._answered: tuple[int, float] | None = None
@@ -29,7 +26,7 @@ class Ticks:
 
     def send(self, now: float) -> int:
         """Return a new tick, to be sent at once."""
-        number = self._draw()
+        number = secrets.randbits(53)
         self._sent[number] = now
         if len(self._sent) > _UNANSWERED:
             self._sent.popitem(last=False)

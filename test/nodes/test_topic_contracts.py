@@ -69,7 +69,7 @@ def test_in_a_slower_world_robot_and_middleware_wait_longer(go_at: Callable[[str
 @pytest.mark.parametrize("pace", ["0", "2", "slowly", "nan"])
 def test_a_pace_that_is_none_is_refused(pace: str, go_at: Callable[[str], None]) -> None:
     go_at(pace)
-    with pytest.raises(UserError, match=pace):
+    with pytest.raises(UserError, match=f"is '{pace}'"):
         steady.steady_seconds()
 
 

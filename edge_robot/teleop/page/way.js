@@ -7,7 +7,7 @@ const rounded = (value) => Number(value.toFixed(4));
 
 /** Events: `open`; `message`, what the robot said but for ticks; `rtt` {ms}; `lost` {text, opened}, the last one. */
 export class Way extends EventTarget {
-  joined = false; // what this page is to the robot; kept by whoever has the connections
+  joined = false; // speaks for the page's seat; for whoever has the connections to know, who sets it
   #inputs;
   #socket;
   #opened = false;
