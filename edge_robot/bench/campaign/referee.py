@@ -13,38 +13,48 @@ from edge_robot import topics
 from edge_robot.bench.campaign.arena import Arena
 from edge_robot.bench.campaign.drivers import LIFESPAN, Operator
 from edge_robot.bench.campaign.schedule import Fault
-from edge_robot.control.modes import NAMES
+from edge_robot.control.modes import NAMES, ModeTimes
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import RobotMode
 from edge_robot.nodes.conversions import seconds
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.standalone.virtual import Process
-from edge_robot.topics import full_name
+from edge_robot.topics import Topic, full_name
 
 CONTROL_PERIOD = 0.02
 _GRACE = 2 * CONTROL_PERIOD
 _HOP = 0.010  # what a sample may take to the referee, s
 _STANDING = 1e-3  # m/s and rad/s
 
-_DEADLINE = topics.CMD_VEL.qos.deadline
-_TRACKS, _TRAJECTORY = topics.TRACKS.qos.deadline, topics.TRAJECTORY.qos.lifespan
-assert _DEADLINE is not None and _TRACKS is not None and _TRAJECTORY is not None
-CONTRACTS: Mapping[str, tuple[float, bool]] = {
-    "controller": (_DEADLINE, False),
-    "command_mux": (_DEADLINE, False),
-    "collision_monitor": (LIFESPAN, False),
-    "base": (LIFESPAN, False),
-    "scanner": (0.25, False),
-    "planner": (_TRAJECTORY, True),
-    "fusion": (_TRACKS, True),
-    full_name(topics.CMD_VEL_NAV.name): (_DEADLINE, False),
-    full_name(topics.CMD_VEL_MUX.name): (_DEADLINE, False),
-    full_name(topics.CMD_VEL.name): (LIFESPAN, False),
-    full_name(topics.SCAN.name): (0.25, False),
-    full_name(topics.TRAJECTORY.name): (_TRAJECTORY, True),
-    full_name(topics.TRACKS.name): (_TRACKS, True),
+_LAST_PLAN = ModeTimes().last_plan_time
+
+
+def _deadline(topic: Topic) -> float:
+    assert topic.qos.deadline is not None
+    return topic.qos.deadline
+
+
+CONTRACTS: Mapping[str, float] = {
+    "controller": _deadline(topics.CMD_VEL_NAV),
+    "command_mux": _deadline(topics.CMD_VEL_MUX),
+    "collision_monitor": LIFESPAN,
+    "base": LIFESPAN,
+    "scanner": 0.25,
+    "planner": _deadline(topics.TRAJECTORY) + _LAST_PLAN,
+    "fusion": _deadline(topics.TRACKS) + _LAST_PLAN,
+    full_name(topics.CMD_VEL_NAV.name): _deadline(topics.CMD_VEL_NAV),
+    full_name(topics.CMD_VEL_MUX.name): _deadline(topics.CMD_VEL_MUX),
+    full_name(topics.CMD_VEL.name): LIFESPAN,
+    full_name(topics.SCAN.name): 0.25,
+    full_name(topics.TRAJECTORY.name): _deadline(topics.TRAJECTORY) + _LAST_PLAN,
+    full_name(topics.TRACKS.name): _deadline(topics.TRACKS) + _LAST_PLAN,
 }
-"""How long after a loss the robot must be told to stop, s, and whether it may do so gently."""
+"""How long after a loss zero must be commanded, s: at once, or at the last safe plan's end."""
+
+_PLANS = frozenset(
+    {"planner", "fusion", full_name(topics.TRAJECTORY.name), full_name(topics.TRACKS.name)}
+)
+"""Whose loss ends autonomy, but nothing that an operator does."""
 
 _SEEN = {full_name(topics.LIDAR_DETECTIONS.name): {"lidar_perception"}} | {
     full_name(topics.CAMERA_DETECTIONS.name): {"camera_perception"}
@@ -79,10 +89,6 @@ _UPSTREAM: Mapping[str, set[str]] = {
 
 _AFTERMATH = 3.0
 """How long after a fault, or after a silence, its consequences may still be told, s."""
-
-_GENTLE = 1.0
-"""Least deceleration of a gentle stop, m/s²."""
-
 
 @dataclass
 class _Broken:
@@ -251,16 +257,15 @@ class Referee(Node):
             return
         if not broken.begun:
             broken.begun, broken.speed = True, speed
-        limit, gentle = CONTRACTS[fault.target]
-        limit += _GRACE + (broken.speed / _GENTLE if gentle else 0.0)
-        if any(other.kind == "teleoperation" for other in self._faults) and gentle:
+        operated = any(other.kind == "teleoperation" for other in self._faults)
+        if operated and fault.target in _PLANS:
             return
         if speed <= _STANDING:
             broken.zero_after = now - fault.start
             if broken.speed > _STANDING:
                 reactions = self.verdict.reactions.setdefault(fault.target, [])
                 reactions.append(round(broken.zero_after, 3))
-        elif now - fault.start > limit + _HOP:
+        elif now - fault.start > CONTRACTS[fault.target] + _GRACE + _HOP:
             self._fault(
                 f"no stop after loss of {fault.target}",
                 f"{speed:.2f} commanded {now - fault.start:.3f} s after ({fault})",
