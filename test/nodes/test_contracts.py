@@ -120,7 +120,8 @@ def test_a_stopped_process_walks_the_mode_down_the_ladder_and_its_return_up_agai
     fusion.send_signal(signal.SIGSTOP)
     late = until(RobotMode.LAST_SAFE_PLAN, full_name(topics.TRACKS.name))
     assert late - stopped < topics.TRACKS.qos.deadline + PROMPT
-    until(RobotMode.CONTROLLED_STOP, "the last safe plan is used up")
+    # By the plan's end, or sooner by the inputs of this very process, where it is held up.
+    until(RobotMode.CONTROLLED_STOP, "")
     speeds = [m.max_speed for when, m in surroundings.modes if when >= late]
     assert speeds == sorted(speeds, reverse=True)
     assert speeds[-1] == 0.0
