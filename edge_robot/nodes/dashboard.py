@@ -19,7 +19,7 @@ from edge_robot.nodes.rosbridge_graph import RosbridgeGraph
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.urgency import Urgency, claim_priority
 from edge_robot.settings import Settings, setting
-from edge_robot.teleop.access import Access, Identity, OneToken, people_of
+from edge_robot.teleop.access import Access, OneToken, people_of
 from edge_robot.teleop.audit import Audit
 from edge_robot.teleop.control_channel import ControlChannel
 from edge_robot.teleop.helm import HelmSettings
@@ -93,8 +93,8 @@ class _Robot:
         self._control = control
         self._views = views
 
-    async def stop(self, who: Identity) -> str:
-        return await self._control.stop(who)
+    async def stop(self) -> str:
+        return await self._control.stop()
 
     def summary(self) -> dict[str, Any]:
         """Return what is known now, None for what is not."""

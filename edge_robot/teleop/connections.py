@@ -70,7 +70,6 @@ class Connections:
     Args:
         make_protocol: Makes what speaks HTTP on a new connection.
         tls: For TLS; without it if None.
-        clock: Monotonic time in s.
 
     Attributes:
         refused: Connections for which there was no place, and those that made place.
@@ -80,11 +79,9 @@ class Connections:
         self,
         make_protocol: Callable[[], RequestHandler],
         tls: ssl.SSLContext | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_protocol = make_protocol
         self._tls = tls
-        self._clock = clock
         self._connections: dict[object, _Connection] = {}
         self._budgets: dict[str, TokenBucket] = {}
         self._listeners: list[socket.socket] = []
@@ -146,16 +143,16 @@ class Connections:
         """Take note that a connection is nobody's any more: who it was has logged out."""
         connection = self._connections.get(protocol)
         if connection is not None:
-            connection.who, connection.since = None, self._clock()
+            connection.who, connection.since = None, time.monotonic()
 
     def spend(self, protocol: object) -> bool:
         """Count a request of a stranger; return whether its network may ask so often."""
         connection = self._connections.get(protocol)
-        return connection is None or self._budget(connection.network).take(1.0, self._clock())
+        return connection is None or self._budget(connection.network).take(1.0, time.monotonic())
 
     def end(self, holds: Callable[[Identity], bool]) -> None:
         """Break off the connections of who may not be here any more, and of slow strangers."""
-        now = self._clock()
+        now = time.monotonic()
         for connection in self._present():
             if connection.who is None:
                 late = now - connection.since > STRANGER_TIME
@@ -200,7 +197,7 @@ class Connections:
         self._take_in(arrived, network_of(peer[0]))
 
     def _take_in(self, arrived: socket.socket, network: str) -> None:
-        now = self._clock()
+        now = time.monotonic()
         if not self._budget(network).take(1.0, now):
             self.refused += 1
             arrived.close()

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from math import hypot, inf
@@ -161,21 +161,13 @@ class ControlChannel:
         robot: What is driven.
         audit: Where it is written down who did what.
         settings: How people may drive.
-        clock: Steady time, s.
     """
 
     path = "/ws/control"
 
-    def __init__(
-        self,
-        robot: Robot,
-        audit: Audit,
-        settings: HelmSettings,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, robot: Robot, audit: Audit, settings: HelmSettings) -> None:
         self._robot = robot
         self._audit = audit
-        self._clock = clock
         self._settings = settings
         self._helm = Helm(settings)
         self._connections: set[_Connection] = set()
@@ -191,7 +183,7 @@ class ControlChannel:
         """Serve one person until either side leaves."""
         socket = web.WebSocketResponse(timeout=_GOODBYE, max_msg_size=MAX_BYTES, compress=False)
         await socket.prepare(request)
-        now = self._clock()
+        now = time.monotonic()
         connection = _Connection(self._helm.join(who, now), socket, Ticks(now), now)
         self._connections.add(connection)
         if self._beating is None or self._beating.done():
@@ -231,7 +223,7 @@ class ControlChannel:
         bear_losses(transport.get_extra_info("socket"))
         socket, ticks = connection.socket, connection.ticks
         while not socket.closed:
-            silent = self._clock() - connection.counted > self._settings.wheel_lifetime
+            silent = time.monotonic() - connection.counted > self._settings.wheel_lifetime
             if silent or transport.get_write_buffer_size() > _UNREAD:
                 # What waits for a page that is gone, or does not read what it asks for, would come
                 # late: none of it shall come at all.
@@ -242,7 +234,7 @@ class ControlChannel:
                 rtt = ticks.round_trip
                 tick = {
                     "type": "tick",
-                    "tick": ticks.send(self._clock()),
+                    "tick": ticks.send(time.monotonic()),
                     "rtt_ms": None if rtt is None else round(1e3 * rtt, 1),
                 }
                 with suppress(ConnectionError):
@@ -251,7 +243,7 @@ class ControlChannel:
             await asyncio.sleep(TICK)
 
     async def _tell(self, connection: _Connection) -> None:
-        now, status = self._clock(), self._status(connection.seat)
+        now, status = time.monotonic(), self._status(connection.seat)
         if status != connection.told or now - connection.told_at > STATUS:
             connection.told, connection.told_at = status, now
             await connection.socket.send_str(json.dumps(status))
@@ -261,7 +253,7 @@ class ControlChannel:
         self._settings = self._helm.settings = settings
 
     def _status(self, seat: Seat) -> dict[str, Any]:
-        helm, now = self._helm, self._clock()
+        helm, now = self._helm, time.monotonic()
         holder = helm.lease.holder
         speed, yaw_rate = (round(x / _SPEED_STEP) * _SPEED_STEP for x in helm.limits(seat))
         return {
@@ -296,7 +288,7 @@ class ControlChannel:
     # --- what comes in ----------------------------------------------------------------------
 
     async def _on_message(self, connection: _Connection, message: Any) -> None:
-        now = self._clock()
+        now = time.monotonic()
         earned = _RATE * (now - connection.counted)
         connection.messages = min(_BURST, connection.messages + earned) - 1.0
         connection.counted = now
@@ -344,7 +336,7 @@ class ControlChannel:
         if request.id < connection.seat.newest:
             return "what was asked for later came first: ask again"
         connection.seat.newest = request.id
-        late = connection.ticks.lateness(self._clock())
+        late = connection.ticks.lateness(time.monotonic())
         if late > _LATE:
             return f"this came {late:.1f} s late, and is not done: ask again"
         return "too much is asked for at once" if len(connection.tasks) >= _WAITING else ""
@@ -382,7 +374,7 @@ class ControlChannel:
         """
         seat = connection.seat
         if isinstance(request, Stop):
-            return await self.stop(seat.who)
+            return await self.stop()
         if isinstance(request, Join):
             return self._join(connection, request.seat)
         if isinstance(request, Take):
@@ -392,7 +384,7 @@ class ControlChannel:
         if isinstance(request, Reset):
             return await self._reset()
         if isinstance(request, Ask):
-            return f"{self._helm.lease.ask(seat.who, self._clock())} is told that you ask"
+            return f"{self._helm.lease.ask(seat.who, time.monotonic())} is told that you ask"
         if isinstance(request, Limit):
             self._helm.bound(seat, request.speed)
             return f"at most {seat.speed:.2f} m/s"
@@ -426,7 +418,7 @@ class ControlChannel:
 
     def _take(self, seat: Seat, force: bool) -> str:
         before = self._holder()
-        self._helm.take(seat, self._clock(), force)
+        self._helm.take(seat, time.monotonic(), force)
         self._taken_at = time.time()
         self._end_episode()
         # Whatever the one before commanded last, it is over before anybody is told of the change.
@@ -444,7 +436,7 @@ class ControlChannel:
         self._robot.go_to(goal.x, goal.y, goal.yaw)
         return "the robot is on its way"
 
-    async def stop(self, who: Identity) -> str:
+    async def stop(self) -> str:
         """Latch the emergency stop; return what happened, in words.
 
         Zero is commanded at once, whether or not the robot answers, and it is asked until it does.
@@ -452,7 +444,7 @@ class ControlChannel:
         Raises:
             TimeoutError: the robot did not answer.
         """
-        self._helm.stop(self._clock())
+        self._helm.stop(time.monotonic())
         self._publish()
         if self._pressing is None or self._pressing.done():
             self._pressing = asyncio.create_task(self._press())
@@ -481,7 +473,7 @@ class ControlChannel:
         stops = self._helm.stops
         answer = await self._robot.set_stop(False)
         if self._helm.stops == stops:  # else somebody pressed again meanwhile
-            self._helm.reset(self._clock())
+            self._helm.reset(time.monotonic())
         return answer
 
     # --- what goes out ----------------------------------------------------------------------
@@ -489,10 +481,10 @@ class ControlChannel:
     async def _beat(self) -> None:
         """Command fifty times a second; end when nobody is there and nobody has the wheel."""
         try:
-            due = self._clock()
+            due = time.monotonic()
             while self._connections or self._helm.lease.holder is not None:
                 self._on_beat()
-                now = self._clock()
+                now = time.monotonic()
                 if now >= due:
                     due = max(due + BEAT, now)
                 await asyncio.sleep(min(due, self._silent_at()) - now)
@@ -510,7 +502,7 @@ class ControlChannel:
         return driver.watchdog.silent_at + 1e-3
 
     def _on_beat(self) -> None:
-        now = self._clock()
+        now = time.monotonic()
         if self._helm.lease.has_expired(now):
             self._audit.note(self._holder(), "expire", "the wheel is free: its page fell silent")
             self._let_go("the wheel was taken from you: your page had fallen silent")
@@ -532,7 +524,7 @@ class ControlChannel:
         The stamp comes first: whatever holds this process up between the judgement and the robot,
         the command arrives as old as it is.
         """
-        stamp, now = self._robot.stamp(), self._clock()
+        stamp, now = self._robot.stamp(), time.monotonic()
         self._helm.beat(now, self._robot.stopped, self._robot.breaks)
         command = self._helm.command(now)
         if command is None:
@@ -549,7 +541,7 @@ class ControlChannel:
 
     def _follow(self) -> None:
         """Note when driving begins and ends."""
-        now, moving = self._clock(), self._commanded != ZERO
+        now, moving = time.monotonic(), self._commanded != ZERO
         if self._episode is None:
             driver = self._helm.driver()
             if not moving or driver is None:

@@ -12,7 +12,7 @@ import math
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,21 +56,15 @@ class Neighbours:
 
     Args:
         settings: By the names under which they are shown.
-        clock: Monotonic time in s.
 
     Raises:
         UserError: an address, a token or a certificate cannot be used.
     """
 
-    def __init__(
-        self,
-        settings: Mapping[str, NeighbourSettings],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._clock = clock
+    def __init__(self, settings: Mapping[str, NeighbourSettings]) -> None:
         self._neighbours = {name: _neighbour(name, each) for name, each in settings.items()}
         for neighbour in self._neighbours.values():
-            neighbour.since = clock()
+            neighbour.since = time.monotonic()
 
     def section(self) -> list[dict[str, Any]]:
         """Return what the page shows, one entry for each robot; safe to call from any thread.
@@ -78,7 +72,7 @@ class Neighbours:
         `name`, `url`, `up`; then, where it is, what it told: `mode`, `holder`, `stopped`,
         `battery` (0..1), `link`; where it is not, `cause` and `silent` (s since it last did).
         """
-        now = self._clock()
+        now = time.monotonic()
         return [
             {
                 "name": name,
@@ -103,11 +97,11 @@ class Neighbours:
 
     async def _keep_asking(self, session: aiohttp.ClientSession, neighbour: _Neighbour) -> None:
         while True:
-            asked = self._clock()
+            asked = time.monotonic()
             neighbour.cause, told = await _ask(session, neighbour)
             if not neighbour.cause:
-                neighbour.told, neighbour.since = told, self._clock()
-            await asyncio.sleep(max(0.0, asked + PERIOD - self._clock()))
+                neighbour.told, neighbour.since = told, time.monotonic()
+            await asyncio.sleep(max(0.0, asked + PERIOD - time.monotonic()))
 
 
 async def _ask(session: aiohttp.ClientSession, neighbour: _Neighbour) -> tuple[str, dict[str, Any]]:

@@ -160,7 +160,7 @@ class Channel(Protocol):
 class Robot(Protocol):
     """What the server itself needs of the robot; called in the server's loop."""
 
-    async def stop(self, who: Identity) -> str:
+    async def stop(self) -> str:
         """Latch the emergency stop; return what happened, in words, for the operator.
 
         Raises:
@@ -499,7 +499,7 @@ class DashboardServer:
         with contextlib.suppress(CrowdedError):  # there is always place and time to stop
             self._connections.admit(request.protocol, who)
         try:
-            text = await self._robot.stop(who)
+            text = await self._robot.stop()
         except TimeoutError as error:
             self._audit.note(who, "stop", str(error))
             raise web.HTTPServiceUnavailable(text=f"{error}\n") from None

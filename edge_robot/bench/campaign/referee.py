@@ -90,6 +90,7 @@ _UPSTREAM: Mapping[str, set[str]] = {
 _AFTERMATH = 3.0
 """How long after a fault, or after a silence, its consequences may still be told, s."""
 
+
 @dataclass
 class _Broken:
     """A break of the chain, and what came of it."""

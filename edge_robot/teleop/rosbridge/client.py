@@ -59,7 +59,7 @@ MAX_NOTES = 64
 class Robot(Protocol):
     """Who can be stopped."""
 
-    async def stop(self, who: Identity) -> str:
+    async def stop(self) -> str:
         """Latch the emergency stop; return what happened, in words.
 
         Raises:
@@ -328,7 +328,7 @@ class Client:
 
     async def _stop(self, kind: Any) -> str:
         try:
-            text = await self._shared.robot.stop(self._who)
+            text = await self._shared.robot.stop()
         except TimeoutError as error:
             self._shared.audit.note(self._who, "stop", str(error), by="rosbridge")
             raise
