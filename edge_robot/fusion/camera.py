@@ -12,6 +12,7 @@ from edge_robot.fusion.boxes import corners
 from edge_robot.fusion.kalman import Array
 
 _NEAR = 0.1  # m; nothing nearer than this to the camera's plane has an image
+_EDGE = 2.0  # pixels; a box as near as this to the edge of the image may go on beyond it
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ class CameraView:
         depth = np.maximum(image[:, 2:], _NEAR)
         return (self.matrix[0, :2] - image[:, :1] / depth * self.matrix[2, :2]) / depth
 
-    def touches_edge(self, boxes: Array, margin: float = 2.0) -> NDArray[np.bool_]:
+    def touches_edge(self, boxes: Array) -> NDArray[np.bool_]:
         """Return (K, 4) which of left, top, right, bottom of the image each box touches."""
-        low = boxes[:, :2] <= margin
-        high = boxes[:, 2:] >= (self.width - margin, self.height - margin)
+        low = boxes[:, :2] <= _EDGE
+        high = boxes[:, 2:] >= (self.width - _EDGE, self.height - _EDGE)
         return np.concatenate([low, high], axis=1)
 
     def locate(

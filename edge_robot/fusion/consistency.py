@@ -15,32 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
-from edge_robot.fusion import kalman
 from edge_robot.fusion.decisions import Decisions
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import TRUSTED, Treatment
 from edge_robot.settings import Settings, setting
 
 
-def nees(error: Array, covariance: Array) -> Array:
-    """Return the normalised estimation error squared, (...).
+def mean_bounds(degrees: int) -> tuple[float, float]:
+    """Return between what an honest filter's mean NIS or NEES per degree of freedom lies.
 
-    Args:
-        error: Estimate minus truth, (..., n).
-        covariance: The estimate's own, (..., n, n).
-    """
-    return kalman.squared_distance(error, covariance)
-
-
-def mean_bounds(degrees: int, probability: float = 0.95) -> tuple[float, float]:
-    """Return between what the mean NIS or NEES per degree of freedom lies for an honest filter.
+    There it lies in 95 of 100 cases, the values being independent.
 
     Args:
         degrees: Degrees of freedom of all values of the mean together, at least 1.
-        probability: With which it lies there, the values being independent.
     """
-    tail = (1.0 - probability) / 2.0
-    low, high = chdtri(degrees, [1.0 - tail, tail]) / degrees
+    low, high = chdtri(degrees, [0.975, 0.025]) / degrees
     return float(low), float(high)
 
 

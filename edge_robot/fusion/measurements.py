@@ -45,8 +45,23 @@ _ROUNDING = 1e-9  # of the largest element: as far as an eigenvalue may be off
 _ASYMMETRY = 1e-6  # likewise, between an element and its mirror image: some senders use float32
 
 
+class _OfLidar:
+    """What measurements of a lidar have in common, whether hits or whole objects are boxed."""
+
+    fixed_from_sensor: Array
+
+    @property
+    def source(self) -> Source:
+        """Always the lidar."""
+        return Source.LIDAR
+
+    def pose_is_finite(self) -> bool:
+        """Whether the sensor's pose is usable."""
+        return bool(np.isfinite(self.fixed_from_sensor).all())
+
+
 @dataclass(frozen=True)
-class LidarMeasurement:
+class LidarMeasurement(_OfLidar):
     """Boxes of one sweep.
 
     Attributes:
@@ -72,11 +87,6 @@ class LidarMeasurement:
     sensor: str = "lidar"
     treatment: Treatment = TRUSTED
 
-    @property
-    def source(self) -> Source:
-        """Always the lidar."""
-        return Source.LIDAR
-
     def __len__(self) -> int:
         return len(self.centers)
 
@@ -100,13 +110,9 @@ class LidarMeasurement:
             covariances=None if self.covariances is None else self.covariances[keep],
         )
 
-    def pose_is_finite(self) -> bool:
-        """Whether the sensor's pose is usable."""
-        return bool(np.isfinite(self.fixed_from_sensor).all())
-
 
 @dataclass(frozen=True)
-class BoxMeasurement:
+class BoxMeasurement(_OfLidar):
     """Boxes around whole objects, as a 3D detector gives them: with class and score.
 
     Where `LidarMeasurement` has what was hit of an object, this has all of it, hidden parts
@@ -140,11 +146,6 @@ class BoxMeasurement:
     sensor: str = "detector"
     treatment: Treatment = TRUSTED
 
-    @property
-    def source(self) -> Source:
-        """Always the lidar."""
-        return Source.LIDAR
-
     def __len__(self) -> int:
         return len(self.centers)
 
@@ -170,10 +171,6 @@ class BoxMeasurement:
             labels=_kept(self.labels, keep),
             covariances=None if self.covariances is None else self.covariances[keep],
         )
-
-    def pose_is_finite(self) -> bool:
-        """Whether the sensor's pose is usable."""
-        return bool(np.isfinite(self.fixed_from_sensor).all())
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_robot.fusion import kalman
 from edge_robot.fusion.admission import Admission
+from edge_robot.fusion.angles import wrapped
 from edge_robot.fusion.boxes import corners, range_to_boxes
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import PeerMeasurement, Source, sensor_name
@@ -228,7 +229,7 @@ def _seen_through(told: PeerMeasurement, seen: Sequence[Track], sensor: Array) -
     middle, half, farthest = _as_seen(told.positions, told.sizes, told.yaws, sensor)
     middle_behind, half_behind, _ = _as_seen(centers, sizes, yaws, sensor)
     nearest = range_to_boxes(sensor[:2], centers, sizes, yaws)
-    off = _wrapped(middle_behind[:, None] - middle)
+    off = wrapped(middle_behind[:, None] - middle)
     covered = np.abs(off) + half < half_behind[:, None]
     # Over what is lower than the lidar, what stands behind is seen all the same.
     tall = told.positions[:, 2] + told.sizes[:, 2] / 2 > sensor[2]
@@ -243,11 +244,7 @@ def _as_seen(
     away = corners(centers, sizes, yaws)[..., :2] - sensor[:2]
     toward = centers[:, :2] - sensor[:2]
     bearing = np.arctan2(toward[:, 1], toward[:, 0])
-    off = _wrapped(np.arctan2(away[..., 1], away[..., 0]) - bearing[:, None])
+    off = wrapped(np.arctan2(away[..., 1], away[..., 0]) - bearing[:, None])
     low, high = off.min(axis=1), off.max(axis=1)
     reach = np.asarray(np.hypot(away[..., 0], away[..., 1]).max(axis=1))
     return np.asarray(bearing + (low + high) / 2), np.asarray((high - low) / 2), reach
-
-
-def _wrapped(angle: Array) -> Array:
-    return np.asarray((angle + np.pi) % (2.0 * np.pi) - np.pi)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_robot.fusion.angles import wrapped
 from edge_robot.fusion.kalman import Array, congruence
 
 RANGE, AZIMUTH, RANGE_RATE = range(3)
@@ -66,8 +67,3 @@ def difference(one: Array, other: Array) -> Array:
     found = one - other
     found[..., AZIMUTH] = wrapped(found[..., AZIMUTH])
     return found
-
-
-def wrapped(angle: Array) -> Array:
-    """Return the angle within ±π."""
-    return np.asarray((angle + np.pi) % (2.0 * np.pi) - np.pi)

@@ -15,9 +15,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from edge_robot.bench import churn, filters, idle, kill, lidar, soak, transport
+from edge_robot.bench import churn, idle, kill, lidar, soak, transport
 from edge_robot.bench.detector import agreement
 from edge_robot.bench.figures import merge, percentiles
+from edge_robot.bench.fusion import filters
 from edge_robot.bench.processes import Usage, usage
 from edge_robot.bench.runtimes import import_time, peer, programs, standalone
 from edge_robot.cli import bench

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_robot.bench.fusion_scores import (
+from edge_robot.bench.fusion.scores import (
     Pairs,
     autocorrelation_time,
     consistency,
     figures,
     score,
 )
-from edge_robot.bench.fusion_world import Arrival, Drive, Recorder, Truth
+from edge_robot.bench.fusion.world import Arrival, Drive, Recorder, Truth
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.measurements import LidarMeasurement, Source
 from edge_robot.perception.detector import Detector

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_robot.bench import fusion
-from edge_robot.bench.fusion_pages import write_report
-from edge_robot.bench.fusion_recorded import measure_keyframe
+from edge_robot.bench.fusion import camera_and_lidar
+from edge_robot.bench.fusion.pages import write_report
+from edge_robot.bench.fusion.recorded import measure_keyframe
 from edge_robot.errors import UserError
 
 
@@ -32,6 +32,6 @@ def test_a_folder_without_labels_is_named(tmp_path: Path) -> None:
 
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--model"):
-        fusion.measure(tmp_path, None, None, None, print)
+        camera_and_lidar.measure(tmp_path, None, None, None, print)
     with pytest.raises(UserError, match="--drive or --keyframe"):
-        fusion.measure(None, None, None, tmp_path, print)
+        camera_and_lidar.measure(None, None, None, tmp_path, print)

@@ -11,8 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from edge_robot.bench.tracking_drives import read_drives
-from edge_robot.bench.tracking_late import WAYS
+from edge_robot.bench.fusion.tracking_drives import read_drives
+from edge_robot.bench.fusion.tracking_late import WAYS
 from edge_robot.cli import bench
 from edge_robot.errors import UserError
 from edge_robot.fusion.config import BoxClass, TrackerConfig

@@ -13,8 +13,8 @@ from edge_robot.fusion.consistency import (
     ConsistencyMonitor,
     ConsistencySettings,
     mean_bounds,
-    nees,
 )
+from edge_robot.fusion.kalman import squared_distance
 from edge_robot.fusion.measurements import TRUSTED, LidarMeasurement, Measurement, Treatment
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.fusion.tracks import Track
@@ -36,8 +36,8 @@ def test_nees_of_an_honest_estimate_lies_in_its_bounds_and_of_an_overconfident_o
     covariance = root @ root.T
     errors = rng.multivariate_normal(np.zeros(4), covariance, 500)
     low, high = mean_bounds(4 * 500)
-    assert low < nees(errors, covariance).sum() / 2000 < high
-    assert nees(errors, 0.8 * covariance).sum() / 2000 > high
+    assert low < squared_distance(errors, covariance).sum() / 2000 < high
+    assert squared_distance(errors, 0.8 * covariance).sum() / 2000 > high
 
 
 def judge(monitor: ConsistencyMonitor, sensor: str, t: float, mean: float) -> None:

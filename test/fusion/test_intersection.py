@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_robot.bench.fusion_peers import WAYS, intersect, walks
+from edge_robot.bench.fusion.two_robots import WAYS, intersect, walks
 from edge_robot.fusion.intersection import intersection_weight
 
 Matrix = NDArray[np.float64]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scene import LIDAR_POSE, Sensors, ns
 
-from edge_robot.bench.fusion_peers import tell
+from edge_robot.bench.fusion.two_robots import tell
 from edge_robot.fusion.admission import Admission, AdmissionSettings
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.measurements import LidarMeasurement, PeerMeasurement, Source

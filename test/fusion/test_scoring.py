@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_robot.bench.tracking_drives import VALIDATION
+from edge_robot.bench.fusion.tracking_drives import VALIDATION
 from edge_robot.errors import UserError
 from edge_robot.fusion.scoring.kitti import (
     Objects,

@@ -17,7 +17,7 @@ def register(bench: typer.Typer) -> None:
     @bench.command("filter")
     def kalman(file: JsonFile = None, as_json: AsJson = False) -> None:
         """Prediction and update of 1 to 1000 tracks, Kalman and IMM, beside filterpy."""
-        from edge_robot.bench import filters
+        from edge_robot.bench.fusion import filters
 
         output = Output(as_json, file)
         output.add({"filter": filters.measure(progress)})
@@ -79,8 +79,8 @@ def register(bench: typer.Typer) -> None:
         sAMOTA and its kin at a 3D IoU of 0.25, and frames per second on one core; beside AB3DMOT's
         own code.
         """
-        from edge_robot.bench import tracking as tracking_bench
-        from edge_robot.bench.tracking_drives import VALIDATION
+        from edge_robot.bench.fusion import tracking as tracking_bench
+        from edge_robot.bench.fusion.tracking_drives import VALIDATION
 
         output = Output(as_json, file)
         output.add(
@@ -132,10 +132,10 @@ def register(bench: typer.Typer) -> None:
         With camera, lidar, both, and both with the fleet; a few minutes. On a recorded --drive and
         a labelled --keyframe: how often camera and lidar find the same things.
         """
-        from edge_robot.bench import fusion as fusion_bench
+        from edge_robot.bench.fusion import camera_and_lidar
 
         output = Output(as_json, file)
-        output.add({"fusion": fusion_bench.measure(drive, keyframe, model, report, progress)})
+        output.add({"fusion": camera_and_lidar.measure(drive, keyframe, model, report, progress)})
         output.finish()
 
     @bench.command("fusion-peers")
@@ -145,8 +145,8 @@ def register(bench: typer.Typer) -> None:
         Fused as if they were independent and by covariance intersection: who becomes surer than
         they may (NEES).
         """
-        from edge_robot.bench import fusion_peers
+        from edge_robot.bench.fusion import two_robots
 
         output = Output(as_json, file)
-        output.add({"fusion-peers": fusion_peers.measure(progress)})
+        output.add({"fusion-peers": two_robots.measure(progress)})
         output.finish()

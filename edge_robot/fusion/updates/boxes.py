@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.fusion import kalman
+from edge_robot.fusion.angles import wrapped
 from edge_robot.fusion.association import assign_in_turn
 from edge_robot.fusion.boxes3d import giou_3d_of_pairs
 from edge_robot.fusion.config import TrackerConfig
@@ -203,7 +204,7 @@ def _reshape(tracks: TrackSet, boxes: Array, rows: NDArray[np.intp], own: NDArra
     turn = boxes[:, 6] - tracks.yaw[rows]
     turn -= np.pi * np.where(tracks.boxed[rows] > 0, np.rint(turn / np.pi), 0.0)
     yaw = tracks.yaw[rows] + np.maximum(mean_gain, own["yaw_gain"]) * turn
-    tracks.yaw[rows] = (yaw + np.pi) % (2.0 * np.pi) - np.pi
+    tracks.yaw[rows] = wrapped(yaw)
     size_gain = np.maximum(mean_gain, own["size_gain"])
     tracks.hidden[rows] = 0.0
     tracks.size[rows] += size_gain[:, None] * (boxes[:, 3:6] - tracks.size[rows])

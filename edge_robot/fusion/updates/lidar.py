@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_robot.fusion import kalman
+from edge_robot.fusion.angles import wrapped
 from edge_robot.fusion.association import assign
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
@@ -211,7 +212,7 @@ def _reshape(
     shift = np.einsum("na,nak->nk", change[:, :2], pairs.lean[rows, columns])
     tracks.mean[rows, :, :2] += shift[:, None]
     turned = tracks.yaw[rows] + np.where(first, 1.0, _TURN) * pairs.turn[rows, columns]
-    tracks.yaw[rows] = (turned + np.pi) % (2.0 * np.pi) - np.pi
+    tracks.yaw[rows] = wrapped(turned)
     old_hidden = tracks.hidden[rows]
     new_hidden = np.where(figures[:, None, None], 0.0, boxes.hidden[columns])
     less = np.einsum("nkk->n", new_hidden) < np.einsum("nkk->n", old_hidden)

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from edge_robot.bench.peers import run_peer
-from edge_robot.bench.tracking_drives import (
+from edge_robot.bench.fusion.tracking_drives import (
     Drive,
     as_results,
     read_drives,
     scores,
     with_exact_scores,
 )
-from edge_robot.bench.tracking_late import late_figures
+from edge_robot.bench.fusion.tracking_late import late_figures
+from edge_robot.bench.peers import run_peer
 from edge_robot.fusion.config import TrackerConfig, read_config
 from edge_robot.fusion.scoring.kitti import CLASSES, Objects, read_labels
 from edge_robot.fusion.scoring.mota import Score

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
 
-from edge_robot.bench.fusion_world import Drive, Truth
+from edge_robot.bench.fusion.world import Drive, Truth
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.measurements import Source
 from edge_robot.fusion.scoring.ospa import distances, ospa

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_robot.bench.fusion_pages import write_report
-from edge_robot.bench.fusion_recorded import Scene, measure_drive, measure_keyframe
-from edge_robot.bench.fusion_scores import CUTOFF, ORDER, figures, score
-from edge_robot.bench.fusion_world import FLEET_DELAY, PEOPLE, Recorder
+from edge_robot.bench.fusion.pages import write_report
+from edge_robot.bench.fusion.recorded import Scene, measure_drive, measure_keyframe
+from edge_robot.bench.fusion.scores import CUTOFF, ORDER, figures, score
+from edge_robot.bench.fusion.world import FLEET_DELAY, PEOPLE, Recorder
 from edge_robot.errors import UserError
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.measurements import Source

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.bench.fusion_recorded import BOTH, Picture, Scene
+from edge_robot.bench.fusion.recorded import BOTH, Picture, Scene
 from edge_robot.fusion.boxes import corners
 from edge_robot.fusion.tracks import Track
 from edge_robot.perception.drawing import colour_of

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from edge_robot.bench.fusion_sensors import image_boxes, sweep_boxes
+from edge_robot.bench.fusion.perceived import image_boxes, sweep_boxes
 from edge_robot.errors import UserError
 from edge_robot.fusion.boxes import iou
 from edge_robot.fusion.camera import CameraView

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from edge_robot.bench.tracking_drives import Drive, as_results, scores
+from edge_robot.bench.fusion.tracking_drives import Drive, as_results, scores
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import BoxMeasurement

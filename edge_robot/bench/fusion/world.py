@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.bench.fusion_sensors import image_boxes, sweep_boxes
+from edge_robot.bench.fusion.perceived import image_boxes, sweep_boxes
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.measurements import (
     Measurement,

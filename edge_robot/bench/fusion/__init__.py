@@ -1,0 +1,1 @@
+"""How good tracks are, and how fast: filters, recorded drives, sensors together, two robots."""
