@@ -162,7 +162,7 @@ class _Server:
         return {
             "requests_per_s": round(rate, 1),
             "deadline_ms": _DEADLINE * 1e3,
-            "latency": percentiles(latencies) if latencies else None,
+            "latency": percentiles(latencies),
             "in_time": _over(in_time, asked),
             "heartbeat": self._heartbeat(),
             **audit(run, counts),
@@ -170,7 +170,7 @@ class _Server:
 
     def _heartbeat(self) -> dict[str, Any]:
         answered = [trip for trip in self._trips if math.isfinite(trip)]
-        figures: dict[str, Any] = percentiles(answered) if answered else {}
+        figures: dict[str, Any] = percentiles(answered)
         return {**figures, "refused": len(self._trips) - len(answered)}
 
     def fairness(self, model: str, rate: float, greed: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from edge_robot.bench import churn, idle, kill, lidar, soak, transport
-from edge_robot.bench.detector import agreement
+from edge_robot.bench.detector.measurement import agreement
 from edge_robot.bench.figures import merge, percentiles
 from edge_robot.bench.fusion import filters
 from edge_robot.bench.processes import Usage, usage
@@ -35,7 +35,9 @@ def app() -> typer.Typer:
 
 
 def test_percentiles_are_in_milliseconds() -> None:
-    assert percentiles([0.001, 0.002, 0.003]) == {"p50_ms": 2.0, "p99_ms": 2.98, "runs": 3}
+    found = percentiles([0.001, 0.002, 0.003])
+    assert found == {"p50_ms": 2.0, "p99_ms": 2.98, "max_ms": 3.0, "runs": 3}
+    assert percentiles([]) == {}
 
 
 def test_every_measurement_of_transport_has_its_figures(domain: int) -> None:

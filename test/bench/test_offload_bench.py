@@ -55,8 +55,10 @@ def test_a_result_counts_at_its_deadline_and_a_gap_in_the_fault_that_made_it() -
     assert figures["largest_gap_ms"] == pytest.approx(380.0)  # the last result, until the end
     hole = figures["by_kind"][BLACK_HOLE]
     assert hole["largest_gap_ms"] == pytest.approx(140.0)  # from frame 20 to frame 22
-    assert (hole["noticed"], hole["noticed_max_ms"]) == (1, pytest.approx(70.0))
-    assert hole["recovery_max_ms"] == pytest.approx(220.0)  # frame 22: captured and answered since
+    assert (hole["noticed"], hole["notice"]["max_ms"]) == (1, pytest.approx(70.0))
+    assert hole["recovery"]["max_ms"] == pytest.approx(
+        220.0
+    )  # frame 22: captured and answered since
     assert figures["by_kind"][RESET]["noticed"] == 0
 
 

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from edge_robot.bench.hard_examples import ibt_filter, threshold_filter
-from edge_robot.bench.tier_mixture import match_tiers
-from edge_robot.bench.tiering import measure
-from edge_robot.bench.upload_curve import caught, curve, oracle_order, orders
+from edge_robot.bench.tiering.curve import caught, curve, oracle_order, orders
+from edge_robot.bench.tiering.hard_examples import ibt_filter, threshold_filter
+from edge_robot.bench.tiering.measurement import measure
+from edge_robot.bench.tiering.mixture import match_tiers
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.evaluation import Labels
 

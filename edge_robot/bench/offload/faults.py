@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.bench.figures import percentiles
 from edge_robot.bench.offload.chart import fault_chart
 from edge_robot.bench.offload.namespaces import Namespaces
 from edge_robot.bench.offload.robot import FLEET, Result
@@ -387,21 +388,11 @@ def _reactions(robot: Robot, faults: list[Fault], windows: list[float]) -> dict[
         answers = [result.at for result in since if _of_fleet(result, fault.ended)]
         if answers:
             recovered.append(answers[0] - fault.ended)
-    figures: dict[str, Any] = {"recovered": len(recovered), **_quantiles("recovery", recovered)}
+    figures: dict[str, Any] = {"recovered": len(recovered), "recovery": percentiles(recovered)}
     if robot.links:
-        figures |= {"noticed": len(noticed), **_quantiles("noticed", noticed)}
+        figures |= {"noticed": len(noticed), "notice": percentiles(noticed)}
     return figures
 
 
 def _of_fleet(result: Result, since: float) -> bool:
     return result.by == FLEET and result.observed >= since
-
-
-def _quantiles(name: str, seconds: list[float]) -> dict[str, float]:
-    if not seconds:
-        return {}
-    values = np.array(seconds) * 1e3
-    return {
-        f"{name}_p50_ms": round(float(np.median(values)), 1),
-        f"{name}_max_ms": round(float(values.max()), 1),
-    }

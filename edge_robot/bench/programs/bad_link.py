@@ -29,6 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_robot.bench.figures import percentiles
+
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 CLONE_NEWNET = 0x40000000
@@ -57,8 +59,8 @@ class Counts:
     late: list[float] = field(default_factory=list)
 
     def in_short(self) -> dict[str, Any]:
-        """Return them with quantiles for long lists."""
-        return {**vars(self), "waited": _quantiles(self.waited), "late": _quantiles(self.late)}
+        """Return them with percentiles for long lists."""
+        return {**vars(self), "waited": percentiles(self.waited), "late": percentiles(self.late)}
 
 
 def _ports(packet: bytes) -> tuple[int, ...]:
@@ -66,15 +68,6 @@ def _ports(packet: bytes) -> tuple[int, ...]:
     if packet[0] >> 4 != _IPV4 or packet[9] != socket.IPPROTO_TCP:
         return ()
     return struct.unpack_from("!HH", packet, 4 * (packet[0] & 0xF))
-
-
-def _quantiles(values: list[float]) -> dict[str, float] | None:
-    """Return median, p99 and maximum, None of nothing."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    return {name: ordered[round(share * (len(ordered) - 1))] for name, share in at.items()}
 
 
 class Direction:

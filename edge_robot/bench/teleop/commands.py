@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from edge_robot.bench.bad_link import ROBOT, BadLink
+from edge_robot.bench.figures import percentiles
 from edge_robot.bench.runtimes import Program
-from edge_robot.bench.teleop.delays import Delays, command_delays, quantiles
+from edge_robot.bench.teleop.delays import Delays, command_delays
 from edge_robot.bench.teleop.link import DELAY, QUEUE, RATE, Progress, quality
 from edge_robot.bench.teleop.site import CAMERA_RATE, ask, on_link
 
@@ -111,9 +112,9 @@ def _summary(
     return {
         "link_kbit_s": round(float(np.mean(counted.bytes[kind])) * 8e-3),
         "obeyed_percent": round(100.0 * float(np.mean(commands)), 1) if commands else None,
-        "queue_to_operator": quantiles(counted.waits[kind, "to_operator"]),
-        "queue_to_robot": quantiles(counted.waits[kind, "to_robot"]),
-        **{name: quantiles([x for part in parts for x in part]) for name, parts in mine.items()},
+        "queue_to_operator": percentiles(counted.waits[kind, "to_operator"]),
+        "queue_to_robot": percentiles(counted.waits[kind, "to_robot"]),
+        **{name: percentiles([x for part in parts for x in part]) for name, parts in mine.items()},
         "loop_p99_ms_by_window": [
             round(float(np.quantile(part, 0.99)) * 1e3, 1) for part in mine["loop"] if part
         ],
@@ -132,12 +133,12 @@ def _split(found: Delays, windows: list[Window], kind: str) -> list[list[float]]
 
 
 def _more(figures: dict[str, Any], quiet: dict[str, Any]) -> dict[str, dict[str, float] | None]:
-    """Return by how much quantiles are larger than without video, ms."""
+    """Return by how much percentiles are larger than without video, ms."""
     names = [name for name, value in quiet.items() if isinstance(value, dict)]
     return {
         name: {
             part: round(figures[name][part] - quiet[name][part], 1)
-            for part in ("p50_ms", "p90_ms", "p99_ms")
+            for part in ("p50_ms", "p99_ms", "max_ms")
         }
         if figures[name] and quiet[name]
         else None

@@ -1,4 +1,4 @@
-"""Delays of an operator's commands, from what both ends noted, and how figures tell of delays."""
+"""Delays of an operator's commands, from what both ends noted."""
 
 from __future__ import annotations
 
@@ -43,17 +43,3 @@ def command_delays(
         if first < len(made):
             delays["command"].append((sent, made[first][0] - sent))
     return delays
-
-
-def quantiles(seconds: list[float]) -> dict[str, float] | None:
-    """Return median, p90, p99 and maximum in ms, and the count; None of nothing."""
-    if not seconds:
-        return None
-    p50, p90, p99, most = np.quantile(seconds, [0.5, 0.9, 0.99, 1.0]) * 1e3
-    return {
-        "p50_ms": round(float(p50), 1),
-        "p90_ms": round(float(p90), 1),
-        "p99_ms": round(float(p99), 1),
-        "max_ms": round(float(most), 1),
-        "count": len(seconds),
-    }

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edge_robot.bench.bad_link import OPERATOR, BadLink, Quality
+from edge_robot.bench.figures import percentiles
 from edge_robot.bench.runtimes import Program
-from edge_robot.bench.teleop.delays import quantiles
 from edge_robot.bench.teleop.site import ask, on_link
 
 RATE = 1e6 / 8
@@ -66,9 +66,9 @@ def round_trips(
             found.append(
                 {
                     "link_ms": 1e3 * trip,
-                    "true": quantiles([one for _, one in true]),
-                    "shown": quantiles([one for _, one in shown]),
-                    "error": quantiles(errors),
+                    "true": percentiles([one for _, one in true]),
+                    "shown": percentiles([one for _, one in shown]),
+                    "error": percentiles(errors),
                     "within_10_ms_percent": round(
                         100.0 * float(np.mean(np.array(errors) < 0.010)), 2
                     ),
@@ -127,9 +127,9 @@ def outage(link: BadLink, seconds: float, progress: Progress) -> dict[str, Any]:
     ages = [at - captured for at, captured, *_ in after]
     return {
         "outage_s": seconds,
-        "frame_age_before": quantiles([at - captured for at, captured, *_ in before["frames"]]),
+        "frame_age_before": percentiles([at - captured for at, captured, *_ in before["frames"]]),
         "frames_in_outage": len(viewer["frames"]) - len(after),
-        "frame_age_after": quantiles(ages),
+        "frame_age_after": percentiles(ages),
         "oldest_frame_after_ms": round(1e3 * max(ages), 1) if ages else None,
         "frames_of_the_outage": sum(captured < wall for _, captured, *_ in after),
         "first_frame_after_s": round(min(came), 2) if came else None,

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from edge_robot.bench.figures import percentiles
 from edge_robot.bench.processes import usage
 from edge_robot.bench.runtimes import Program, Runtime
-from edge_robot.bench.teleop.delays import command_delays, quantiles
+from edge_robot.bench.teleop.delays import command_delays
 from edge_robot.bench.teleop.site import Site, ask, on_loopback
 
 KINDS = ("never", "slow", "liar", "asker")
@@ -60,7 +61,7 @@ class _Crowd:
         viewer = ask(self._audience, do="report")["viewers"][0]
         samples = ask(self._operator, do="report")["samples"]
         loop = [delay for _, delay in command_delays(self._site.notes(), samples)["loop"]]
-        return {"frames_hz": round(len(viewer["frames"]) / seconds, 1), "loop": quantiles(loop)}
+        return {"frames_hz": round(len(viewer["frames"]) / seconds, 1), "loop": percentiles(loop)}
 
 
 def _stall(site: Site, crowd: _Crowd, kind: str, count: int, seconds: float) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def processor(
                     "kbit_s_each": round(
                         8e-3 * sum(viewer["bytes"] for viewer in seen) / seconds / max(1, count)
                     ),
-                    "frame_age": quantiles(ages),
+                    "frame_age": percentiles(ages),
                 }
             )
     return found

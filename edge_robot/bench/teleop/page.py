@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from edge_robot.bench.figures import percentiles
 from edge_robot.bench.runtimes import Runtime
-from edge_robot.bench.teleop.delays import quantiles
 from edge_robot.bench.teleop.scene import BITS
 from edge_robot.bench.teleop.site import on_loopback
 
@@ -37,8 +37,8 @@ def picture_age(
         drawn = page.next()["drawn"]
     return {
         "pictures_hz": round(len(drawn) / seconds, 1),
-        "drawn": quantiles([age(code, at) for code, at, _ in drawn]),
-        "next_frame": quantiles([age(code, at) for code, _, at in drawn]),
+        "drawn": percentiles([age(code, at) for code, at, _ in drawn]),
+        "next_frame": percentiles([age(code, at) for code, _, at in drawn]),
     }
 
 

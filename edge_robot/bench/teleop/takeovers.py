@@ -11,8 +11,8 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
+from edge_robot.bench.figures import percentiles
 from edge_robot.bench.runtimes import Program, Runtime
-from edge_robot.bench.teleop.delays import quantiles
 from edge_robot.bench.teleop.site import Site, on_loopback
 
 RIGS = 3
@@ -59,7 +59,7 @@ def measure(runtime: Runtime, count: int, progress: Callable[[str], None]) -> di
         "superseded_published": sum(one["superseded"] for one in published),
         "commands_heard": sum(len(rig.heard) for rig in rigs),
         "superseded_heard": sum(one["superseded"] for one in heard),
-        "answer": quantiles([at - asked for rig in rigs for _, asked, at in rig.took]),
+        "answer": percentiles([at - asked for rig in rigs for _, asked, at in rig.took]),
     }
 
 

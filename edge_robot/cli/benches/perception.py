@@ -33,7 +33,7 @@ def register(bench: typer.Typer) -> None:
 
         Beside OpenCV's dnn module and plain ONNX Runtime, and whether all find the same boxes.
         """
-        from edge_robot.bench import detector as detector_bench
+        from edge_robot.bench.detector import measurement as detector_bench
 
         output = Output(as_json, file)
         models = model or ["warehouse_edge"]
@@ -85,7 +85,7 @@ def register(bench: typer.Typer) -> None:
         Beside Sedna's filters, random choice and oracles, on many splits of the images into a half
         that is scored and one that scores are calibrated on.
         """
-        from edge_robot.bench import tiering as tiering_bench
+        from edge_robot.bench.tiering import measurement as tiering_bench
 
         output = Output(as_json, file)
         output.add(

@@ -63,7 +63,8 @@ def register(bench: typer.Typer) -> None:
     @bench.command("all")
     def everything(file: JsonFile = None, as_json: AsJson = False) -> None:
         """Transport, idle, detector and lidar, each as it is without options."""
-        from edge_robot.bench import detector, idle, lidar, transport
+        from edge_robot.bench import idle, lidar, transport
+        from edge_robot.bench.detector import measurement as detector
 
         output = Output(as_json, file)
         output.add(transport.measure(progress=progress))

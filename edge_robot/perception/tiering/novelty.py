@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 _SIDE = 12
 """Of the reduced image that views are compared by, pixels."""
 
+_DEPTH = 16
+"""Views remembered."""
+
 
 def view_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a view as a unit vector that light and contrast do not change.
@@ -36,13 +39,12 @@ class RecentViews:
     Args:
         memory: Time after which a view is news again, s: the world moves on.
         scale: Distance (one minus correlation) at which a view is mostly news.
-        depth: Views remembered.
     """
 
-    def __init__(self, memory: float, scale: float, depth: int = 16) -> None:
+    def __init__(self, memory: float, scale: float) -> None:
         self._memory = memory
         self._scale = scale
-        self._sent: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=depth)
+        self._sent: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=_DEPTH)
 
     def novelty(self, view: NDArray[np.float32], now: float) -> float:
         """Return how new a view is, 0..1: 0 for one just sent, 1 for one unlike all others.

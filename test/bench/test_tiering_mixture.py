@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.bench.score_calibration import learn_calibration
-from edge_robot.bench.second_opinion import fuse
-from edge_robot.bench.tier_mixture import match_tiers
-from edge_robot.bench.upload_curve import curve, oracle_order
+from edge_robot.bench.tiering.calibration import learn_calibration
+from edge_robot.bench.tiering.curve import curve, oracle_order
+from edge_robot.bench.tiering.mixture import match_tiers
+from edge_robot.bench.tiering.second_opinion import fuse
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.evaluation import Labels, mean_average_precision
 
@@ -85,7 +85,7 @@ def test_fused_results_keep_what_either_found_and_believe_two_witnesses() -> Non
 def test_calibrated_scores_are_the_share_of_right_detections() -> None:
     rng = np.random.default_rng(5)
     found, labels = [], []
-    for _ in range(3000):
+    for _ in range(1000):
         score = rng.uniform(0.05, 0.95)
         right = rng.uniform() < score**3  # over-confident
         box = np.array([[0, 0, 10, 10]], np.float32)

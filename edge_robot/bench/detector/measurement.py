@@ -1,4 +1,4 @@
-"""From a camera image to boxes: our engines beside the pipelines that everybody writes."""
+"""Our engines and their peers in turn on the same images: times, and whether boxes agree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.bench.detector_peers import LAYOUTS, OpenCvDnn, PlainOnnxRuntime
+from edge_robot.bench.detector.peers import LAYOUTS, OpenCvDnn, PlainOnnxRuntime
 from edge_robot.bench.figures import percentiles
 from edge_robot.errors import UserError
 from edge_robot.perception.decoders.boxes import iou_matrix
@@ -93,9 +93,9 @@ def _measure(
         times = np.array(durations[name])
         place = figures if name in ours else figures.setdefault("peers", {})
         place[name] = {
-            step: percentiles(list(values)) for step, values in zip(STEPS, times.T, strict=True)
+            step: percentiles(values) for step, values in zip(STEPS, times.T, strict=True)
         }
-        place[name]["end_to_end"] = percentiles(list(times.sum(axis=1)))
+        place[name]["end_to_end"] = percentiles(times.sum(axis=1))
     if absent:
         figures.setdefault("peers", {}).update(absent)
     medians = {name: float(np.median(np.sum(durations[name], axis=1))) for name in pipelines}

@@ -1,4 +1,4 @@
-"""Which frames to upload: the tier policy, Sedna's filters, chance, foresight and hindsight."""
+"""The tier policy, Sedna's filters, chance, foresight and hindsight on many splits of images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.bench.hard_examples import ibt_filter, threshold_filter
-from edge_robot.bench.score_calibration import learn_calibration
-from edge_robot.bench.second_opinion import fuse
-from edge_robot.bench.tier_mixture import ClassMixture, match_tiers
-from edge_robot.bench.upload_chart import upload_chart
-from edge_robot.bench.upload_curve import caught, curve, oracle_order, orders
+from edge_robot.bench.tiering.calibration import learn_calibration
+from edge_robot.bench.tiering.chart import upload_chart
+from edge_robot.bench.tiering.curve import caught, curve, oracle_order, orders
+from edge_robot.bench.tiering.hard_examples import ibt_filter, threshold_filter
+from edge_robot.bench.tiering.mixture import ClassMixture, match_tiers
+from edge_robot.bench.tiering.second_opinion import fuse
 from edge_robot.errors import UserError
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.detector import Detector

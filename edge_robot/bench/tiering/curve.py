@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.bench.tier_mixture import ClassMixture
+from edge_robot.bench.tiering.mixture import ClassMixture
 
 
 def orders(

@@ -32,7 +32,7 @@ def upload_chart(curves: Mapping[str, Any]) -> str:
     """Return an SVG file of the curves of one comparison.
 
     Args:
-        curves: `fused` or `replaced` of the mean that `bench.tiering.measure` returns.
+        curves: `fused` or `replaced` of the mean that `bench.tiering.measurement.measure` returns.
     """
     width, height = 640.0, 400.0
     share = np.linspace(0.0, 1.0, len(curves["ours"]["map"]))
