@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(commands)
     commands.command()(world)
     commands.command()(serve)
+    commands.command()(pace)
 
 
 def world(seed: Seed = 1, pace: Pace = 1.0, output: Output = DEFAULT_OUTPUT) -> None:
@@ -56,11 +57,27 @@ def serve(
         raise UserError(
             "Gazebo's command `gz` is not found; install Gazebo Harmonic, or source its setup file"
         )
+    from edge_robot.sim.gazebo.pace import suited_here
+
     _write(seed, pace, output)
+    suited = suited_here()
+    print(f"pace {pace:g}; to this machine {suited.pace:g} is suited: {suited.reason}")
     mode = ["-s", "--headless-rendering"] if headless else []
     sys.stdout.flush()
     # In the place of this process: signals reach Gazebo itself.
     os.execv(program, [program, "sim", "-r", *mode, str(output)])
+
+
+def pace() -> None:
+    """Print the pace that suits this machine, and why: edge-robot gazebo pace.
+
+    gazebo.launch.xml asks Gazebo for it unless told otherwise.
+    """
+    from edge_robot.sim.gazebo.pace import suited_here
+
+    suited = suited_here()
+    print(suited.reason, file=sys.stderr)
+    print(suited.pace, end="")  # launch would take the end of the line for a part of it
 
 
 def _write(seed: int, pace: float, output: Path) -> None:

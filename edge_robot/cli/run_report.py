@@ -58,7 +58,11 @@ def report_run(
 def _facts(file: Path) -> dict[str, Any]:
     try:
         facts = json.loads(file.read_text())
-        return {"seed": int(facts["seed"]), "referee": facts["referee"]}
+        return {
+            "seed": int(facts["seed"]),
+            "pace": float(facts["pace"]),
+            "referee": facts["referee"],
+        }
     except OSError as error:
         raise UserError(
             f"cannot read what the referee said, {file}: {error.strerror}; the run did not come to "
@@ -96,12 +100,13 @@ def _summary(metrics: Mapping[str, Any]) -> Table:
     usage = metrics["usage"].values()
     cpu = sum(item["cpu_seconds"] for item in usage) if usage else None
     memory = sum(item["peak_memory_mb"] for item in usage) if usage else None
+    factor = _figure(metrics["real_time_factor"], ".2f")
     table = Table(title=f"Run of seed {metrics['seed']}", show_header=False, title_justify="left")
     for name, value in (
         ("goal reached", "yes" if metrics["reached_goal"] else "NO"),
         ("collisions", _figure(metrics["collisions"])),
         ("simulated time", _figure(metrics["sim_seconds"], ".1f", " s")),
-        ("real-time factor", _figure(metrics["real_time_factor"], ".2f")),
+        ("real-time factor", f"{factor} of {metrics['pace']:g} asked for"),
         ("camera to command, median", _figure(latency["p50"], ".0f", " ms")),
         ("camera to command, 99th percentile", _figure(latency["p99"], ".0f", " ms")),
         ("commands later than their deadline", _figure(metrics["cmd_deadline_misses"])),

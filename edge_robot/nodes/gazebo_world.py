@@ -42,6 +42,8 @@ from edge_robot.sim.scenario import Scenario
 
 _QUEUE = 5
 _STEERING_PERIOD = 0.04
+_SETTLED = 5.0  # s from the first tick: later, a pace is kept or not
+_KEPT = 0.9  # share of the pace below which somebody is told
 _HALF_TICK = 0.01  # s: what is due within half a period of the wheels' messages is due now
 assert topics.CMD_VEL.qos.lifespan is not None
 _LIFESPAN = topics.CMD_VEL.qos.lifespan
@@ -224,6 +226,12 @@ class GazeboWorld(ManagedNode):
             self._crowd.velocity,
         )
         truth.real_time_factor = simulated / paced * pace()
+        if paced > _SETTLED and simulated < _KEPT * paced:
+            self.get_logger().warning(
+                f"Gazebo keeps a pace of {truth.real_time_factor:.2f}, asked for {pace():g}: "
+                "the robot's watchdogs stop it for that; give a pace that is kept",
+                throttle_duration_sec=10.0,
+            )
         truth.base_timed_out = self._timed_out
         self._truth.publish(truth)
 

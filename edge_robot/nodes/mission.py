@@ -27,7 +27,7 @@ from edge_robot.nodes.conversions import quaternion_from_yaw
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.steady import pace, steady_seconds
 from edge_robot.sim.layout import length
 from edge_robot.sim.mission import (
     Action,
@@ -215,7 +215,7 @@ class MissionNode(ManagedNode):
         print(f"status {json.dumps(status)}", flush=True)
 
     def _finish(self) -> None:
-        facts = {"seed": self._seed.value, "referee": self._mission.facts()}
+        facts = {"seed": self._seed.value, "pace": pace(), "referee": self._mission.facts()}
         if self._output.value:
             try:
                 Path(self._output.value).write_text(json.dumps(facts, indent=2) + "\n")

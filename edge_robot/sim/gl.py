@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from edge_robot.errors import UserError
+from edge_robot.sim import egl
 
 _asked = os.environ.get("MUJOCO_GL")
 try:
@@ -33,7 +34,6 @@ BACKENDS = ("egl", "osmesa", "raycast")
 
 _OFF = ("disable", "disabled", "off", "false", "0", "raycast")
 _ANY = ("", "auto", "enable", "enabled", "on", "true", "1")
-_EGL_PLATFORM_DEVICE = 0x313F
 
 
 def choose_backend(asked: str | None = None) -> str:
@@ -82,11 +82,7 @@ def _works(backend: str) -> bool:
         return _loads("libOSMesa.so.8") or _loads("libOSMesa.so.6") or _loads("libOSMesa.so")
     if not (_loads("libOpenGL.so.0") or _loads("libGL.so.1")):
         return False
-    try:
-        egl = ctypes.CDLL("libEGL.so.1")
-    except OSError:
-        return False
-    return _egl_has_device(egl)
+    return any(device.works() for device in egl.devices())
 
 
 def _loads(library: str) -> bool:
@@ -95,25 +91,3 @@ def _loads(library: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _egl_has_device(egl: ctypes.CDLL) -> bool:
-    """Tell whether some EGL device, hardware or software, can be initialised."""
-    egl.eglGetProcAddress.restype = ctypes.c_void_p
-    egl.eglGetProcAddress.argtypes = [ctypes.c_char_p]
-    query = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
-    get_display = egl.eglGetProcAddress(b"eglGetPlatformDisplayEXT")
-    if not query or not get_display:
-        return False
-    pointer = ctypes.c_void_p
-    query_devices = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_int, pointer, pointer)(query)
-    platform_display = ctypes.CFUNCTYPE(pointer, ctypes.c_uint, pointer, pointer)(get_display)
-    devices, count = (pointer * 16)(), ctypes.c_int(0)
-    if not query_devices(16, ctypes.byref(devices), ctypes.byref(count)):
-        return False
-    egl.eglInitialize.argtypes = [pointer, pointer, pointer]
-    for device in devices[: count.value]:
-        display = platform_display(_EGL_PLATFORM_DEVICE, device, None)
-        if display and egl.eglInitialize(display, None, None):
-            return True
-    return False

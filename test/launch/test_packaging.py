@@ -13,6 +13,7 @@ import pytest
 
 from edge_robot import topics
 from edge_robot.share import share_dir
+from edge_robot.sim.gazebo.pace import suited_here
 from edge_robot.standalone.launch import arguments_of, load
 from edge_robot.standalone.launch.loader import node_executables
 
@@ -191,6 +192,7 @@ def test_gazebo_runs_the_same_loop_as_the_demo(desktop: dict[str, str]) -> None:
     processes = load(launch / "gazebo.launch.xml", given, desktop).processes
     in_demo = load(launch / "demo.launch.xml", {"seed": "7"}, {}).processes
     (server,) = [" ".join(p.command) for p in processes if "serve" in p.command]
-    assert server.endswith("gazebo serve --seed 7 --pace 1.0 --output run/warehouse.sdf --headless")
+    pace = suited_here().pace
+    assert server.endswith(f"serve --seed 7 --pace {pace} --output run/warehouse.sdf --headless")
     ours = {process.node for process in processes} - {"/gazebo_bridge", "/gazebo_world", None}
     assert ours == {process.node for process in in_demo} - {"/simulator", None}

@@ -39,6 +39,7 @@ class Gazebo(Node):
         self.time = 0.0
         self.driving, self.turning_is_felt = True, True
         self.command_age = 0.0
+        self.standstill = False
         self.heard: dict[str, list[Any]] = {}
         movers = [names.ROBOT, *(person.name for person in scenario.people)]
         start = (scenario.start.x, scenario.start.y, scenario.start.yaw)
@@ -73,6 +74,8 @@ class Gazebo(Node):
         self.velocities[number] = twist.linear.x, twist.linear.y, twist.angular.z
 
     def _step(self) -> None:
+        if self.standstill:
+            return
         self._steps += 1
         self.time = STEP * self._steps
         cos, sin = np.cos(self.places[:, 2]), np.sin(self.places[:, 2])
@@ -208,6 +211,18 @@ def test_no_odometry_is_made_up_without_a_gyro(world: VirtualWorld) -> None:
     world.run_for(0.5)
     assert there.heard[topics.ODOM.name] == []
     assert len(there.heard[topics.CLOCK.name]) > 20
+
+
+def test_a_world_slower_than_was_asked_for_is_told(
+    world: VirtualWorld, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.run_for(7.0)
+    assert "asked for" not in capfd.readouterr().err
+    gazebo(world).standstill = True
+    world.run_for(2.0)
+    gazebo(world).standstill = False
+    world.run_for(0.5)
+    assert "asked for 1:" in capfd.readouterr().err
 
 
 def test_nobody_moves_while_the_node_is_not_active(world: VirtualWorld) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge_robot.sim import egl
 from edge_robot.sim.crowd import RADIUS, Crowd
 from edge_robot.sim.gazebo.base import CommandHold, DeadReckoning
+from edge_robot.sim.gazebo.pace import cores_granted, suited, suited_here
 from edge_robot.sim.gazebo.referee import TOUCH, Referee
 from edge_robot.sim.gazebo.steering import steering
 from edge_robot.sim.layout import Pose2
@@ -128,3 +132,33 @@ def test_a_person_is_a_disc(warehouse: Scenario) -> None:
         referee.watch(0.0, robot, people)
         standing = [name for name in referee.collided_with if name.startswith("person")]
         assert standing == touched
+
+
+def test_a_gpu_keeps_real_time_and_cores_as_much_as_they_are() -> None:
+    assert suited(cores=2, gpu=True).pace == 1.0
+    paces = [suited(cores, gpu=False).pace for cores in (0.05, 1, 2, 4, 64)]
+    assert paces == sorted(paces)
+    assert (paces[0], paces[2], paces[-1]) == (0.01, 0.2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("draw", "slower"), [([], True), ([True], True), ([True, False], True), ([False, True], False)]
+)
+def test_gazebo_draws_with_the_first_device(
+    draw: list[bool], slower: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = [egl.Device(None, 0, is_software) for is_software in draw]
+    monkeypatch.setattr(egl, "devices", lambda: devices)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert (suited_here().pace < 1.0) == slower
+
+
+def test_a_container_has_the_cores_it_is_granted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    quota = tmp_path / "cpu.max"
+    assert cores_granted(quota) == 8
+    for text, cores in (("max 100000", 8), ("150000 100000", 1.5), ("1600000 100000", 8)):
+        quota.write_text(f"{text}\n")
+        assert cores_granted(quota) == cores

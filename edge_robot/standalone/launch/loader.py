@@ -26,6 +26,7 @@ from edge_robot.standalone.launch.substitutions import (
     exec_in_pkg,
     expand,
     truth,
+    with_this_python,
 )
 
 _CONDITIONS = {"if", "unless"}
@@ -361,7 +362,7 @@ class _Reader:
         if not command:
             raise element.error("needs the attribute 'cmd'")
         label = self._text(element, "name", Path(command[0]).name)
-        self._add_process(element, label, command, node=None)
+        self._add_process(element, label, with_this_python(command), node=None)
 
     def _node(self, element: Element) -> None:
         package, executable = self._text(element, "pkg"), self._text(element, "exec")

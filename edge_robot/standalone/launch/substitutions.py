@@ -127,7 +127,7 @@ def _command(scope: Scope, _file: Path, command: str, on_stderr: str = "fail") -
     errors = subprocess.STDOUT if on_stderr == "capture" else subprocess.PIPE
     try:
         result = subprocess.run(
-            shlex.split(command),
+            with_this_python(shlex.split(command)),
             stdout=subprocess.PIPE,
             stderr=errors,
             stdin=subprocess.DEVNULL,
@@ -147,6 +147,14 @@ def _command(scope: Scope, _file: Path, command: str, on_stderr: str = "fail") -
     if said and on_stderr == "warn":
         print(f"$(command {command!r}) wrote errors: {said}", file=sys.stderr)
     return result.stdout
+
+
+def with_this_python(command: list[str]) -> list[str]:
+    """Return a command for the Python that runs us, where it says `python3`, as nodes are run.
+
+    A virtual environment need not be activated for `edge-robot` to be started by its path.
+    """
+    return [sys.executable, *command[1:]] if command[:1] == ["python3"] else command
 
 
 def truth(text: str) -> bool:
