@@ -336,10 +336,9 @@ class _Graph:
             or _attribute(convolution, "auto_pad", b"NOTSET") != b"NOTSET"
         ):
             return False
-        sources = [self._dequantized(name) for name in convolution.input[1:]]
-        if sources[0] is None or sources[1] is None or sources[0].ndim != 4:
+        weights, bias = (self._dequantized(name) for name in convolution.input[1:])
+        if weights is None or bias is None or weights.ndim != 4:
             return False
-        weights, bias = sources
         down, right = _attribute(convolution, "strides", [1, 1])
         top, before, below, after = _attribute(convolution, "pads", [0, 0, 0, 0])
         group = right * _SIDE_BY_SIDE
