@@ -20,9 +20,10 @@ def assign(cost: Array, allowed: NDArray[np.bool_]) -> tuple[NDArray[np.intp], N
     """
     if not allowed.any():
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    span = np.ptp(cost[allowed])
+    candidates = cost[allowed]
+    highest = candidates.max()
     # One forbidden pair costs more than any set of allowed pairs can save.
-    forbidden = cost[allowed].max() + (span + 1.0) * (min(cost.shape) + 1)
+    forbidden = highest + (highest - candidates.min() + 1.0) * (min(cost.shape) + 1)
     rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
     good = allowed[rows, columns]
     return rows[good], columns[good]

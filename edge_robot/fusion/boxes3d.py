@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_robot.fusion.kalman import Array
 
-_SIGNS = np.array([[0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])  # counter-clockwise
+_LENGTHS, _WIDTHS = np.array([[0.5, -0.5, -0.5, 0.5], [0.5j, 0.5j, -0.5j, -0.5j]])[..., None, None]
+"""Of the corners, counter-clockwise: shares of length and width, (4, 1, 1) each."""
 _NEXT = np.array([1, 2, 3, 0])
 _LEFT, _MIDDLE, _RIGHT = np.array(
     [(i, k, j) for k in range(1, 7) for i in range(k) for j in range(k + 1, 8)]
 ).T
 """Of eight points ordered by x: every chord (left, right) that passes over a point between."""
 _CHORDS_OF = np.searchsorted(_MIDDLE, np.arange(1, 7))
+_LEAST = np.finfo(float).tiny  # keeps 0 / 0 at 0
+
+Complex = NDArray[np.complex128]
+"""Points and directions in the plane, x + iy: to turn one is to multiply."""
 
 
 def iou_3d(a: Array, b: Array) -> Array:
@@ -23,11 +29,14 @@ def iou_3d(a: Array, b: Array) -> Array:
             about +z. Sizes are not negative; a box without volume overlaps with nothing.
         b: (M, 7), likewise.
     """
-    pairs = _all_pairs(a, b)
-    shared = _shared_volume(*pairs, *_footprints(pairs[0]))
-    union = _volume(pairs[0]) + _volume(pairs[1]) - shared
-    overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
-    return overlap.reshape(len(a), len(b))
+    apart = np.hypot(a[:, 0, None] - b[:, 0], a[:, 1, None] - b[:, 1])
+    reach = (np.hypot(a[:, 3], a[:, 4])[:, None] + np.hypot(b[:, 3], b[:, 4])) / 2
+    rows, columns = np.nonzero(apart < reach)
+    boxes = np.stack([a[rows].T, b[columns].T], axis=1)
+    shared, union = _volumes(boxes, *_ends(boxes), *_footprints(boxes))
+    overlap = np.zeros(apart.shape)
+    overlap[rows, columns] = shared / np.maximum(union, _LEAST)
+    return overlap
 
 
 def giou_3d_of_pairs(a: Array, b: Array) -> Array:
@@ -41,68 +50,61 @@ def giou_3d_of_pairs(a: Array, b: Array) -> Array:
         a: (P, 7), as `iou_3d` has it.
         b: (P, 7), likewise.
     """
-    of_a = _footprints(a)
-    shared = _shared_volume(a, b, *of_a)
-    union = _volume(a) + _volume(b) - shared
-    top = np.maximum(a[:, 2] + a[:, 5] / 2, b[:, 2] + b[:, 5] / 2)
-    bottom = np.minimum(a[:, 2] - a[:, 5] / 2, b[:, 2] - b[:, 5] / 2)
-    outlines = np.concatenate([of_a, _footprints(b)], axis=1)
-    around = _hull_area(*outlines) * (top - bottom)
-    overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
-    empty = np.divide(around - union, around, out=np.zeros_like(around), where=around > 0.0)
-    return np.asarray(overlap - np.maximum(empty, 0.0))
+    boxes = np.stack([a.T, b.T], axis=1)
+    top, bottom = _ends(boxes)
+    corners, turn = _footprints(boxes)
+    shared, union = _volumes(boxes, top, bottom, corners, turn)
+    around = _hull_area(corners.reshape(8, -1)) * (np.maximum(*top) - np.minimum(*bottom))
+    empty = np.maximum(around - union, 0.0) / np.maximum(around, _LEAST)
+    return np.asarray(shared / np.maximum(union, _LEAST) - empty)
 
 
-def _all_pairs(a: Array, b: Array) -> tuple[Array, Array]:
-    return np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))
+def _ends(boxes: Array) -> tuple[Array, Array]:
+    """Return the heights of the upper and lower faces, (2, P) m each."""
+    half = boxes[5] / 2
+    return boxes[2] + half, boxes[2] - half
 
 
-def _volume(boxes: Array) -> Array:
-    return np.asarray(np.prod(boxes[:, 3:6], axis=1))
-
-
-def _footprints(boxes: Array) -> tuple[Array, Array]:
-    """Return x and y of the boxes' corners seen from above, counter-clockwise, (4, P) m each."""
-    along, across = _SIGNS[:, :1] * boxes[:, 3], _SIGNS[:, 1:] * boxes[:, 4]
-    x, y = _turned(along, across, boxes[:, 6])
-    return x + boxes[:, 0], y + boxes[:, 1]
-
-
-def _turned(x: Array, y: Array, angle: Array) -> tuple[Array, Array]:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return cos * x - sin * y, sin * x + cos * y
-
-
-def _shared_volume(a: Array, b: Array, x: Array, y: Array) -> Array:
-    """Return the volume of the intersection of each pair, (P,) m³, `a` having corners x and y."""
-    top = np.minimum(a[:, 2] + a[:, 5] / 2, b[:, 2] + b[:, 5] / 2)
-    bottom = np.maximum(a[:, 2] - a[:, 5] / 2, b[:, 2] - b[:, 5] / 2)
-    volume = np.maximum(top - bottom, 0.0)
-    reach = (np.hypot(a[:, 3], a[:, 4]) + np.hypot(b[:, 3], b[:, 4])) / 2
-    apart = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
-    near = np.flatnonzero((volume > 0.0) & (apart < reach))
-    area = np.zeros_like(volume)
-    area[near] = _shared_area(x[:, near], y[:, near], b[near])
-    return volume * area
-
-
-def _shared_area(x: Array, y: Array, boxes: Array) -> Array:
-    """Return the area that each polygon shares with the footprint of its box, (P,) m².
-
-    In the box's frame the rectangle is |x| ≤ l/2, |y| ≤ w/2. Clamping a point's coordinates to it
-    maps everything outside onto the rectangle's outline, which encloses no area, and leaves the
-    inside alone: so the shared area is that enclosed by the polygon's clamped outline, ∮ x dy with
-    both clamped (Green's theorem). Along one edge that integral is a sum of products without
-    special cases: touching, equal and nested outlines need none.
+def _footprints(boxes: Array) -> tuple[Complex, Complex]:
+    """Return the corners seen from above, counter-clockwise, (4, 2, P) m, and headings, (2, P).
 
     Args:
-        x: (4, P) of the polygons' corners, counter-clockwise, m.
-        y: (4, P) likewise.
-        boxes: (P, 7).
+        boxes: (7, 2, P), both boxes of each pair.
     """
-    x0, y0 = _turned(x - boxes[:, 0], y - boxes[:, 1], -boxes[:, 6])
+    x, y, _, length, width, _, yaw = boxes
+    turn = np.exp(1j * yaw)
+    return (_LENGTHS * length + _WIDTHS * width) * turn + (x + 1j * y), turn
+
+
+def _volumes(
+    boxes: Array, top: Array, bottom: Array, corners: Complex, turn: Complex
+) -> tuple[Array, Array]:
+    """Return the volumes of the intersection and of the union of each pair, (P,) m³ each."""
+    x, y, _, length, width, height, _ = boxes
+    # As the second box of each pair has it, its centre is the origin and its length lies along x.
+    local = (corners[:, 0] - (x[1] + 1j * y[1])) * turn[1].conj()
+    area = _shared_area(local.real, local.imag, length[1] / 2, width[1] / 2)
+    shared = area * np.maximum(np.minimum(*top) - np.maximum(*bottom), 0.0)
+    one, other = length * width * height
+    return shared, one + other - shared
+
+
+def _shared_area(x0: Array, y0: Array, half_x: Array, half_y: Array) -> Array:
+    """Return the area that each polygon shares with its rectangle, (P,) m².
+
+    The rectangle is |x| ≤ half_x, |y| ≤ half_y. Clamping a point's coordinates to it maps
+    everything outside onto the rectangle's outline, which encloses no area, and leaves the inside
+    alone: so the shared area is that enclosed by the polygon's clamped outline, ∮ x dy with both
+    clamped (Green's theorem). Along one edge that integral is a sum of products without special
+    cases: touching, equal and nested outlines need none.
+
+    Args:
+        x0: (4, P) of the polygons' corners, counter-clockwise, m.
+        y0: (4, P) likewise.
+        half_x: (P,) m.
+        half_y: (P,) m.
+    """
     x1, y1 = x0[_NEXT], y0[_NEXT]
-    half_x, half_y = boxes[:, 3] / 2, boxes[:, 4] / 2
 
     # The part of the edge on which the clamped y moves.
     low = np.minimum(np.maximum(y0, -half_y), half_y)
@@ -113,33 +115,25 @@ def _shared_area(x: Array, y: Array, boxes: Array) -> Array:
     # The mean of the clamped x over it: it moves within the rectangle, and stands at either side.
     inner0 = np.minimum(np.maximum(x0, -half_x), half_x)
     inner1 = np.minimum(np.maximum(x1, -half_x), half_x)
-    inside = np.abs(inner1 - inner0)
-    right = np.abs(np.maximum(x1, half_x) - np.maximum(x0, half_x))
-    left = np.abs(np.minimum(x1, -half_x) - np.minimum(x0, -half_x))
-    middle = (inner0 + inner1) / 2
-    along = inside + right + left
-    moved = inside * middle + (right - left) * half_x
-    mean = np.divide(moved, along, out=middle, where=along > 0.0)
+    right = np.maximum(x1, half_x) - np.maximum(x0, half_x)
+    left = np.minimum(x1, -half_x) - np.minimum(x0, -half_x)
+    run, middle = x1 - x0, (inner0 + inner1) / 2
+    moved = (inner1 - inner0) * middle + (right - left) * half_x
+    mean = np.divide(moved, run, out=middle, where=run != 0.0)
     return np.maximum(((high - low) * mean).sum(axis=0), 0.0)
 
 
-def _hull_area(x: Array, y: Array) -> Array:
-    """Return the area of the convex hull of eight points each, (P,) m².
+def _hull_area(points: Complex) -> Array:
+    """Return the area of the convex hull of eight points each, (8, P) m, as (P,) m².
 
     Upper and lower hull are piecewise linear over the points ordered by x, and at each point the
     highest and lowest of all chords that pass over it, so the area is a sum of trapezoids.
-
-    Args:
-        x: (8, P) m.
-        y: (8, P) m.
     """
-    order = np.argsort(x, axis=0), np.arange(x.shape[1])
-    x, y = x[order], y[order]
-    run = x[_RIGHT] - x[_LEFT]
-    over = x[_MIDDLE] - x[_LEFT]
-    share = np.divide(over, run, out=over, where=run > 0.0)
-    chord = y[_LEFT] + share * (y[_RIGHT] - y[_LEFT])
-    thickness = np.zeros_like(y)
-    thickness[1:7] = np.maximum(y[1:7], np.maximum.reduceat(chord, _CHORDS_OF))
-    thickness[1:7] -= np.minimum(y[1:7], np.minimum.reduceat(chord, _CHORDS_OF))
-    return np.asarray(((thickness[1:] + thickness[:-1]) * np.diff(x, axis=0)).sum(axis=0) / 2)
+    points = np.sort(points, axis=0)  # by x
+    x, y = points.real, points.imag
+    left, top = x[_LEFT], y[_LEFT]
+    share = (x[_MIDDLE] - left) / np.maximum(x[_RIGHT] - left, _LEAST)
+    chord = top + share * (y[_RIGHT] - top)
+    highest = np.maximum(y[1:7], np.maximum.reduceat(chord, _CHORDS_OF))
+    lowest = np.minimum(y[1:7], np.minimum.reduceat(chord, _CHORDS_OF))
+    return np.asarray(((highest - lowest) * (x[2:] - x[:-2])).sum(axis=0) / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -378,6 +379,7 @@ Measurement: TypeAlias = (
 )
 
 
+@lru_cache(maxsize=256)
 def sensor_name(source: Source, sensor: str) -> str:
     """Return how a sensor is called where every kind of them is listed, such as "camera front"."""
     kind = str(source.name).lower()

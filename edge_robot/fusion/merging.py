@@ -17,7 +17,7 @@ from edge_robot.fusion.config import UNKNOWN, TrackerConfig
 from edge_robot.fusion.measurements import Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, updated_existence
 
-_SEES_RANGE = [SOURCES.index(Source.LIDAR)]
+_SEES_RANGE = SOURCES.index(Source.LIDAR)
 _SEES_BEARING = [SOURCES.index(Source.CAMERA), SOURCES.index(Source.FLEET)]
 _AGREE = 9.49  # squared Mahalanobis distance of x, y, vx, vy: 95 % of pairs of one thing are nearer
 _KNOWN = 0.7  # m; a place less sure than this agrees with anything
@@ -36,8 +36,10 @@ def merge_agreeing(tracks: TrackSet, class_names: Sequence[str], config: Tracker
         class_names: The columns of `tracks.classes`.
         config: The tracker's parameters.
     """
-    seen = tracks.seen > NEVER
-    by_range, by_bearing = seen[:, _SEES_RANGE].any(axis=1), seen[:, _SEES_BEARING].any(axis=1)
+    by_bearing = (tracks.seen[:, _SEES_BEARING] > NEVER).any(axis=1)
+    if not by_bearing.any():
+        return tracks
+    by_range = tracks.seen[:, _SEES_RANGE] > NEVER
     settled = tracks.hits >= _HITS
     cameras = np.flatnonzero(by_bearing & ~by_range & settled)
     ranges = np.flatnonzero(by_range & ~by_bearing & settled)

@@ -74,7 +74,7 @@ class Tracker:
             Updated.nothing(self.config.motion.shape), self._step, self.config.history
         )
         self._class_names: list[str] = []
-        self._box_table = box_table(self.config, self._class_names)
+        self._tabulate()
         self._ids: dict[BirthKey, int] = {}
         self._next_id = 1
         self._most_ids = _SPARE_IDS
@@ -164,7 +164,7 @@ class Tracker:
         mean, covariance = self.config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
         names, scores = self._classes(tracks, kind)
         moving = (
-            self._familiar(kind) | (tracks.boxed > 0) | (tracks.moving >= self.config.moving_sweeps)
+            self._familiar[kind] | (tracks.boxed > 0) | (tracks.moving >= self.config.moving_sweeps)
         )
         standing = self.config.motion.standing(tracks.modes) > 0.5
         # What is said to stand though it may move is off by its speed.
@@ -198,48 +198,47 @@ class Tracker:
 
     def _step(self, before: Updated, since: int, measurement: Measurement) -> Updated:
         """Return what comes of a measurement that follows `before`, of stamp `since`."""
-        tracks = before.tracks.with_classes(len(self._class_names))
+        tracks = before.tracks.copy_with_classes(len(self._class_names))
         if len(tracks):
             dt = (measurement.stamp - since) * 1e-9
-            mean, covariance, modes = self.config.motion.predict(
-                tracks.mean, tracks.covariance, tracks.modes, dt, self._familiar(tracks.kind)
+            tracks.mean, tracks.covariance, tracks.modes = self.config.motion.predict(
+                tracks.mean, tracks.covariance, tracks.modes, dt, self._familiar[tracks.kind]
             )
-            tracks = replace(tracks, mean=mean, covariance=covariance, modes=modes)
-        if isinstance(measurement, LidarMeasurement):
-            updated = update_with_lidar(tracks, measurement, self._class_names, self.config)
-        elif isinstance(measurement, BoxMeasurement):
-            updated = update_with_boxes(
-                tracks, measurement, self._class_names, self._box_table, self.config
-            )
-        elif isinstance(measurement, RadarMeasurement):
-            updated = update_with_radar(tracks, measurement, self.config)
-        elif isinstance(measurement, PeerMeasurement):
-            updated = update_with_peer(tracks, measurement, self._class_names, self.config)
-        else:
-            updated = update_with_camera(tracks, measurement, self._class_names, self.config)
         if measurement.treatment.excluded:
+            updated = self._update(tracks.copy(), measurement)
             nobody = np.full(len(measurement), None, object)
             updated = replace(updated, tracks=tracks, keys=nobody)
+        else:
+            updated = self._update(tracks, measurement)
         tracks = merge_agreeing(updated.tracks, self._class_names, self.config)
         return replace(updated, tracks=self._manage(tracks, measurement.stamp))
 
-    def _familiar(self, kind: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Return which tracks are of a class with a prior, (N,), by `TrackSet.kind`."""
-        known = [name in self.config.priors for name in self._class_names]
-        return np.array([*known, False])[kind]
+    def _update(self, tracks: TrackSet, measurement: Measurement) -> Updated:
+        """Apply a measurement to tracks predicted to it, in place."""
+        if isinstance(measurement, LidarMeasurement):
+            return update_with_lidar(tracks, measurement, self._class_names, self.config)
+        if isinstance(measurement, BoxMeasurement):
+            return update_with_boxes(
+                tracks, measurement, self._class_names, self._box_table, self.config
+            )
+        if isinstance(measurement, RadarMeasurement):
+            return update_with_radar(tracks, measurement, self.config)
+        if isinstance(measurement, PeerMeasurement):
+            return update_with_peer(tracks, measurement, self._class_names, self.config)
+        return update_with_camera(tracks, measurement, self._class_names, self.config)
 
     def _manage(self, tracks: TrackSet, now: int) -> TrackSet:
         """Confirm what is sure enough and forget what is not there any more."""
         config = self.config
         sure = tracks.existence >= config.confirm_existence
-        confirmed = tracks.confirmed | (sure & (tracks.hits >= config.confirm_hits))
+        tracks.confirmed |= sure & (tracks.hits >= config.confirm_hits)
         kind = tracks.kind
         patience = np.where(kind >= 0, config.max_coasting, config.max_coasting_unnamed)
-        patience = np.where(confirmed, patience, config.max_coasting_tentative)
+        patience = np.where(tracks.confirmed, patience, config.max_coasting_tentative)
         least = np.full(len(tracks), config.delete_existence)
         if (boxed := tracks.boxed > 0).any():
             own = self._box_table[kind]
-            confirmed |= boxed & (tracks.existence >= own["confirm_existence"])
+            tracks.confirmed |= boxed & (tracks.existence >= own["confirm_existence"])
             patience = np.where(boxed, own["max_coasting"], patience)
             least = np.where(boxed, own["delete_existence"], least)
         places = np.einsum("nj,njkk->kn", tracks.modes, tracks.covariance[:, :, :2, :2])
@@ -249,13 +248,19 @@ class Tracker:
             & (now - tracks.last <= patience * 1e9)
             & (variance <= config.max_position_error**2)
         )
-        return replace(tracks, confirmed=confirmed).select(keep)
+        return tracks.select(keep)
 
     def _add_classes(self, labels: set[str]) -> None:
         """Make room for the classes of a measurement that are new."""
         if new := labels.difference(self._class_names):
             self._class_names += sorted(new)
-            self._box_table = box_table(self.config, self._class_names)
+            self._tabulate()
+
+    def _tabulate(self) -> None:
+        """Look up what the configuration says of each class and, last, of what has none."""
+        self._box_table = box_table(self.config, self._class_names)
+        known = [name in self.config.priors for name in self._class_names]
+        self._familiar: NDArray[np.bool_] = np.array([*known, False])
 
     def _settle(self) -> None:
         """Apply what came late, and name what is confirmed by now."""
@@ -309,10 +314,8 @@ class Tracker:
 
     def _classes(self, tracks: TrackSet, kind: NDArray[np.intp]) -> tuple[list[str], list[float]]:
         """Return each track's most probable class and its probability."""
-        total = tracks.classes.sum(axis=1)
-        named = np.flatnonzero(kind >= 0)
-        scores = np.zeros(len(tracks))
-        scores[named] = tracks.classes[named, kind[named]] / (total[named] + _UNSEEN_CLASS)
+        most = tracks.classes.max(axis=1, initial=0.0)
+        scores = most / (tracks.classes.sum(axis=1) + _UNSEEN_CLASS)
         names = [*self._class_names, "unknown"]
         return [names[column] for column in kind.tolist()], scores.tolist()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,7 @@ BirthKey = tuple[int, int, str, int]
 replayed."""
 
 
-@dataclass(frozen=True)
-class Track:
+class Track(NamedTuple):
     """One confirmed track at one instant, in the fixed frame.
 
     Attributes:
@@ -60,9 +60,11 @@ class Track:
     coasting: float
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class TrackSet:
-    """All tracks at one instant; N tracks, C classes. Never changed in place once made.
+    """All tracks at one instant; N tracks, C classes.
+
+    One measurement's update has its own copy and changes it in place; nobody does after that.
 
     Attributes:
         keys: (N,) object, each track's `BirthKey`.
@@ -109,7 +111,7 @@ class TrackSet:
         return len(self.keys)
 
     def copy(self) -> TrackSet:
-        """Return a set whose arrays may be written to."""
+        """Return the same tracks in arrays of their own."""
         return TrackSet(**{name: getattr(self, name).copy() for name in _COLUMNS})
 
     def select(self, keep: NDArray[np.bool_]) -> TrackSet:
@@ -130,12 +132,12 @@ class TrackSet:
             }
         )
 
-    def with_classes(self, count: int) -> TrackSet:
-        """Return the same tracks with room for `count` classes."""
-        missing = count - self.classes.shape[1]
-        if not missing:
-            return self
-        return replace(self, classes=np.pad(self.classes, ((0, 0), (0, missing))))
+    def copy_with_classes(self, count: int) -> TrackSet:
+        """Return a `copy` with room for `count` classes."""
+        tracks = self.copy()
+        if missing := count - self.classes.shape[1]:
+            tracks.classes = np.pad(self.classes, ((0, 0), (0, missing)))
+        return tracks
 
     @property
     def last(self) -> NDArray[np.int64]:
@@ -165,6 +167,7 @@ class TrackSet:
         bottom: Array,
         existence: Array,
         classes: Array,
+        hidden: Array | None = None,
     ) -> TrackSet:
         """Return tracks that a measurement begins.
 
@@ -177,6 +180,7 @@ class TrackSet:
             bottom: (N,) m.
             existence: (N,).
             classes: (N, C).
+            hidden: (N, 2, 2) m²; None: nothing is hidden.
         """
         count = len(keys)
         seen = np.full((count, len(SOURCES)), NEVER)
@@ -191,7 +195,7 @@ class TrackSet:
             covariance=covariance,
             modes=modes,
             size=size,
-            hidden=np.zeros((count, 2, 2)),
+            hidden=np.zeros((count, 2, 2)) if hidden is None else hidden,
             yaw=yaw,
             bottom=bottom,
             existence=existence,

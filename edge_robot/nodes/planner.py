@@ -115,9 +115,8 @@ class Planner(ManagedNode):
         self._refused = {"odometry": 0, "tracks": 0}
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
-        # Steady time of the next plan on what a camera has newly seen, and on other tracks, s.
-        self._image_due = self._due = -np.inf
-        self._early: TrackedObjectArray | None = None  # with a new image, before it is due
+        self._due = -np.inf  # steady time of the next plan, s
+        self._early: TrackedObjectArray | None = None  # that wait for a plan to be due
         self._planned_capture = TimeMsg()
         self._refusal = self._why = ""
         self._rolling = False  # under a plan of ours
@@ -269,14 +268,12 @@ class Planner(ManagedNode):
             self._navigator.see_lidar(sweep)
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
-        is_new = tracks.capture_stamp != self._planned_capture
-        if steady_seconds() >= (self._image_due if is_new else self._due):
+        if steady_seconds() >= self._due:
             self._plan(tracks)
-        elif is_new:
+        elif tracks.capture_stamp != self._planned_capture:
             self._early = tracks  # what a camera has seen does not wait for the tracks after it
 
     def _plan(self, tracks: TrackedObjectArray) -> None:
-        is_new = tracks.capture_stamp != self._planned_capture
         self._early, self._planned_capture = None, tracks.capture_stamp
         now = self._now()
         state = self._state(now)
@@ -284,11 +281,7 @@ class Planner(ManagedNode):
             return
         period = self._mode.planning_period if self._mode else 0.0
         # In this order: min() of a period that is no number is then the longest.
-        period = min(_LONGEST_PERIOD, period)
-        begun = steady_seconds()
-        self._due = begun + period
-        if is_new:  # one that came late does not put off the one after it
-            self._image_due = max(self._image_due, begun - period) + period
+        self._due = steady_seconds() + min(_LONGEST_PERIOD, period)
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
             try:
                 objects = to_moving_objects(tracks, now)
@@ -339,7 +332,7 @@ class Planner(ManagedNode):
     # --- what runs by itself ----------------------------------------------------------------
 
     def _think(self) -> None:
-        if self._early is not None and steady_seconds() >= self._image_due:
+        if self._early is not None and steady_seconds() >= self._due:
             self._plan(self._early)
         now = self._now()
         state = self._state(now) if self._navigator.goal is not None else None

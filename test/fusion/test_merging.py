@@ -20,7 +20,7 @@ CONFIG = TrackerConfig()
 
 def followed(measurements: Sequence[CameraMeasurement | LidarMeasurement]) -> TrackSet:
     """Return the tracks after measurements 0.1 s apart, without any merging."""
-    tracks = TrackSet.empty(CONFIG.motion.shape).with_classes(1)
+    tracks = TrackSet.empty(CONFIG.motion.shape).copy_with_classes(1)
     for measurement in measurements:
         mean, covariance, modes = CONFIG.motion.predict(
             tracks.mean, tracks.covariance, tracks.modes, 0.1

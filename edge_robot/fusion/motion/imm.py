@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import exp
 from typing import Any
 
@@ -142,8 +142,7 @@ class MotionModel(Settings):
             dt: s, at least 0.
             restless: (N,) or for all, whether what stands does so for `restless_still_time` only.
         """
-        both = np.array([self.transition_probabilities(dt, hasty) for hasty in (False, True)])
-        switch = both[np.asarray(restless, np.intp)]
+        switch = _switching(self, dt)[np.asarray(restless, np.intp)]
         expected = np.vecmat(modes, switch)
         # weights[n, j, i]: probability that track n moved by model i, given that it does by j now.
         weights = modes[:, None, :] * switch.swapaxes(-1, -2) / expected[:, :, None]
@@ -223,10 +222,9 @@ class MotionModel(Settings):
 
     def reported(self, mean: Array, covariance: Array) -> tuple[Array, Array]:
         """Return x, y, vx, vy as each model reports them, (N, J, 4) and (N, J, 4, 4)."""
-        keep, reported = self._published
-        mean = mean[..., :PUBLISHED] * keep
-        covariance = covariance[..., :PUBLISHED, :PUBLISHED] * (keep[:, :, None] * keep[:, None])
-        return mean, covariance + reported
+        keep, keep_both, reported = self._published
+        kept = covariance[..., :PUBLISHED, :PUBLISHED] * keep_both
+        return mean[..., :PUBLISHED] * keep, kept + reported
 
     def combine(self, mean: Array, covariance: Array, modes: Array) -> tuple[Array, Array]:
         """Return x, y, vx, vy over all models of each track, (N, 4), and covariance (N, 4, 4)."""
@@ -240,12 +238,15 @@ class MotionModel(Settings):
             position: (N, 2) m.
             covariance: (N, 2, 2) of the position.
         """
-        models, states = self.shape
-        mean = np.zeros((len(position), models, states))
+        count, (models, states) = len(position), self.shape
+        mean = np.zeros((count, models, states))
         mean[:, :, :2] = position[:, None]
-        full = np.tile(self._start_covariance, (len(position), models, 1, 1))
+        full = np.empty((count, models, states, states))
+        full[:] = self._start_covariance
         full[:, :, :2, :2] = covariance[:, None]
-        return mean, full, np.tile(self._start_modes, (len(position), 1))
+        modes = np.empty((count, models))
+        modes[:] = self._start_modes
+        return mean, full, modes
 
     def standing(self, modes: Array) -> Array:
         """Return the probability that each track stands, (N,)."""
@@ -350,9 +351,10 @@ class MotionModel(Settings):
         return share / share.sum()
 
     @cached_property
-    def _published(self) -> tuple[Array, Array]:
-        """What of each model is published, (J, 4), and what stands in for the rest, (J, 4, 4).
+    def _published(self) -> tuple[Array, Array, Array]:
+        """What of each model is published, and what stands in for the rest.
 
+        Factors of mean (J, 4) and of covariance (J, 4, 4), and what is added to that, (J, 4, 4).
         A model without velocity carries that of a possible start; until then there is none.
         """
         keep, reported = np.ones((len(self._models), 4)), np.zeros((len(self._models), 4, 4))
@@ -360,7 +362,7 @@ class MotionModel(Settings):
             if isinstance(model, RandomWalk):
                 keep[j, 2:] = 0.0
                 reported[j, [2, 3], [2, 3]] = model.reported_speed**2
-        return keep, reported
+        return keep, keep[:, :, None] * keep[:, None], reported
 
     def transition_probabilities(self, dt: float, restless: bool = False) -> Array:
         """Return the (J, J) probabilities of going from one model (row) to another within `dt`.
@@ -384,6 +386,14 @@ class MotionModel(Settings):
         goes_on = 1.0 - stops - stays
         shares = np.array([stands, starts / each, stops, goes_on / each, stays])
         return (shares @ self._switches).reshape(still + moving, still + moving)
+
+
+@lru_cache(maxsize=64)
+def _switching(model: MotionModel, dt: float) -> Array:
+    """Return `transition_probabilities` of what is not restless and of what is, (2, J, J)."""
+    both = np.array([model.transition_probabilities(dt, restless) for restless in (False, True)])
+    both.flags.writeable = False  # they are shared
+    return both
 
 
 def reweighed(modes: Array, log_likelihood: Array) -> Array:

@@ -8,6 +8,8 @@ import numpy as np
 
 from edge_robot.fusion.kalman import Array
 
+_PLANE = np.eye(2)
+
 
 @dataclass(frozen=True)
 class RandomWalk:
@@ -26,4 +28,4 @@ class RandomWalk:
 
     def predict(self, mean: Array, covariance: Array, dt: float) -> tuple[Array, Array]:
         """As `SingleModel.predict`."""
-        return mean, covariance + self.drift**2 * dt * np.eye(2)
+        return mean, covariance + self.drift**2 * dt * _PLANE

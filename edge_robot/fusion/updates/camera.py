@@ -24,6 +24,7 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import CameraMeasurement, Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
 from edge_robot.fusion.updates.result import Updated
+from edge_robot.fusion.updates.states import correct
 
 _CAMERA, _LIDAR, _FLEET = (SOURCES.index(s) for s in (Source.CAMERA, Source.LIDAR, Source.FLEET))
 _OTHER_CLASS = 0.3  # cost of a pair whose classes differ, in units of overlap
@@ -39,7 +40,7 @@ def update_with_camera(
     class_names: Sequence[str],
     config: TrackerConfig,
 ) -> Updated:
-    """Apply an image to tracks already predicted to it.
+    """Apply an image to tracks already predicted to it, in place.
 
     `class_names` are the columns of `tracks.classes`; every label of the measurement is among
     them.
@@ -83,13 +84,15 @@ def update_with_camera(
     cost -= told[:, None]  # whose pixels are no other track's
     rows, columns = assign(cost, allowed)
 
-    tracks = tracks.copy()
     fresh = ~told[rows]
     whole = np.asarray(~view.touches_edge(boxes)[:, [0, 2]].any(axis=1))
     placed = fresh & (~by_lidar[rows] | deep[columns]) & located.valid[columns]
     bearing_only = fresh & ~placed & whole[columns]
-    correlation = np.where(deep, 1.0, config.range_correlation)
-    _update_position(tracks, rows[placed], columns[placed], located, correlation, config)
+    # So many successive boxes say as much of the range as one alone would.
+    correlation = np.where(deep, 1.0, config.range_correlation)[:, None, None]
+    row, column = rows[placed], columns[placed]
+    of_range = (located.covariances * correlation)[column]
+    correct(tracks, row, located.positions[column], of_range, config.motion)
     _update_bearing(
         tracks, rows[bearing_only], columns[bearing_only], offset, derivative, mean, noise, config
     )
@@ -103,7 +106,6 @@ def update_with_camera(
     tracks.hits[rows[fresh]] += 1
 
     nis, degrees = np.full(len(boxes), np.nan), np.zeros(len(boxes), np.int64)
-    row, column = rows[placed], columns[placed]
     nominal = covariance[row, :2, :2] + located.covariances[column] / scale
     nis[column] = kalman.squared_distance(apart[row, column], nominal)
     degrees[column] = 2
@@ -187,31 +189,6 @@ def _locate(
         )
     scale = measurement.treatment.noise_scale
     return replace(located, covariances=scale * located.covariances), deep
-
-
-def _update_position(
-    tracks: TrackSet,
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    located: Located,
-    correlation: Array,
-    config: TrackerConfig,
-) -> None:
-    """Update tracks, in place, with where the camera puts them.
-
-    `correlation` (K,) is how many successive boxes say as much of the range as one alone would.
-    """
-    if not len(rows):
-        return
-    innovation = located.positions[columns][:, None] - tracks.mean[rows, :, :2]
-    tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
-        tracks.mean[rows],
-        tracks.covariance[rows],
-        tracks.modes[rows],
-        innovation,
-        None,
-        located.covariances[columns] * correlation[columns, None, None],
-    )
 
 
 def _update_bearing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import LidarMeasurement, Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys, updated_existence
 from edge_robot.fusion.updates.result import Updated
+from edge_robot.fusion.updates.states import correct
 
 _LIDAR = SOURCES.index(Source.LIDAR)
 _HEIGHT_SPREAD = 0.5  # m; sparse beams leave the top of a box this uncertain
@@ -54,7 +55,7 @@ def update_with_lidar(
     class_names: Sequence[str],
     config: TrackerConfig,
 ) -> Updated:
-    """Apply a sweep to tracks already predicted to it.
+    """Apply a sweep to tracks already predicted to it, in place.
 
     `class_names` are the columns of `tracks.classes`.
     """
@@ -70,16 +71,7 @@ def update_with_lidar(
     cost = distance + log_det + taller**2
     rows, columns = assign(cost, distance < config.gate)
 
-    tracks = tracks.copy()
-    own = pairs.position[rows, columns][:, None] - tracks.mean[rows, :, :2]
-    tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
-        tracks.mean[rows],
-        tracks.covariance[rows],
-        tracks.modes[rows],
-        own,
-        None,
-        noise[rows, columns],
-    )
+    correct(tracks, rows, pairs.position[rows, columns], noise[rows, columns], config.motion)
     _reshape(tracks, boxes, pairs, rows, columns, figures[rows])
 
     hit = np.zeros(len(tracks), bool)
@@ -233,14 +225,14 @@ def _births(
     count = int(born.sum())
     sigma = config.lidar_noise + config.lidar_range_noise * boxes.range[born]
     sigma *= np.sqrt(measurement.treatment.noise_scale)
-    births = TrackSet.born(
+    return TrackSet.born(
         measurement,
         keys[born],
         config.motion.start(boxes.center[born, :2], sigma[:, None, None] ** 2 * np.eye(2)),
         size=boxes.size[born],
+        hidden=boxes.hidden[born],
         yaw=boxes.yaw[born],
         bottom=boxes.center[born, 2] - boxes.size[born, 2] / 2,
         existence=0.5 * np.asarray(measurement.scores, float)[born],
         classes=np.zeros((count, tracks.classes.shape[1])),
     )
-    return replace(births, hidden=boxes.hidden[born])

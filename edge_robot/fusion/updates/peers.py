@@ -15,6 +15,7 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import PeerMeasurement, Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, birth_keys
 from edge_robot.fusion.updates.result import Updated
+from edge_robot.fusion.updates.states import correct
 
 _CAMERA, _LIDAR, _FLEET, _PEER = (
     SOURCES.index(s) for s in (Source.CAMERA, Source.LIDAR, Source.FLEET, Source.PEER)
@@ -29,7 +30,7 @@ def update_with_peer(
     class_names: Sequence[str],
     config: TrackerConfig,
 ) -> Updated:
-    """Apply a peer's tracks to tracks already predicted to them.
+    """Apply a peer's tracks to tracks already predicted to them, in place.
 
     What is known already is corrected as far as covariance intersection allows; how surely it
     exists and what it is are never added up, only taken over where the peer is surer, and named
@@ -54,11 +55,10 @@ def update_with_peer(
     sound = kalman.squared_distance(apart[rows, columns], spread[rows, columns]) < config.gate
     rows, columns = rows[sound], columns[sound]
 
-    tracks = tracks.copy()
     told = measurement.covariances[columns]
     weight = intersection_weight(covariance[rows], told)
     tracks.covariance[rows] /= weight[:, None, None, None]
-    _update(tracks, rows, state[columns], told / (1.0 - weight)[:, None, None], config)
+    correct(tracks, rows, state[columns], told / (1.0 - weight)[:, None, None], config.motion)
     _describe(tracks, rows, columns, measurement, votes)
     believed = config.peers.peer_authority * measurement.scores
     tracks.existence[rows] = np.maximum(tracks.existence[rows], believed[columns])
@@ -82,24 +82,6 @@ def _votes(measurement: PeerMeasurement, class_names: Sequence[str]) -> Array:
         if label in class_names:
             votes[row, class_names.index(label)] = measurement.label_scores[row]
     return votes
-
-
-def _update(
-    tracks: TrackSet,
-    rows: NDArray[np.intp],
-    state: Array,
-    covariance: Array,
-    config: TrackerConfig,
-) -> None:
-    """Update tracks, in place, with (x, y, vx, vy)."""
-    tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update(
-        tracks.mean[rows],
-        tracks.covariance[rows],
-        tracks.modes[rows],
-        state[:, None] - tracks.mean[rows][..., :4],
-        None,
-        covariance,
-    )
 
 
 def _describe(
@@ -139,5 +121,5 @@ def _births(
         existence=existence[born],
         classes=votes[born],
     )
-    _update(births, np.arange(count), state[born], measurement.covariances[born], config)
+    correct(births, np.arange(count), state[born], measurement.covariances[born], config.motion)
     return births

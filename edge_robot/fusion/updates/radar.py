@@ -22,7 +22,7 @@ _BIRTH_SIZE = 0.5  # m; a radar tells no size
 def update_with_radar(
     tracks: TrackSet, measurement: RadarMeasurement, config: TrackerConfig
 ) -> Updated:
-    """Apply a scan to tracks already predicted to it.
+    """Apply a scan to tracks already predicted to it, in place.
 
     A pair is judged by each motion model apart, by the derivative at its mean: between standing
     and moving lies no range rate that both could have. Tracks are then updated unscented, since at
@@ -42,7 +42,6 @@ def update_with_radar(
     rows, columns = assign(-2.0 * np.logaddexp.reduce(weight, axis=1), near)
     nis = _nis(tracks, measurement, rows, columns, extent, config)
 
-    tracks = tracks.copy()
     tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows] = config.motion.update_unscented(
         tracks.mean[rows],
         tracks.covariance[rows],
