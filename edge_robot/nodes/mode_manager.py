@@ -81,7 +81,7 @@ class ModeManager(ManagedNode):
         self._reduced_period = self.parameter(
             "reduced_planning_period",
             0.09,
-            "least time between plans when degraded, s",
+            "mean time between plans on new images when degraded, s",
             ge=0.0,
             live=True,
         )

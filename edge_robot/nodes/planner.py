@@ -115,8 +115,9 @@ class Planner(ManagedNode):
         self._refused = {"odometry": 0, "tracks": 0}
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
-        self._due = -np.inf  # steady time of the next plan, s
-        self._early: TrackedObjectArray | None = None  # that wait for a plan to be due
+        # Steady time of the next plan on what a camera has newly seen, and on other tracks, s.
+        self._image_due = self._due = -np.inf
+        self._early: TrackedObjectArray | None = None  # with a new image, before it is due
         self._planned_capture = TimeMsg()
         self._refusal = self._why = ""
         self._rolling = False  # under a plan of ours
@@ -268,12 +269,14 @@ class Planner(ManagedNode):
             self._navigator.see_lidar(sweep)
 
     def _on_tracks(self, tracks: TrackedObjectArray) -> None:
-        if steady_seconds() >= self._due:
+        is_new = tracks.capture_stamp != self._planned_capture
+        if steady_seconds() >= (self._image_due if is_new else self._due):
             self._plan(tracks)
-        elif tracks.capture_stamp != self._planned_capture:
+        elif is_new:
             self._early = tracks  # what a camera has seen does not wait for the tracks after it
 
     def _plan(self, tracks: TrackedObjectArray) -> None:
+        is_new = tracks.capture_stamp != self._planned_capture
         self._early, self._planned_capture = None, tracks.capture_stamp
         now = self._now()
         state = self._state(now)
@@ -281,7 +284,11 @@ class Planner(ManagedNode):
             return
         period = self._mode.planning_period if self._mode else 0.0
         # In this order: min() of a period that is no number is then the longest.
-        self._due = steady_seconds() + min(_LONGEST_PERIOD, period)
+        period = min(_LONGEST_PERIOD, period)
+        begun = steady_seconds()
+        self._due = begun + period
+        if is_new:  # one that came late does not put off the one after it
+            self._image_due = max(self._image_due, begun - period) + period
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
             try:
                 objects = to_moving_objects(tracks, now)
@@ -332,7 +339,7 @@ class Planner(ManagedNode):
     # --- what runs by itself ----------------------------------------------------------------
 
     def _think(self) -> None:
-        if self._early is not None and steady_seconds() >= self._due:
+        if self._early is not None and steady_seconds() >= self._image_due:
             self._plan(self._early)
         now = self._now()
         state = self._state(now) if self._navigator.goal is not None else None

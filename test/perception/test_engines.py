@@ -289,6 +289,50 @@ def test_an_image_in_bytes_gives_the_same(
     np.testing.assert_allclose(engine.run()[0], expected, atol=1e-4 * np.abs(expected).max())
 
 
+@given(
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 6)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    before=st.integers(0, 4),
+    zero=st.integers(0, 255),
+    relu=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=20, deadline=None)
+def test_columns_in_groups_give_the_same_integers(
+    kernel: tuple[int, int], strides: tuple[int, int], before: int, zero: int, relu: bool, seed: int
+) -> None:
+    rows, columns = kernel
+    after = max(0, columns - before - strides[1])  # as many outputs as fit into the width
+    pads = [rows // 2, before, rows // 2, after]
+    network = Network([1, 3, 9, 24], seed)
+    scales = network.constant(np.float32(0.02)), network.constant(np.uint8(zero))
+    bytes_ = network.add("QuantizeLinear", "image", *scales)
+    taken = [network.add("DequantizeLinear", bytes_, *scales)]
+    for values in (
+        network.random.integers(-127, 128, (5, 3, *kernel)).astype(np.int8),
+        network.random.integers(-9000, 9000, 5).astype(np.int32),
+    ):
+        scale = network.random.uniform(1e-3, 2e-3, 5) * (0.02 if values.ndim == 1 else 1.0)
+        of_channels = scale.astype(np.float32), np.zeros(5, values.dtype)
+        constants = map(network.constant, (values, *of_channels))
+        taken.append(network.add("DequantizeLinear", *constants, axis=0))
+    value = network.add("Conv", *taken, strides=list(strides), pads=pads)
+    value = network.add("Relu", value) if relu else value
+    scales = network.constant(np.float32(0.03)), network.constant(np.uint8(0 if relu else 128))
+    rounded = network.add("QuantizeLinear", value, *scales)
+    model = network.model(network.add("DequantizeLinear", rounded, *scales), opset=13)
+    (image,) = images((1, 3, 9, 24), 1)
+    expected = plain_run(model, image)[0]
+    rewritten = checked(model)
+    quantization = take_bytes(rewritten)
+    assert quantization is not None
+    fits = (24 + before + after - columns) // strides[1] + 1 == 24 // strides[1]
+    wide = 24 % (2 * strides[1]) == 0 and fits
+    assert any(node.op_type == "Reshape" for node in rewritten.graph.node) == wide
+    found = plain_run(rewritten, quantization(image).transpose(0, 2, 3, 1).copy())[0]
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("opened", [False, True])
 def test_an_output_that_is_only_transposed_is_a_view(opened: bool) -> None:
     network = Network([1, 3, 8, 12])

@@ -11,6 +11,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, ROSClock
 from rclpy.constants import S_TO_NS
 from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor, TimeoutException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.time import Time
@@ -86,6 +87,32 @@ def test_simulated_time_drives_clock_and_timers(ros: None, spin_until: SpinUntil
     assert calls == [1_250_000_000, 2_000_000_000]
     node.set_parameters([Parameter("use_sim_time", value=False)])
     assert abs(node.get_clock().now().nanoseconds - time.time_ns()) < 10**9
+
+
+def test_simulated_time_wakes_only_who_waits_for_it(ros: None) -> None:
+    node = Node("simulated", parameter_overrides=[Parameter("use_sim_time", value=True)])
+    publisher = node.create_publisher(ClockMsg, "/clock", 1)
+    executor, clock, jumps = SingleThreadedExecutor(), node.get_clock(), list[Duration]()
+    executor.add_node(node)
+
+    def is_woken() -> bool:
+        try:
+            executor.wait_for_ready_callbacks(timeout_sec=0.1)[0]()
+        except TimeoutException:
+            return False
+        return True
+
+    while is_woken():
+        pass
+    publisher.publish(ClockMsg(clock=Time(seconds=1).to_msg()))
+    assert not is_woken()
+    assert clock.now().nanoseconds == 10**9
+    forward = JumpThreshold(Duration(nanoseconds=1), None)
+    clock.create_jump_callback(forward, post_callback=lambda jump: jumps.append(jump.delta))
+    publisher.publish(ClockMsg(clock=Time(seconds=2).to_msg()))
+    assert is_woken()
+    assert jumps == [Duration(seconds=1)]
+    executor.shutdown()
 
 
 def test_sleeping_follows_simulated_time(ros: None) -> None:

@@ -58,7 +58,12 @@ class LidarDetector:
         height = heights_above_ground(xyz, ground, config.ground)
         obstacle = (height > config.ground.clearance) & (height < config.max_height)
         return find_objects(
-            xyz[obstacle], height[obstacle], xyz, config.objects, config.heights, ground
+            xyz.compress(obstacle, axis=0),
+            height[obstacle],
+            xyz,
+            config.objects,
+            config.heights,
+            ground,
         )
 
 
@@ -66,4 +71,5 @@ def in_range(points: NDArray[np.float32], config: ObjectConfig) -> NDArray[np.fl
     """Return the points, (K, 3), that are within the limits of range."""
     with np.errstate(over="ignore"):  # finite, but of no distance
         distance = np.hypot(points[:, 0], points[:, 1])
-    return points[(distance >= config.min_range) & (distance <= config.max_range), :3]
+    within = (distance >= config.min_range) & (distance <= config.max_range)
+    return points[:, :3].compress(within, axis=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.perception.lidar.points import cells
 from edge_robot.perception.lidar.ramps import find_ramps, sector_of
 from edge_robot.settings import Settings, setting
 
@@ -167,10 +168,10 @@ def _departure(
     config: GroundConfig,
 ) -> NDArray[np.float32]:
     """Return by how much the ground below each point departs from the plane within tolerance."""
-    index = np.floor(xy / np.float32(config.local_cell)).astype(np.int32)
-    index -= index.min(axis=0)
-    shape = tuple(index.max(axis=0) + 1)
-    flat = index[:, 0] * shape[1] + index[:, 1]
+    index = cells(xy, config.local_cell)
+    index -= index.min(axis=1, keepdims=True)
+    shape = tuple(index.max(axis=1) + 1)
+    flat = index[0] * shape[1] + index[1]
     tolerance = config.unevenness + config.curvature * radius
     lowest = np.full(shape[0] * shape[1], np.inf, np.float32)
     # Below the tolerance there is no ground either: mirror images and stray returns.
@@ -199,12 +200,12 @@ def _lowest_per_cell(points: NDArray[np.float32], config: GroundConfig) -> NDArr
     slack = config.height_tolerance + np.tan(config.max_tilt) * radius
     use = (radius < config.plane_range) & (np.abs(z + config.mount_height) < slack)
     side = int(np.ceil(config.plane_range / _PLANE_CELL))
-    index = np.floor(xy[use] / np.float32(_PLANE_CELL)).astype(np.int32) + side
+    index = cells(xy.compress(use, axis=0), _PLANE_CELL) + side
     lowest = np.full(4 * side * side, np.inf, np.float32)
-    np.minimum.at(lowest, index[:, 0] * 2 * side + index[:, 1], z[use])
-    cells = np.flatnonzero(np.isfinite(lowest))
-    centers = (np.column_stack(np.divmod(cells, 2 * side)) - side + 0.5) * _PLANE_CELL
-    return np.column_stack([centers, lowest[cells].astype(np.float64)])
+    np.minimum.at(lowest, index[0] * 2 * side + index[1], z[use])
+    seen = np.flatnonzero(np.isfinite(lowest))
+    centers = (np.column_stack(np.divmod(seen, 2 * side)) - side + 0.5) * _PLANE_CELL
+    return np.column_stack([centers, lowest[seen].astype(np.float64)])
 
 
 def _plausible(planes: NDArray[np.float64], config: GroundConfig) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from scipy import ndimage
 from edge_robot.perception.lidar.boxes import fit_rectangles
 from edge_robot.perception.lidar.ground import Ground
 from edge_robot.perception.lidar.occlusion import find_cuts
+from edge_robot.perception.lidar.points import cells
 from edge_robot.perception.lidar.uncertainty import (
     Uncertainty,
     UncertaintyConfig,
@@ -242,20 +243,21 @@ def _clusters(
     """Return point indices ordered by cluster, and where each cluster begins."""
     if not len(xyz):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    index = np.floor(xyz[:, :2] / np.float32(config.cell)).astype(np.int32)
-    index -= index.min(axis=0) - 1
-    occupied = np.zeros(index.max(axis=0) + 2, bool)
-    occupied[index[:, 0], index[:, 1]] = True
+    index = cells(xyz[:, :2], config.cell)
+    index -= index.min(axis=1, keepdims=True) - 1
+    occupied = np.zeros(index.max(axis=1) + 2, bool)
+    occupied[index[0], index[1]] = True
     # A wall seen at 45° has 1.4 steps between its points: far away that is more than a cell.
     sparse_range = config.cell / (1.4 * config.azimuth_step)
-    sparse = index[np.hypot(xyz[:, 0], xyz[:, 1]) > sparse_range]
+    x, y = index.compress(np.hypot(xyz[:, 0], xyz[:, 1]) > sparse_range, axis=1)
     for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        occupied[sparse[:, 0] + dx, sparse[:, 1] + dy] = True
-    labels, _ = ndimage.label(occupied, _NEIGHBOURS)
-    label = labels[index[:, 0], index[:, 1]]
+        occupied[x + dx, y + dy] = True
+    labels, clusters = ndimage.label(occupied, _NEIGHBOURS)
+    label = labels[index[0], index[1]]
     counts = np.bincount(label)
     label[counts[label] < config.min_points] = 0
-    order = np.argsort(label, kind="stable")
+    # Numbers of 16 bits are sorted in linear time.
+    order = np.argsort(label.astype(np.uint16) if clusters < 1 << 16 else label, kind="stable")
     ordered = label[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=0))
     if not len(starts):

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_robot.standalone import machine
 from edge_robot.standalone.rclpy.clock_type import ClockType
@@ -201,8 +201,23 @@ class Clock:
         return f"Clock(clock_type={self._clock_type.name})"
 
 
+class Teller(Protocol):
+    """Who tells the time of clocks that are simulated."""
+
+    def tell(self) -> None:
+        """Tell the time now."""
+
+    def tell_unasked(self) -> None:
+        """Tell it whenever it changes, from now on."""
+
+
 class ROSClock(Clock):
-    """ROS time: the machine's time, or the time last told by `set_ros_time_override`."""
+    """ROS time: the machine's time, or the time last told by `set_ros_time_override`.
+
+    Attributes:
+        teller: Who is asked for the time before it is read, if anybody. Only once somebody waits
+            for a time, or for a jump, does it tell unasked.
+    """
 
     def __new__(cls, *, clock_type: ClockType = ClockType.ROS_TIME) -> ROSClock:
         """Make the clock; its type is always ROS time."""
@@ -215,14 +230,50 @@ class ROSClock(Clock):
         self._override: int | None = None
         self._override_time = 0
         self._waiting: weakref.WeakSet[Waiting] = weakref.WeakSet()
+        self._awaited = False
+        self._teller: Teller | None = None
+
+    @property
+    def teller(self) -> Teller | None:
+        """Who is asked for the time."""
+        return self._teller
+
+    @teller.setter
+    def teller(self, teller: Teller | None) -> None:
+        self._teller = teller
+        if self._awaited and teller is not None:
+            teller.tell_unasked()
 
     def add_waiting(self, waiting: Waiting) -> None:
         """Wake something whenever the time is told; it is not kept alive."""
         self._waiting.add(waiting)
+        self._await()
+
+    def create_jump_callback(
+        self,
+        threshold: JumpThreshold,
+        *,
+        pre_callback: Callable[[], None] | None = None,
+        post_callback: Callable[[Any], None] | None = None,
+    ) -> JumpHandle:
+        """As `Clock.create_jump_callback`."""
+        handle = super().create_jump_callback(
+            threshold, pre_callback=pre_callback, post_callback=post_callback
+        )
+        self._await()
+        return handle
+
+    def _await(self) -> None:
+        self._awaited = True
+        self.teller = self._teller
 
     def nanoseconds(self) -> int:
         """Return the present ROS time, ns."""
-        return machine.system_ns() if self._override is None else self._override
+        if self._override is None:
+            return machine.system_ns()
+        if self._teller is not None:
+            self._teller.tell()
+        return self._override
 
     @property
     def is_simulated(self) -> bool:

@@ -87,6 +87,8 @@ class Subscription:
         dds_topic = dds_topic_name(topic_name, qos_profile)
         dds_type = type_name(name)
         self._codec = codec(msg_type)
+        self._executor: Executor | None = None
+        self._wakes = True
         self.reader = Reader(
             participant, dds_topic, dds_type, dds_qos(qos_profile), type_hash_user_data(name)
         )
@@ -116,14 +118,29 @@ class Subscription:
             raise InvalidHandle("cannot use a subscription after it was destroyed")
         return len(self.reader.matched())
 
+    @property
+    def wakes(self) -> bool:
+        """Whether the executor is woken by messages, or they wait for somebody to take them."""
+        return self._wakes
+
+    @wakes.setter
+    def wakes(self, wakes: bool) -> None:
+        executor = self._executor
+        if executor is not None:
+            executor.detach(self)
+        self._wakes = wakes
+        if executor is not None:
+            executor.attach(self)
+
     # What an executor needs.
 
     def handles(self) -> list[int]:
         """Return the condition that waiting messages trigger."""
-        return [self.reader.condition]
+        return [self.reader.condition] if self._wakes else []
 
     def bind(self, executor: Executor | None) -> None:
-        """Nothing to tell the executor: DDS triggers."""
+        """Learn where it is attached; DDS triggers."""
+        self._executor = executor
 
     def take(self) -> Callable[[], object] | None:
         """Take the oldest waiting message; return the call of the callback with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 class TimeSource:
     """Follows `/clock` for the clocks attached, as one node's `use_sim_time` says.
 
+    It is read when a clock is asked for the time. A simulator tells it hundreds of times a second
+    to every node; only where a timer, a sleep or a callback for jumps waits does it wake them.
+
     Args:
         node: The node; its parameter is declared here unless it is already.
     """
@@ -32,6 +36,8 @@ class TimeSource:
         self._clocks: weakref.WeakSet[ROSClock] = weakref.WeakSet()
         self._node_ref: weakref.ref[Node] | None = None
         self._clock_sub: Subscription | None = None
+        self._unasked = False
+        self._telling = threading.Lock()
         self._last_time = Time()
         self._active = False
         if node is not None:
@@ -83,7 +89,27 @@ class TimeSource:
             raise ValueError("Only clocks with type ROS_TIME can be attached.")
         clock.set_ros_time_override(self._last_time)
         clock._set_ros_time_is_active(self._active)
+        clock.teller = self
         self._clocks.add(clock)
+
+    def tell(self) -> None:
+        """Tell the clocks what came on `/clock`, unless the executor does."""
+        subscription = self._clock_sub
+        # Whoever asks while another thread, or a jump's callback, is being told hears the old time.
+        if subscription is None or subscription.wakes or not self._telling.acquire(blocking=False):
+            return
+        try:
+            told = subscription.take()
+            if told is not None:
+                told()
+        finally:
+            self._telling.release()
+
+    def tell_unasked(self) -> None:
+        """Let the executor be woken by `/clock` from now on."""
+        self._unasked = True
+        if self._clock_sub is not None and not self._clock_sub.wakes:
+            self._clock_sub.wakes = True
 
     def _get_node(self) -> Node | None:
         return None if self._node_ref is None else self._node_ref()
@@ -98,6 +124,7 @@ class TimeSource:
                 _CLOCK_QOS,
                 callback_group=node.clock_callback_group,
             )
+            self._clock_sub.wakes = self._unasked
 
     def _unsubscribe(self) -> None:
         node = self._get_node()
