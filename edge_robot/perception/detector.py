@@ -18,7 +18,13 @@ from edge_robot.perception.engines import open_engine
 from edge_robot.perception.graph import Graph, describe
 from edge_robot.perception.model_card import ModelCard, find_model, read_card
 from edge_robot.perception.onnx_check import MAX_BYTES, check_graph
-from edge_robot.perception.preprocessing import ByteWriter, Placement, TensorWriter, to_tensor
+from edge_robot.perception.preprocessing import (
+    ByteWriter,
+    Placement,
+    RowWriter,
+    TensorWriter,
+    to_tensor,
+)
 from edge_robot.perception.recognition import recognise
 
 
@@ -127,11 +133,11 @@ class Detector:
         scores, class_ids = candidates.scores[kept], candidates.class_ids[kept]
         return Detections(boxes, scores, class_ids, self.card.classes)
 
-    def _make_writer(self) -> TensorWriter | ByteWriter:
+    def _make_writer(self) -> TensorWriter | RowWriter | ByteWriter:
         card, quantization = self.card, self._engine.quantization
         tensor = self._engine.bind(card.input_shape)
         if quantization is None:
-            return TensorWriter.of(card, tensor)
+            return (RowWriter if self._engine.interleaved else TensorWriter).of(card, tensor)
         # The values that a pixel of 0..255 has, normalised as the card says.
         every_value = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (1, 1, 3))
         table = quantization(to_tensor(every_value, card.mean, card.std, swap_channels=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -36,18 +36,13 @@ class Placement:
         return np.minimum(np.maximum(boxes / scale, np.float32(0.0)), limit)
 
 
-class TensorWriter:
-    """Writes images into a network's input tensor: resized, placed, in planes and normalised.
-
-    The same values as resizing, filling and `to_tensor` one after the other, to the bit, in a third
-    of the time: all memory is made once; the image is resized into a canvas, split into planes of
-    bytes, and each plane is converted and normalised while it is in the cache. Only the part that
-    the image covers is written again.
+class _FloatWriter:
+    """What the writers of inputs in float32 have in common.
 
     A writer serves one thread at a time.
 
     Args:
-        tensor: 1×3×H×W float32, C-contiguous: what is written to.
+        tensor: One image, C-contiguous: what is written to.
         resize: `letterbox` keeps the aspect and fills what is left on the right and at the bottom;
             `stretch` does not.
         pad: Grey value of the letterbox filling, 0..255.
@@ -67,19 +62,16 @@ class TensorWriter:
         swap_channels: bool = False,
     ) -> None:
         self._tensor = tensor[0]
-        height, width = tensor.shape[2:]
-        self._canvas = np.empty((height, width, 3), np.uint8)
-        self._planes = np.empty((3, height, width), np.uint8)
         self._letterbox = resize == "letterbox"
-        self._pad = pad
         self._mean = np.array(mean, np.float32)
         self._factor = 1.0 / np.array(std, np.float32)
         self._shifts, self._scales = bool(any(mean)), any(value != 1.0 for value in std)
-        self._order = (2, 1, 0) if swap_channels else (0, 1, 2)
+        self._filling = (np.full(3, pad, np.float32) - self._mean) * self._factor
+        self._swaps = swap_channels
         self._raw_size = (0, 0)
 
     @classmethod
-    def of(cls, card: ModelCard, tensor: NDArray[np.float32]) -> TensorWriter:
+    def of(cls: type[_Writer], card: ModelCard, tensor: NDArray[np.float32]) -> _Writer:
         """Return the writer of a model's input, which takes BGR images."""
         return cls(
             tensor,
@@ -90,17 +82,39 @@ class TensorWriter:
             swap_channels=card.channels == "rgb",
         )
 
+    def _resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image in the size of `_resized`, where it may lie afterwards."""
+        if image.shape == self._resized.shape:
+            return image
+        size = (self._resized.shape[1], self._resized.shape[0])
+        cv2.resize(image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)
+        return self._resized
+
+    def _place(self, image: NDArray[np.uint8], width: int, height: int) -> tuple[int, int]:
+        """Make room for images of this size; return the columns and rows that they cover."""
+        self._placement, columns, rows = _place(image, width, height, keep_aspect=self._letterbox)
+        self._resized = np.empty((rows, columns, 3), np.uint8)
+        self._raw_size = image.shape[:2]
+        return columns, rows
+
+
+_Writer = TypeVar("_Writer", bound=_FloatWriter)
+
+
+class TensorWriter(_FloatWriter):
+    """Writes images into an input 1×3×H×W: resized, placed, in planes and normalised.
+
+    The same values as resizing, filling and `to_tensor` one after the other, to the bit, in a third
+    of the time: all memory is made once; the image is resized, split into planes of bytes, and each
+    plane is converted and normalised while it is in the cache. Only the part that the image covers
+    is written again.
+    """
+
     def write(self, image: NDArray[np.uint8]) -> Placement:
         """Write an (H, W, 3) uint8 image; return where it lies in the tensor."""
         if image.shape[:2] != self._raw_size:
             self._prepare(image)
-        if image.shape == self._resized.shape:
-            resized = image
-        else:
-            resized = self._resized
-            size = (resized.shape[1], resized.shape[0])
-            cv2.resize(image, size, dst=resized, interpolation=cv2.INTER_LINEAR)
-        cv2.split(resized, self._split)
+        cv2.split(self._resize(image), self._split)
         for channel, (plane, target) in enumerate(self._copies):
             np.copyto(target, plane)
             if self._shifts:
@@ -112,15 +126,42 @@ class TensorWriter:
     def _prepare(self, image: NDArray[np.uint8]) -> None:
         """Lay out the views for images of this size, and fill what they do not cover."""
         height, width = self._tensor.shape[1:]
-        self._placement, columns, rows = _place(image, width, height, keep_aspect=self._letterbox)
-        filling = (np.full(3, self._pad, np.float32) - self._mean) * self._factor
-        self._tensor[:, rows:] = filling[:, None, None]
-        self._tensor[:, :rows, columns:] = filling[:, None, None]
-        self._resized = self._canvas[:rows, :columns]
-        planes = self._planes[:, :rows, :columns]
-        self._split = [planes[channel] for channel in self._order]
+        columns, rows = self._place(image, width, height)
+        self._tensor[:, rows:] = self._filling[:, None, None]
+        self._tensor[:, :rows, columns:] = self._filling[:, None, None]
+        planes = np.empty((3, rows, columns), np.uint8)
+        self._split = [*planes[::-1]] if self._swaps else [*planes]
         self._copies = list(zip(planes, self._tensor[:, :rows, :columns], strict=True))
-        self._raw_size = image.shape[:2]
+
+
+class RowWriter(_FloatWriter):
+    """Writes images into an input 1×H×W×3 in float32: the same values in an image's own order."""
+
+    def write(self, image: NDArray[np.uint8]) -> Placement:
+        """Write an (H, W, 3) uint8 image; return where it lies in the tensor."""
+        if image.shape[:2] != self._raw_size:
+            self._prepare(image)
+        resized = self._resize(image)
+        if self._swaps:
+            resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=self._swapped)
+        np.copyto(self._target, resized)
+        if self._shifts:
+            self._rows -= self._means
+        if self._scales:
+            self._rows *= self._factors
+        return self._placement
+
+    def _prepare(self, image: NDArray[np.uint8]) -> None:
+        """Lay out the views for images of this size, and fill what they do not cover."""
+        height, width = self._tensor.shape[:2]
+        columns, rows = self._place(image, width, height)
+        self._tensor[rows:] = self._filling
+        self._tensor[:rows, columns:] = self._filling
+        self._target = self._tensor[:rows, :columns]
+        self._swapped = np.empty_like(self._resized)
+        # Normalised in rows of values: loops over the three of a pixel would take much longer.
+        self._rows = self._tensor.reshape(height, width * 3)[:rows, : columns * 3]
+        self._means, self._factors = np.tile(self._mean, columns), np.tile(self._factor, columns)
 
 
 class ByteWriter:

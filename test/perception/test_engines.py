@@ -24,6 +24,7 @@ from edge_robot.perception.engines.rewriting import (
     leave_transposed,
     rewrite,
     take_bytes,
+    take_rows,
     well_formed,
 )
 from edge_robot.perception.onnx_check import check_graph
@@ -333,6 +334,26 @@ def test_columns_in_groups_give_the_same_integers(
     np.testing.assert_array_equal(found, expected)
 
 
+@given(
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pads=st.tuples(*[st.integers(0, 2)] * 4),
+)
+@settings(max_examples=10, deadline=None)
+def test_rows_of_an_image_are_convolved_as_one_plane(
+    kernel: tuple[int, int], strides: tuple[int, int], pads: tuple[int, ...]
+) -> None:
+    network = Network([2, 3, 9, 14])
+    model = network.model(
+        network.convolve("image", (5, 3, *kernel), strides=list(strides), pads=list(pads))
+    )
+    (image,) = images((2, 3, 9, 14), 1)
+    expected = plain_run(model, image)[0]
+    assert take_rows(model) == (max(kernel) <= 3)
+    taken = image.transpose(0, 2, 3, 1).copy() if max(kernel) <= 3 else image
+    np.testing.assert_allclose(plain_run(model, taken)[0], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("opened", [False, True])
 def test_an_output_that_is_only_transposed_is_a_view(opened: bool) -> None:
     network = Network([1, 3, 8, 12])
@@ -422,7 +443,8 @@ def apply_all(model: onnx.ModelProto) -> None:
     if not well_formed(model):
         return
     rewrite(model, block=16)
-    take_bytes(model)
+    if take_bytes(model) is None:
+        take_rows(model)
     leave_transposed(model)
 
 

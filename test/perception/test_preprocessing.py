@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_robot.perception.preprocessing import (
     ByteWriter,
     Placement,
+    RowWriter,
     TensorWriter,
     to_tensor,
 )
@@ -129,7 +130,9 @@ def test_the_writer_does_in_one_pass_what_the_functions_do_one_by_one(
     """Also of images of several sizes in turn: nothing of one is left in the next."""
     random = np.random.default_rng(seed)
     tensor = np.full((1, 3, height, width), np.nan, np.float32)
+    rows = np.full((1, height, width, 3), np.nan, np.float32)
     writer = TensorWriter(tensor, resize=resize, pad=pad, mean=mean, std=std, swap_channels=swap)
+    other = RowWriter(rows, resize=resize, pad=pad, mean=mean, std=std, swap_channels=swap)
     for raw_height, raw_width in sizes * 2:
         image = random.integers(0, 256, (raw_height, raw_width, 3), np.uint8)
         image.flags.writeable = False
@@ -138,7 +141,10 @@ def test_the_writer_does_in_one_pass_what_the_functions_do_one_by_one(
         else:
             resized, expected_placement = stretch(image, width, height)
         assert writer.write(image) == expected_placement
-        np.testing.assert_array_equal(tensor, to_tensor(resized, mean, std, swap))
+        expected = to_tensor(resized, mean, std, swap)
+        np.testing.assert_array_equal(tensor, expected)
+        assert other.write(image) == expected_placement
+        np.testing.assert_array_equal(rows, expected.transpose(0, 2, 3, 1))
 
 
 def test_the_writer_takes_views_of_any_layout() -> None:
@@ -146,10 +152,13 @@ def test_the_writer_takes_views_of_any_layout() -> None:
     for view in (image[:, ::-1], image[::2, ::3], image[:, :, ::-1]):
         for height, width in (view.shape[:2], (24, 24)):
             tensor = np.zeros((1, 3, height, width), np.float32)
+            rows = np.zeros((1, height, width, 3), np.float32)
             TensorWriter(tensor).write(view)
+            RowWriter(rows, swap_channels=True).write(view)
             resized, _ = letterbox(np.ascontiguousarray(view), width, height, 114)
             expected = to_tensor(resized, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False)
             np.testing.assert_array_equal(tensor, expected)
+            np.testing.assert_array_equal(rows, expected.transpose(0, 2, 3, 1)[..., ::-1])
 
 
 @settings(max_examples=40, deadline=None)

@@ -41,22 +41,24 @@ class Engine(Protocol):
         provider: What it truly computes on, as the runtime itself reports it.
         inputs: What the network takes.
         outputs: What it gives.
-        quantization: Where not None, the first input is an image in bytes, N×H×W×C, and whoever
-            writes it applies this: the network itself does so no more.
+        interleaved: Whether the first input is an image N×H×W×C instead of N×C×H×W.
+        quantization: Where not None, it is so, and in bytes, and whoever writes it applies this:
+            the network itself does so no more.
     """
 
     name: str
     provider: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    interleaved: bool
     quantization: Quantization | None
 
     def bind(self, shape: tuple[int, ...]) -> NDArray[Any]:
         """Return the buffer that is the network's first input from now on, zeros.
 
         Args:
-            shape: N×C×H×W. That is its shape, and float32 its type; N×H×W×C and uint8 where there
-                is a `quantization`.
+            shape: N×C×H×W. That is its shape, but where it is `interleaved`; its type is float32,
+                but uint8 where there is a `quantization`.
         """
         ...
 

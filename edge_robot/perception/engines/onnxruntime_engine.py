@@ -23,6 +23,7 @@ from edge_robot.perception.engines.rewriting import (
     leave_transposed,
     rewrite,
     take_bytes,
+    take_rows,
     well_formed,
 )
 
@@ -71,12 +72,15 @@ class OnnxRuntimeEngine:
         offered = _choose(provider)
         options = _options(threads)
         self.quantization: Quantization | None = None
+        self.interleaved = False
         transposed: dict[str, list[int]] = {}
         session = _on_accelerator(model, where, options, offered, provider is not None)
         if session is None:
             if well_formed(model):
                 rewrite(model, channel_block())
                 self.quantization = take_bytes(model)
+                blocked = channel_block() > 1
+                self.interleaved = self.quantization is not None or (blocked and take_rows(model))
                 transposed = leave_transposed(model)
             session = _on_cpu(model, where, options)
         self._session = session
@@ -96,9 +100,9 @@ class OnnxRuntimeEngine:
 
     def bind(self, shape: tuple[int, ...]) -> NDArray[Any]:
         """See `Engine`."""
-        tensor: NDArray[Any] = np.zeros(shape, np.float32)
-        if self.quantization is not None:
-            tensor = np.zeros([shape[axis] for axis in (0, 2, 3, 1)], np.uint8)
+        if self.interleaved:
+            shape = tuple(shape[axis] for axis in (0, 2, 3, 1))
+        tensor: NDArray[Any] = np.zeros(shape, np.uint8 if self.quantization else np.float32)
         self._input = tensor  # kept: the binding knows addresses alone
         self._bind_input()
         self._binding.clear_binding_outputs()
