@@ -174,7 +174,7 @@ class CollisionMonitor(ManagedNode):
         points = read_cloud(message)[:, :3]
         height = points @ mount[2, :3] + mount[2, 3]
         counts = (height > settings.min_height) & (height < settings.max_height)
-        return thinned(points[counts] @ mount[:2, :3].T + mount[:2, 3])
+        return thinned(points.compress(counts, axis=0) @ mount[:2, :3].T + mount[:2, 3])
 
     # --- commands -----------------------------------------------------------------------------
 

@@ -65,7 +65,8 @@ class LocatedScans:
             self._node.get_logger().error(f"{error}; sweep dropped", throttle_duration_sec=5.0)
             return None
         low, high = self._lidar_heights
-        obstacles = points[(points[:, 2] > low) & (points[:, 2] < high), :2] - mount[:2, 3]
+        counts = (points[:, 2] > low) & (points[:, 2] < high)
+        obstacles = points[:, :2].compress(counts, axis=0) - mount[:2, 3]
         # The points are already turned into base_link: only the place is the sensor's.
         return RangeScan.from_points(x, y, yaw - _heading(mount), obstacles, _LIDAR_BEAMS)
 

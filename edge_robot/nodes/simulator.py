@@ -308,7 +308,7 @@ def main() -> None:
     """Run the node."""
     # Physics shares the interpreter with drawing and encoding: let it in within a millisecond.
     sys.setswitchinterval(0.001)
-    run(Simulator, Urgency.PERCEPTION)
+    run(Simulator, Urgency.SENSING)
 
 
 if __name__ == "__main__":
