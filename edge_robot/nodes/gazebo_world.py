@@ -229,7 +229,7 @@ class GazeboWorld(ManagedNode):
         if paced > _SETTLED and simulated < _KEPT * paced:
             self.get_logger().warning(
                 f"Gazebo keeps a pace of {truth.real_time_factor:.2f}, asked for {pace():g}: "
-                "the robot's watchdogs stop it for that; give a pace that is kept",
+                "the robot's watchdogs may stop it for that; give a lower one",
                 throttle_duration_sec=10.0,
             )
         truth.base_timed_out = self._timed_out
