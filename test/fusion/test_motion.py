@@ -116,3 +116,9 @@ def test_prediction_of_nothing_and_by_nothing() -> None:
     mean, _, modes = MODEL.predict(*state, 0.0)
     np.testing.assert_allclose(mean[:, :, :2], state[0][:, :, :2])
     np.testing.assert_allclose(modes, state[2])
+
+
+def test_models_may_be_named_in_a_list_as_parameters_come() -> None:
+    model = MotionModel(motion_models=list(MODEL.motion_models))
+    state = model.start(np.array([[1.0, 2.0]]), NOISE[None])
+    np.testing.assert_array_equal(model.predict(*state, 0.1)[0], MODEL.predict(*state, 0.1)[0])

@@ -112,7 +112,8 @@ class MotionModel(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        names = self.motion_models
+        names = tuple(self.motion_models)
+        object.__setattr__(self, "motion_models", names)  # a node's parameters come as lists
         unknown = sorted(set(names) - set(_MODELS))
         if unknown or not names or len(set(names)) < len(names):
             raise UserError(
