@@ -1,7 +1,8 @@
 """A connection to one fleet backend that always knows whether it stands, and why not.
 
-Heartbeats have TCP connections of their own, so that they never wait behind an image. Where
-certificates or the token are replaced, new connections take over before those before are let go.
+Heartbeats have TCP connections of their own, so that they never wait behind an image; a few follow
+a request that takes long on its own, so that TCP soon notices what was lost. Where certificates or
+the token are replaced, new connections take over before those before are let go.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _LOOK_PERIOD = 1.0
 """How often the files of the credentials are looked at, s."""
 _TAKE_OVER = 5.0
 """Time for connections made with renewed credentials to stand, s; or else those before stay."""
+_FIRST_PROBE = 0.025
+"""After a request, s: an answer in a local network comes sooner, and costs no probe."""
 _BEAT_LANES = 3
 _LANES = 4
 """TCP connections for heartbeats, and for requests."""
@@ -319,20 +322,24 @@ class _GivenUpError(Exception):
 
 
 class _Lane:
-    """One TCP connection for one method.
+    """One TCP connection.
+
+    Its methods take and return bytes. Whoever calls one parses the answer: gRPC would log a
+    traceback for one that it cannot parse, and go on with None.
 
     Attributes:
         channel: The channel.
-        call: The method; takes and returns bytes. Whoever calls it parses the answer: gRPC would
-            log a traceback for one that it cannot parse, and go on with None.
+        beat: Asks for a sign of life.
+        infer: Makes a request.
         calls: Those under way on it.
         avoid_until: A call was given up on it: what was lost there may still hold up what is
             behind it, s.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, method: str) -> None:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
-        self.call = channel.unary_unary(_SERVICE + method)
+        self.beat = channel.unary_unary(_SERVICE + "ServerLive")
+        self.infer = channel.unary_unary(_SERVICE + "ModelInfer")
         self.calls: set[Any] = set()
         self.avoid_until = 0.0
 
@@ -340,6 +347,37 @@ class _Lane:
     def stands(self) -> bool:
         """Whether it is connected."""
         return self.channel.get_state() is grpc.ChannelConnectivity.READY
+
+
+class _LossProbes:
+    """Heartbeats behind a request, on its connection, until it is answered.
+
+    TCP takes a packet for lost once it hears of a later one that has come (RACK, RFC 8985), within
+    a round trip; where nothing is sent behind it, only after a time-out of 200 ms and more. These
+    are what is sent behind; their answers do the same for the request's. The pauses double: what
+    takes long costs few.
+
+    Args:
+        lane: The request's.
+        metadata: Of every call.
+    """
+
+    def __init__(self, lane: _Lane, metadata: Any) -> None:
+        self._lane, self._metadata = lane, metadata
+        self._loop = asyncio.get_running_loop()
+        self._pause = _FIRST_PROBE
+        self._alarm = self._loop.call_later(self._pause, self._send)
+
+    def end(self) -> None:
+        """Send no more."""
+        self._alarm.cancel()
+
+    def _send(self) -> None:
+        probe = self._lane.beat(_LIVE_REQUEST, timeout=_BEAT_TIMEOUT, metadata=self._metadata)
+        self._lane.calls.add(probe)  # until it is answered, what is sent here may be held up by it
+        probe.add_done_callback(self._lane.calls.discard)
+        self._alarm = self._loop.call_later(self._pause, self._send)
+        self._pause *= 2.0
 
 
 class _Connection:
@@ -364,7 +402,7 @@ class _Connection:
         self._options = _CHANNEL_OPTIONS + endpoint.credentials.channel_options()
         self._metadata = endpoint.credentials.metadata()
         # No more before `prepare`: most attempts are in vain.
-        self._beat_lanes = [self._open("ServerLive", _BEAT_OPTIONS)]
+        self._beat_lanes = [self._open(_BEAT_OPTIONS)]
         self._lanes: list[_Lane] = []
 
     async def beat(self) -> None:
@@ -374,7 +412,7 @@ class _Connection:
         # The first unless something is held up there; a further one only when it is connected.
         lanes = [lane for lane in self._beat_lanes if lane.stands] or self._beat_lanes[:1]
         lane = min(lanes, key=lambda lane: len(lane.calls))
-        call = lane.call(_LIVE_REQUEST, timeout=_BEAT_TIMEOUT, metadata=self._metadata)
+        call = lane.beat(_LIVE_REQUEST, timeout=_BEAT_TIMEOUT, metadata=self._metadata)
         lane.calls.add(call)
         try:
             answer = pb.ServerLiveResponse.FromString(await call)
@@ -411,8 +449,9 @@ class _Connection:
         )
         if (lane.calls or now < lane.avoid_until) and len(self._lanes) < _MOST_LANES:
             self._add_lane()  # for those to come: until it is connected, this one is quicker
-        call = lane.call(request.SerializeToString(), timeout=timeout, metadata=self._metadata)
+        call = lane.infer(request.SerializeToString(), timeout=timeout, metadata=self._metadata)
         lane.calls.add(call)
+        probes = _LossProbes(lane, self._metadata)
         try:
             return pb.ModelInferResponse.FromString(await call)
         except grpc.aio.AioRpcError as error:
@@ -436,6 +475,7 @@ class _Connection:
             lane.avoid_until = time.monotonic() + _STALL
             raise
         finally:
+            probes.end()
             lane.calls.discard(call)
 
     @property
@@ -456,14 +496,14 @@ class _Connection:
     def prepare(self) -> None:
         """Connect all lanes, so that the first request need not wait for it."""
         while len(self._beat_lanes) < _BEAT_LANES:
-            self._beat_lanes.append(self._open("ServerLive", _BEAT_OPTIONS))
+            self._beat_lanes.append(self._open(_BEAT_OPTIONS))
         for lane in self._beat_lanes:
             lane.channel.get_state(try_to_connect=True)
         while len(self._lanes) < _LANES:
             self._add_lane()
 
     def _add_lane(self) -> None:
-        lane = self._open("ModelInfer", _WORK_OPTIONS)
+        lane = self._open(_WORK_OPTIONS)
         lane.channel.get_state(try_to_connect=True)
         self._lanes.append(lane)
 
@@ -471,16 +511,16 @@ class _Connection:
         """Release those who wait for an answer, and all channels."""
         self._given_up = True
         for lane in self._lanes:
-            for call in lane.calls:
+            for call in list(lane.calls):
                 call.cancel()
         lanes = (*self._beat_lanes, *self._lanes)
         await asyncio.gather(*(lane.channel.close() for lane in lanes))
 
-    def _open(self, method: str, more: list[tuple[str, int]]) -> _Lane:
+    def _open(self, more: list[tuple[str, int]]) -> _Lane:
         options = [*self._options, *more]
         if self._tls is None:
-            return _Lane(grpc.aio.insecure_channel(self._address, options=options), method)
-        return _Lane(grpc.aio.secure_channel(self._address, self._tls, options=options), method)
+            return _Lane(grpc.aio.insecure_channel(self._address, options=options))
+        return _Lane(grpc.aio.secure_channel(self._address, self._tls, options=options))
 
     def _judge_status(self, error: grpc.aio.AioRpcError) -> None:
         code, details = error.code(), str(error.details())
