@@ -45,6 +45,8 @@ for. More than that, so that a time in which nothing is answered sets a level, f
 answer departs, and does not pass for a way in which answers come late."""
 SETTLING_PAUSE = 0.05
 """Where requests are many, levels and shape are computed no more often, s."""
+ALMOST_SURE = 0.98
+"""Share of the requests whose answer is waited for before it is given little hope, 0..1."""
 HEARTBEAT_MEMORY = 1.0
 """How far back heartbeats count, s."""
 
@@ -173,6 +175,23 @@ class LinkEstimate:
     def expected(self, size: int, now: float) -> float:
         """Return the median time until a request sent now is answered, s; infinite if never."""
         return self.quantile(0.5, size, now)
+
+    def almost_surely_within(self, size: int, now: float) -> float:
+        """Return the time after which an answer that has not come hardly will, s.
+
+        `ALMOST_SURE` of the requests were answered within it: by themselves, for heartbeats say
+        nothing of how long a computation takes. Infinite where not as many are answered at all, and
+        before there were enough requests to tell.
+
+        Args:
+            size: Bytes to be sent, positive.
+            now: The present time, s.
+        """
+        self._settle(now)
+        index = bisect_left(self._shares, ALMOST_SURE)
+        if index == len(self._shares) or self._weight * (1.0 - ALMOST_SURE) < 1.0:
+            return math.inf
+        return self._level(size) + self._innovations[index]
 
     def _level(self, size: int) -> float:
         return self._round_trips.median + self._service + size * self._seconds_per_byte

@@ -172,6 +172,19 @@ def test_whatever_happened_a_chance_is_one_and_grows_with_the_budget(
         assert math.isinf(time) or estimate.chance_in_time(size, time + 1e-9, now) >= share
 
 
+def test_hope_for_an_answer_is_given_up_after_what_almost_all_took() -> None:
+    estimate = LinkEstimate(RoundTrips())
+    for number in range(100):
+        now = number * 0.1
+        if number == 50:
+            assert estimate.almost_surely_within(1000, now) == math.inf, "too few to tell"
+        estimate.add_answer(1000, 0.2 if number == 60 else 0.01, 0.0, now)
+    assert 0.01 <= estimate.almost_surely_within(1000, 10.0) < 0.02
+    for number in range(5):
+        estimate.add_unanswered(1000, 0.3, 10.0 + number * 0.1)
+    assert estimate.almost_surely_within(1000, 10.5) == math.inf, "not as many are answered"
+
+
 def test_before_the_first_request_it_believes_the_heartbeats() -> None:
     assert LinkEstimate(RoundTrips()).chance_in_time(10_000, 0.001, 0.0) == 1.0
     assert link(0.05).chance_in_time(10_000, 0.04, 1.0) == 0.0

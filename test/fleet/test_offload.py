@@ -515,6 +515,22 @@ def test_a_result_stands_at_the_deadline_and_the_late_answer_still_comes(
     assert len(robot.outcomes) == robot.offered
 
 
+def test_it_is_computed_on_board_once_an_answer_is_unlikely_long_before_the_deadline(
+    make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
+) -> None:
+    onboard = LampDetector()
+    robot = make_robot(backend.port, local=lambda: onboard.detect(lamp_image()))
+    answered = 0
+    while answered < 60:  # of which 98 % come soon
+        answered += robot.ask_until_answered().computed_by != ONBOARD
+    detector.free.clear()
+    answer = robot.ask()
+    assert isinstance(answer, Answer) and answer.computed_by == ONBOARD
+    assert answer.age < 0.5 * TASK.deadline
+    detector.free.set()
+    wait_for(lambda: robot.late[-1:] and robot.late[-1].stamp == answer.stamp, "the late answer")
+
+
 def test_closing_ends_what_is_outstanding(
     make_robot: Callable[..., Robot], backend: Backend, detector: LampDetector
 ) -> None:
