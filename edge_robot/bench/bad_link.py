@@ -32,16 +32,18 @@ class Quality:
     """What one direction of the link does to packets.
 
     Attributes:
-        delay: Of propagation, s.
+        delay: Of propagation, on average, s.
         rate: Of the bottleneck, bytes/s, IP headers included; 0 for no limit.
         queue: Room before the bottleneck, bytes; what does not fit is dropped.
         loss: Chance of a packet to be lost, 0..1.
+        deviation: Standard deviation of the delay, log-normal: a heavy tail, s.
     """
 
     delay: float = 0.0
     rate: float = 0.0
     queue: float = 1e9
     loss: float = 0.0
+    deviation: float = 0.0
 
 
 class BadLink:

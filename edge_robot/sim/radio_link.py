@@ -24,6 +24,8 @@ from edge_robot.settings import Settings, setting
 
 CHUNK = 4096
 """Bytes forwarded at a time: small, so that connections share a narrow link fairly."""
+PATIENCE = 0.2
+"""How much longer than a round trip TCP's time-out is at first, s: at least, in Linux."""
 QUEUE = 64
 """Chunks on their way per connection and direction; the sender is held back beyond."""
 
@@ -34,10 +36,6 @@ class LinkQuality(Settings):
 
     Like TCP, the link repeats what is lost after a retransmission time-out, which also holds up
     what comes behind it on its connection.
-
-    Attributes:
-        patience: How much longer than a round trip that time-out is, s; it doubles each time it
-            is in vain. Linux waits 0.2 s at least (RFC 6298's 4·RTTVAR), that RFC 1 s in all.
     """
 
     delay: float = setting(0.0, "one way, on average where it deviates, s", ge=0.0, live=True)
@@ -49,12 +47,11 @@ class LinkQuality(Settings):
     bandwidth: float = setting(
         0.0, "each direction, shared by all connections, bytes/s; 0: no limit", ge=0.0, live=True
     )
-    patience: float = 0.2
 
     def draw(self) -> float:
         """Draw how long a chunk takes, its repetitions included, s."""
-        travels = _log_normal(self.delay, self.deviation)
-        timeout = 2.0 * self.delay + self.patience
+        travels = log_normal(self.delay, self.deviation)
+        timeout = 2.0 * self.delay + PATIENCE
         return travels + random.uniform(0.0, self.jitter) + _repeats(self.loss, timeout)
 
 
@@ -236,7 +233,7 @@ class _Direction:
             await self.up.wait()
 
 
-def _log_normal(mean: float, deviation: float) -> float:
+def log_normal(mean: float, deviation: float) -> float:
     """Draw from the log-normal distribution of a mean and a standard deviation."""
     if mean <= 0.0 or deviation <= 0.0:
         return mean

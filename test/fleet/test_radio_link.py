@@ -131,11 +131,11 @@ def test_a_reset_is_told_to_both_sides(echo: int) -> None:
 
 def test_delays_have_their_mean_and_a_heavy_tail() -> None:
     random.seed(1)
-    delays = np.array([radio_link._log_normal(0.04, 0.03) for _ in range(20_000)])
+    delays = np.array([radio_link.log_normal(0.04, 0.03) for _ in range(20_000)])
     assert delays.mean() == pytest.approx(0.04, rel=0.02)
     assert delays.std() == pytest.approx(0.03, rel=0.1)
     assert np.quantile(delays, 0.999) > 0.04 + 5 * 0.03  # of a normal distribution: 3.1
-    assert radio_link._log_normal(0.04, 0.0) == 0.04
+    assert radio_link.log_normal(0.04, 0.0) == 0.04
 
 
 def test_a_lost_chunk_comes_after_its_time_outs(monkeypatch: pytest.MonkeyPatch) -> None:

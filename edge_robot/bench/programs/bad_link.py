@@ -4,7 +4,8 @@ Arguments, as JSON: `ends`, the two network namespaces, each with a TUN device o
 and `seed`, of what is lost. It takes orders as lines of JSON, and answers each by one:
 
 - `{"both": {…}}` or `{"0": {…}, "1": {…}}`: from now on packets that leave that end have these
-  `delay` (s), `rate` (bytes/s, 0: no limit), `queue` (bytes) and `loss` (0..1);
+  `delay` (s), `deviation` (of it, s), `rate` (bytes/s, 0: no limit), `queue` (bytes) and `loss`
+  (0..1);
 - `{"watch": [P, …]}`: the waiting of TCP packets from or to ports P is told apart;
 - `{}`: nothing changes.
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import heapq
 import json
 import os
 import random
@@ -24,12 +26,12 @@ import socket
 import struct
 import sys
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_robot.bench.figures import percentiles
+from edge_robot.sim.radio_link import log_normal
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
@@ -74,21 +76,26 @@ class Direction:
     """The way from one end: a queue before a bottleneck, then a delay, then bad luck.
 
     A packet that finds the queue full is dropped, as in a router; one that is lost at random has
-    taken its time on the bottleneck, as on the air. The order is kept.
+    taken its time on the bottleneck, as on the air. The order is kept within each TCP connection.
     """
 
-    def __init__(self, source: int, target: int, luck: random.Random) -> None:
-        self._source, self._target, self._luck = source, target, luck
-        self._delay = self._rate = self._loss = 0.0
+    def __init__(self, source: int, target: int) -> None:
+        self._source, self._target = source, target
+        self._delay = self._deviation = self._rate = self._loss = 0.0
         self._room = float("inf")
         self._free = 0.0  # when the bottleneck has sent all it was given
-        self._travelling: deque[tuple[float, bytes]] = deque()
+        self._travelling: list[tuple[float, int, bytes]] = []  # a heap, by arrival
+        self._number = 0  # of the last packet: those that arrive together keep their order
+        self._arrival: dict[tuple[int, ...], float] = {}  # of the last packet, by ports
         self._counts = Counts()
         self.watched: set[int] = set()  # TCP ports
 
-    def change(self, delay: float, rate: float, queue: float, loss: float) -> None:
+    def change(
+        self, delay: float, rate: float, queue: float, loss: float, deviation: float
+    ) -> None:
         """Have a packet that comes from now on treated like that."""
-        self._delay, self._rate, self._room, self._loss = delay, rate, queue, loss
+        self._delay, self._deviation = delay, deviation
+        self._rate, self._room, self._loss = rate, queue, loss
 
     def take(self) -> None:
         """Take in what the end has sent."""
@@ -108,13 +115,17 @@ class Direction:
             return
         self._free = now + waits + (len(packet) / self._rate if self._rate else 0.0)
         counts.waited.append(waits)
-        if self.watched.intersection(_ports(packet)):
+        ports = _ports(packet)
+        if self.watched.intersection(ports):
             counts.watched.append(waits)
         counts.bytes += len(packet)
-        if self._luck.random() < self._loss:
+        if random.random() < self._loss:
             counts.lost += 1
         else:
-            self._travelling.append((self._free + self._delay, packet))
+            arrival = self._free + log_normal(self._delay, self._deviation)
+            arrival = self._arrival[ports] = max(arrival, self._arrival.get(ports, 0.0))
+            self._number += 1
+            heapq.heappush(self._travelling, (arrival, self._number, packet))
 
     def next(self) -> float:
         """Return when a packet arrives next."""
@@ -123,7 +134,7 @@ class Direction:
     def deliver(self, now: float) -> None:
         """Give the other end what has arrived."""
         while self._travelling and self._travelling[0][0] <= now:
-            due, packet = self._travelling.popleft()
+            due, _, packet = heapq.heappop(self._travelling)
             self._counts.late.append(now - due)
             with contextlib.suppress(BlockingIOError):  # that end's own queue is full: lost, too
                 os.write(self._target, packet)
@@ -148,8 +159,8 @@ def open_device(namespace: str, name: str) -> int:
 def main(ends: list[str], device: str, seed: int) -> None:
     """Carry packets until the input ends."""
     devices = [open_device(end, device) for end in ends]
-    luck = random.Random(seed)
-    ways = [Direction(devices[0], devices[1], luck), Direction(devices[1], devices[0], luck)]
+    random.seed(seed)
+    ways = [Direction(devices[0], devices[1]), Direction(devices[1], devices[0])]
     with contextlib.suppress(PermissionError):  # the link does not wait for others' work
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     print(json.dumps({"carrying": True}), flush=True)

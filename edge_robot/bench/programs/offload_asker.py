@@ -1,8 +1,8 @@
 """Asks at a steady rate, however long the answers take: by the engine, or by bare calls.
 
-Arguments, as JSON: `what` (`crops` or `frames`), `adaptive` (whether frames are encoded as the link
-allows), `endpoints`, `hedge_cap` (null: bare calls), `requests`, `rate`, `expiry`. Says when its
-links are up, waits for a line, and prints in the end what became of the requests.
+Arguments, as JSON: `what` (`crops` or `frames`; those the engine encodes as its link allows),
+`endpoints`, `hedge_cap` (null: bare calls), `requests`, `rate`, `expiry`. Says when its links are
+up, waits for a line, and prints in the end what became of the requests.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def frames() -> tuple[Task[Any, Any], Clearances[Any]]:
     def encode(image: Cleared[Any], encoding: Encoding) -> Encoded[Any]:
         return encode_frame(image, MODEL, 0.0, encoding)
 
-    return Task("detect", encode, DEADLINE, DEADLINE), cleared(picture)
+    return Task("detect", encode, DEADLINE, DEADLINE, adaptive=True), cleared(picture)
 
 
 TASKS = {"crops": crops, "frames": frames}
@@ -62,28 +62,32 @@ def main() -> None:
     """Ask, wait for everything, and tell."""
     wanted = json.loads(sys.argv[1])
     task, image = TASKS[wanted["what"]]()
-    adaptive, expiry = wanted["adaptive"], wanted["expiry"]
-    task = replace(task, adaptive=adaptive, expiry=expiry, in_flight=10_000)
+    task = replace(task, expiry=wanted["expiry"], in_flight=10_000)
     asked = WARM_UP + wanted["requests"]
     if wanted["hedge_cap"] is None:
         say(up=True)
         sys.stdin.readline()
         picture = image[Tier.FOG]
         assert isinstance(picture, Cleared)
-        ages = asyncio.run(bare(wanted["endpoints"][0], task, picture, wanted["rate"], asked))
-        say(durations=ages[WARM_UP:], without_answer={}, sent=asked, hedged=0)
+        asyncio.run(bare(wanted["endpoints"][0], task, picture, wanted["rate"], asked))
     else:
         by_the_engine(wanted, task, image, asked)
 
 
 async def bare(
     endpoint: str, task: Task[Any, Any], picture: Cleared[Any], rate: float, count: int
-) -> list[float]:
-    """Return how long bare calls over one connection take, each begun in time, s."""
+) -> None:
+    """Make bare calls over one connection, each begun in time, and tell what became of them."""
+    missed: Counter[str] = Counter()
+    request = task.encode(picture, Encoding()).request
 
     async def call(begun: float) -> float:
         encoded = task.encode(picture, Encoding())
-        encoded.decode(await stub.ModelInfer(encoded.request))
+        try:
+            encoded.decode(await stub.ModelInfer(encoded.request, timeout=task.expiry))
+        except grpc.aio.AioRpcError as error:
+            missed[error.code().name] += 1
+            return task.expiry
         return time.monotonic() - begun
 
     begun, calls = time.monotonic(), []
@@ -92,7 +96,21 @@ async def bare(
         for number in range(count):
             await asyncio.sleep(begun + number / rate - time.monotonic())
             calls.append(asyncio.ensure_future(call(time.monotonic())))
-        return await asyncio.gather(*calls)
+        ages = await asyncio.gather(*calls)
+    tell(ages[WARM_UP:], missed, count, 0, count * request.ByteSize())
+
+
+def tell(
+    durations: list[float], missed: Counter[str], asked: int, hedged: int, sent_bytes: int
+) -> None:
+    """Print what became of the requests: how long each took, its expiry without an answer."""
+    say(
+        durations=durations,
+        without_answer=dict(missed),
+        asked=asked,
+        hedged=hedged,
+        bytes=sent_bytes,
+    )
 
 
 def by_the_engine(
@@ -117,16 +135,12 @@ def by_the_engine(
         time.sleep(max(0.0, begun + number / wanted["rate"] - time.monotonic()))
         engine.raise_if_failed()
         engine.offer(task, image, number, 0.0, outcomes.put)
-    ends = [outcomes.get() for _ in range(count)]
+    ends = sorted((outcomes.get() for _ in range(count)), key=lambda end: end.stamp)
     time.sleep(2.0 / settings.report_rate)  # the last status knows of the last request
-    counted = [end for end in ends if end.stamp >= WARM_UP]
-    missed = [end.reason.value for end in counted if isinstance(end, NoAnswer)]
-    say(
-        durations=[end.age for end in counted if isinstance(end, Answer)],
-        without_answer=dict(Counter(missed)),
-        sent=latest[-1].sent,
-        hedged=latest[-1].hedged,
-    )
+    missed = Counter(end.reason.value for end in ends if isinstance(end, NoAnswer))
+    ages = [end.age if isinstance(end, Answer) else task.expiry for end in ends]
+    sent_bytes = sum(end.sent_bytes for end in ends)
+    tell(ages[WARM_UP:], missed, count, latest[-1].hedged, sent_bytes)
     engine.close()
 
 
