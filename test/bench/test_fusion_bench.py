@@ -8,6 +8,7 @@ import pytest
 from edge_robot.bench.fusion.scores import (
     Pairs,
     autocorrelation_time,
+    change,
     consistency,
     figures,
     score,

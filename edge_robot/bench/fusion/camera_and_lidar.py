@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_robot.bench.fusion.pages import write_report
 from edge_robot.bench.fusion.recorded import Scene, measure_drive, measure_keyframe
-from edge_robot.bench.fusion.scores import CUTOFF, ORDER, figures, score
+from edge_robot.bench.fusion.scores import CUTOFF, ORDER, change, figures, score
 from edge_robot.bench.fusion.world import FLEET_DELAY, PEOPLE, Recorder
 from edge_robot.errors import UserError
 from edge_robot.fusion.config import TrackerConfig
@@ -81,4 +81,8 @@ def _simulated(progress: Callable[[str], None]) -> dict[str, Any]:
         "fleet_delay_s": list(FLEET_DELAY),
         "ospa": {"cutoff_m": CUTOFF, "order": ORDER},
         **{name: figures(one, common) for name, one in scores.items()},
+        "camera_and_lidar_less": {
+            name: change(scores["camera_and_lidar"], scores[name]) for name in ("camera", "lidar")
+        },
+        "fleet_adds": change(scores["camera_lidar_and_fleet"], scores["camera_and_lidar"]),
     }

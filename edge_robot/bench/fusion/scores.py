@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 from edge_robot.bench.fusion.world import Drive, Truth
 from edge_robot.fusion.config import TrackerConfig
@@ -64,7 +64,7 @@ class Scores:
     """What one set of sensors made of the drives.
 
     Attributes:
-        ospa: Distance, localisation and cardinality at each scored instant, m.
+        ospa: Distance, localisation and cardinality at each scored instant, m; by seed and stamp.
         people: Tracks of people.
         things: Tracks of boxes, pallets and forklifts.
         missed: People without a track, summed over instants.
@@ -72,7 +72,7 @@ class Scores:
         wanted: People who were to be tracked, likewise.
     """
 
-    ospa: list[tuple[float, float, float]] = field(default_factory=list)
+    ospa: dict[tuple[int, int], tuple[float, float, float]] = field(default_factory=dict)
     people: Pairs = field(default_factory=Pairs)
     things: Pairs = field(default_factory=Pairs)
     missed: int = 0
@@ -141,7 +141,7 @@ def _compare_people(
             scores.people.add(key, one.state, one.covariance, state, one.track.id)
     kept = np.concatenate([owners[wanted[people]], np.flatnonzero(stray)])
     found = ospa(truth.position[wanted], states[kept, :2], cutoff=CUTOFF, order=ORDER)
-    scores.ospa.append((found.distance, found.localisation, found.cardinality))
+    scores.ospa[seed, truth.stamp] = found.distance, found.localisation, found.cardinality
     scores.wanted += int(wanted.sum())
     scores.missed += int(wanted.sum() - wanted[people].sum())
     scores.false += int(stray.sum())
@@ -199,7 +199,7 @@ def figures(scores: Scores, common: set[Key]) -> dict[str, Any]:
         common: The people and instants that every set of sensors has a track of, to compare
             errors where all have some.
     """
-    distance, localisation, cardinality = np.mean(scores.ospa, axis=0)
+    distance, localisation, cardinality = np.mean(list(scores.ospa.values()), axis=0)
     people, things = scores.people, scores.things
     return {
         "ospa_m": round(float(distance), 3),
@@ -219,6 +219,50 @@ def figures(scores: Scores, common: set[Key]) -> dict[str, Any]:
             "nees_of_position": consistency(things, (0, 1)),
         },
     }
+
+
+def change(more: Scores, fewer: Scores) -> dict[str, Any]:
+    """Return what more sensors change: mean differences at the same instants, in m and m/s.
+
+    Errors are compared of the people whom both track. What is below 0 is better; where 0 lies
+    within the bounds, 95 %, the drives do not tell. They are those of the normal distribution for
+    as many samples as are independent, as in `consistency`.
+    """
+    both = sorted(more.people.errors.keys() & fewer.people.errors.keys())
+    lengths = [
+        np.array([[np.hypot(*e[:2]), np.hypot(*e[2:])] for e in (errors[key] for key in both)])
+        for errors in (more.people.errors, fewer.people.errors)
+    ]
+    off = (lengths[0] - lengths[1]).reshape(-1, 2)
+    instants = sorted(more.ospa.keys() & fewer.ospa.keys())
+    distance = np.array([more.ospa[key][0] - fewer.ospa[key][0] for key in instants])
+    return {
+        "ospa_m": _mean(instants, distance),
+        "position_error_m": _mean(both, off[:, 0]),
+        "velocity_error_m_per_s": _mean(both, off[:, 1]),
+    }
+
+
+def _mean(keys: Sequence[tuple[int, ...]], values: Array) -> dict[str, float] | None:
+    """Return the mean of values by key and its 95 % bounds; None without any."""
+    if not len(values):
+        return None
+    independent = len(values) / autocorrelation_time(_series(keys, values))
+    half = norm.ppf((1.0 + _CONFIDENCE) / 2.0) * values.std() / np.sqrt(independent)
+    mean = values.mean()
+    return {
+        "mean": round(float(mean), 4),
+        "low_95": round(float(mean - half), 4),
+        "high_95": round(float(mean + half), 4),
+    }
+
+
+def _series(keys: Sequence[tuple[int, ...]], values: Array) -> list[Array]:
+    """Return values in order of time by seed and, where the keys have one, number."""
+    found: dict[tuple[int, ...], list[float]] = defaultdict(list)
+    for (seed, _, *number), value in zip(keys, values.tolist(), strict=True):
+        found[(seed, *number)].append(value)
+    return [np.array(each) for each in found.values()]
 
 
 def _rmse(pairs: Pairs, keys: Iterable[Key]) -> dict[str, Any]:
@@ -253,11 +297,7 @@ def consistency(pairs: Pairs, states: Sequence[int]) -> dict[str, Any] | None:
     error = np.array([pairs.errors[key] for key in keys])[:, index]
     spread = np.array([pairs.covariances[key] for key in keys])[:, index][:, :, index]
     nees = np.einsum("ni,ni->n", error, np.linalg.solve(spread, error[..., None])[..., 0])
-    by_object: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for (seed, _, number), value in zip(keys, nees.tolist(), strict=True):
-        by_object[seed, number].append(value)
-    correlation = autocorrelation_time([np.array(values) for values in by_object.values()])
-    independent = len(nees) / correlation
+    independent = len(nees) / autocorrelation_time(_series(keys, nees))
     degrees = len(index)
     tail = (1.0 - _CONFIDENCE) / 2.0
     low, high = chi2.ppf([tail, 1.0 - tail], degrees * independent) / independent
