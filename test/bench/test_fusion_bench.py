@@ -7,6 +7,7 @@ import pytest
 
 from edge_robot.bench.fusion.scores import (
     Pairs,
+    Scores,
     autocorrelation_time,
     change,
     consistency,
@@ -84,6 +85,21 @@ def test_sensors_that_take_no_part_are_not_heard() -> None:
     drive = standing([(4.0, 0.0)], [(4.0, 0.0)])
     scores = score([drive], Source.CAMERA, TrackerConfig())
     assert scores.missed == scores.wanted > 0
+
+
+@pytest.mark.parametrize(("better_by", "is_told"), [(0.02, True), (0.0, False)])
+def test_what_sensors_change_is_told_from_noise(better_by: float, is_told: bool) -> None:
+    rng = np.random.default_rng(3)
+    before, after = Scores(), Scores()
+    for k, noise in enumerate(rng.normal(0.0, 0.1, 400)):
+        before.ospa[1, k], after.ospa[1, k] = (0.3, 0.3, 0.0), (0.3 - better_by + noise, 0.0, 0.0)
+        before.people.errors[1, k, 0] = np.array([0.3, 0.4, 0.0, 0.0])
+        after.people.errors[1, k, 0] = np.array([0.0, 0.4, 0.0, 1.0])
+    found = change(after, before)
+    assert (found["ospa_m"]["high_95"] < 0.0) == is_told
+    assert found["ospa_m"]["low_95"] < -better_by < found["ospa_m"]["high_95"]
+    assert found["position_error_m"]["mean"] == pytest.approx(-0.1)
+    assert found["velocity_error_m_per_s"]["mean"] == pytest.approx(1.0)
 
 
 def gaussian(claimed: float) -> Pairs:
