@@ -246,6 +246,24 @@ def test_enlarging_after_mixing_is_the_same(
     np.testing.assert_allclose(plain_run(model, image)[0], plain_run(before, image)[0], atol=1e-4)
 
 
+@given(widths=st.lists(st.sampled_from([8, 16, 5]), min_size=1, max_size=3), bias=st.booleans())
+@settings(max_examples=10, deadline=None)
+def test_what_is_stacked_is_mixed_part_by_part(widths: list[int], bias: bool) -> None:
+    network = Network([1, 3, 12, 16])
+    parts = [network.convolve("image", (width, 3, 1, 1)) for width in widths]
+    stacked = network.add("Concat", *parts, axis=1)
+    mixed = [network.convolve(stacked, (count, sum(widths), 1, 1)) for count in (4, 9)]
+    if not bias:
+        del network.nodes[-1].input[2:]
+    model = network.model(*mixed)
+    before = onnx.ModelProto.FromString(model.SerializeToString())
+    assert rewrite(model, block=8) == (5 not in widths)
+    onnx.checker.check_model(model, full_check=True)
+    (image,) = images((1, 3, 12, 16), 1)
+    for found, expected in zip(plain_run(model, image), plain_run(before, image), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_what_also_others_take_is_mixed_as_it_was() -> None:
     network = Network([1, 3, 12, 16])
     small = network.convolve("image", (8, 3, 2, 2), strides=[2, 2])

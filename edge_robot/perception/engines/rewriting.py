@@ -83,6 +83,10 @@ def rewrite(model: ModelProto, block: int) -> bool:
     if concats := graph.enlarged_before_mixing():
         channels = _channels(model)
         changed += [graph.enlarge_after_mixing(node, channels) for node in concats]
+    if block > 1:
+        channels = _channels(model)
+        stacks = [node for node in model.graph.node if node.op_type == "Concat"]
+        changed += [graph.mix_apart(node.output[0], channels, block) for node in stacks]
     if any(changed):
         graph.drop_unused()
         del model.graph.value_info[:]  # shapes of what is no more
@@ -533,6 +537,45 @@ class _Graph:
         self._set_nodes(nodes)
         return True
 
+    def mix_apart(self, stack: str, channels: dict[str, int], block: int) -> bool:
+        """Convolve what is stacked part by part, and add up, instead of stacking it first.
+
+        ONNX Runtime adds while it convolves, so that nothing has to be copied. Parts of whole
+        blocks of channels only: others are copied into blocks anyway. FastestDet and YOLOX-nano,
+        on one core of an Emerald Rapids: 0.97 of the time.
+        """
+        concat, convolutions = self._producers[stack], self._consumers.get(stack, [])
+        sizes = [channels.get(name, 0) for name in concat.input]
+        if (
+            _attribute(concat, "axis", None) not in (1, -3)
+            or stack in self._results
+            or not convolutions
+            or not all(_mixes_channels(node) and node.input[0] == stack for node in convolutions)
+            or not all(size and size % block == 0 for size in sizes)
+        ):
+            return False
+        weights = [self._constant(node.input[1]) for node in convolutions]
+        if any(each is None or each.shape[1:] != (sum(sizes), 1, 1) for each in weights):
+            return False
+        nodes = list(self._graph.node)
+        for convolution, values in zip(convolutions, weights, strict=True):
+            assert values is not None
+            name, bias = convolution.output[0], convolution.input[2:]
+            parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
+            steps, sums = [], [f"{name}_sum_{place}" for place in range(len(sizes) - 1)] + [name]
+            for place, (source, part) in enumerate(zip(concat.input, parts, strict=True)):
+                kernel = self._add_constant(np.ascontiguousarray(part), f"{name}_kernel_{place}")
+                mixed = f"{name}_part_{place}" if place else sums[0]
+                inputs = [source, kernel, *([] if place else bias)]
+                steps.append(helper.make_node("Conv", inputs, [mixed]))
+                if place:
+                    added = [sums[place - 1], mixed]
+                    steps.append(helper.make_node("Add", added, [sums[place]]))
+            at = nodes.index(convolution)
+            nodes[at : at + 1] = steps
+        self._set_nodes(nodes)
+        return True
+
     def _enlarged(self, name: str) -> bool:
         """Return whether a tensor is another one, whole times larger, made for one purpose."""
         node = self._producers.get(name)
@@ -662,7 +705,10 @@ def _used(node: NodeProto) -> list[str]:
 
 def _channels(model: ModelProto) -> dict[str, int]:
     """Return the size of axis 1 of every tensor whose it is known."""
-    graph = shape_inference.infer_shapes(model).graph
+    bare = ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]  # the file's own shapes may be of what is no more
+    graph = shape_inference.infer_shapes(bare).graph
     shapes = {
         value.name: value.type.tensor_type.shape.dim
         for value in (*graph.input, *graph.value_info, *graph.output)
