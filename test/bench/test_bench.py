@@ -202,6 +202,7 @@ def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: P
         assert figures["ratios"]["onnxruntime"]["to_plain_onnxruntime"] == pytest.approx(
             ratio, abs=0.02
         )
+        assert min(ours["cpu"]["p50_ms"], plain["cpu"]["p50_ms"]) > 0.0
 
 
 def test_the_detectors_figures_are_one_line_for_each_pipeline(

@@ -45,7 +45,8 @@ def measure(
     """Return times and ratios of every model, with one and with two threads.
 
     All pipelines take turns in one process, each with the same images, and each round begins with
-    another one. A ratio is the peer's median from image to boxes divided by ours.
+    another one. A ratio is the peer's median from image to boxes divided by ours: of the time that
+    passed, and of what all threads together computed (`cpu`), which others' work disturbs less.
 
     Args:
         models: Names in `models/`, or paths.
@@ -84,7 +85,7 @@ def _measure(
     first = next(iter(ours.values()))
     peers, absent = _peers(first, threads)
     pipelines |= peers
-    found, durations = _take_turns(pipelines, pictures, runs)
+    found, durations, computed = _take_turns(pipelines, pictures, runs)
     figures: dict[str, Any] = {
         "sha256": first.sha256,
         "providers": {name: detector.provider for name, detector in ours.items()},
@@ -96,11 +97,17 @@ def _measure(
             step: percentiles(values) for step, values in zip(STEPS, times.T, strict=True)
         }
         place[name]["end_to_end"] = percentiles(times.sum(axis=1))
+        place[name]["cpu"] = percentiles(computed[name])
     if absent:
         figures.setdefault("peers", {}).update(absent)
-    medians = {name: float(np.median(np.sum(durations[name], axis=1))) for name in pipelines}
+    passed = {name: float(np.median(np.sum(durations[name], axis=1))) for name in pipelines}
+    used = {name: float(np.median(computed[name])) for name in pipelines}
     figures["ratios"] = {
-        name: {f"to_{peer}": round(medians[peer] / medians[name], 2) for peer in peers}
+        name: {
+            f"{kind}to_{peer}": round(medians[peer] / medians[name], 2)
+            for kind, medians in (("", passed), ("cpu_", used))
+            for peer in peers
+        }
         for name in ours
     }
     # Against the plain pipeline, which has none of what could go wrong in ours.
@@ -158,19 +165,22 @@ def _peers(ours: Detector, threads: int) -> tuple[dict[str, Pipeline], dict[str,
 
 def _take_turns(
     pipelines: dict[str, Pipeline], pictures: list[NDArray[np.uint8]], runs: int
-) -> tuple[dict[str, list[Detections]], dict[str, list[list[float]]]]:
-    """Return what each pipeline finds in every image, and the durations of its steps, s."""
+) -> tuple[dict[str, list[Detections]], dict[str, list[list[float]]], dict[str, list[float]]]:
+    """Return what each pipeline finds, the durations of its steps, and its processor time, s."""
     names = list(pipelines)
     pictures = pictures[:runs]
     durations: dict[str, list[list[float]]] = {name: [] for name in names}
+    computed: dict[str, list[float]] = {name: [] for name in names}
     # The first round also warms up, and tells what is found.
     found = {name: [pipelines[name](image)[0] for image in pictures] for name in names}
     for turn in range(-(-runs // len(pictures))):
         for name in (names[(turn + place) % len(names)] for place in range(len(names))):
             run = pipelines[name]
             for image in pictures[: runs - turn * len(pictures)]:
+                before = time.process_time()
                 durations[name].append(list(np.diff(run(image)[1])))
-    return found, durations
+                computed[name].append(time.process_time() - before)
+    return found, durations, computed
 
 
 def agreement(ours: list[Detections], theirs: list[Detections]) -> dict[str, Any]:
