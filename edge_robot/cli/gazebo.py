@@ -57,12 +57,16 @@ def serve(
         raise UserError(
             "Gazebo's command `gz` is not found; install Gazebo Harmonic, or source its setup file"
         )
+    from edge_robot.nodes.urgency import Urgency, claim_priority
     from edge_robot.sim.gazebo.pace import suited_here
 
     _write(seed, pace, output)
     suited = suited_here()
     print(f"pace {pace:g}; to this machine {suited.pace:g} is suited: {suited.reason}")
-    mode = ["-s", "--headless-rendering"] if headless else []
+    mode = []
+    if headless:  # a window would go before the robot, too
+        mode = ["-s", "--headless-rendering"]
+        print(f"scheduled with {claim_priority(Urgency.SENSING)}")
     sys.stdout.flush()
     # In the place of this process: signals reach Gazebo itself.
     os.execv(program, [program, "sim", "-r", *mode, str(output)])

@@ -31,6 +31,7 @@ from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import pace, steady_seconds
 from edge_robot.nodes.truth_messages import TRUTH_PERIOD, truth_message
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.sim.crowd import Crowd
 from edge_robot.sim.gazebo import bridge, names
 from edge_robot.sim.gazebo.base import CommandHold, DeadReckoning
@@ -238,7 +239,7 @@ class GazeboWorld(ManagedNode):
 
 def main() -> None:
     """Run the node."""
-    run(GazeboWorld)
+    run(GazeboWorld, Urgency.SENSING)
 
 
 if __name__ == "__main__":
