@@ -494,6 +494,15 @@ def test_no_graph_that_passes_the_check_confuses_the_rewrites(data: st.DataObjec
         apply_all(check_graph(model.SerializeToString(), "changed"))
 
 
+def test_values_of_no_type_are_not_well_formed() -> None:
+    network = Network([1, 3, 8, 8])
+    taken = network.add("Cast", network.add("Relu", "image"), to=TensorProto.FLOAT)
+    model = network.model(network.add("Relu", taken), opset=13)
+    assert well_formed(model)
+    model.graph.node[1].attribute[0].i = 0
+    assert not well_formed(model)
+
+
 def test_a_provider_that_is_not_here_is_refused() -> None:
     demanded = open_engine(checked(small_network()), "small", provider="cpu")
     assert demanded.provider == "CPUExecutionProvider"

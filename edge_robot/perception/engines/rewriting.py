@@ -59,7 +59,8 @@ def well_formed(model: ModelProto) -> bool:
     """
     try:
         checker.check_model(model, full_check=True)
-    except (checker.ValidationError, shape_inference.InferenceError):
+    # ValueError: of types of values that there are not.
+    except (checker.ValidationError, shape_inference.InferenceError, ValueError):
         return False
     return True
 
