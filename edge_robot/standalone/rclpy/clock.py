@@ -215,8 +215,8 @@ class ROSClock(Clock):
     """ROS time: the machine's time, or the time last told by `set_ros_time_override`.
 
     Attributes:
-        teller: Who is asked for the time before it is read, if anybody. Only once somebody waits
-            for a time, or for a jump, does it tell unasked.
+        teller: Who is asked for the time before it is read, if anybody. Once anybody has waited
+            for a time, or for a jump, it tells unasked.
     """
 
     def __new__(cls, *, clock_type: ClockType = ClockType.ROS_TIME) -> ROSClock:
@@ -269,11 +269,10 @@ class ROSClock(Clock):
 
     def nanoseconds(self) -> int:
         """Return the present ROS time, ns."""
-        if self._override is None:
-            return machine.system_ns()
-        if self._teller is not None:
+        if self._override is not None and self._teller is not None:
             self._teller.tell()
-        return self._override
+        override = self._override  # another thread may switch it off meanwhile
+        return machine.system_ns() if override is None else override
 
     @property
     def is_simulated(self) -> bool:

@@ -6,6 +6,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from edge_robot.standalone.dds.library import DdsError
 from edge_robot.standalone.interfaces.message import message_class
 from edge_robot.standalone.rclpy.clock import Clock, ROSClock
 from edge_robot.standalone.rclpy.parameter import Parameter
@@ -26,7 +27,7 @@ class TimeSource:
     """Follows `/clock` for the clocks attached, as one node's `use_sim_time` says.
 
     It is read when a clock is asked for the time. A simulator tells it hundreds of times a second
-    to every node; only where a timer, a sleep or a callback for jumps waits does it wake them.
+    to every node; it wakes only those in which a timer, a sleep or a callback for jumps has waited.
 
     Args:
         node: The node; its parameter is declared here unless it is already.
@@ -102,6 +103,10 @@ class TimeSource:
             told = subscription.take()
             if told is not None:
                 told()
+        except DdsError:
+            node = self._get_node()
+            if node is not None and node.context.ok():
+                raise  # else it was shut down: the time stays as it is
         finally:
             self._telling.release()
 
