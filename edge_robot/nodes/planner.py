@@ -286,7 +286,7 @@ class Planner(ManagedNode):
         # In this order: min() of a period that is no number is then the longest.
         period = min(_LONGEST_PERIOD, period)
         begun = steady_seconds()
-        self._due = begun + period
+        self._due = begun + (1.5 * period if is_new else period)  # unless the next image is late
         if is_new:  # one that came late does not put off the one after it
             self._image_due = max(self._image_due, begun - period) + period
         with self._reporter.measure(tracks.capture_stamp) as stage_run:
