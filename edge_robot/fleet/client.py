@@ -332,6 +332,7 @@ class _Lane:
         beat: Asks for a sign of life.
         infer: Makes a request.
         calls: Those under way on it.
+        probes: What sends heartbeats behind them.
         avoid_until: A call was given up on it: what was lost there may still hold up what is
             behind it, s.
     """
@@ -341,6 +342,7 @@ class _Lane:
         self.beat = channel.unary_unary(_SERVICE + "ServerLive")
         self.infer = channel.unary_unary(_SERVICE + "ModelInfer")
         self.calls: set[Any] = set()
+        self.probes: set[_LossProbes] = set()
         self.avoid_until = 0.0
 
     @property
@@ -367,10 +369,12 @@ class _LossProbes:
         self._loop = asyncio.get_running_loop()
         self._pause = _FIRST_PROBE
         self._alarm = self._loop.call_later(self._pause, self._send)
+        lane.probes.add(self)
 
     def end(self) -> None:
         """Send no more."""
         self._alarm.cancel()
+        self._lane.probes.discard(self)
 
     def _send(self) -> None:
         probe = self._lane.beat(_LIVE_REQUEST, timeout=_BEAT_TIMEOUT, metadata=self._metadata)
@@ -511,6 +515,8 @@ class _Connection:
         """Release those who wait for an answer, and all channels."""
         self._given_up = True
         for lane in self._lanes:
+            for probes in list(lane.probes):
+                probes.end()
             for call in list(lane.calls):
                 call.cancel()
         lanes = (*self._beat_lanes, *self._lanes)

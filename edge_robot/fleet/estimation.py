@@ -181,7 +181,8 @@ class LinkEstimate:
 
         `ALMOST_SURE` of the requests were answered within it: by themselves, for heartbeats say
         nothing of how long a computation takes. Infinite where not as many are answered at all, and
-        before there were enough requests to tell.
+        before there were enough requests to tell: fifty recent ones, so never for a task that is
+        asked about less than some three times a second.
 
         Args:
             size: Bytes to be sent, positive.

@@ -37,8 +37,8 @@ class LinkStatus:
         bandwidth: As measured on requests; NaN before the first.
         outstanding: Requests not yet answered.
         sent: Requests sent, second ones included.
-        answered: Those with a valid answer before the deadline.
-        late: Those with one after it.
+        answered: Those with a valid answer while it was waited for.
+        late: Those with one after that: after the deadline, or after what was computed on board.
         failed: Errors, refusals, invalid answers, time-outs.
     """
 
@@ -190,7 +190,7 @@ class Replica:
             size: Of the request, bytes.
             elapsed: From sending to answer, s.
             response: The answer.
-            late: It came after its deadline.
+            late: Nobody waited for it any more.
         """
         self._late += late
         self._answered += not late
