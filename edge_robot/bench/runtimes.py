@@ -211,15 +211,19 @@ class Program:
 
     def go_on(self) -> None:
         """Let a program that waits for a line of input go on."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        self._write("")
 
     def tell(self, **what: Any) -> None:
         """Give a program that reads lines of JSON one more."""
+        self._write(json.dumps(what))
+
+    def _write(self, line: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(what) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise RuntimeError(f"{self.name} ended early: {self.errors()}") from None
 
     def errors(self) -> str:
         """Return the end of what it wrote to its standard error."""

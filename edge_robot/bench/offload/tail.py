@@ -8,6 +8,7 @@ engine encodes as its link allows.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -49,12 +50,13 @@ def measure(count: int, seed: int, progress: Callable[[str], None]) -> dict[str,
 
     Args:
         count: Crops of each; a third as many frames.
-        seed: Of what is lost.
+        seed: Of what is lost and delayed.
         progress: Is told of each beginning, and why one is left out.
 
     Raises:
         RuntimeError: a process failed.
     """
+    random.seed(seed)
     figures: dict[str, Any] = {"p99_of_the_delays_ms": round(1e3 * _p99_of_the_delays(), 1)}
     for name, (what, congestion_control) in CASES.items():
         requests = max(1, round(count * RATES[what] / RATES["crops"]))

@@ -24,9 +24,9 @@ LIMIT = 0.2
 """Within which the robot must have been commanded to stop, s."""
 
 OUTAGE, FORGIVEN, LONG_OUTAGE = 0.25, 0.5, 2.0
-"""From the event until its cause is over, s, and up to `_PHASE` more. Where input only pauses,
-longer than the dashboard's `input_loss`: it forgives a shorter hiccup of link, page or server to an
-operator who holds on through it. Now and then long."""
+"""From when the event surely has happened until its cause is over, s, and up to `_PHASE` more.
+Where input only pauses, longer than the dashboard's `input_loss`: it forgives a shorter hiccup of
+link, page or server to an operator who holds on through it. Now and then long."""
 
 WATCH, LONG_WATCH = 0.3, 6.0
 """For how long nothing may move after that, and now and then, s: the lease of an operator who is
@@ -99,7 +99,8 @@ def trial(rig: Rig, order: Order, choice: random.Random) -> dict[str, Any]:
         event = kind.happen(rig, order.variant)
     except RuntimeError as error:
         return {**asdict(order), "invalid": str(error)}
-    time.sleep(max(event + outage - time.monotonic(), 0.0))
+    # Not from `event`: a machine that is held up may let it happen long after that.
+    time.sleep(outage)
     recovery = time.monotonic()
     trouble = ""
     try:
