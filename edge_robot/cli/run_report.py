@@ -69,7 +69,9 @@ def _facts(file: Path) -> dict[str, Any]:
             "its end, or give the recording itself"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is not what the node mission writes: {error!r}") from error
+        raise UserError(
+            f"{file} is not what the node mission of this version writes: {error!r}"
+        ) from error
 
 
 def require_writable(file: Path) -> None:

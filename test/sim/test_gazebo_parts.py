@@ -144,13 +144,15 @@ def test_a_gpu_keeps_real_time_and_cores_as_much_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("draw", "slower"), [([], True), ([True], True), ([True, False], True), ([False, True], False)]
 )
-def test_gazebo_draws_with_the_first_device(
-    draw: list[bool], slower: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("works", [True, False])
+def test_gazebo_draws_with_the_first_device_if_it_works(
+    draw: list[bool], slower: bool, works: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     devices = [egl.Device(None, 0, is_software) for is_software in draw]
     monkeypatch.setattr(egl, "devices", lambda: devices)
+    monkeypatch.setattr(egl.Device, "works", lambda _: works)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    assert (suited_here().pace < 1.0) == slower
+    assert (suited_here().pace < 1.0) == (slower or not works)
 
 
 def test_a_container_has_the_cores_it_is_granted(

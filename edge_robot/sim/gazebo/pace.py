@@ -43,14 +43,16 @@ def suited_here() -> Suited:
     """Return the pace for this machine."""
     devices = egl.devices()
     # Gazebo without a window draws with the first.
-    return suited(cores_granted(), gpu=bool(devices) and not devices[0].is_software)
+    gpu = bool(devices) and not devices[0].is_software and devices[0].works()
+    return suited(cores_granted(), gpu)
 
 
 def cores_granted(quota: Path = _QUOTA) -> float:
     """Return how many cores this process may use.
 
     Args:
-        quota: What the container is granted, by the kernel: microseconds, or max, of each period.
+        quota: What the container is granted, by the kernel (cgroup v2): microseconds, or max, of
+            each period.
     """
     cores = float(len(os.sched_getaffinity(0)))
     try:
