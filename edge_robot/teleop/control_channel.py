@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -54,7 +55,8 @@ from edge_robot.teleop.ticks import Ticks
 from edge_robot.teleop.watchdog import ZERO
 
 BEAT = 0.02  # s
-TICK = 0.04  # s
+TICK = 0.04  # s, on average
+_UNSTEADY = 0.25  # share of it
 STATUS = 1.0  # s, longest time between two
 STOP_TIMEOUT = 1.0  # s; a person who pressed stop must not wait longer for the truth
 _GOODBYE = 1.0  # s; what a page has to answer when it is dismissed
@@ -240,7 +242,8 @@ class ControlChannel:
                 with suppress(ConnectionError):
                     await socket.send_str(json.dumps(tick))
                     await self._tell(connection)
-            await asyncio.sleep(TICK)
+            # A steady beat falls in with that of the video, and then meets its packets every time.
+            await asyncio.sleep(TICK * random.uniform(1.0 - _UNSTEADY, 1.0 + _UNSTEADY))
 
     async def _tell(self, connection: _Connection) -> None:
         now, status = time.monotonic(), self._status(connection.seat)

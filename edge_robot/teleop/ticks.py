@@ -8,7 +8,7 @@ from statistics import median
 
 _UNANSWERED = 128
 _ROUND_TRIPS = 64  # of which the least tells what an answer takes that nothing held up
-_SHOWN = 9  # newest of them, whose median is told: one late frame of a page is no slower link
+_SHOWN = 13  # newest, half a second: their median is told; a late frame of a page is no slower link
 
 
 class Ticks:
