@@ -438,8 +438,7 @@ class OffloadEngine:
         except asyncio.CancelledError:
             now = time.monotonic()
             slow = now - sent > self._hedges[task.name].delay
-            # Who answered on board before the deadline waited in vain for this as well.
-            overdue = slow or offer.onboard or now - offer.captured > task.deadline
+            overdue = slow or now - offer.captured > task.deadline
             if replica is offer.first:
                 self._hedges[task.name].given_up(now - sent)
             replica.abandoned(number, task, size, now - sent if overdue else 0.0)
