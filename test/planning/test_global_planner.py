@@ -65,7 +65,7 @@ def test_paths_are_as_short_as_the_shortest_in_any_direction(seed) -> None:
     except NoPath:
         assert exact == np.inf
         return
-    assert np.hypot(*np.diff(path, axis=0).T).sum() < 1.01 * exact + 0.05
+    assert np.hypot(*np.diff(path, axis=0).T).sum() < 1.02 * exact + 0.05
 
 
 def test_in_an_empty_room_the_path_is_straight() -> None:

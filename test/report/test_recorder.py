@@ -196,6 +196,6 @@ def test_wrong_parameters_are_one_line(
 ) -> None:
     with recorder(tmp_path / "run.mcap", *arguments) as process:
         _, errors = process.communicate(timeout=30)
-        assert process.returncode == 2
+        assert process.returncode == 2, errors
         assert errors.startswith("error: ") and words in errors
         assert len(errors.strip().splitlines()) == 1
