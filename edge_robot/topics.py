@@ -79,6 +79,17 @@ class Topic:
     derived: bool = False
     foreign: bool = False
 
+    @property
+    def deadline(self) -> float:
+        """The deadline that it promises, s.
+
+        Raises:
+            ValueError: it promises none.
+        """
+        if self.qos.deadline is None:
+            raise ValueError(f"{self.name} promises no deadline")
+        return self.qos.deadline
+
     def of(self, sensor: str) -> Topic:
         """Return the same topic of another sensor: `CAMERA_DETECTIONS.of("left")`."""
         words = (sensor if word == self.sensor else word for word in self.name.split("/"))

@@ -19,7 +19,7 @@ from edge_robot.msg import RobotMode
 from edge_robot.nodes.conversions import seconds
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.standalone.virtual import Process
-from edge_robot.topics import Topic, full_name
+from edge_robot.topics import full_name
 
 CONTROL_PERIOD = 0.02
 _GRACE = 2 * CONTROL_PERIOD
@@ -28,26 +28,20 @@ _STANDING = 1e-3  # m/s and rad/s
 
 _LAST_PLAN = ModeTimes().last_plan_time
 
-
-def _deadline(topic: Topic) -> float:
-    assert topic.qos.deadline is not None
-    return topic.qos.deadline
-
-
 CONTRACTS: Mapping[str, float] = {
-    "controller": _deadline(topics.CMD_VEL_NAV),
-    "command_mux": _deadline(topics.CMD_VEL_MUX),
+    "controller": topics.CMD_VEL_NAV.deadline,
+    "command_mux": topics.CMD_VEL_MUX.deadline,
     "collision_monitor": LIFESPAN,
     "base": LIFESPAN,
     "scanner": 0.25,
-    "planner": _deadline(topics.TRAJECTORY) + _LAST_PLAN,
-    "fusion": _deadline(topics.TRACKS) + _LAST_PLAN,
-    full_name(topics.CMD_VEL_NAV.name): _deadline(topics.CMD_VEL_NAV),
-    full_name(topics.CMD_VEL_MUX.name): _deadline(topics.CMD_VEL_MUX),
+    "planner": topics.TRAJECTORY.deadline + _LAST_PLAN,
+    "fusion": topics.TRACKS.deadline + _LAST_PLAN,
+    full_name(topics.CMD_VEL_NAV.name): topics.CMD_VEL_NAV.deadline,
+    full_name(topics.CMD_VEL_MUX.name): topics.CMD_VEL_MUX.deadline,
     full_name(topics.CMD_VEL.name): LIFESPAN,
     full_name(topics.SCAN.name): 0.25,
-    full_name(topics.TRAJECTORY.name): _deadline(topics.TRAJECTORY) + _LAST_PLAN,
-    full_name(topics.TRACKS.name): _deadline(topics.TRACKS) + _LAST_PLAN,
+    full_name(topics.TRAJECTORY.name): topics.TRAJECTORY.deadline + _LAST_PLAN,
+    full_name(topics.TRACKS.name): topics.TRACKS.deadline + _LAST_PLAN,
 }
 """How long after a loss zero must be commanded, s: at once, or at the last safe plan's end."""
 

@@ -97,11 +97,6 @@ class Contract:
     goes_on: bool = False
 
 
-def _deadline(topic: Topic) -> float:
-    assert topic.qos.deadline is not None
-    return topic.qos.deadline
-
-
 def _lease(topic: Topic) -> float:
     assert topic.qos.liveliness_lease is not None
     return topic.qos.liveliness_lease
@@ -114,17 +109,17 @@ CONTRACTS = (
     Contract(topics.CAMERA_DETECTIONS, "camera_perception", _lease(topics.CAMERA_DETECTIONS), True),
     Contract(topics.LIDAR_DETECTIONS, "lidar_perception", _lease(topics.LIDAR_DETECTIONS), True),
     # Late tracks and plans: the last safe plan is followed, ever slower, to its end.
-    Contract(topics.TRACKS, "fusion", _deadline(topics.TRACKS) + _LAST_PLAN),
-    Contract(topics.TRAJECTORY, "planner", _deadline(topics.TRAJECTORY) + _LAST_PLAN),
-    Contract(topics.CMD_VEL_NAV, "controller", _deadline(topics.CMD_VEL_NAV)),
-    Contract(topics.CMD_VEL_MUX, "command_mux", _deadline(topics.CMD_VEL_MUX)),
-    Contract(topics.CMD_VEL, "collision_monitor", _deadline(topics.CMD_VEL)),
-    Contract(topics.MODE, "mode_manager", _deadline(topics.MODE)),
+    Contract(topics.TRACKS, "fusion", topics.TRACKS.deadline + _LAST_PLAN),
+    Contract(topics.TRAJECTORY, "planner", topics.TRAJECTORY.deadline + _LAST_PLAN),
+    Contract(topics.CMD_VEL_NAV, "controller", topics.CMD_VEL_NAV.deadline),
+    Contract(topics.CMD_VEL_MUX, "command_mux", topics.CMD_VEL_MUX.deadline),
+    Contract(topics.CMD_VEL, "collision_monitor", topics.CMD_VEL.deadline),
+    Contract(topics.MODE, "mode_manager", topics.MODE.deadline),
 )
 """Of the nodes that may be killed or stopped."""
 
 SENSOR_CONTRACTS = (
-    Contract(topics.SCAN, "simulator", _deadline(topics.SCAN)),
+    Contract(topics.SCAN, "simulator", topics.SCAN.deadline),
     # Dead reckoning bridges odometry until it counts as lost.
     Contract(topics.ODOM, "simulator", 0.3),
     Contract(topics.ESTOP, "command_mux", 2.5),
