@@ -150,7 +150,11 @@ class Clock:
         """Call `pre_callback()` before and `post_callback(TimeJump)` after wanted jumps."""
         handle = JumpHandle(self, threshold, pre_callback, post_callback)
         self._jump_handles.append(handle)
+        self._await()
         return handle
+
+    def _await(self) -> None:
+        """Note that somebody waits for a time, or for a jump."""
 
     def sleep_until(self, until: Time, context: Context | None = None) -> bool:
         """Sleep until this clock reads `until`; False if cut short by shutdown or a clock change.
@@ -248,20 +252,6 @@ class ROSClock(Clock):
         """Wake something whenever the time is told; it is not kept alive."""
         self._waiting.add(waiting)
         self._await()
-
-    def create_jump_callback(
-        self,
-        threshold: JumpThreshold,
-        *,
-        pre_callback: Callable[[], None] | None = None,
-        post_callback: Callable[[Any], None] | None = None,
-    ) -> JumpHandle:
-        """As `Clock.create_jump_callback`."""
-        handle = super().create_jump_callback(
-            threshold, pre_callback=pre_callback, post_callback=post_callback
-        )
-        self._await()
-        return handle
 
     def _await(self) -> None:
         self._awaited = True
