@@ -15,6 +15,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.qos import listening_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.recording.images import compress_image, compressed_image_definition
 from edge_robot.recording.writer import Encoder, RecordingWriter
 from edge_robot.topics import Topic, full_name
@@ -165,7 +166,9 @@ def _select(names: list[str]) -> list[Topic]:
 
 def main() -> None:
     """Run the node."""
-    run(Recorder)
+    # A command expires in the middleware within 100 ms: who is late to take it never saw it, and
+    # the recording tells of a gap that no wheel knew.
+    run(Recorder, Urgency.PLANNING)
 
 
 if __name__ == "__main__":
