@@ -90,6 +90,17 @@ class Topic:
             raise ValueError(f"{self.name} promises no deadline")
         return self.qos.deadline
 
+    @property
+    def lifespan(self) -> float:
+        """The age after which its samples are not delivered, s.
+
+        Raises:
+            ValueError: they are for ever.
+        """
+        if self.qos.lifespan is None:
+            raise ValueError(f"samples of {self.name} do not expire")
+        return self.qos.lifespan
+
     def of(self, sensor: str) -> Topic:
         """Return the same topic of another sensor: `CAMERA_DETECTIONS.of("left")`."""
         words = (sensor if word == self.sensor else word for word in self.name.split("/"))

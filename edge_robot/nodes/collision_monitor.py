@@ -44,8 +44,7 @@ from edge_robot.perception.lidar.scan_geometry import ScanError
 from edge_robot.planning.robot import Footprint
 
 _LONGEST_SILENCE = 0.045  # s; leaves some delay until the deadline
-assert topics.CMD_VEL.qos.lifespan is not None
-_LIFESPAN = topics.CMD_VEL.qos.lifespan
+_LIFESPAN = topics.CMD_VEL.lifespan
 _ZERO: Velocity = (0.0, 0.0, 0.0)
 _KINDS = {"scan": (LaserScan, topics.SCAN), "pointcloud": (PointCloud2, topics.LIDAR_POINTS)}
 

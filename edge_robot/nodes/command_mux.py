@@ -29,8 +29,7 @@ from edge_robot.nodes.steady import check_pace, steady_seconds
 from edge_robot.nodes.urgency import Urgency
 
 _LONGEST_SILENCE = 0.040  # s; leaves some delay until the deadline
-assert topics.CMD_VEL.qos.lifespan is not None
-_LIFESPAN = topics.CMD_VEL.qos.lifespan
+_LIFESPAN = topics.CMD_VEL.lifespan
 
 
 class CommandMux(ManagedNode):

@@ -66,8 +66,7 @@ class ContractWatch:
         )
 
     def _on_deadline(self, _info: Any) -> None:
-        assert self._topic.qos.deadline is not None
-        self._state.missed(steady_seconds(), self._topic.qos.deadline)
+        self._state.missed(steady_seconds(), self._topic.deadline)
         self._on_event()
 
     def _on_liveliness(self, info: Any) -> None:

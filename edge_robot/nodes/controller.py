@@ -60,10 +60,9 @@ class Controller(ManagedNode):
         self._heard = -np.inf
         self._odometry: tuple[float, State] | None = None
         self._mode: RobotMode | None = None
-        assert topics.MODE.qos.deadline is not None
         # A mode that nobody upholds any more is none.
         self._mode_life = Input(
-            topics.MODE.name, Severity.LOST, Severity.LOST, topics.MODE.qos.deadline
+            topics.MODE.name, Severity.LOST, Severity.LOST, topics.MODE.deadline
         )
         self._mode_watch = ContractWatch(
             self, topics.MODE, self._mode_life, self._on_mode, self._stop_if_forbidden, raw=False

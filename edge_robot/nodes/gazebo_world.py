@@ -46,8 +46,7 @@ _STEERING_PERIOD = 0.04
 _SETTLED = 5.0  # s from the first tick: later, a pace is kept or not
 _KEPT = 0.9  # share of the pace below which somebody is told
 _HALF_TICK = 0.01  # s: what is due within half a period of the wheels' messages is due now
-assert topics.CMD_VEL.qos.lifespan is not None
-_LIFESPAN = topics.CMD_VEL.qos.lifespan
+_LIFESPAN = topics.CMD_VEL.lifespan
 
 
 class GazeboWorld(ManagedNode):

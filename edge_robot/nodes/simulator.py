@@ -56,8 +56,7 @@ from edge_robot.sim.sensors import (
 from edge_robot.sim.simulation import TICK, Simulation
 from edge_robot.topics import Topic
 
-assert topics.CMD_VEL.qos.lifespan is not None
-_LIFESPAN = topics.CMD_VEL.qos.lifespan
+_LIFESPAN = topics.CMD_VEL.lifespan
 WATCH_PERIOD = 0.1  # wall-clock time between two looks at the simulator's threads, s
 
 

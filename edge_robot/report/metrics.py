@@ -18,10 +18,10 @@ from edge_robot import topics
 from edge_robot.recording.reader import Recording
 from edge_robot.report.history import History
 
-DEADLINE = topics.CMD_VEL.qos.deadline or np.inf
+DEADLINE = topics.CMD_VEL.deadline
 """Longest promised time between two commands, s."""
 
-LIFESPAN = topics.CMD_VEL.qos.lifespan or np.inf
+LIFESPAN = topics.CMD_VEL.lifespan
 """Longest time from the making of a command to the wheels, s."""
 
 

@@ -25,7 +25,6 @@ PLINTH_HEIGHT = 0.30
 MIN_GAP = 1.2
 """No gap between two standing objects lies between `CLOSED_GAP` and this, m."""
 CLOSED_GAP = 0.25
-ROBOT_RADIUS = 0.25
 PERSON_MARGIN = 0.5
 """Distance a person's route keeps from everything that stands, m."""
 MAX_PEOPLE = 20

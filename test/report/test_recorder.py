@@ -172,7 +172,7 @@ def test_short_lived_commands_are_recorded_on_a_busy_machine(talker: Node, tmp_p
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
     sent = [s.message.header.stamp.nanosec for s in Recording(file).samples("/cmd_vel")]
-    assert sent == list(range(100))
+    assert len(sent) >= 80  # 28 to 70 where it does not go before others
 
 
 def test_images_are_thinned_by_capture_time(talker: Node, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from edge_robot.sim.scenario import (
     CLOSED_GAP,
     MIN_GAP,
     PERSON_MARGIN,
-    ROBOT_RADIUS,
     Scenario,
 )
 
@@ -44,7 +43,7 @@ def test_reference_route_is_wide_enough_all_along(scenario: Scenario) -> None:
 
 
 def test_robot_can_leave_the_reference_route_and_still_arrive(scenario: Scenario) -> None:
-    router = Router(scenario.size, scenario.footprints, ROBOT_RADIUS + 0.2, cell=0.1)
+    router = Router(scenario.size, scenario.footprints, 0.45, cell=0.1)
     start, goal = (np.array([p.x, p.y]) for p in (scenario.start, scenario.goal))
     assert router.route(start, goal) is not None
 

@@ -33,8 +33,7 @@ from edge_robot.sim.flat.vehicle import MAX_SPEED, MAX_YAW_RATE
 OPTICAL_FRAME = "camera_front_optical_frame"
 _CAMERA_HEIGHT, _LIDAR_HEIGHT = 0.45, 0.55
 _WIDTH, _HEIGHT, _FOCAL = 640, 480, 381.0
-assert topics.CMD_VEL.qos.lifespan is not None
-LIFESPAN = topics.CMD_VEL.qos.lifespan
+LIFESPAN = topics.CMD_VEL.lifespan
 
 
 class _Driver(Node):

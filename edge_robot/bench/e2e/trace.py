@@ -91,8 +91,7 @@ class Trace:
         for topic in (topics.CMD_VEL_NAV, topics.CMD_VEL_TELEOP):
             for command in self.commands[topic.name]:
                 made.setdefault(command.stamp, command.wall)
-        assert topics.CMD_VEL.qos.lifespan is not None
-        limit = topics.CMD_VEL.qos.lifespan * 1e9
+        limit = topics.CMD_VEL.lifespan * 1e9
         return sum(
             command.wall - made.get(command.stamp, command.wall) > limit
             for command in self.commands[topics.CMD_VEL.name]
@@ -119,7 +118,6 @@ def figures(trace: Trace, start: int, end: int) -> dict[str, Any]:
         end: The same.
     """
     latencies = camera_to_command(trace, start, end) * 1e3
-    assert topics.CMD_VEL.qos.deadline is not None
     wheels = _gaps(trace, topics.CMD_VEL, start, end)
     clock = np.array([row for row in trace.clock if start <= row[0] <= end])
     walls, simulated = (clock[-1] - clock[0]).tolist() if len(clock) > 1 else (0, 0)
@@ -133,7 +131,7 @@ def figures(trace: Trace, start: int, end: int) -> dict[str, Any]:
         },
         "controller_period": _period(_gaps(trace, topics.CMD_VEL_NAV, start, end)),
         "wheels_period": _period(wheels),
-        "deadline_misses": int((wheels > topics.CMD_VEL.qos.deadline).sum()),
+        "deadline_misses": int((wheels > topics.CMD_VEL.deadline).sum()),
         "expired_commands": trace.expired(start, end),
         "modes": trace.mode_shares(start, end),
         "stages_ms": {

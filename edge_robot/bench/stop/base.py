@@ -25,11 +25,10 @@ from edge_robot.nodes.conversions import nanoseconds, twist_values
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.topics import Topic
 
-assert topics.CMD_VEL.qos.deadline is not None and topics.CMD_VEL.qos.lifespan is not None
-TIMEOUT = topics.CMD_VEL.qos.deadline
+TIMEOUT = topics.CMD_VEL.deadline
 """Silence after which a base stops by itself, s: part of its contract."""
 
-_LIFESPAN = topics.CMD_VEL.qos.lifespan
+_LIFESPAN = topics.CMD_VEL.lifespan
 _PERIOD = 0.02  # s
 _SENSE_EVERY = 2  # periods
 _RAYS, _RANGE = 90, 8.0
