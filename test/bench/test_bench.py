@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -182,6 +183,12 @@ def test_unknown_benchmark_is_one_clear_line(app: typer.Typer) -> None:
     assert "nonsense" in result.output
 
 
+def int8_overflows() -> bool:
+    """Return whether ONNX Runtime's int8 is not exact here: on x86 without VNNI."""
+    flags = re.search(r"^flags.*", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return flags is not None and "vnni" not in flags.group()
+
+
 def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: Path) -> None:
     photo = Path(__file__).parents[1] / "perception" / "warehouse.jpg"
     (tmp_path / "images").mkdir()
@@ -196,8 +203,10 @@ def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: P
         for pipeline in (ours, plain):
             steps = [pipeline[step]["p50_ms"] for step in ("preprocess", "inference", "decode")]
             assert 0.0 < max(steps) < pipeline["end_to_end"]["p99_ms"]
-        assert figures["agreement"]["onnxruntime"]["equal"]
-        assert figures["agreement"]["onnxruntime"]["boxes"] > 0
+        agreement = figures["agreement"]["onnxruntime"]
+        assert agreement["boxes"] > 0
+        assert agreement["worst_iou"] > 0.95
+        assert agreement["equal"] or int8_overflows()
         ratio = plain["end_to_end"]["p50_ms"] / ours["end_to_end"]["p50_ms"]
         assert figures["ratios"]["onnxruntime"]["to_plain_onnxruntime"] == pytest.approx(
             ratio, abs=0.02
