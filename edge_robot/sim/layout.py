@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+Cell = tuple[int, int]
+
 _OUTLINE_SPACING = 0.1
 
 
@@ -69,12 +71,13 @@ class Footprint:
 
     def distance(self, points: Array) -> Array:
         """Return the distance of points, shape (..., 2), to the rectangle; negative inside."""
+        return _distance(points, *self.rectangle)
+
+    @property
+    def rectangle(self) -> tuple[float, float, float, float, float, float]:
+        """Centre, cosine and sine of the yaw, half the length and half the width."""
         cos, sin = math.cos(self.yaw), math.sin(self.yaw)
-        dx, dy = points[..., 0] - self.x, points[..., 1] - self.y
-        over_x = np.abs(dx * cos + dy * sin) - 0.5 * self.length
-        over_y = np.abs(dy * cos - dx * sin) - 0.5 * self.width
-        outside = np.hypot(np.maximum(over_x, 0), np.maximum(over_y, 0))
-        return outside + np.minimum(np.maximum(over_x, over_y), 0)
+        return self.x, self.y, cos, sin, 0.5 * self.length, 0.5 * self.width
 
     def gap(self, other: Footprint) -> float:
         """Return the free space between two footprints, m; negative if they overlap."""
@@ -83,6 +86,23 @@ class Footprint:
     def _to_map(self, local: Array) -> Array:
         cos, sin = math.cos(self.yaw), math.sin(self.yaw)
         return local @ np.array([[cos, sin], [-sin, cos]]) + (self.x, self.y)
+
+
+def _distance(
+    points: Array,
+    x: float | Array,
+    y: float | Array,
+    cos: float | Array,
+    sin: float | Array,
+    half_length: float | Array,
+    half_width: float | Array,
+) -> Array:
+    """Return the distance of points, shape (..., 2), to rectangles; negative inside."""
+    dx, dy = points[..., 0] - x, points[..., 1] - y
+    over_x = np.abs(dx * cos + dy * sin) - half_length
+    over_y = np.abs(dy * cos - dx * sin) - half_width
+    outside: Array = np.hypot(np.maximum(over_x, 0), np.maximum(over_y, 0))
+    return outside + np.minimum(np.maximum(over_x, over_y), 0)
 
 
 def clearance(footprints: tuple[Footprint, ...], points: Array) -> Array:
@@ -110,13 +130,15 @@ class Router:
         margin: float,
         cell: float = 0.2,
     ) -> None:
-        self._footprints = footprints
+        self._rectangles = np.array([f.rectangle for f in footprints]).reshape(-1, 6)
+        self._reach = np.array([f.reach for f in footprints])
         self._margin = margin
         self._cell = cell
         shape = (int(size[0] / cell), int(size[1] / cell))
         centres: Array = np.moveaxis(np.indices(shape, dtype=np.float64) + 0.5, 0, -1) * cell
         self._centres = centres
         self._free = clearance(footprints, centres) >= margin
+        self._around: dict[Cell, list[tuple[Cell, float]]] = {}
 
     def free_points(self) -> Array:
         """Return the centres of all cells a route may use, shape (n, 2)."""
@@ -124,9 +146,12 @@ class Router:
 
     def is_clear(self, start: Array, end: Array) -> bool:
         """Tell whether the straight line between two points keeps the margin."""
-        count = 2 + int(float(np.hypot(*(end - start))) / 0.05)
-        line = start + np.linspace(0, 1, count)[:, None] * (end - start)
-        return bool((clearance(self._footprints, line) >= self._margin).all())
+        long = float(np.hypot(*(end - start)))
+        line = start + np.linspace(0, 1, 2 + int(long / 0.05))[:, None] * (end - start)
+        # Most footprints are too far away to be worth a look at every point.
+        away = np.hypot(*(self._rectangles[:, :2] - 0.5 * (start + end)).T) - self._reach
+        near = self._rectangles[away < self._margin + 0.5 * long + 1e-6]
+        return bool((_distance(line, *near.T[..., None]) >= self._margin).all())
 
     def route(self, start: Array, end: Array) -> Array | None:
         """Return way-points from start to end, shape (n, 2), or None where there is no way."""
@@ -142,21 +167,17 @@ class Router:
         inner = (np.array(cells[::-1]) + 0.5) * self._cell
         return self._pull_straight(np.concatenate([[start], inner[1:-1], [end]]))
 
-    def _index(self, point: Array) -> tuple[int, int]:
+    def _index(self, point: Array) -> Cell:
         limits = np.array(self._free.shape) - 1
         column, row = np.clip((point / self._cell).astype(int), 0, limits)
         return int(column), int(row)
 
-    def _search(
-        self, first: tuple[int, int], last: tuple[int, int]
-    ) -> dict[tuple[int, int], tuple[int, int]] | None:
+    def _search(self, first: Cell, last: Cell) -> dict[Cell, Cell] | None:
         """A* with eight neighbours; returns each reached cell's predecessor."""
-        moves = [(i, j, math.hypot(i, j)) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
         cost = {first: 0.0}
-        came_from: dict[tuple[int, int], tuple[int, int]] = {}
+        came_from: dict[Cell, Cell] = {}
         queue = [(math.dist(first, last), first)]
-        free = self._free
-        done: set[tuple[int, int]] = set()
+        done: set[Cell] = set()
         while queue:
             _, here = heapq.heappop(queue)
             if here == last:
@@ -164,18 +185,29 @@ class Router:
             if here in done:
                 continue
             done.add(here)
-            for di, dj, step in moves:
-                there = (here[0] + di, here[1] + dj)
-                if not (0 <= there[0] < free.shape[0] and 0 <= there[1] < free.shape[1]):
-                    continue
-                if not free[there]:
-                    continue
-                total = cost[here] + step
+            spent = cost[here]
+            for there, step in self._neighbours(here):
+                total = spent + step
                 if total < cost.get(there, math.inf):
                     cost[there] = total
                     came_from[there] = here
                     heapq.heappush(queue, (total + math.dist(there, last), there))
         return None
+
+    def _neighbours(self, cell: Cell) -> list[tuple[Cell, float]]:
+        """Return the free cells around one, and how far away each is, in cells."""
+        around = self._around.get(cell)
+        if around is None:
+            moves = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
+            columns, rows = self._free.shape
+            around = self._around[cell] = [
+                ((cell[0] + i, cell[1] + j), math.hypot(i, j))
+                for i, j in moves
+                if 0 <= cell[0] + i < columns
+                and 0 <= cell[1] + j < rows
+                and self._free[cell[0] + i, cell[1] + j]
+            ]
+        return around
 
     def _pull_straight(self, points: Array) -> Array:
         """Drop way-points that a straight line makes needless."""
