@@ -22,7 +22,7 @@ PLANE, SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = KINDS = tuple(
 )
 """What is known here, as in `MjModel.geom_type`."""
 
-_LEAST = 1e-200
+LEAST = 1e-200
 """Square of what is no movement, and that can be divided by."""
 
 
@@ -110,7 +110,7 @@ def _slab(origin: Array, direction: Array, half: Array) -> Interval:
 
 def _ball(origin: Array, direction: Array) -> Interval:
     """In the unit ball of as many dimensions as are given."""
-    a = np.maximum((direction**2).sum(axis=0), _LEAST)  # along a tube it would be 0
+    a = np.maximum((direction**2).sum(axis=0), LEAST)  # along a tube it would be 0
     b = (origin * direction).sum(axis=0)
     c = (origin**2).sum(axis=0) - 1.0
     root = np.sqrt(b**2 - a * c)  # nan where it is missed, which is in no interval

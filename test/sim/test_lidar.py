@@ -8,11 +8,12 @@ import math
 import numpy as np
 import pytest
 
+from edge_robot.planning.compiled import COMPILED
 from edge_robot.sim.gl import mujoco
 from edge_robot.sim.intersections import KINDS
 from edge_robot.sim.layout import Pose2
 from edge_robot.sim.lidar import Lidar, Scanner
-from edge_robot.sim.rays import Caster
+from edge_robot.sim.rays import Caster, first_hits_compiled, first_hits_numpy
 from edge_robot.sim.robot import LIDAR_MOUNT
 from edge_robot.sim.scenario import WALL_HEIGHT, Scenario
 from edge_robot.sim.sensors import COLUMNS, LIDAR, SCANNER
@@ -106,6 +107,25 @@ def test_rays_hit_what_each_would_hit_alone(warehouse: Scenario) -> None:
         assert hits.normal[same] == pytest.approx(normal[same], abs=1e-6)
         kinds |= set(world.model.geom_type[hits.geom].tolist())
     assert kinds == set(KINDS)
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled here")
+def test_compiled_and_numpy_find_the_same_to_the_last_bit(warehouse: Scenario) -> None:
+    simulation = Simulation(warehouse)
+    world, data = simulation.world, simulation.world.data
+    rays = np.random.default_rng(6).normal(size=(3000, 3))
+    rays[:6] = [*np.eye(3), *-np.eye(3)]  # along faces, where distances are infinite
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    caster, kinds = Caster(world, robot=True), set()
+    before_robot = data.geom("caster_front").xpos + np.array([0.2, 0.0, 0.0])
+    beside_people = [np.array([x + 0.6, y, 1.0]) for x, y in simulation.crowd.position]
+    for origin in (before_robot, *beside_people):
+        targets = caster.targets(data, origin, 25.0, -np.pi / 2, np.pi / 2)
+        compiled = first_hits_compiled(targets, rays, 25.0)
+        for mine, other in zip(compiled, first_hits_numpy(targets, rays, 25.0), strict=True):
+            assert (mine == other).all()
+        kinds |= set(targets.kind[compiled[1][compiled[1] >= 0]].tolist())
+    assert len(kinds) == len(KINDS)
 
 
 def test_lidar_sees_people_and_shelves(warehouse: Scenario) -> None:
