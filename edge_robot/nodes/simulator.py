@@ -34,6 +34,7 @@ from edge_robot.nodes.conversions import (
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.steady import pace
 from edge_robot.nodes.truth_messages import TRUTH_PERIOD, truth_message
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.settings import Settings, setting
@@ -85,7 +86,7 @@ class SimulatorSettings(Settings):
 
 
 class Simulator(ManagedNode):
-    """Runs the world in real time.
+    """Runs the world in real time, or at the pace of `nodes/steady.py`.
 
     Three threads beside the executor's: physics, which also publishes clock, odometry and truth;
     the camera; the lidars. They end with the node.
@@ -136,7 +137,7 @@ class Simulator(ManagedNode):
             Sensor("lidar", world, 1.0 / LIDAR.rate, now + 0.15, self._open_lidar),
             Sensor("scanner", world, 1.0 / SCANNER.rate, now + 0.125, self._open_scanner),
         ]
-        self._real_time = RealTime(self._simulation, self._sensors, self._on_tick)
+        self._real_time = RealTime(self._simulation, self._sensors, self._on_tick, pace())
         self._real_time.start()
         self.create_timer(WATCH_PERIOD, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(
@@ -173,7 +174,8 @@ class Simulator(ManagedNode):
         if sum(skipped.values()) > self._reported_skips:
             self._reported_skips = sum(skipped.values())
             self.get_logger().warning(
-                f"measurements left out because the one before took too long: {skipped}",
+                f"measurements left out because the one before took too long: {skipped}; "
+                f"a slower world, pace:={pace() / 2:g}, would leave this machine more time",
                 throttle_duration_sec=5.0,
             )
 

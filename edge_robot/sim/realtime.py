@@ -1,4 +1,4 @@
-"""Runs a simulation at the pace of the wall clock, its sensors in threads of their own."""
+"""Runs a simulation in time with the wall clock, its sensors in threads of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_robot.sim.simulation import Simulation, Snapshot
 from edge_robot.sim.world import TIME_STEP, World
 
 MAX_LAG = 0.05
-"""Simulated time behind the wall clock that is made up for; what is beyond it is given up, s."""
+"""How late a step may be for the next ones to make up for it, wall clock, s; more is given up."""
 
 Capture = Callable[[mujoco.MjData, float], None]
 """Takes one measurement of a state, at a simulated time in s."""
@@ -123,7 +123,7 @@ class Pacer:
     """Tells when the next step is due, so that simulated time follows the wall clock.
 
     Args:
-        step: Simulated time of a step, s.
+        step: Wall-clock time from one step to the next, s.
         clock: Returns wall-clock time, s.
         sleep: Waits for a time, s.
     """
@@ -156,14 +156,20 @@ class RealTime:
         simulation: The simulation.
         sensors: Sensors to be given the state whenever they are due.
         on_tick: Called in the stepping thread after every `simulation.TICK`.
+        pace: Simulated seconds in one of the wall clock.
     """
 
     def __init__(
-        self, simulation: Simulation, sensors: Sequence[Sensor], on_tick: Callable[[], None]
+        self,
+        simulation: Simulation,
+        sensors: Sequence[Sensor],
+        on_tick: Callable[[], None],
+        pace: float = 1.0,
     ) -> None:
         self._simulation = simulation
         self._sensors = sensors
         self._on_tick = on_tick
+        self._pace = pace
         self._stopping = False
         self._failure: Exception | None = None
         self._started = self._begun = 0.0
@@ -207,7 +213,7 @@ class RealTime:
 
     def _run(self) -> None:
         try:
-            pacer = Pacer(TIME_STEP)
+            pacer = Pacer(TIME_STEP / self._pace)
             while not self._stopping:
                 pacer.wait()
                 tick = self._simulation.step()

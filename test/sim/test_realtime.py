@@ -105,6 +105,20 @@ def test_simulation_runs_in_real_time_and_sensors_see_their_moment(simulation: S
     assert simulation.time == stopped_at
 
 
+def test_a_pace_makes_simulated_time_pass_more_slowly(simulation: Simulation) -> None:
+    runner = RealTime(simulation, [], lambda: None, pace=0.25)
+    began = time.perf_counter()
+    runner.start()
+    while simulation.time < 0.5:
+        assert time.perf_counter() - began < PATIENCE
+        time.sleep(0.01)
+    factor = runner.real_time_factor
+    runner.stop()
+    runner.check()
+    assert time.perf_counter() - began >= 1.9
+    assert factor < 0.26
+
+
 def test_measurements_that_cannot_be_taken_in_time_are_left_out(simulation: Simulation) -> None:
     go_on = threading.Event()
     taken = threading.Semaphore(0)
