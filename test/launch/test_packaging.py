@@ -187,7 +187,7 @@ def test_gazebo_runs_the_same_loop_as_the_demo(desktop: dict[str, str]) -> None:
     launch = share_dir() / "launch"
     demo = {argument.name for argument in arguments_of(launch / "demo.launch.xml")}
     gazebo = {argument.name for argument in arguments_of(launch / "gazebo.launch.xml")}
-    assert gazebo - demo == {"headless", "pace"}
+    assert gazebo - demo == {"headless"}
     given = {"seed": "7", "headless": "true", "folder": "run"}
     processes = load(launch / "gazebo.launch.xml", given, desktop).processes
     in_demo = load(launch / "demo.launch.xml", {"seed": "7"}, {}).processes
