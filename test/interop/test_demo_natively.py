@@ -6,6 +6,7 @@ Slow, and it needs the machine for itself: a whole stack in real time.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from conftest import Runtime
 from edge_robot.listening import free_port
 
 PORTS = ("fleet_port", "link_port", "dashboard_port")
+PACE = os.environ.get("EDGE_ROBOT_PACE", "1.0")
+"""Of the world: less where the machine does not carry the whole under rclpy."""
 
 
 def shape(figures: Any) -> Any:
@@ -32,7 +35,9 @@ def test_the_demo_gives_the_same_json_as_standalone(
         folder.mkdir()
         ports = [f"{port}:={free_port()}" for port in PORTS]
         more = ["--noninteractive", "edge_robot", "demo.launch.xml"] if name == "ros2" else ["demo"]
-        launch = runtime.tool("launch", *more, "seed:=3", f"folder:={folder}", *ports)
+        launch = runtime.tool(
+            "launch", *more, "seed:=3", f"pace:={PACE}", f"folder:={folder}", *ports
+        )
         printed = runtime.run(launch, limit=300.0)
         assert "Traceback" not in printed
         file = folder / "figures.json"
