@@ -21,6 +21,10 @@ COMPRESSIONS = {
     "none": CompressionType.NONE,
 }
 
+_PAUSE = 0.02
+"""Between two looks of the writing thread at the queue, s. To be woken for each of a thousand
+samples a second would cost more than writing them."""
+
 RESERVE_BYTES = 4 << 20
 """Disk space held back from the start, so that a full disk still leaves room for the index."""
 
@@ -106,7 +110,8 @@ class RecordingWriter:
         self._queue: deque[_Sample] = deque()
         self._queue_limit = queue_bytes
         self._queued_bytes = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._closing = False
         self._failure: Exception | None = None
         self._topics: dict[int, str] = {}
@@ -172,7 +177,7 @@ class RecordingWriter:
             False if it was dropped: the queue was full or the recording has failed.
         """
         sample = _Sample(channel, log_time, publish_time, self._sequences[channel], data, encode)
-        with self._changed:
+        with self._lock:
             self._sequences[channel] += 1
             if (
                 self._closing
@@ -183,7 +188,6 @@ class RecordingWriter:
                 return False
             self._queue.append(sample)
             self._queued_bytes += len(data)
-            self._changed.notify()
         return True
 
     def check(self) -> None:
@@ -206,11 +210,11 @@ class RecordingWriter:
         Raises:
             UserError: As `check`.
         """
-        with self._changed:
+        with self._lock:
             if self._closing:
                 return
             self._closing = True
-            self._changed.notify()
+        self._closed.set()
         self._thread.join()
         self.check()
 
@@ -237,13 +241,15 @@ class RecordingWriter:
             self._file.close()
 
     def _next(self) -> _Sample | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing)
-            if not self._queue:
-                return None
-            sample = self._queue.popleft()
-            self._queued_bytes -= len(sample.data)
-            return sample
+        while True:
+            with self._lock:
+                if self._queue:
+                    sample = self._queue.popleft()
+                    self._queued_bytes -= len(sample.data)
+                    return sample
+                if self._closing:
+                    return None
+            self._closed.wait(_PAUSE)
 
     def _finish(self) -> None:
         counts = {f"dropped {topic}": str(count) for topic, count in sorted(self.dropped.items())}
