@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -96,13 +97,22 @@ def test_arguments_arrive_as_with_ours(
     for runtime in stacks.values():
         launch = start_launch(runtime, name, arguments)
         try:
-            told[runtime.name] = runtime.json("parameters_of.py", *nodes)
+            found_there = json.dumps(runtime.json("parameters_of.py", *nodes))
         finally:
             printed = interrupt(launch)
         assert launch.returncode == 0, printed
         assert not re.search("Traceback|has died|error", printed), printed
+        # Each has the package's files in a folder of its own.
+        told[runtime.name] = json.loads(found_there.replace(share_of(runtime), "SHARE"))
     for node, wanted in ARRIVED[name].items():
         assert told["ros2"][node].items() >= wanted.items(), node
+    different = {
+        (node, key): (value, told["standalone"][node].get(key))
+        for node, values in told["ros2"].items()
+        for key, value in values.items()
+        if value != told["standalone"][node].get(key)
+    }
+    assert not different
     assert told["ros2"] == told["standalone"]
 
 
@@ -135,6 +145,13 @@ def start_launch(runtime: Runtime, name: str, arguments: list[str]) -> subproces
     else:
         more = [name]
     return runtime.start(runtime.tool("launch", *more, *arguments))
+
+
+def share_of(runtime: Runtime) -> str:
+    """Return the folder of launch files and parameters that a runtime's launch takes."""
+    if runtime.name == "standalone":
+        return str(FOLDER.parent)
+    return runtime.run(runtime.tool("pkg", "prefix", "--share", "edge_robot")).strip()
 
 
 def interrupt(launch: subprocess.Popen[str]) -> str:
