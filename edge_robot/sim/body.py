@@ -39,6 +39,8 @@ _SHOULDER_HALF_WIDTH = 0.205
 _UPPER_ARM = 0.29
 _THIGH = 0.44
 _SHIN = 0.49  # down to the sole
+_SHOULDERS = np.array([[0.0, _SHOULDER_HALF_WIDTH, 0.0], [0.0, -_SHOULDER_HALF_WIDTH, 0.0]])
+_HIPS = np.array([[0.0, _HIP_HALF_WIDTH, 0.0], [0.0, -_HIP_HALF_WIDTH, 0.0]])
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,11 @@ def limb_poses(
     reach = _THIGH * np.cos(pitch[:, 6:8]) + _SHIN * np.cos(pitch[:, 8:10])
     joint[:, 0, 2] = reach.max(axis=1)
     joint[:, 1] = joint[:, 0] + (0, 0, _WAIST)
-    for limb, side in ((2, 1), (3, -1)):
-        sideways = np.array([0.0, side * _SHOULDER_HALF_WIDTH, 0.0])
-        joint[:, limb] = joint[:, 1] + _along(stoop, _SHOULDER) + sideways
-        joint[:, limb + 2] = joint[:, limb] + _along(pitch[:, limb], -_UPPER_ARM)
-    for limb, side in ((6, 1), (7, -1)):
-        joint[:, limb] = joint[:, 0] + (0, side * _HIP_HALF_WIDTH, 0)
-        joint[:, limb + 2] = joint[:, limb] + _along(pitch[:, limb], -_THIGH)
+    # Arms and legs, left and right together.
+    joint[:, 2:4] = joint[:, 1:2] + _along(stoop, _SHOULDER)[:, None] + _SHOULDERS
+    joint[:, 4:6] = joint[:, 2:4] + _along(pitch[:, 2:4], -_UPPER_ARM)
+    joint[:, 6:8] = joint[:, :1] + _HIPS
+    joint[:, 8:10] = joint[:, 6:8] + _along(pitch[:, 6:8], -_THIGH)
     joint *= scale[:, None, None]
 
     heading = place[:, 2]
@@ -170,18 +170,19 @@ def limb_poses(
 
     # Yaw about z, then pitch about y.
     half_yaw, half_pitch = 0.5 * heading[:, None], 0.5 * pitch
-    quaternion = np.stack(
-        [
-            np.cos(half_yaw) * np.cos(half_pitch),
-            -np.sin(half_yaw) * np.sin(half_pitch),
-            np.cos(half_yaw) * np.sin(half_pitch),
-            np.sin(half_yaw) * np.cos(half_pitch),
-        ],
-        axis=-1,
-    )
+    cos_yaw, sin_yaw = np.cos(half_yaw), np.sin(half_yaw)
+    cos_pitch, sin_pitch = np.cos(half_pitch), np.sin(half_pitch)
+    quaternion = np.empty((*pitch.shape, 4))
+    quaternion[..., 0] = cos_yaw * cos_pitch
+    quaternion[..., 1] = -sin_yaw * sin_pitch
+    quaternion[..., 2] = cos_yaw * sin_pitch
+    quaternion[..., 3] = sin_yaw * cos_pitch
     return position, quaternion
 
 
 def _along(pitch: Array, distance: float) -> Array:
     """Return the end of a limb of the given length that leans by `pitch`, shape (n, 3)."""
-    return distance * np.stack([np.sin(pitch), np.zeros_like(pitch), np.cos(pitch)], axis=-1)
+    end = np.zeros((*pitch.shape, 3))
+    end[..., 0], end[..., 2] = np.sin(pitch), np.cos(pitch)
+    end *= distance
+    return end

@@ -12,6 +12,7 @@ Everyone follows their own route to its end and back, for ever. The rules:
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ class Crowd:
         self.position = np.zeros((count, 2))
         self.heading = np.zeros(count)
         for i, route in enumerate(self._routes):
-            self.position[i], direction = route.at(self._along[i])
+            along = float(self._along[i])
+            self.position[i], direction = route.at(along), route.direction(along)
             self.heading[i] = math.atan2(direction[1], direction[0])
         self.velocity = np.zeros((count, 2))
         self.phase = np.array([person.phase for person in people])
@@ -76,7 +78,8 @@ class Crowd:
         """Walk on for `dt` seconds, the robot standing at `robot` (map frame; None: nowhere)."""
         if not self._routes:
             return
-        ahead = [route.at(self._along[i])[1] for i, route in enumerate(self._routes)]
+        along = self._along.tolist()
+        ahead = [route.direction(at) for route, at in zip(self._routes, along, strict=True)]
         way = np.array(ahead) * self._sense[:, None]
         error = _wrap(np.arctan2(way[:, 1], way[:, 0]) - self.heading)
         self.heading = _wrap(self.heading + np.clip(error, -_TURN_RATE * dt, _TURN_RATE * dt))
@@ -100,12 +103,12 @@ class Crowd:
         self.phase = (self.phase + 2 * math.pi * pace / _DOUBLE_STEP * dt) % (2 * math.pi)
 
     def _advance(self, i: int, distance: float) -> None:
-        along = self._along[i] + self._sense[i] * distance
+        along = float(self._along[i] + self._sense[i] * distance)
         if not 0.0 <= along <= self._routes[i].length:
             self._turn_round(i)
             along = min(max(along, 0.0), self._routes[i].length)
         self._along[i] = along
-        self.position[i], _ = self._routes[i].at(along)
+        self.position[i] = self._routes[i].at(along)
 
     def _turn_round(self, i: int) -> None:
         self._sense[i] = -self._sense[i]
@@ -113,21 +116,30 @@ class Crowd:
 
 
 class _Route:
-    """A polyline addressed by the distance along it."""
+    """A polyline addressed by the distance along it: plain numbers, asked for one at a time."""
 
     def __init__(self, points: Array) -> None:
         steps = np.diff(points, axis=0)
         lengths = np.hypot(steps[:, 0], steps[:, 1])
-        self._points = points
-        self._directions = steps / lengths[:, None]
-        self._along = np.concatenate([[0.0], np.cumsum(lengths)])
-        self.length = float(self._along[-1])
+        self._points = points.tolist()
+        self._directions = (steps / lengths[:, None]).tolist()
+        self._along = [0.0, *np.cumsum(lengths).tolist()]
+        self.length: float = self._along[-1]
 
-    def at(self, distance: float) -> tuple[Array, Array]:
-        """Return position and direction, each of shape (2,)."""
-        leg = int(np.searchsorted(self._along[1:-1], distance, side="right"))
-        direction = self._directions[leg]
-        return self._points[leg] + (distance - self._along[leg]) * direction, direction
+    def _leg(self, distance: float) -> int:
+        return bisect_right(self._along, distance, 1, len(self._along) - 1) - 1
+
+    def direction(self, distance: float) -> list[float]:
+        """Return the direction there, a unit vector."""
+        direction: list[float] = self._directions[self._leg(distance)]
+        return direction
+
+    def at(self, distance: float) -> tuple[float, float]:
+        """Return the position there."""
+        leg = self._leg(distance)
+        (x, y), (dx, dy) = self._points[leg], self._directions[leg]
+        on = distance - self._along[leg]
+        return x + on * dx, y + on * dy
 
 
 def _in_way(
@@ -142,7 +154,7 @@ def _in_way(
         radii: Of a person and a disc together, m.
         gap: Free space below which a disc counts, m.
     """
-    dx, dy = np.moveaxis(others[None] - position[:, None], -1, 0)
+    dx, dy = (others[:, axis] - position[:, axis : axis + 1] for axis in (0, 1))
     ahead = dx * way[:, :1] + dy * way[:, 1:]
     aside = np.abs(dy * way[:, :1] - dx * way[:, 1:])
     return (ahead > 0) & (aside < radii + _SIDE_ROOM) & (np.hypot(dx, dy) < radii + gap)
