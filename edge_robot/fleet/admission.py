@@ -32,7 +32,7 @@ class Budgets:
     money_burst: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: that costs each piece of work
 class Price:
     """What one request costs.
 
@@ -62,8 +62,12 @@ class Admission:
             "money": TokenBucket(b.spending_rate, b.money_burst) if b.spending_rate else None,
         }
 
+        self._limited = any(self._buckets.values())
+
     def lacks(self, price: Price, now: float) -> str:
         """Return which budget cannot bear a price now; empty if all can."""
+        if not self._limited:
+            return ""
         for name, amount in _amounts(price):
             bucket = self._buckets[name]
             if bucket is not None and amount > bucket.left(now):
@@ -73,7 +77,7 @@ class Admission:
     def spend(self, price: Price, now: float) -> str:
         """Spend a price if all budgets can bear it; return which cannot, empty if all could."""
         lacking = self.lacks(price, now)
-        if not lacking:
+        if self._limited and not lacking:
             for name, amount in _amounts(price):
                 bucket = self._buckets[name]
                 if bucket is not None:

@@ -148,13 +148,13 @@ class FleetClient:
             self._closing = True
             await self._abandon_connections()
 
-    async def infer(self, request: Any, timeout: float) -> Any:
+    async def infer(self, request: bytes, timeout: float) -> Any:
         """Send a `ModelInferRequest` and return the `ModelInferResponse`.
 
         Cancelling the awaiting task cancels the call at the backend too.
 
         Args:
-            request: The request.
+            request: The request, serialized.
             timeout: Time after which nobody wants the answer, s.
 
         Raises:
@@ -432,7 +432,7 @@ class _Connection:
         finally:
             lane.calls.discard(call)
 
-    async def infer(self, request: Any, timeout: float) -> Any:
+    async def infer(self, request: bytes, timeout: float) -> Any:
         """Return the response to a request; only after `prepare`.
 
         The call itself is awaited: a task around it would cost the answer another turn of the loop.
@@ -446,14 +446,10 @@ class _Connection:
         if self._given_up:
             raise _GivenUpError
         now = time.monotonic()
-        # The first that is free: one in use is warm, and TCP sends more at a time over it.
-        lane = min(
-            self._lanes,
-            key=lambda lane: (now < lane.avoid_until, not lane.stands, len(lane.calls)),
-        )
+        lane = self._best_lane(now)
         if (lane.calls or now < lane.avoid_until) and len(self._lanes) < _MOST_LANES:
             self._add_lane()  # for those to come: until it is connected, this one is quicker
-        call = lane.infer(request.SerializeToString(), timeout=timeout, metadata=self._metadata)
+        call = lane.infer(request, timeout=timeout, metadata=self._metadata)
         lane.calls.add(call)
         probes = _LossProbes(lane, self._metadata)
         try:
@@ -481,6 +477,16 @@ class _Connection:
         finally:
             probes.end()
             lane.calls.discard(call)
+
+    def _best_lane(self, now: float) -> _Lane:
+        """Return the first that is free: it is warm, and TCP sends more at a time over it."""
+        for lane in self._lanes:
+            if not lane.calls and now >= lane.avoid_until and lane.stands:
+                return lane
+        return min(
+            self._lanes,
+            key=lambda lane: (now < lane.avoid_until, not lane.stands, len(lane.calls)),
+        )
 
     @property
     def busy(self) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from edge_robot.fleet.adaptation import Encoding, size_of
@@ -51,25 +49,30 @@ class Encoder:
         self, task: Task[Any, Any], cleared: Cleared[Any], encoding: Encoding
     ) -> Encoded[Any]:
         """Return the request, and what reads its answer."""
-        encode = partial(_timed, partial(task.encode, cleared, encoding))
         if self._times.get(task.name, math.inf) < _LESS_THAN_A_SWITCH:
-            encoded, took = encode()
+            encoded, took = _timed(task, cleared, encoding)
         else:
             loop = asyncio.get_running_loop()
-            encoded, took = await loop.run_in_executor(self._worker, encode)
+            encoded, took = await loop.run_in_executor(
+                self._worker, _timed, task, cleared, encoding
+            )
         _blend(self._times, task.name, took)
-        size = encoded.request.ByteSize() / _share(task, encoding)
-        _blend(self._best_sizes, task.name, size)
         return encoded
+
+    def made(self, task: Task[Any, Any], encoding: Encoding, size: int) -> None:
+        """Learn from how long a request has become, bytes."""
+        _blend(self._best_sizes, task.name, size / _share(task, encoding))
 
 
 def _share(task: Task[Any, Any], encoding: Encoding) -> float:
     return size_of(encoding) if task.adaptive else 1.0
 
 
-def _timed(function: Callable[[], Encoded[Any]]) -> tuple[Encoded[Any], float]:
+def _timed(
+    task: Task[Any, Any], cleared: Cleared[Any], encoding: Encoding
+) -> tuple[Encoded[Any], float]:
     begun = time.monotonic()
-    return function(), time.monotonic() - begun
+    return task.encode(cleared, encoding), time.monotonic() - begun
 
 
 def _blend(means: dict[str, float], name: str, value: float) -> None:

@@ -28,7 +28,7 @@ from edge_robot.fleet.hedging import HedgePolicy
 from edge_robot.fleet.link import LinkTiming
 from edge_robot.fleet.loop import LoopThread
 from edge_robot.fleet.onboard import Onboard
-from edge_robot.fleet.placement import Candidate, place
+from edge_robot.fleet.placement import Candidate, likely, place
 from edge_robot.fleet.replica import LinkStatus, Replica
 from edge_robot.fleet.work import (
     ONBOARD,
@@ -145,7 +145,7 @@ class _Offer:
         return NoAnswer(self.stamp, age, reason, str(detail), self.sent_bytes)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Place:
     """Where a piece of work goes, how it is encoded, and why."""
 
@@ -154,7 +154,7 @@ class _Place:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Reply:
     """A valid answer of the fleet, and what is to be learnt from it."""
 
@@ -303,19 +303,22 @@ class OffloadEngine:
             if obstacle is not None:
                 candidates.append(Candidate(endpoint, obstacle))
                 continue
-            encoding: Encoding | None = Encoding()
+            encoding: Encoding | None = _PLAIN
             if task.adaptive:
                 best_size = self._encoder.best_size(task)
                 encoding = replica.encoding(task, best_size, left, least, now)
-            encodings[endpoint] = encoding or CANDIDATES[-1].encoding
-            size = self._encoder.size(task, encodings[endpoint])
+            sent_as = encodings[endpoint] = encoding or CANDIDATES[-1].encoding
+            size = self._encoder.size(task, sent_as)
             lacking = self._admission.lacks(_price(endpoint, size), now)
             estimate = replica.estimate(task)
+            chance = estimate.chance_in_time(size, left, now) if encoding else 0.0
+            if len(replicas) == 1 and chance >= least and not lacking:  # nothing to compare it with
+                return _Place(replica, sent_as, likely(endpoint, chance))
             candidates.append(
                 Candidate(
                     endpoint,
                     (Reason.BUDGET, lacking) if lacking else None,
-                    estimate.chance_in_time(size, left, now) if encoding else 0.0,
+                    chance,
                     estimate.expected(size, now) if len(replicas) > 1 else 0.0,
                     replica.outstanding,
                     replica.stalled(self._hedges[task.name].delay, now),
@@ -391,8 +394,8 @@ class OffloadEngine:
             offer.on_late(answer)
         self._late += answer.late
         self._answered += not answer.late
-        # Later: whoever waits for the answer need not wait for what is learnt from it.
-        self._thread.later(self._learn, offer, replica, reply, answer.late)
+        # After: whoever waits for the answer wakes up meanwhile, and may offer the next at once.
+        self._learn(offer, replica, reply, answer.late)
 
     def _learn(self, offer: _Offer, replica: Replica, reply: _Reply, late: bool) -> None:
         if replica is offer.first:
@@ -414,7 +417,9 @@ class OffloadEngine:
         request.parameters[protocol.TIMEOUT].int64_param = max(1, int(left * 1e6))
         if self._settings.robot:
             request.parameters[protocol.ROBOT].string_param = self._settings.robot
-        size = request.ByteSize()
+        data = request.SerializeToString()
+        size = len(data)
+        self._encoder.made(task, place.encoding, size)
         lacking = self._admission.spend(_price(replica.endpoint, size), sent)
         if lacking:
             return offer.no_answer(Reason.BUDGET, lacking)
@@ -423,7 +428,7 @@ class OffloadEngine:
             self._first_sent(offer, sent)
         replica.began(number, task, sent)
         try:
-            response = await replica.client.infer(request, left)
+            response = await replica.client.infer(data, left)
             if response.id != request.id:
                 raise InvalidAnswerError(f"answer to request {response.id!r}, not {request.id!r}")
             replica.check_model(task, request, response)
@@ -545,6 +550,7 @@ class OffloadEngine:
 
 _LOOK_AGAIN = 0.02
 """Time after which a slow request that could not be asked a second time may be, s."""
+_PLAIN = Encoding()
 _NOT_CLEARED = Withheld("nothing was cleared for this tier")
 
 

@@ -9,8 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
+from edge_robot.fleet.estimation import quantile
 from edge_robot.fleet.work import Out
 
 WINDOW = 100
@@ -32,7 +31,7 @@ class Onboard:
         twenty be late.
         """
         took = self._took[name]
-        return float(np.quantile(took, 0.99)) + GUARD if took else math.inf
+        return quantile(sorted(took), 0.99) + GUARD if took else math.inf
 
     async def compute(self, name: str, local: Callable[[], Out], planned: float) -> Out:
         """Call a function in the worker thread; its errors are the caller's.

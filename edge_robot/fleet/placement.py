@@ -15,7 +15,7 @@ from edge_robot.fleet.work import Reason
 _NEAR_TO_FAR = (Tier.FOG, Tier.CLOUD)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: that costs each piece of work
 class Candidate:
     """A backend as it stands now.
 
@@ -39,7 +39,7 @@ class Candidate:
     explore: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Choice:
     """Where a piece of work goes, and why.
 
@@ -74,21 +74,30 @@ def place(candidates: Sequence[Candidate], min_chance: float) -> Choice:
     if not eligible:
         reason = max(map(_obstacle, candidates), key=_NEARNESS.index, default=Reason.NO_ENDPOINT)
         return Choice(None, reason, "; ".join(map(_against, candidates)) or "none is configured")
-    best = min(
-        eligible,
-        key=lambda c: (
-            _NEAR_TO_FAR.index(c.endpoint.tier),
-            c.endpoint.cost,
-            (1 + c.outstanding) * c.expected,
-        ),
+    best = eligible[0] if len(eligible) == 1 else min(eligible, key=_rank)
+    why = (
+        likely(best.endpoint, best.chance)
+        if timely
+        else f"{best.endpoint.name}: not asked for long"
     )
-    why = f"{best.chance:.0%} in time" if timely else "not asked for long"
     others = [
         f"{c.endpoint.name}: farther, dearer or slower" if c in eligible else _against(c)
         for c in candidates
         if c is not best
     ]
-    return Choice(best.endpoint, None, "; ".join([f"{best.endpoint.name}: {why}", *others]))
+    return Choice(best.endpoint, None, "; ".join([why, *others]))
+
+
+def likely(endpoint: Endpoint, chance: float) -> str:
+    """Return why work goes to a backend from which an answer in time is likely enough."""
+    return f"{endpoint.name}: {chance:.0%} in time"
+
+
+def _rank(candidate: Candidate) -> tuple[int, float, float]:
+    """Return what is least where work goes first: tier, cost, time until an answer."""
+    endpoint = candidate.endpoint
+    expected = (1 + candidate.outstanding) * candidate.expected
+    return _NEAR_TO_FAR.index(endpoint.tier), endpoint.cost, expected
 
 
 _NEARNESS = (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,11 +120,13 @@ class Replica:
 
     def obstacle(self, task: Task[Any, Any], now: float) -> tuple[Reason, str] | None:
         """Return why nothing can be sent now; None if it can."""
-        if not self.client.link.up:
-            return Reason.LINK_DOWN, self.client.link.cause
+        link = self.client.link
+        if not link.up:
+            return Reason.LINK_DOWN, link.cause
         breaker = self._kind(task).breaker
-        with self._telling(breaker):
-            allowed = breaker.allows(now)
+        before = breaker.state
+        allowed = breaker.allows(now)
+        self._tell_of_change(breaker, before)
         if not allowed:
             return Reason.BREAKER_OPEN, breaker.cause or "one request is its trial"
         return None
@@ -198,8 +199,9 @@ class Replica:
         kind = self._kind(task)
         kind.estimate.add_answer(size, elapsed, service, time.monotonic())
         self._latest = kind.estimate
-        with self._telling(kind.breaker):
-            kind.breaker.succeeded()
+        before = kind.breaker.state
+        kind.breaker.succeeded()
+        self._tell_of_change(kind.breaker, before)
 
     def failed(
         self, task: Task[Any, Any], size: int, elapsed: float, reason: Reason, detail: str
@@ -210,8 +212,9 @@ class Replica:
         if reason in (Reason.TIMEOUT, Reason.LINK_DOWN):
             kind.estimate.add_unanswered(size, elapsed, now)
         if reason is not Reason.LINK_DOWN:  # the link's own state says so
-            with self._telling(kind.breaker):
-                kind.breaker.failed(now, detail)
+            before = kind.breaker.state
+            kind.breaker.failed(now, detail)
+            self._tell_of_change(kind.breaker, before)
 
     def check_model(self, task: Task[Any, Any], request: Any, response: Any) -> None:
         """Remember which model answers.
@@ -285,10 +288,7 @@ class Replica:
         if not up:
             self._on_lost(self)
 
-    @contextmanager
-    def _telling(self, breaker: CircuitBreaker) -> Iterator[None]:
-        before = breaker.state
-        yield
+    def _tell_of_change(self, breaker: CircuitBreaker, before: BreakerState) -> None:
         if breaker.state is not before:
             self._on_change()
 

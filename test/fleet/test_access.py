@@ -139,7 +139,7 @@ def test_our_own_client_passes_the_same_door(
         running = asyncio.create_task(client.run())
         while not client.link.up:
             await asyncio.sleep(0.01)
-        answer = await client.infer(request, TIMEOUT)
+        answer = await client.infer(request.SerializeToString(), TIMEOUT)
         running.cancel()
         return answer
 

@@ -30,6 +30,7 @@ from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
 # A loaded test machine may hold up everything for a moment: longer than the robot's silence.
 PATIENT = LinkTiming(silence=0.4, refusal_pause=0.3)
+REQUEST = pb.ModelInferRequest(model_name="m", id="1").SerializeToString()
 
 
 class Server(pb_grpc.GRPCInferenceServiceServicer):
@@ -98,9 +99,7 @@ class Robot:
 
     def _ask(self, timeout: float, result: Future[Any]) -> None:
         async def ask() -> None:
-            asking = asyncio.ensure_future(
-                self.client.infer(pb.ModelInferRequest(model_name="m", id="1"), timeout)
-            )
+            asking = asyncio.ensure_future(self.client.infer(REQUEST, timeout))
             result.add_done_callback(lambda _: self.thread.call_soon(cancel))
 
             def cancel() -> None:
