@@ -18,7 +18,7 @@ from edge_robot.perception.lidar.detector import LidarConfig, in_range
 from edge_robot.perception.lidar.ground import estimate_plane, heights_above_ground
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
 from edge_robot.perception.lidar.objects import find_objects
-from edge_robot.perception.lidar.points import read_points
+from edge_robot.perception.lidar.points import Sweep, read_points
 from edge_robot.replay.folder import read_points as read_recorded
 from edge_robot.settings import with_values
 from edge_robot.share import share_dir
@@ -123,16 +123,22 @@ def _run(sweeps: Sweeps, config: LidarConfig) -> dict[str, Any]:
                         row_step=len(data),
                     )
                 with stages.time("ground"):
-                    xyz = in_range(points, objects)
-                    ground = estimate_plane(xyz, config.ground)
-                    height = heights_above_ground(xyz, ground, config.ground)
+                    sweep = Sweep.of(points)
+                    within = in_range(sweep, objects)
+                    ground = estimate_plane(within, config.ground)
+                    height = heights_above_ground(within, ground, config.ground)
                 with stages.time("objects"):
                     obstacle = (height > config.ground.clearance) & (height < config.max_height)
                     found = find_objects(
-                        xyz[obstacle], height[obstacle], xyz, objects, config.heights, ground
+                        within.where(obstacle),
+                        height[obstacle],
+                        within,
+                        objects,
+                        config.heights,
+                        ground,
                     )
                 with stages.time("moving"):
-                    hints = moving.judge(index * PERIOD, pose, points, found.members, found.points)
+                    hints = moving.judge(index * PERIOD, pose, sweep, found.members, found.points)
             boxes += len(found)
             known += int(np.isfinite(hints).sum())
             points_seen += len(points)

@@ -21,6 +21,7 @@ from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import UNCLASSIFIED, pose_matrix
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
 from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
+from edge_robot.perception.lidar.points import Sweep
 from edge_robot.settings import Settings, setting
 
 _SILENT = 1.0  # s without a sweep
@@ -70,7 +71,9 @@ class BoxPublisher:
         self._heard: float | None = None
         self._diagnostics = DiagnosticsReporter(node, lambda: [self._status()])
 
-    def publish(self, found: LidarDetections, sweep: NDArray[np.float32], header: Header) -> None:
+    def publish(
+        self, found: LidarDetections, sweep: NDArray[np.float32] | Sweep, header: Header
+    ) -> None:
         """Publish boxes.
 
         Args:

@@ -13,7 +13,7 @@ from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import read_cloud
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.detector import LidarConfig, LidarDetector
-from edge_robot.perception.lidar.points import CloudError
+from edge_robot.perception.lidar.points import CloudError, Sweep
 
 
 class LidarPerception(ManagedNode):
@@ -43,8 +43,8 @@ class LidarPerception(ManagedNode):
     def _on_cloud(self, cloud: PointCloud2) -> None:
         try:
             with self._reporter.measure(cloud.header.stamp) as stage_run:
-                points = read_cloud(cloud)
-                found = self._detector.detect(points)
+                sweep = Sweep.of(read_cloud(cloud))
+                found = self._detector.detect(sweep)
                 if not found.returns:
                     self.boxes.drop(
                         "no returns",
@@ -52,7 +52,7 @@ class LidarPerception(ManagedNode):
                         "range: that is a blind lidar, not an empty room",
                     )
                     return
-                self.boxes.publish(found, points, cloud.header)
+                self.boxes.publish(found, sweep, cloud.header)
                 stage_run.output_stamp = cloud.header.stamp
         except CloudError as error:
             self.boxes.drop("malformed", str(error))

@@ -13,6 +13,7 @@ from lidar_scene import Block, sweep
 from edge_robot.perception.lidar.boxes import fit_rectangles
 from edge_robot.perception.lidar.detector import LidarConfig, LidarDetector
 from edge_robot.perception.lidar.ground import estimate_plane
+from edge_robot.perception.lidar.points import Sweep
 
 INDOOR = LidarConfig()
 ROOM = [
@@ -60,7 +61,7 @@ def test_two_people_half_a_metre_apart_are_two() -> None:
 def test_tilted_ground_is_ground(slope: tuple[float, float]) -> None:
     person = Block(4.0, 1.0, 0.4, 0.4, 1.7)
     points = sweep([person], slope=slope)
-    plane = estimate_plane(points, INDOOR.ground)
+    plane = estimate_plane(Sweep.of(points), INDOOR.ground)
     assert plane.estimated
     np.testing.assert_allclose(plane.plane, [*slope, -0.55], atol=0.01)
     found = LidarDetector(INDOOR).detect(points)

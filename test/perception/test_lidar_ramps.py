@@ -124,7 +124,7 @@ def test_a_platform_behind_its_edge_is_no_ramp() -> None:
     points = sweep([deck])
     radius = np.hypot(points[:, 0], points[:, 1])
     ramps = find_ramps(
-        sector_of(points),
+        sector_of(np.arctan2(points[:, 1], points[:, 0])),
         radius,
         points[:, 2] + np.float32(0.55),
         tolerance=(0.05, 0.0),

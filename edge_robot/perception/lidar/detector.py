@@ -18,6 +18,7 @@ from edge_robot.perception.lidar.objects import (
     ObjectConfig,
     find_objects,
 )
+from edge_robot.perception.lidar.points import Sweep
 from edge_robot.settings import Settings, setting
 
 
@@ -46,30 +47,22 @@ class LidarDetector:
     def __init__(self, config: LidarConfig | None = None) -> None:
         self.config = config or LidarConfig()
 
-    def detect(self, points: NDArray[np.float32]) -> LidarDetections:
+    def detect(self, points: NDArray[np.float32] | Sweep) -> LidarDetections:
         """Return the objects of one sweep.
 
         Args:
             points: (N, 3+) float32, m, sensor frame; all finite (see `read_points`).
         """
         config = self.config
-        xyz = in_range(points, config.objects)
-        ground = estimate_plane(xyz, config.ground)
-        height = heights_above_ground(xyz, ground, config.ground)
+        sweep = in_range(Sweep.of(points), config.objects)
+        ground = estimate_plane(sweep, config.ground)
+        height = heights_above_ground(sweep, ground, config.ground)
         obstacle = (height > config.ground.clearance) & (height < config.max_height)
         return find_objects(
-            xyz.compress(obstacle, axis=0),
-            height[obstacle],
-            xyz,
-            config.objects,
-            config.heights,
-            ground,
+            sweep.where(obstacle), height[obstacle], sweep, config.objects, config.heights, ground
         )
 
 
-def in_range(points: NDArray[np.float32], config: ObjectConfig) -> NDArray[np.float32]:
-    """Return the points, (K, 3), that are within the limits of range."""
-    with np.errstate(over="ignore"):  # finite, but of no distance
-        distance = np.hypot(points[:, 0], points[:, 1])
-    within = (distance >= config.min_range) & (distance <= config.max_range)
-    return points[:, :3].compress(within, axis=0)
+def in_range(sweep: Sweep, config: ObjectConfig) -> Sweep:
+    """Return the points that are within the limits of range."""
+    return sweep.where((sweep.distance >= config.min_range) & (sweep.distance <= config.max_range))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.perception.lidar.points import cells
+from edge_robot.perception.lidar.points import Sweep, cells
 from edge_robot.perception.lidar.ramps import find_ramps, sector_of
 from edge_robot.settings import Settings, setting
 
@@ -88,15 +88,15 @@ class Ground:
     estimated: bool
 
 
-def estimate_plane(points: NDArray[np.float32], config: GroundConfig) -> Ground:
+def estimate_plane(sweep: Sweep, config: GroundConfig) -> Ground:
     """Fit the ground plane to the lowest points of a grid, robustly (RANSAC, then least squares).
 
     Args:
-        points: (N, 3+) float32, sensor frame, z up.
+        sweep: The points.
         config: Limits of tilt and height, within which any answer lies.
     """
     level = Ground(np.array([0.0, 0.0, -config.mount_height]), estimated=False)
-    votes = _lowest_per_cell(points, config)
+    votes = _lowest_per_cell(sweep, config)
     if len(votes) < _MIN_CELLS:
         return level
 
@@ -127,25 +127,22 @@ def estimate_plane(points: NDArray[np.float32], config: GroundConfig) -> Ground:
     return Ground(plane, estimated=True)
 
 
-def heights_above_ground(
-    points: NDArray[np.float32], ground: Ground, config: GroundConfig
-) -> NDArray[np.float32]:
+def heights_above_ground(sweep: Sweep, ground: Ground, config: GroundConfig) -> NDArray[np.float32]:
     """Return every point's height above the ground below it, (N,) float32, m.
 
     Where the lowest points around stay within the allowed unevenness, the median of them is taken
     for the ground itself; where the ground leaves the plane by a slope that can be driven on, it
     is followed; elsewhere the plane is the ground.
     """
-    xy = points[:, :2]
+    xy, radius = sweep.xyz[:, :2], sweep.distance
     a, b, c = ground.plane.astype(np.float32)
-    height = points[:, 2] - (a * xy[:, 0] + b * xy[:, 1] + c)
-    if not len(points):
+    height = sweep.xyz[:, 2] - (a * xy[:, 0] + b * xy[:, 1] + c)
+    if not len(sweep):
         return height
-    radius = np.hypot(xy[:, 0], xy[:, 1])
     above = height - _departure(xy, radius, height, config)
     if config.max_slope <= 0.0:
         return above
-    sector = sector_of(xy)
+    sector = sector_of(sweep.azimuth)
     ramps = find_ramps(
         sector,
         radius,
@@ -193,10 +190,9 @@ def _median_of_neighbours(cells: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(known > 0, median, np.float32(0.0))
 
 
-def _lowest_per_cell(points: NDArray[np.float32], config: GroundConfig) -> NDArray[np.float64]:
+def _lowest_per_cell(sweep: Sweep, config: GroundConfig) -> NDArray[np.float64]:
     """Return (K, 3) cell centre and lowest z of each cell that could be ground."""
-    xy, z = points[:, :2], points[:, 2]
-    radius = np.hypot(xy[:, 0], xy[:, 1])
+    xy, z, radius = sweep.xyz[:, :2], sweep.xyz[:, 2], sweep.distance
     slack = config.height_tolerance + np.tan(config.max_tilt) * radius
     use = (radius < config.plane_range) & (np.abs(z + config.mount_height) < slack)
     side = int(np.ceil(config.plane_range / _PLANE_CELL))

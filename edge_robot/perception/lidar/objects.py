@@ -11,7 +11,7 @@ from scipy import ndimage
 from edge_robot.perception.lidar.boxes import fit_rectangles
 from edge_robot.perception.lidar.ground import Ground
 from edge_robot.perception.lidar.occlusion import find_cuts
-from edge_robot.perception.lidar.points import cells
+from edge_robot.perception.lidar.points import Sweep, cells
 from edge_robot.perception.lidar.uncertainty import (
     Uncertainty,
     UncertaintyConfig,
@@ -145,9 +145,9 @@ class LidarDetections:
 
 
 def find_objects(
-    obstacles: NDArray[np.float32],
+    obstacles: Sweep,
     height: NDArray[np.float32],
-    sweep: NDArray[np.float32],
+    sweep: Sweep,
     config: ObjectConfig,
     heights: HeightConfig,
     ground: Ground | None,
@@ -155,9 +155,9 @@ def find_objects(
     """Cluster the points of obstacles and box each cluster.
 
     Args:
-        obstacles: (N, 3) m, sensor frame.
+        obstacles: The points, N.
         height: (N,) of these points above the ground, m.
-        sweep: (K, 3) every point: how far the sensor looks around and up, m.
+        sweep: Every point: how far the sensor looks around and up.
         config: Limits in the plane.
         heights: Limits upright.
         ground: What the boxes stand on; None if it is not seen.
@@ -166,14 +166,14 @@ def find_objects(
     if not len(starts):
         return _nothing(len(sweep), ground)
     counts = np.diff(starts, append=len(order))
-    xyz, height = obstacles[order], height[order]
+    xyz, height = obstacles.xyz[order], height[order]
     # A rectangle of length l and width w has an upright bounding box of diagonal ≤ l + w.
     extent = np.maximum.reduceat(xyz, starts) - np.minimum.reduceat(xyz, starts)
     fits = np.hypot(extent[:, 0], extent[:, 1]) <= config.max_length + config.max_width
     if not fits.any():
         return _nothing(len(sweep), ground, len(fits))
     inside = np.repeat(fits, counts)
-    xyz, height, counts = xyz[inside], height[inside], counts[fits]
+    order, xyz, height, counts = order[inside], xyz[inside], height[inside], counts[fits]
     starts = np.cumsum(counts) - counts
     noise = config.uncertainty.range_noise
     middles, sides, yaws, yaw_sigmas = fit_rectangles(xyz[:, :2], starts, noise=noise)
@@ -191,7 +191,7 @@ def find_objects(
     if not keep.any():
         return _nothing(len(sweep), ground, structures)
 
-    members, counts = xyz[np.repeat(keep, counts)], counts[keep]
+    members, counts = obstacles.at(order[np.repeat(keep, counts)]), counts[keep]
     centers = np.column_stack([middles, base + (bottom + top) / 2])[keep].astype(np.float32)
     sizes = np.column_stack([sides, top - bottom])[keep].astype(np.float32)
     hidden, outside = find_cuts(members, np.cumsum(counts) - counts, obstacles, sweep)
@@ -200,7 +200,7 @@ def find_objects(
         sizes=sizes,
         yaws=yaws[keep],
         points=counts,
-        members=members,
+        members=members.xyz,
         scores=(counts / (counts + config.score_points)).astype(np.float32),
         uncertainty=box_uncertainty(
             centers,
@@ -237,19 +237,17 @@ def _inside_of_larger(
     return np.asarray((inside & (area[:, None] < area)).any(axis=1))
 
 
-def _clusters(
-    xyz: NDArray[np.float32], config: ObjectConfig
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _clusters(obstacles: Sweep, config: ObjectConfig) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return point indices ordered by cluster, and where each cluster begins."""
-    if not len(xyz):
+    if not len(obstacles):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    index = cells(xyz[:, :2], config.cell)
+    index = cells(obstacles.xyz[:, :2], config.cell)
     index -= index.min(axis=1, keepdims=True) - 1
     occupied = np.zeros(index.max(axis=1) + 2, bool)
     occupied[index[0], index[1]] = True
     # A wall seen at 45° has 1.4 steps between its points: far away that is more than a cell.
     sparse_range = config.cell / (1.4 * config.azimuth_step)
-    x, y = index.compress(np.hypot(xyz[:, 0], xyz[:, 1]) > sparse_range, axis=1)
+    x, y = index.compress(obstacles.distance > sparse_range, axis=1)
     for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         occupied[x + dx, y + dy] = True
     labels, clusters = ndimage.label(occupied, _NEIGHBOURS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.perception.lidar.points import Sweep
+
 _COLUMN = np.deg2rad(0.5)  # of the range image
 _ROW = np.deg2rad(1.0)
 _ROWS = 90  # from -45° to 45°
@@ -14,10 +16,7 @@ _DEPTH = 0.3  # m; nearer by more than this is before it, not part of it
 
 
 def find_cuts(
-    xyz: NDArray[np.float32],
-    starts: NDArray[np.intp],
-    occluders: NDArray[np.float32],
-    sweep: NDArray[np.float32],
+    members: Sweep, starts: NDArray[np.intp], occluders: Sweep, sweep: Sweep
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where clusters are cut off by nearer things, and where by the limits of the view.
 
@@ -25,10 +24,10 @@ def find_cuts(
     sensor moves. Typically a piece of wall behind shelves.
 
     Args:
-        xyz: (N, 3) m, sensor frame, ordered by cluster.
+        members: The clusters' points, ordered by cluster.
         starts: (C,) first index of each cluster.
-        occluders: (M, 3) every point that may stand before something.
-        sweep: (K, 3) every point: that is how far the sensor looks around and up.
+        occluders: Every point that may stand before something.
+        sweep: Every point: that is how far the sensor looks around and up.
 
     Returns:
         (C, 2): left and right end of each cluster are cut off by nearer things.
@@ -36,14 +35,15 @@ def find_cuts(
     """
     columns = int(np.ceil(2 * np.pi / _COLUMN))
     image = np.full((_ROWS, columns), np.inf, np.float32)
-    column, row, distance = _cells(occluders, columns)
-    np.minimum.at(image, (row, column), distance)
+    # Flat: with two indices `at` takes ten times as long.
+    at = _rows(occluders) * columns + _columns(occluders, columns)
+    np.minimum.at(image.reshape(-1), at, occluders.distance)
 
-    column, row, distance = _cells(xyz, columns)
-    nearest = np.minimum.reduceat(distance, starts)
+    column, row = _columns(members, columns), _rows(members)
+    nearest = np.minimum.reduceat(members.distance, starts)
     bottom, top = np.minimum.reduceat(row, starts), np.maximum.reduceat(row, starts)
     # Columns counted from the cluster's first point: a cluster may straddle the image's edge.
-    counts = np.diff(starts, append=len(xyz))
+    counts = np.diff(starts, append=len(members))
     first = column[starts]
     offset = (column - np.repeat(first, counts) + columns // 2) % columns - columns // 2
     left, right = np.maximum.reduceat(offset, starts), np.minimum.reduceat(offset, starts)
@@ -59,23 +59,20 @@ def find_cuts(
     looked = np.zeros(columns, bool)
     looked[_columns(sweep, columns)] = True
     steepest = _rise(sweep).max()
-    own = np.maximum.reduceat(_rise(xyz), starts)
+    own = np.maximum.reduceat(_rise(members), starts)
     outside = np.column_stack([~np.any(looked[ends], axis=2), own > steepest - _UPPERMOST])
     return hidden, outside
 
 
-def _cells(
-    xyz: NDArray[np.float32], columns: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    distance = np.hypot(xyz[:, 0], xyz[:, 1])
-    row = np.floor(np.arctan2(xyz[:, 2], distance) / _ROW).astype(np.intp) + _ROWS // 2
-    return _columns(xyz, columns), np.clip(row, 0, _ROWS - 1), distance
+def _rows(points: Sweep) -> NDArray[np.intp]:
+    row = np.floor(points.elevation / _ROW).astype(np.intp) + _ROWS // 2
+    return np.clip(row, 0, _ROWS - 1)
 
 
-def _columns(xyz: NDArray[np.float32], columns: int) -> NDArray[np.intp]:
-    return (np.arctan2(xyz[:, 1], xyz[:, 0]) / _COLUMN).astype(np.intp) % columns
+def _columns(points: Sweep, columns: int) -> NDArray[np.intp]:
+    return (points.azimuth / _COLUMN).astype(np.intp) % columns
 
 
-def _rise(xyz: NDArray[np.float32]) -> NDArray[np.floating]:
+def _rise(points: Sweep) -> NDArray[np.floating]:
     """Return how steeply upward each point is seen, m per m."""
-    return xyz[:, 2] / np.maximum(np.hypot(xyz[:, 0], xyz[:, 1]), np.float32(1e-3))
+    return points.xyz[:, 2] / np.maximum(points.distance, np.float32(1e-3))

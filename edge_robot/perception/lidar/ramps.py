@@ -44,9 +44,9 @@ class Ramps:
         return here + share * (self.height[sector, other] - here), self.known[sector, ring]
 
 
-def sector_of(xy: NDArray[np.float32]) -> NDArray[np.intp]:
+def sector_of(azimuth: NDArray[np.float32]) -> NDArray[np.intp]:
     """Return the sector of the polar grid in which each point lies, (N,)."""
-    turn = np.arctan2(xy[:, 1], xy[:, 0]) * np.float32(_SECTORS / (2 * np.pi))
+    turn = azimuth * np.float32(_SECTORS / (2 * np.pi))
     return np.floor(turn).astype(np.intp) % _SECTORS
 
 

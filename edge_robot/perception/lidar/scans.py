@@ -13,6 +13,7 @@ from edge_robot.perception.lidar.objects import (
     ObjectConfig,
     find_objects,
 )
+from edge_robot.perception.lidar.points import Sweep
 from edge_robot.perception.lidar.scan_geometry import ScanError
 from edge_robot.settings import Settings
 
@@ -62,8 +63,9 @@ class ScanDetector:
         # Rays that met nothing were looked along all the same.
         free = ranges > config.max_range
         looked = np.vstack([points, _points(np.full(free.sum(), config.max_range), angles[free])])
+        height = np.zeros(len(points), np.float32)
         found = find_objects(
-            points, np.zeros(len(points), np.float32), looked, config, _ANY_HEIGHT, ground=None
+            Sweep.of(points), height, Sweep.of(looked), config, _ANY_HEIGHT, ground=None
         )
         return found, points
 
