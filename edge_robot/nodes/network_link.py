@@ -7,6 +7,7 @@ from std_srvs.srv import SetBool
 from edge_robot.errors import UserError
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.sim.radio_link import LinkQuality, RadioLink
 
 
@@ -59,7 +60,7 @@ class NetworkLink(ManagedNode):
 
 def main() -> None:
     """Run the node."""
-    run(NetworkLink)
+    run(NetworkLink, Urgency.SENSING)  # it stands for the air, which no load delays
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Urgency(Enum):
     ORDINARY = (0, 0)
     PERCEPTION = (0, -5)
     PLANNING = (0, -10)
-    SENSING = (0, -15)  # a simulator's: sensors wait for nobody
+    SENSING = (0, -15)  # what is simulated, sensors and air, waits for nobody
     CONTROL = (1, -15)
 
 
