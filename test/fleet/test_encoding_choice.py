@@ -51,7 +51,7 @@ def test_the_best_encoding_that_comes_in_time_is_chosen(bandwidth: float) -> Non
     too_late = [item for item in CANDIDATES if 0.04 + SIZE * item.size / bandwidth > 0.205]
     if in_time:
         worth = {item.encoding: item.worth for item in CANDIDATES}
-        # The estimate is not sure of what came in time thirty times: the next best may promise more.
+        # An estimate is never quite sure: the next best may promise more.
         assert chosen is not None and worth[chosen] >= in_time[0].worth - 0.02
         assert all(chosen != item.encoding for item in too_late)
     else:
