@@ -232,6 +232,15 @@ LIDAR_DETECTIONS = Topic(
     'of another class than "object" are a 3D detector\'s, around whole objects',
     sensor=LIDAR,
 )
+LIDAR_CLEARANCE = Topic(
+    "perception/lidar/clearance",
+    "sensor_msgs/LaserScan",
+    "10",
+    Qos(depth=5, lifespan=0.300),
+    "how far one sees past everything, by direction: nearer than that nobody stands, m; 0 where "
+    "that is not known; frame lidar_link",
+    sensor=LIDAR,
+)
 FLEET_DETECTIONS = Topic(
     "fleet/detections",
     "edge_robot/FleetDetections",
@@ -409,6 +418,7 @@ TOPICS: tuple[Topic, ...] = (
     SCAN,
     CAMERA_DETECTIONS,
     LIDAR_DETECTIONS,
+    LIDAR_CLEARANCE,
     FLEET_DETECTIONS,
     TRACKS,
     PEER_TRACKS,

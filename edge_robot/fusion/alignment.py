@@ -25,6 +25,7 @@ from edge_robot.fusion.decisions import Decisions
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
     CameraMeasurement,
+    ClearanceMeasurement,
     Measurement,
     PeerMeasurement,
     RadarMeasurement,
@@ -195,7 +196,7 @@ class AlignmentMonitor:
 
     def observe(self, measurement: Measurement, keys: NDArray[np.object_]) -> None:
         """Take note of a measurement, with the key of each box's track (None: none)."""
-        if isinstance(measurement, PeerMeasurement | RadarMeasurement):
+        if isinstance(measurement, PeerMeasurement | RadarMeasurement | ClearanceMeasurement):
             return
         if measurement.source is Source.FLEET:  # the same images as its camera's
             return

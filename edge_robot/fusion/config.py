@@ -219,6 +219,28 @@ class TrackerConfig(Settings):
         "camera classes without a prior that may name what the lidar sees; those in neither list "
         "(structure, or what a detector of other things believes to see) name nothing",
     )
+    clear_height: float = setting(
+        1.4,
+        "usual height of the classes that a lidar is taken to meet where it sees through the place "
+        "of what only a camera has seen; more than lidar_perception's clear_to, m",
+        ge=0.0,
+        le=100.0,
+        live=True,
+    )
+    clear_detection: float = setting(
+        0.9, "probability that it does; 0: never", ge=0.0, le=0.999, live=True
+    )
+    hidden_share: float = setting(
+        0.1,
+        "share of those whom only a camera has seen that are partly out of sight, so that their "
+        "range may be off by more",
+        ge=0.0,
+        le=0.99,
+        live=True,
+    )
+    hidden_range_error: float = setting(
+        0.3, "by what share of it, standard deviation", ge=0.0, le=10.0, live=True
+    )
     confirm_existence: float = setting(
         0.8, "existence from which a track is confirmed", ge=0.0, le=1.0, live=True
     )

@@ -374,8 +374,66 @@ class RadarMeasurement:
         return bool(np.isfinite(self.fixed_from_sensor).all() and np.isfinite(self.velocity).all())
 
 
+@dataclass(frozen=True)
+class ClearanceMeasurement(_OfLidar):
+    """How far one lidar sees past everything, by direction: nearer than that, nobody stands.
+
+    It has no boxes.
+
+    Attributes:
+        stamp: Capture time, ns.
+        ranges: (C,) m from the sensor's axis; 0 where nothing is told.
+        start: Direction of the first, about the sensor's z from its x, rad.
+        step: From each to the next, rad, more than 0 and at most π; all are within one turn.
+        fixed_from_sensor: (4, 4) pose of the sensor in the fixed frame at the capture time.
+        sensor: Name of the lidar.
+        treatment: What the tracker made of the sensor.
+    """
+
+    stamp: int
+    ranges: Array
+    start: float
+    step: float
+    fixed_from_sensor: Array
+    sensor: str = "lidar"
+    treatment: Treatment = TRUSTED
+
+    @property
+    def scores(self) -> Array:
+        """Of no box."""
+        return np.empty(0)
+
+    def __len__(self) -> int:
+        return 0
+
+    def sound(self) -> ClearanceMeasurement:
+        """Return the measurement with nothing told where a range is no finite number."""
+        told = np.isfinite(self.ranges)
+        return self if told.all() else replace(self, ranges=np.where(told, self.ranges, 0.0))
+
+    def select(self, keep: NDArray[np.bool_]) -> ClearanceMeasurement:
+        """Return the measurement, which has no boxes to choose from."""
+        return self
+
+    def seen_past(self, places: Array) -> NDArray[np.bool_]:
+        """Return whether each place (..., 2) of the fixed frame is one that the lidar sees past."""
+        pose = self.fixed_from_sensor
+        offset = places - pose[:2, 3]
+        bearing = np.arctan2(offset[..., 1], offset[..., 0]) - np.arctan2(pose[1, 0], pose[0, 0])
+        column = np.rint((bearing - self.start) / self.step).astype(np.intp)
+        column %= round(2.0 * np.pi / self.step)
+        told = column < len(self.ranges)
+        reach = self.ranges[np.where(told, column, 0)]
+        return np.asarray(told & (np.hypot(offset[..., 0], offset[..., 1]) < reach))
+
+
 Measurement: TypeAlias = (
-    LidarMeasurement | BoxMeasurement | CameraMeasurement | PeerMeasurement | RadarMeasurement
+    LidarMeasurement
+    | BoxMeasurement
+    | CameraMeasurement
+    | PeerMeasurement
+    | RadarMeasurement
+    | ClearanceMeasurement
 )
 
 
@@ -384,6 +442,18 @@ def sensor_name(source: Source, sensor: str) -> str:
     """Return how a sensor is called where every kind of them is listed, such as "camera front"."""
     kind = str(source.name).lower()
     return sensor if sensor == kind else f"{kind} {sensor}"
+
+
+def clearance_name(lidar: str) -> str:
+    """Return how what a lidar sees past is called there, such as "lidar rear clearance"."""
+    return f"{sensor_name(Source.LIDAR, lidar)} clearance"
+
+
+def name_of(measurement: Measurement) -> str:
+    """Return how what sent a measurement is called there."""
+    if isinstance(measurement, ClearanceMeasurement):
+        return clearance_name(measurement.sensor)
+    return sensor_name(measurement.source, measurement.sensor)
 
 
 def _are_covariances(matrices: Array, least: float = _ROUNDING) -> NDArray[np.bool_]:

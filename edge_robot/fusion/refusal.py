@@ -15,6 +15,7 @@ class Refusal(Enum):
     REPLAY_BUDGET = "replay budget spent"
     NO_TRANSFORM = "no transform"
     NO_CALIBRATION = "no calibration"
+    MALFORMED = "malformed"
     POSE = "pose not finite"
     BOX = "unsound box"
     TOO_MANY_BOXES = "too many boxes"

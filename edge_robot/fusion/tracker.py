@@ -17,17 +17,20 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
     BoxMeasurement,
     CameraMeasurement,
+    ClearanceMeasurement,
     LidarMeasurement,
     Measurement,
     PeerMeasurement,
     RadarMeasurement,
     Source,
+    name_of,
     sensor_name,
 )
 from edge_robot.fusion.merging import merge_agreeing
 from edge_robot.fusion.tracks import SOURCES, BirthKey, Track, TrackSet
 from edge_robot.fusion.updates.boxes import update_with_boxes
 from edge_robot.fusion.updates.camera import update_with_camera
+from edge_robot.fusion.updates.clearance import update_with_clearance
 from edge_robot.fusion.updates.lidar import update_with_lidar
 from edge_robot.fusion.updates.peers import update_with_peer
 from edge_robot.fusion.updates.radar import update_with_radar
@@ -103,7 +106,7 @@ class Tracker:
         Returns:
             Whether it was applied; if not, `admission` has counted why.
         """
-        sensor = sensor_name(measurement.source, measurement.sensor)
+        sensor = name_of(measurement)
         shift = self.alignment.shift(measurement.source, measurement.sensor, measurement.stamp)
         if shift:
             measurement = replace(measurement, stamp=measurement.stamp - shift)
@@ -116,7 +119,7 @@ class Tracker:
         sound = self.admission.sound(sensor, measurement)
         if sound is None:
             return False
-        if not isinstance(sound, LidarMeasurement | RadarMeasurement):
+        if not isinstance(sound, LidarMeasurement | RadarMeasurement | ClearanceMeasurement):
             known = {*self.config.priors, *self.config.other_classes}
             if isinstance(sound, CameraMeasurement):
                 sound = sound.of_classes(known)
@@ -128,7 +131,9 @@ class Tracker:
         if newest:
             self._settle()
             self._forget(measurement.stamp)
-        treatment = self.consistency.treatment(sensor, measurement.stamp)
+        # What a lidar sees past is as good as its boxes are.
+        judged = sensor_name(measurement.source, measurement.sensor)
+        treatment = self.consistency.treatment(judged, measurement.stamp)
         if shift or treatment != sound.treatment:
             sound = replace(sound, treatment=replace(treatment, shift=shift))
         self.history.insert(order, sound)
@@ -217,6 +222,8 @@ class Tracker:
         """Apply a measurement to tracks predicted to it, in place."""
         if isinstance(measurement, LidarMeasurement):
             return update_with_lidar(tracks, measurement, self._class_names, self.config)
+        if isinstance(measurement, ClearanceMeasurement):
+            return update_with_clearance(tracks, measurement, self.config)
         if isinstance(measurement, BoxMeasurement):
             return update_with_boxes(
                 tracks, measurement, self._class_names, self._box_table, self.config
@@ -302,6 +309,8 @@ class Tracker:
         if not gone:
             return
         for measurement, updated in gone:
+            if isinstance(measurement, ClearanceMeasurement):
+                continue  # it has no boxes to be judged by
             sensor = sensor_name(measurement.source, measurement.sensor)
             self.consistency.judge(sensor, measurement.stamp, updated.nis, updated.degrees)
             self.alignment.observe(measurement, updated.keys)
@@ -321,7 +330,10 @@ class Tracker:
 
 
 def _order(measurement: Measurement) -> Order:
-    return measurement.stamp, _SAME_INSTANT[measurement.source], measurement.sensor
+    rank = _SAME_INSTANT[measurement.source]
+    if isinstance(measurement, ClearanceMeasurement):
+        rank = len(_SAME_INSTANT)
+    return measurement.stamp, rank, measurement.sensor
 
 
 def _bits(flags: NDArray[np.bool_]) -> list[Source]:

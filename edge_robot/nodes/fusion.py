@@ -11,7 +11,7 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from sensor_msgs.msg import CameraInfo, LaserScan, RegionOfInterest
 from std_msgs.msg import Header
 from tf2_ros import Buffer, TransformException, TransformListener
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -22,9 +22,12 @@ from edge_robot.fusion.config import ClassSettings, TrackerConfig
 from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
     BoxMeasurement,
+    ClearanceMeasurement,
     LidarMeasurement,
     Measurement,
     Source,
+    clearance_name,
+    name_of,
     sensor_name,
 )
 from edge_robot.fusion.peers import Peer, placed
@@ -43,6 +46,7 @@ from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import (
     box_measurement,
     camera_measurement,
+    clearance_measurement,
     is_calibrated,
     is_labelled,
     lidar_measurement,
@@ -51,6 +55,7 @@ from edge_robot.nodes.track_messages import (
     to_tracked_object_array,
 )
 from edge_robot.nodes.urgency import Urgency
+from edge_robot.perception.lidar.scan_geometry import ScanError
 from edge_robot.settings import Settings, setting
 
 _RETRY_PERIOD = 0.005  # s; how often a waiting measurement looks for its transform
@@ -169,6 +174,7 @@ class Fusion(ManagedNode):
             self._listen(detections, Detection2DArray, self._on_camera, name)
         for name in lidars:
             self._listen(topics.LIDAR_DETECTIONS.of(name), Detection3DArray, self._on_lidar, name)
+            self._listen(topics.LIDAR_CLEARANCE.of(name), LaserScan, self._on_clearance, name)
         for name in self._peers:
             self._listen(topics.PEER_TRACKS.of(name), TrackedObjectArray, self._on_peer, name)
         self.create_subscription(
@@ -207,6 +213,20 @@ class Fusion(ManagedNode):
 
         stamp = self._captured(Source.LIDAR, name, message.header)
         self._accept(sensor_name(Source.LIDAR, name), message.header.frame_id, stamp, fuse)
+
+    def _on_clearance(self, name: str, message: LaserScan) -> None:
+        sensor = clearance_name(name)
+
+        def fuse(pose: Array) -> None:
+            try:
+                measurement = clearance_measurement(message, pose, name)
+            except ScanError as error:
+                self._drop(sensor, Refusal.MALFORMED, str(error))
+                return
+            self._fuse(message.header, measurement)
+
+        stamp = self._captured(Source.LIDAR, name, message.header)
+        self._accept(sensor, message.header.frame_id, stamp, fuse)
 
     def _on_camera(self, name: str, message: Detection2DArray) -> None:
         self._accept_image(name, message, Source.CAMERA)
@@ -305,7 +325,7 @@ class Fusion(ManagedNode):
     def _fuse(self, header: Header, measurement: Measurement) -> None:
         with self._reporter.measure(header.stamp) as stage_run:
             if not self._tracker.process(measurement, self._now()):
-                sensor = sensor_name(measurement.source, measurement.sensor)
+                sensor = name_of(measurement)
                 refused = self._tracker.admission.refused[sensor]
                 reasons = ", ".join(f"{n} {why.value}" for why, n in refused.items())
                 self.get_logger().warning(
@@ -316,8 +336,9 @@ class Fusion(ManagedNode):
                 self._lidar = measurement.fixed_from_sensor[:3, 3]
             if measurement.source is Source.CAMERA:
                 self._capture_stamp = max(self._capture_stamp, measurement.stamp)
-            # What others say shows in the next update; it moves no stamp.
-            if measurement.source not in (Source.FLEET, Source.PEER):
+            # What others say, or is empty, shows in the next update; it moves no stamp.
+            late = measurement.source in (Source.FLEET, Source.PEER)
+            if not late and not isinstance(measurement, ClearanceMeasurement):
                 stage_run.output_stamp = self._publish()
 
     def _publish(self) -> Any:

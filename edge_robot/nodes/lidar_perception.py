@@ -1,8 +1,8 @@
-"""Finds objects in the newest lidar sweep: `LIDAR_POINTS` → `LIDAR_DETECTIONS`."""
+"""Finds objects in the newest sweep: `LIDAR_POINTS` → `LIDAR_DETECTIONS`, `LIDAR_CLEARANCE`."""
 
 from __future__ import annotations
 
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import LaserScan, PointCloud2
 
 from edge_robot import stages, topics
 from edge_robot.nodes.box_publisher import BoxPublisher, MotionSettings
@@ -11,18 +11,21 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.sensing import read_cloud
+from edge_robot.nodes.track_messages import clearance_scan
 from edge_robot.nodes.urgency import Urgency
+from edge_robot.perception.lidar.clearance import ClearanceConfig, clearance
 from edge_robot.perception.lidar.detector import LidarConfig, LidarDetector
 from edge_robot.perception.lidar.points import CloudError, Sweep
 
 
 class LidarPerception(ManagedNode):
-    """Boxes what stands on the ground, in the frame of the cloud."""
+    """Boxes what stands on the ground, and tells how far one sees, in the frame of the cloud."""
 
     def __init__(self) -> None:
         super().__init__("lidar_perception")
         self._config = self.settings(LidarConfig())
         self._motion = self.settings(MotionSettings())
+        self._clear = self.settings(ClearanceConfig())
 
     def activate(self) -> None:
         """Listen."""
@@ -30,6 +33,8 @@ class LidarPerception(ManagedNode):
         self._detector = LidarDetector(config)
         self._reporter = DeadlineReporter(self, stages.LIDAR_PERCEPTION)
         self.boxes = BoxPublisher(self, config.objects, self._motion.value)
+        topic = topics.LIDAR_CLEARANCE
+        self._clearance = self.create_publisher(LaserScan, topic.name, qos_profile(topic))
         newest = qos_profile(topics.LIDAR_POINTS)
         newest.depth = 1  # a sweep that waited is a sweep too old: take only the last
         self.create_subscription(PointCloud2, topics.LIDAR_POINTS.name, self._on_cloud, newest)
@@ -54,6 +59,9 @@ class LidarPerception(ManagedNode):
                     return
                 self.boxes.publish(found, sweep, cloud.header)
                 stage_run.output_stamp = cloud.header.stamp
+            if found.ground is not None:
+                told = clearance(sweep, found.ground, self._clear.value)
+                self._clearance.publish(clearance_scan(told, cloud.header))
         except CloudError as error:
             self.boxes.drop("malformed", str(error))
             return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Transform, Vector3
-from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, LaserScan, RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     Detection2DArray,
@@ -20,6 +22,7 @@ from edge_robot.fusion.kalman import Array
 from edge_robot.fusion.measurements import (
     BoxMeasurement,
     CameraMeasurement,
+    ClearanceMeasurement,
     LidarMeasurement,
     PeerMeasurement,
     Source,
@@ -32,6 +35,7 @@ from edge_robot.nodes.conversions import (
     stamp_from_nanoseconds,
     yaw_of,
 )
+from edge_robot.perception.lidar.scan_geometry import ScanError, check_scan
 from edge_robot.perception.tiering.expected import Expected
 
 
@@ -73,6 +77,53 @@ def lidar_measurement(
         scores=table[:, 7],
         fixed_from_sensor=fixed_from_sensor,
         covariances=_pose_covariances(message)[:, :2, :2],
+        sensor=sensor,
+    )
+
+
+def clearance_scan(ranges: NDArray[np.float32], header: Header) -> LaserScan:
+    """Return how far a sweep sees past everything, by direction, as a message.
+
+    Args:
+        ranges: (C,) m, of equal parts of the circle from -π on; 0 where nothing is told.
+        header: The sweep's: its capture time and frame.
+    """
+    step = 2.0 * np.pi / len(ranges)
+    scan = LaserScan(
+        header=header,
+        angle_min=step / 2.0 - np.pi,
+        angle_max=np.pi - step / 2.0,
+        angle_increment=step,
+        range_max=float(ranges.max()) + 1.0,
+    )
+    scan.ranges = array("f", ranges.tobytes())
+    return scan
+
+
+def clearance_measurement(
+    message: LaserScan, fixed_from_sensor: Array, sensor: str
+) -> ClearanceMeasurement:
+    """Return how far the lidar of this name sees, with where it was.
+
+    Raises:
+        ScanError: The directions are not what the message's header says.
+    """
+    check_scan(
+        len(message.ranges),
+        angle_min=message.angle_min,
+        angle_max=message.angle_max,
+        angle_increment=message.angle_increment,
+        range_min=message.range_min,
+        range_max=message.range_max,
+    )
+    if not 0.0 < message.angle_increment <= np.pi:
+        raise ScanError(f"clearance with angle_increment {message.angle_increment:g}")
+    return ClearanceMeasurement(
+        stamp=nanoseconds(message.header.stamp),
+        ranges=np.asarray(message.ranges, float),
+        start=float(message.angle_min),
+        step=float(message.angle_increment),
+        fixed_from_sensor=fixed_from_sensor,
         sensor=sensor,
     )
 

@@ -16,7 +16,7 @@ from edge_robot.bench.fusion.scores import (
 )
 from edge_robot.bench.fusion.world import Arrival, Drive, Recorder, Truth
 from edge_robot.fusion.config import TrackerConfig
-from edge_robot.fusion.measurements import LidarMeasurement, Source
+from edge_robot.fusion.measurements import ClearanceMeasurement, LidarMeasurement, Source
 from edge_robot.perception.detector import Detector
 from edge_robot.sim.layout import Pose2
 
@@ -134,9 +134,9 @@ def test_a_recorded_drive_tells_where_people_are() -> None:
     drive = Recorder(detector, detector).record(1, 0.42)
     kinds = [arrival.measurement.source for arrival in drive.arrivals]
     assert {Source.CAMERA, Source.LIDAR, Source.FLEET} == set(kinds)
-    assert (kinds.count(Source.CAMERA), kinds.count(Source.LIDAR)) == (4, 3)
+    assert (kinds.count(Source.CAMERA), kinds.count(Source.LIDAR)) == (4, 2 * 3)
     truths = {truth.stamp: truth for truth in drive.truths}
-    offsets = []
+    offsets, passed = [], []
     for arrival in drive.arrivals:
         measurement = arrival.measurement
         late = arrival.due - measurement.stamp
@@ -148,5 +148,17 @@ def test_a_recorded_drive_tells_where_people_are() -> None:
                 away = np.hypot(*(place - (truth.robot.x, truth.robot.y)))
                 if visible > 0.9 and 2.0 < away < 8.0:
                     offsets.append(np.hypot(*(centers - place).T).min())
+        if isinstance(measurement, ClearanceMeasurement):
+            truth = truths[measurement.stamp]
+            away = truth.position - (truth.robot.x, truth.robot.y)
+            distance = np.linalg.norm(away, axis=1)
+            plain = (truth.visible > 0.9) & (distance > 2.0) & (distance < 8.0)
+            sight = away / distance[:, None]
+            across = np.linspace(-0.12, 0.12, 5)[:, None, None] * sight[:, ::-1] * (-1.0, 1.0)
+            behind = truth.position + 0.3 * sight + across
+            passed += measurement.seen_past(behind)[:, plain].mean(axis=0).tolist()
+            assert measurement.seen_past(truth.position - 0.5 * away)[plain].all()
+    assert len(passed) >= 3
+    assert max(passed) < 0.5  # between arms and legs
     assert len(offsets) >= 3
     assert np.median(offsets) < 0.15

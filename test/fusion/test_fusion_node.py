@@ -250,7 +250,7 @@ def test_what_cannot_be_placed_or_read_is_dropped(running: tuple[Driver, Spin]) 
     driver.say(topics.LIDAR_POINTS, cloud(0.2, person_and_floor(4.0, 0.0)))
     spin(lambda: driver.tracks)
     assert [nanoseconds(message.header.stamp) for message in driver.boxes] == [ns(5.0), ns(0.2)]
-    spin(lambda: sum(driver.fusion._tracker.rejected.values()) == 1)
+    spin(lambda: driver.fusion._tracker.admission.refused["lidar"].total() == 1)
     assert [nanoseconds(message.header.stamp) for message in driver.tracks] == [ns(0.2)]
 
 
@@ -262,7 +262,7 @@ def test_a_stamp_of_another_clock_does_not_lock_out_what_follows(
         sweep = cloud(t, person_and_floor(4.0, 0.0))
         sweep.header.frame_id = "odom"  # needs no transform, so nothing else holds it back
         driver.say(topics.LIDAR_POINTS, sweep)
-        spin(lambda: sum(driver.fusion._tracker.rejected.values()) == 1)
+        spin(lambda: driver.fusion._tracker.admission.refused["lidar"].total() == 1)
     spin(lambda: driver.tracks)
     assert [nanoseconds(message.header.stamp) for message in driver.tracks] == [ns(0.2)]
 

@@ -162,7 +162,11 @@ def test_every_node_of_a_launch_file_has_its_parameter_file() -> None:
             "left",
             (topics.CAMERA_IMAGE, topics.CAMERA_COMPRESSED, topics.CAMERA_DETECTIONS),
         ),
-        ("lidar", "lidar_rear", (topics.LIDAR_POINTS, topics.LIDAR_DETECTIONS)),
+        (
+            "lidar",
+            "lidar_rear",
+            (topics.LIDAR_POINTS, topics.LIDAR_DETECTIONS, topics.LIDAR_CLEARANCE),
+        ),
     ],
 )
 def test_one_more_sensor_has_the_topics_the_table_gives_it(

@@ -24,7 +24,11 @@ from edge_robot.nodes.conversions import stamp_from_nanoseconds
 from edge_robot.nodes.lidar_perception import LidarPerception
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.scan_perception import ScanPerception
-from edge_robot.nodes.track_messages import UNCLASSIFIED, lidar_measurement
+from edge_robot.nodes.track_messages import (
+    UNCLASSIFIED,
+    clearance_measurement,
+    lidar_measurement,
+)
 
 PATIENCE = 30.0
 FRAME = "lidar_link"
@@ -40,6 +44,13 @@ class Listener(Node):
             topics.LIDAR_DETECTIONS.name,
             self.heard.append,
             qos_profile(topics.LIDAR_DETECTIONS),
+        )
+        self.seen: list[LaserScan] = []
+        self.create_subscription(
+            LaserScan,
+            topics.LIDAR_CLEARANCE.name,
+            self.seen.append,
+            qos_profile(topics.LIDAR_CLEARANCE),
         )
         self.said: list[DiagnosticStatus] = []
         self.create_subscription(
@@ -149,6 +160,22 @@ def test_boxes_carry_their_covariance_and_whether_they_move(graph: Any) -> None:
     # Fusion reads the object's score, whatever the other hypothesis says.
     measured = lidar_measurement(listener.heard[-1], np.eye(4), "lidar")
     assert measured.scores.tolist() == [last.results[0].hypothesis.score]
+
+
+def test_how_far_it_sees_is_told(graph: Any) -> None:
+    node, listener, spin = graph(LidarPerception)
+    spin(lambda: listener.count_publishers(topics.LIDAR_CLEARANCE.name))
+    spin(lambda: node.count_subscribers(topics.LIDAR_CLEARANCE.name))
+    points = post_on_floor(3.0, 0.0)
+    in_its_shadow = (points[:, 0] > 6.9) & (np.abs(points[:, 1]) < 0.6)
+    listener.say(cloud(points[~in_its_shadow], 1.0))
+    spin(lambda: listener.seen)
+    told = clearance_measurement(listener.seen[0], np.eye(4), "lidar")
+    assert listener.seen[0].header == header(1.0)
+    towards_it = np.array([3.0, 0.04])  # as one row of the post's points lies
+    places = [0.97 * towards_it, 1.03 * towards_it, (3.1, 1.0), (6.9, 2.0), (7.2, 2.0)]
+    assert told.seen_past(np.array(places)).tolist() == [True, False, True, True, False]
+    assert len(listener.heard) == 1
 
 
 def test_a_blind_lidar_is_not_an_empty_room(graph: Any) -> None:

@@ -7,9 +7,16 @@ from numpy.typing import NDArray
 
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.kalman import Array
-from edge_robot.fusion.measurements import CameraMeasurement, LidarMeasurement, Source
+from edge_robot.fusion.measurements import (
+    CameraMeasurement,
+    ClearanceMeasurement,
+    LidarMeasurement,
+    Source,
+)
 from edge_robot.perception.detector import Detector
+from edge_robot.perception.lidar.clearance import ClearanceConfig, clearance
 from edge_robot.perception.lidar.detector import LidarDetector
+from edge_robot.perception.lidar.objects import LidarDetections
 
 
 def sweep_boxes(
@@ -23,7 +30,28 @@ def sweep_boxes(
         stamp: Capture time, ns.
         fixed_from_sensor: (4, 4) pose of the lidar at that time.
     """
+    return _boxes(detector.detect(points), stamp, fixed_from_sensor)
+
+
+def sweep_seen(
+    detector: LidarDetector, points: NDArray[np.float32], stamp: int, fixed_from_sensor: Array
+) -> tuple[LidarMeasurement, ClearanceMeasurement]:
+    """Return the boxes of a sweep, and how far it sees past everything; as `sweep_boxes`."""
     found = detector.detect(points)
+    assert found.ground is not None  # of a lidar with beams that look down
+    ranges = clearance(points, found.ground, ClearanceConfig())
+    step = 2.0 * np.pi / len(ranges)
+    seen = ClearanceMeasurement(
+        stamp=stamp,
+        ranges=ranges.astype(np.float64),
+        start=step / 2.0 - np.pi,
+        step=step,
+        fixed_from_sensor=fixed_from_sensor,
+    )
+    return _boxes(found, stamp, fixed_from_sensor), seen
+
+
+def _boxes(found: LidarDetections, stamp: int, fixed_from_sensor: Array) -> LidarMeasurement:
     return LidarMeasurement(
         stamp=stamp,
         centers=found.centers.astype(np.float64),

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_robot.bench.fusion.perceived import image_boxes, sweep_boxes
+from edge_robot.bench.fusion.perceived import image_boxes, sweep_seen
 from edge_robot.fusion.camera import CameraView
 from edge_robot.fusion.measurements import (
     Measurement,
@@ -138,11 +138,10 @@ class Recorder:
             if now >= sweep_due:
                 sweep_due += PERIOD
                 pose = _matrix(believed, LIDAR_MOUNT.position)
-                arrivals.append(
-                    Arrival(
-                        stamp,
-                        sweep_boxes(self._lidar_detector, lidar.sweep(world.data), stamp, pose),
-                    )
+                points = lidar.sweep(world.data)
+                arrivals += (
+                    Arrival(stamp, seen)
+                    for seen in sweep_seen(self._lidar_detector, points, stamp, pose)
                 )
             if now >= image_due:
                 image_due += PERIOD
