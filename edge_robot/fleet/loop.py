@@ -47,10 +47,6 @@ class LoopThread:
         """Call a function in the thread, from any thread; its error ends the thread."""
         self._loop.call_soon_threadsafe(self._guarded, function, *args)
 
-    def later(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function when others have had their turn (called in the thread)."""
-        self._loop.call_soon(self._guarded, function, *args)
-
     def call_at(self, when: float, function: Callable[..., object], *args: Any) -> asyncio.Handle:
         """Call a function at a time of `time.monotonic`, s (called in the thread)."""
         return self._loop.call_at(when, self._guarded, function, *args)

@@ -410,6 +410,7 @@ class OffloadEngine:
         request, sent = encoded.request, time.monotonic()
         left = offer.captured + task.expiry - sent
         if left <= 0.0:
+            self._encoder.made(task, place.encoding, request.ByteSize())
             return offer.no_answer(Reason.TIMEOUT, "expired before it could be sent")
         self._number += 1
         number = self._number

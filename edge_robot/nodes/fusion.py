@@ -323,23 +323,32 @@ class Fusion(ManagedNode):
         return pose_matrix(found.transform)
 
     def _fuse(self, header: Header, measurement: Measurement) -> None:
+        if isinstance(measurement, ClearanceMeasurement):
+            # It shows in the next update, which is also when it is worked out.
+            self._let_in(measurement)
+            return
         with self._reporter.measure(header.stamp) as stage_run:
-            if not self._tracker.process(measurement, self._now()):
-                sensor = name_of(measurement)
-                refused = self._tracker.admission.refused[sensor]
-                reasons = ", ".join(f"{n} {why.value}" for why, n in refused.items())
-                self.get_logger().warning(
-                    f"{sensor}: refused (so far: {reasons})", throttle_duration_sec=5.0
-                )
+            if not self._let_in(measurement):
                 return
             if isinstance(measurement, LidarMeasurement | BoxMeasurement):
                 self._lidar = measurement.fixed_from_sensor[:3, 3]
             if measurement.source is Source.CAMERA:
                 self._capture_stamp = max(self._capture_stamp, measurement.stamp)
-            # What others say, or is empty, shows in the next update; it moves no stamp.
-            late = measurement.source in (Source.FLEET, Source.PEER)
-            if not late and not isinstance(measurement, ClearanceMeasurement):
+            # What others say shows in the next update; it moves no stamp.
+            if measurement.source not in (Source.FLEET, Source.PEER):
                 stage_run.output_stamp = self._publish()
+
+    def _let_in(self, measurement: Measurement) -> bool:
+        """Give a measurement to the tracker; say so where it refuses it."""
+        if self._tracker.process(measurement, self._now()):
+            return True
+        sensor = name_of(measurement)
+        refused = self._tracker.admission.refused[sensor]
+        reasons = ", ".join(f"{n} {why.value}" for why, n in refused.items())
+        self.get_logger().warning(
+            f"{sensor}: refused (so far: {reasons})", throttle_duration_sec=5.0
+        )
+        return False
 
     def _publish(self) -> Any:
         stamp = self._tracker.stamp

@@ -61,7 +61,8 @@ class LidarPerception(ManagedNode):
                 stage_run.output_stamp = cloud.header.stamp
             if found.ground is not None:
                 told = clearance(sweep, found.ground, self._clear.value)
-                self._clearance.publish(clearance_scan(told, cloud.header))
+                if told.any():  # else it is mounted too high, or too low
+                    self._clearance.publish(clearance_scan(told, cloud.header))
         except CloudError as error:
             self.boxes.drop("malformed", str(error))
             return

@@ -13,6 +13,8 @@ from std_msgs.msg import Header
 from edge_robot.fusion.measurements import ClearanceMeasurement, Source
 from edge_robot.fusion.refusal import Refusal
 from edge_robot.fusion.tracker import Tracker
+from edge_robot.fusion.tracks import NEVER, SOURCES
+from edge_robot.fusion.updates.clearance import update_with_clearance
 from edge_robot.nodes.conversions import stamp_from_nanoseconds
 from edge_robot.nodes.track_messages import clearance_measurement, clearance_scan
 from edge_robot.perception.lidar.scan_geometry import ScanError
@@ -59,8 +61,35 @@ def test_what_cannot_be_behind_it_either_does_not_exist() -> None:
     for ends in (4.3, 2.0, 0.0):
         told[bearing - 6 : bearing + 6] = ends
         (track,) = followed(told).tracks()
-        assert track.existence > 0.9
-        assert np.hypot(*track.position[:2]) == pytest.approx(np.hypot(*CLAIMED), abs=0.4)
+        (believed,) = followed(None).tracks()
+        assert track.existence == pytest.approx(believed.existence)
+        np.testing.assert_allclose(track.position, believed.position, atol=0.01)
+
+
+def test_what_is_lost_from_sight_is_not_pushed_away_by_beams_that_end_before_it() -> None:
+    tracker, alone = followed(None, 2.0), followed(None, 2.0)
+    told = np.full(720, 4.3)  # within its uncertainty, which grows
+    for k in range(8):
+        assert tracker.process(clear(2.0 + 0.1 * k, told))
+    images = Sensors(2)
+    for other in (tracker, alone):
+        assert other.process(images.camera(2.8, []))
+    (track,), (unseen,) = tracker.tracks(), alone.tracks()
+    assert np.hypot(*(track.position - unseen.position)[:2]) < 0.1
+
+
+def test_what_another_sensor_has_seen_is_not_denied() -> None:
+    tracker = followed(None, 1.0)
+    tracker.tracks()
+    tracks = tracker.history.state.tracks
+    tracks.seen[:, SOURCES.index(Source.RADAR)] = ns(0.9)
+    before = tracks.copy()
+    update_with_clearance(tracks, clear(1.0, 12.0), tracker.config)
+    np.testing.assert_array_equal(tracks.mean, before.mean)
+    np.testing.assert_array_equal(tracks.existence, before.existence)
+    tracks.seen[:, SOURCES.index(Source.RADAR)] = NEVER
+    update_with_clearance(tracks, clear(1.0, 12.0), tracker.config)
+    assert (tracks.existence < before.existence).all()
 
 
 def test_what_a_lidar_has_seen_is_not_denied() -> None:

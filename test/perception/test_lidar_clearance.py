@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from lidar_scene import Block, sweep
 
+from edge_robot.errors import UserError
 from edge_robot.perception.lidar.clearance import COLUMNS, ClearanceConfig, clearance
 from edge_robot.perception.lidar.detector import LidarConfig
 from edge_robot.perception.lidar.ground import Ground, estimate_plane
@@ -55,3 +56,8 @@ def test_a_sensor_above_peoples_heads_tells_nothing() -> None:
     points = sweep([WALL], mount_height=1.8)
     high = Ground(np.array([0.0, 0.0, -1.8]), estimated=True)
     assert not clearance(points, high, HEIGHTS).any()
+
+
+def test_heights_the_wrong_way_round_are_refused() -> None:
+    with pytest.raises(UserError, match="is below clear_from"):
+        ClearanceConfig(clear_to=0.3)

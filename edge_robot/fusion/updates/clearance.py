@@ -4,13 +4,16 @@ A camera tells the bearing of a person well and the range badly: of someone part
 whose feet or head it does not see, by a metre and more. Where the lidar's beams pass, there is no
 one. That is evidence like any other (Koch 2007: On exploiting 'negative' sensor evidence for target
 tracking and sensor data fusion): not to have been met is unlikely in empty space, and says nothing
-where beams end or do not go. So the probability of existence falls by what of it lies in empty
-space, and the place moves to where the rest lies, as a rule behind.
+where beams end or do not go. So where more than a little of a track's place lies in empty space,
+the probability of its existence falls by what does, and the place moves to where the rest lies, as
+a rule behind. Where little does, nothing is changed: sweeps see the same ten times a second, and
+what each would take from the near side would add up.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_robot.fusion import kalman
 from edge_robot.fusion.config import TrackerConfig
@@ -19,10 +22,9 @@ from edge_robot.fusion.measurements import ClearanceMeasurement, Source
 from edge_robot.fusion.tracks import NEVER, SOURCES, TrackSet, updated_existence
 from edge_robot.fusion.updates.result import Updated
 
-_LIDAR = SOURCES.index(Source.LIDAR)
 _CAMERAS = [SOURCES.index(Source.CAMERA), SOURCES.index(Source.FLEET)]
-_LEAST = 1e-6  # of a track's probability, that is left where all of it is in empty space
-_UNTOUCHED = 0.999  # share that is left from which a place stays as it is
+_OTHERS = [index for index in range(len(SOURCES)) if index not in _CAMERAS]
+_BELIEVED = 0.85  # share of a place that is not denied from which it stays as it is
 _BEHIND = 0.3  # m; nearer behind a place than this, beams may end on who stands there
 _BODY = np.linspace(-0.12, 0.12, 5)  # m to the side; limbs are slimmer, and there is a gap between
 
@@ -31,15 +33,20 @@ def update_with_clearance(
     tracks: TrackSet, measurement: ClearanceMeasurement, config: TrackerConfig
 ) -> Updated:
     """Apply a sweep's clearance to tracks already predicted to it, in place."""
-    by_camera = (tracks.seen[:, _CAMERAS] > NEVER).any(axis=1) & (tracks.seen[:, _LIDAR] == NEVER)
+    seen = tracks.seen > NEVER
+    by_camera = seen[:, _CAMERAS].any(axis=1) & ~seen[:, _OTHERS].any(axis=1)
     rows = np.flatnonzero(by_camera & (tracks.size[:, 2] >= config.clear_height))
     if len(rows):
         mean, covariance, modes = tracks.mean[rows], tracks.covariance[rows], tracks.modes[rows]
         origin = measurement.fixed_from_sensor[:2, 3]
         points, weights = _samples(mean[..., :2], covariance[..., :2, :2], origin, config)
-        weights = weights * (1.0 - config.clear_detection * _empty(measurement, points, origin))
-        left = np.maximum(weights.sum(axis=-1), _LEAST)
-        mean, covariance = _moved(mean, covariance, points, weights / left[..., None], left)
+        # A lidar that others contradict denies the less.
+        detection = config.clear_detection / measurement.treatment.noise_scale
+        undenied = 1.0 - detection * _empty(measurement, points, origin)
+        believed = (undenied[..., : len(_WEIGHTS)] @ _WEIGHTS) >= _BELIEVED
+        weights = weights * np.where(believed[..., None], 1.0, undenied)
+        left = weights.sum(axis=-1)
+        mean, covariance = _moved(mean, covariance, points, weights / left[..., None], believed)
         tracks.mean[rows], tracks.covariance[rows] = mean, covariance
         odds = (modes * left).sum(axis=1)
         tracks.modes[rows] = modes * left / odds[:, None]
@@ -64,7 +71,8 @@ def _samples(
 ) -> tuple[Array, Array]:
     """Return where things may stand, (R, J, K, 2), and how probable that is, (R, J, K).
 
-    With some probability the range is of someone partly out of sight, and off by more.
+    First as they are believed to, at `_GRID`. With some probability the range is of someone partly
+    out of sight, and off by more: these come then.
     """
     sight = mean - origin
     far = (config.hidden_range_error**2 * sight[..., :, None]) * sight[..., None, :]
@@ -80,9 +88,12 @@ def _samples(
 
 
 def _moved(
-    mean: Array, covariance: Array, points: Array, weights: Array, left: Array
+    mean: Array, covariance: Array, points: Array, weights: Array, same: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """Return the states with their places as samples have them; the rest follows the place."""
+    """Return the states with their places as samples have them; the rest follows the place.
+
+    Those that are the `same`, (R, J), stay as they are.
+    """
     place = np.einsum("rjk,rjkx->rjx", weights, points)
     off = points - place[:, :, None]
     spread = np.einsum("rjk,rjkx,rjky->rjxy", weights, off, off)
@@ -90,7 +101,6 @@ def _moved(
     gain = covariance[..., :2] @ kalman.inverse(known)[0]
     moved = mean + np.matvec(gain, place - mean[..., :2])
     changed = covariance + kalman.congruence(gain, spread - known)
-    same = left > _UNTOUCHED
     return (
         np.where(same[..., None], mean, moved),
         np.where(same[..., None, None], covariance, changed),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_robot.errors import UserError
 from edge_robot.perception.lidar.ground import Ground
 from edge_robot.perception.lidar.points import Sweep
 from edge_robot.settings import Settings, setting
@@ -34,6 +35,16 @@ class ClearanceConfig(Settings):
         le=100.0,
         live=True,
     )
+
+    def __post_init__(self) -> None:
+        """Refuse heights that are none.
+
+        Raises:
+            UserError: `clear_to` is below `clear_from`.
+        """
+        super().__post_init__()
+        if self.clear_to < self.clear_from:
+            raise UserError(f"clear_to {self.clear_to} is below clear_from {self.clear_from}")
 
 
 def clearance(

@@ -18,7 +18,8 @@ MAX_PARTICIPANT_INDEX = 99
 """Highest port slot a process on one machine may take; peers on localhost probe all of them."""
 
 _HEARTBEAT_INTERVAL = "350ms"
-"""On one machine: after so long at most a reader learns that it missed a topic's last sample."""
+"""On one machine: after so long at most a reader learns that it missed the last sample of a topic,
+or a request."""
 
 _RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 
