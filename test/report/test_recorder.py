@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -36,16 +35,14 @@ SPACE = "m" * (1 << 20)
 def recorder(
     output: Path, *arguments: str, limit: int | None = None, niceness: int = 0
 ) -> Iterator[subprocess.Popen]:
-    def confine() -> None:
-        os.nice(niceness)
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    command = [sys.executable, "-m", "edge_robot.nodes.recorder", "--ros-args"]
+    # Before it by programs, not by a preexec_fn: this process may have gRPC's threads, which do not
+    # survive being forked without exec.
+    command = ["nice", "-n", str(niceness)]
+    if limit is not None:
+        command += ["sh", "-c", f'ulimit -f {limit // 512} && exec "$@"', "sh"]
+    command += [sys.executable, "-m", "edge_robot.nodes.recorder", "--ros-args"]
     command += ["-p", f"output:={output}", "-p", "compression:=none", *arguments]
-    process = subprocess.Popen(
-        command, env=os.environ.copy(), stderr=subprocess.PIPE, text=True, preexec_fn=confine
-    )
+    process = subprocess.Popen(command, env=os.environ.copy(), stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
