@@ -173,7 +173,7 @@ def bag(tmp_path: Path) -> Path:
 
 def test_play_publishes_at_the_times_of_the_bag(tools, start_node, bag: Path) -> None:
     listener = start_node(LISTENER, name="listener")
-    play = ("bag", "play", str(bag), "--remap", "/number:=/heard", "--delay", "2", "--rate", "4")
+    play = ("bag", "play", str(bag), "--remap", "/number:=/heard", "--delay", "5", "--rate", "4")
     clock = tools.start("topic", "echo", "/clock", "rosgraph_msgs/msg/Clock", "--csv")
     done = tools.run(*play, "--start-offset", "1", "--topics", "/number", "--clock", "20")
     assert done.returncode == 0, done.stderr
