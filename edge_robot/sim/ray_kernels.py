@@ -1,7 +1,7 @@
 """What rays hit first, compiled: `rays.first_hits_numpy` does the same, bit by bit, with NumPy.
 
 Numba takes what it has cached for stale only if the text of this file has changed: whatever is
-compiled has to be here.
+compiled has to be here, and whoever changes a constant of `intersections.py` has to touch it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from processor import int8_overflows
 from typer.testing import CliRunner
 
 from edge_robot.bench import churn, idle, kill, lidar, soak, transport
@@ -181,12 +181,6 @@ def test_unknown_benchmark_is_one_clear_line(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["bench", "nonsense"])
     assert result.exit_code == 2
     assert "nonsense" in result.output
-
-
-def int8_overflows() -> bool:
-    """Return whether ONNX Runtime's int8 is not exact here: on x86 without VNNI."""
-    flags = re.search(r"^flags.*", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return flags is not None and "vnni" not in flags.group()
 
 
 def test_the_detector_is_measured_beside_its_peers(app: typer.Typer, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processor import int8_overflows
 from tiny_detector import CARD, SIZE, write_images, write_tiny_detector
 from typer.testing import CliRunner
 
@@ -140,9 +141,9 @@ def test_the_layers_around_a_wide_range_are_the_sensitive_ones(
     reference = Reference(structure, tensors)
     found = sensitivities(structure, seen, Plan("minmax"), reference, nothing)
     assert list(found)[-1] == "conv0"
-    # dB; on x86 without VNNI what overflows adds to the errors of both.
-    assert found["conv0"] > found["conv1"] + 5.0
-    assert found["conv0"] > found["conv2"] + 5.0
+    margin = 5.0 if int8_overflows() else 10.0  # dB; what overflows adds to the errors of all
+    assert found["conv0"] > found["conv1"] + margin
+    assert found["conv0"] > found["conv2"] + margin
 
 
 def test_mixed_precision_saves_what_int8_alone_destroys(outcome: Outcome) -> None:
