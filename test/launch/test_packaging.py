@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +128,26 @@ def test_cmake_depends_on_every_package_the_messages_use() -> None:
 
 def test_cmake_makes_an_executable_of_every_node() -> None:
     assert cmake_list("set(NODES") == node_executables()
+
+
+def test_an_interrupt_while_an_executable_starts_ends_it_cleanly(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\n\ntime.sleep(60)\n")
+    text = (ROOT / "cmake" / "executable.py.in").read_text().replace("@module@", "slow")
+    executable = tmp_path / "slow"
+    executable.write_text(text)
+    executable.chmod(0o755)
+    paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": paths, "PYTHONPATH": str(tmp_path)}
+    # Python takes some 20 ms to its first line.
+    for wait in (0.01, 0.02, 0.05, 0.2):
+        process = subprocess.Popen(
+            [executable], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        while not Path(f"/proc/{process.pid}/comm").read_text().startswith("python"):
+            time.sleep(0.001)
+        time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        assert (process.communicate(timeout=30)[0], process.returncode) == (b"", 0)
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda file: file.name)
