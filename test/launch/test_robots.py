@@ -176,6 +176,8 @@ def test_all_of_a_slower_world_goes_at_its_pace(desktop: dict[str, str]) -> None
     processes = launched("gazebo", desktop, pace="0.2", headless="true")
     assert {"/gazebo_world", "/mode_manager", "/collision_monitor"} <= processes.keys()
     assert {process.environment["EDGE_ROBOT_PACE"] for process in processes.values()} == {"0.2"}
+    exported = launched("demo", {"EDGE_ROBOT_PACE": "0.3"})
+    assert exported["/mission"].environment["EDGE_ROBOT_PACE"] == "0.3"
 
 
 def test_keys_are_asked_for_on_request() -> None:
