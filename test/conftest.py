@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from visitors import Visitors
 
-import edge_robot  # noqa: F401  (from here on rclpy can be imported, with or without ROS 2)
+os.environ["EDGE_ROBOT_RUNTIME"] = "standalone"  # whichever ROS 2 is sourced; heard by all below
+
+import edge_robot  # noqa: F401  (from here on rclpy can be imported)
 from edge_robot.bench.chromium import ARGUMENTS, browser_path
 from edge_robot.errors import UserError
 

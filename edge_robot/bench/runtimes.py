@@ -33,8 +33,9 @@ _ROS_VARIABLES = (
     "COLCON_PREFIX_PATH",
     "RMW_IMPLEMENTATION",
 )
-_NOT_PASSED_ON = ("CYCLONEDDS_URI", "PYTHONDONTWRITEBYTECODE")
-"""What would change the network, or have Python compile the same modules at every start."""
+_NOT_PASSED_ON = ("CYCLONEDDS_URI", "EDGE_ROBOT_RUNTIME", "PYTHONDONTWRITEBYTECODE")
+"""What would change the network or the runtime, or have Python compile the same modules at every
+start."""
 
 _PATHS = ("PYTHONPATH", "LD_LIBRARY_PATH", "PATH")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
 import typer
 
 from edge_robot.errors import UserError
+from edge_robot.standalone import finder
 
 app = typer.Typer(
     name="edge-robot",
@@ -51,7 +53,31 @@ def main() -> None:
     for command in COMMANDS:
         import_module(f"edge_robot.cli.{command}").register(app)
     try:
+        settle_runtime()
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def settle_runtime() -> None:
+    """Say so, and run without it, where edge_robot was not built for the ROS 2 of this shell.
+
+    Processes that are started hear of it by the environment.
+
+    Raises:
+        UserError: EDGE_ROBOT_RUNTIME is neither of two.
+    """
+    chosen = os.environ.get(finder.RUNTIME)
+    if chosen not in (None, "", finder.STANDALONE, finder.RCLPY):
+        raise UserError(
+            f"{finder.RUNTIME} is {chosen!r}: give {finder.STANDALONE} or {finder.RCLPY}"
+        )
+    if not chosen and finder.is_ros_without_us():
+        os.environ[finder.RUNTIME] = finder.STANDALONE
+        finder.install()
+        print(
+            "this shell's ROS 2 has no edge_robot built for it (docs/start/robot.md): edge-robot "
+            f"runs without it, and talks to its nodes; quietly with {finder.RUNTIME}=standalone",
+            file=sys.stderr,
+        )

@@ -1,7 +1,8 @@
 """Import finder that supplies ROS 2's module names where ROS 2 is not installed.
 
 It stands last in `sys.meta_path`, so it is asked only for what nothing else can import; and it
-declines altogether where a real `rclpy` exists. Modules are imported when they are asked for.
+declines altogether where a real `rclpy` exists. With EDGE_ROBOT_RUNTIME=standalone it stands first,
+and a real one is never used. Modules are imported when they are asked for.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+RUNTIME = "EDGE_ROBOT_RUNTIME"
+STANDALONE, RCLPY = "standalone", "rclpy"
+
 _LIBRARIES = ("rclpy", "rosidl_parser", "tf2_geometry_msgs", "tf2_ros")
 """Packages of this folder that stand for ROS 2's of the same name."""
+
+_KINDS = ("msg", "srv", "action")
+"""`interfaces.definitions` has them, too, which must not be imported to answer for all modules."""
 
 
 class _AliasLoader(Loader):
@@ -99,10 +106,15 @@ class _InterfaceModuleLoader(Loader):
 
 
 class StandaloneFinder(MetaPathFinder):
-    """Finds `rclpy`, `tf2_ros` and the message packages in this folder."""
+    """Finds `rclpy`, `tf2_ros` and the message packages in this folder.
 
-    def __init__(self) -> None:
-        self._ros_installed: bool | None = None
+    Args:
+        always: Also where a real `rclpy` exists.
+    """
+
+    def __init__(self, always: bool) -> None:
+        self.always = always
+        self._ros_installed: bool | None = False if always else None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -118,6 +130,8 @@ class StandaloneFinder(MetaPathFinder):
         package, *rest = fullname.split(".")
         if len(rest) > 2 or not self._is_interface_package(package):
             return None
+        if rest and rest[0] not in _KINDS:
+            return None
         return self._package(package) if not rest else self._module(package, *rest)
 
     @staticmethod
@@ -131,11 +145,10 @@ class StandaloneFinder(MetaPathFinder):
     @staticmethod
     def _module(package: str, kind: str, private: str = "") -> ModuleSpec | None:
         """Return how to make `package.kind`, or the module in which rosidl defines a class."""
-        from edge_robot.standalone.interfaces.definitions import KINDS
         from edge_robot.standalone.interfaces.message import private_module
         from edge_robot.standalone.interfaces.store import interfaces
 
-        names = interfaces().names(package, kind) if kind in KINDS else []
+        names = interfaces().names(package, kind)
         module = f"{package}.{kind}"
         if private:
             module = f"{module}.{private}"
@@ -163,6 +176,27 @@ class StandaloneFinder(MetaPathFinder):
 
 
 def install() -> None:
-    """Append the finder to the end of `sys.meta_path`, once."""
-    if not any(isinstance(finder, StandaloneFinder) for finder in sys.meta_path):
-        sys.meta_path.append(StandaloneFinder())
+    """Put the finder into `sys.meta_path`, once: last, or first if EDGE_ROBOT_RUNTIME asks for it.
+
+    It never takes the place of a real `rclpy` that this process has imported already.
+    """
+    rclpy = sys.modules.get("rclpy")
+    is_real = rclpy is not None and not rclpy.__name__.startswith(__package__)
+    always = os.environ.get(RUNTIME) == STANDALONE and not is_real
+    for item in list(sys.meta_path):
+        if isinstance(item, StandaloneFinder):
+            if item.always == always:
+                return
+            sys.meta_path.remove(item)
+    sys.meta_path.insert(0 if always else len(sys.meta_path), StandaloneFinder(always))
+
+
+def is_ros_without_us() -> bool:
+    """Return whether there is a real `rclpy` for which edge_robot's messages were not built.
+
+    colcon puts them beside the package's modules. Its nodes cannot run there.
+    """
+    import edge_robot
+
+    built = PathFinder.find_spec("edge_robot.msg", edge_robot.__path__)
+    return built is None and PathFinder.find_spec("rclpy") is not None

@@ -5,6 +5,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,16 @@ def test_both_names_are_one_module() -> None:
     assert importlib.import_module("tf2_ros") is edge_robot.standalone.tf2_ros
 
 
-def test_it_is_installed_once_and_last() -> None:
-    finder.install()
-    finder.install()
-    ours = [item for item in sys.meta_path if isinstance(item, finder.StandaloneFinder)]
-    assert len(ours) == 1
-    assert sys.meta_path[-1] is ours[0]
+def test_it_is_installed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    for runtime, is_first in (("standalone", True), ("", False), ("rclpy", False)):
+        monkeypatch.setenv(finder.RUNTIME, runtime)
+        finder.install()
+        finder.install()
+        ours = [item for item in sys.meta_path if isinstance(item, finder.StandaloneFinder)]
+        assert len(ours) == 1
+        place = sys.meta_path.index(ours[0])
+        assert (place < sys.meta_path.index(PathFinder)) == is_first
 
 
 def test_message_modules_make_one_class_per_name() -> None:
@@ -53,26 +58,71 @@ def test_unknown_names_are_import_errors() -> None:
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: text for name, text in os.environ.items() if name != finder.RUNTIME}
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
+        cwd="/",
         capture_output=True,
         text=True,
         timeout=60,
     )
 
 
-def test_it_keeps_out_of_the_way_of_a_real_rclpy(tmp_path: Path) -> None:
+@pytest.fixture
+def with_ros(tmp_path: Path) -> str:
+    """A PYTHONPATH with something that looks like a real rclpy."""
     (tmp_path / "rclpy").mkdir()
     (tmp_path / "rclpy" / "__init__.py").write_text("real = True\n")
+    return os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+
+
+def test_it_keeps_out_of_the_way_of_a_real_rclpy(with_ros: str) -> None:
     code = (
         "import edge_robot, rclpy; assert rclpy.real\n"
         "try:\n    import tf2_ros\nexcept ModuleNotFoundError: print('declined')\n"
         "try:\n    import vision_msgs.msg\nexcept ModuleNotFoundError: print('declined')\n"
     )
-    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
-    result = run_python(code, PYTHONPATH=path)
+    result = run_python(code, PYTHONPATH=with_ros)
     assert result.stdout.split() == ["declined", "declined"], result.stderr
+
+
+def test_it_is_taken_before_a_real_rclpy_where_one_asks_for_it(with_ros: str) -> None:
+    code = (
+        "import edge_robot, rclpy, tf2_ros; from std_msgs.msg import String; print(rclpy.__name__)"
+    )
+    result = run_python(code, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="standalone")
+    assert result.stdout.split() == ["edge_robot.standalone.rclpy"], result.stderr
+    late = "import rclpy, edge_robot; import rclpy; assert rclpy.real"
+    result = run_python(late, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="standalone")
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_command_runs_without_a_ros_2_that_edge_robot_was_not_built_for(
+    with_ros: str, tmp_path: Path
+) -> None:
+    """Of a package that colcon has built, the messages lie beside the modules."""
+    program = tmp_path / "program.py"
+    program.write_text("import rclpy\nprint(rclpy.__name__)\n")
+    code = f"import sys; sys.argv = ['edge-robot', 'run', {str(program)!r}]\n"
+    code += "from edge_robot.cli.main import main; main()"
+    result = run_python(code, PYTHONPATH=with_ros)
+    assert result.stdout.split() == ["edge_robot.standalone.rclpy"], result.stderr
+    assert "has no edge_robot built for it" in result.stderr
+    result = run_python(code, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="rclpy")
+    assert (result.stdout.split(), result.stderr) == (["rclpy"], "")
+    result = run_python(code, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="roscpp")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "give standalone or rclpy" in result.stderr
+
+    built = tmp_path / "edge_robot"
+    built.mkdir()
+    for item in Path(edge_robot.__file__).parent.iterdir():
+        (built / item.name).symlink_to(item)
+    (built / "msg").mkdir()
+    (built / "msg" / "__init__.py").touch()
+    result = run_python(code, PYTHONPATH=with_ros)
+    assert (result.stdout.split(), result.stderr) == (["rclpy"], "")
 
 
 def test_importing_edge_robot_alone_is_cheap() -> None:
