@@ -211,8 +211,8 @@ def spin(node: Node) -> None:
 
 
 def _is_jazzy() -> bool:
-    """Return whether rclpy is Jazzy's; the standalone runtime's is no installed package."""
+    """Return whether rclpy is Jazzy's; the standalone runtime's own name is a longer one."""
     try:
-        return version("rclpy").startswith("7.")
+        return rclpy.__name__ == "rclpy" and version("rclpy").startswith("7.")
     except PackageNotFoundError:
         return False
