@@ -58,10 +58,9 @@ def test_unknown_names_are_import_errors() -> None:
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: text for name, text in os.environ.items() if name != finder.RUNTIME}
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**inherited, **environment},
+        env={**os.environ, **environment},
         cwd="/",
         capture_output=True,
         text=True,
@@ -83,7 +82,7 @@ def test_it_keeps_out_of_the_way_of_a_real_rclpy(with_ros: str) -> None:
         "try:\n    import tf2_ros\nexcept ModuleNotFoundError: print('declined')\n"
         "try:\n    import vision_msgs.msg\nexcept ModuleNotFoundError: print('declined')\n"
     )
-    result = run_python(code, PYTHONPATH=with_ros)
+    result = run_python(code, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="")
     assert result.stdout.split() == ["declined", "declined"], result.stderr
 
 
@@ -106,7 +105,7 @@ def test_the_command_runs_without_a_ros_2_that_edge_robot_was_not_built_for(
     program.write_text("import rclpy\nprint(rclpy.__name__)\n")
     code = f"import sys; sys.argv = ['edge-robot', 'run', {str(program)!r}]\n"
     code += "from edge_robot.cli.main import main; main()"
-    result = run_python(code, PYTHONPATH=with_ros)
+    result = run_python(code, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="")
     assert result.stdout.split() == ["edge_robot.standalone.rclpy"], result.stderr
     assert "has no edge_robot built for it" in result.stderr
     result = run_python(code, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="rclpy")
@@ -121,7 +120,7 @@ def test_the_command_runs_without_a_ros_2_that_edge_robot_was_not_built_for(
         (built / item.name).symlink_to(item)
     (built / "msg").mkdir()
     (built / "msg" / "__init__.py").touch()
-    result = run_python(code, PYTHONPATH=with_ros)
+    result = run_python(code, PYTHONPATH=with_ros, EDGE_ROBOT_RUNTIME="")
     assert (result.stdout.split(), result.stderr) == (["rclpy"], "")
 
 
