@@ -172,7 +172,10 @@ class StandaloneFinder(MetaPathFinder):
         # Most names asked for are optional modules of other libraries: answer those cheaply.
         if package.endswith(("_msgs", "_interfaces", "_srvs", "_common", "edge_robot")):
             return True
-        return package.isidentifier() and bool(os.environ.get("EDGE_ROBOT_INTERFACE_PATH"))
+        if not package.isidentifier() or not os.environ.get("EDGE_ROBOT_INTERFACE_PATH"):
+            return False
+        # A user's may have any name but one that something else has.
+        return package not in sys.stdlib_module_names and PathFinder.find_spec(package) is None
 
 
 def install() -> None:
