@@ -200,7 +200,9 @@ class MissionNode(ManagedNode):
         else:
             problem = "the fleet backend does not answer"
         return (
-            f"the robot did not become ready to drive: {problem}; see the logs of the nodes there"
+            f"the robot did not become ready to drive: {problem}; see the logs of the nodes there; "
+            f"if the machine is too slow for all of it, EDGE_ROBOT_PACE={pace() / 2:g} (pace:= of "
+            "the launch file) leaves it more time"
         )
 
     def _print_status(self) -> None:
