@@ -12,6 +12,7 @@ from edge_robot.control.inputs import Input
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.qos import contract_profile, qos_profile
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.unhurried import unhurried
 from edge_robot.topics import Topic
 
 try:
@@ -32,7 +33,8 @@ class ContractWatch:
         state: Is told of deadlines missed, of deaths and of contracts that do not match.
         on_message: Called with every message; it tells `state` that it was heard.
         on_event: Called after `state` was told of an event.
-        raw: Whether `on_message` gets the message as serialized bytes, which may be malformed.
+        idle: Whether it matters only that messages come. `on_message` gets them as serialized
+            bytes, which may be malformed, when something else wakes the node.
     """
 
     def __init__(
@@ -43,14 +45,14 @@ class ContractWatch:
         on_message: Callable[[Any], None],
         on_event: Callable[[], None],
         *,
-        raw: bool,
+        idle: bool,
     ) -> None:
         self._node = node
         self._topic = topic
         self._state = state
         self._on_message = on_message
         self._on_event = on_event
-        self._raw = raw
+        self._idle = idle
         self._unpromised: Any = None
         events = SubscriptionEventCallbacks(
             deadline=self._on_deadline if topic.qos.deadline else None,
@@ -61,9 +63,10 @@ class ContractWatch:
 
     def _subscribe(self, profile: Any, **options: Any) -> Any:
         kind, name = interface_class(self._topic.type), self._topic.name
-        return self._node.create_subscription(
-            kind, name, self._on_message, profile, raw=self._raw, **options
+        subscription = self._node.create_subscription(
+            kind, name, self._on_message, profile, raw=self._idle, **options
         )
+        return unhurried(subscription) if self._idle else subscription
 
     def _on_deadline(self, _info: Any) -> None:
         self._state.missed(steady_seconds(), self._topic.deadline)

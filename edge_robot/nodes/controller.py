@@ -26,6 +26,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.unhurried import unhurried
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.planning.robot import Limits, State
 from edge_robot.planning.trajectory import Trajectory as PlannedTrajectory
@@ -65,7 +66,7 @@ class Controller(ManagedNode):
             topics.MODE.name, Severity.LOST, Severity.LOST, topics.MODE.deadline
         )
         self._mode_watch = ContractWatch(
-            self, topics.MODE, self._mode_life, self._on_mode, self._stop_if_forbidden, raw=False
+            self, topics.MODE, self._mode_life, self._on_mode, self._stop_if_forbidden, idle=False
         )
         self._smoother = VelocitySmoother(self._smoothing.value)
         self._last_stamp = 0
@@ -77,7 +78,7 @@ class Controller(ManagedNode):
         ):
             newest = qos_profile(topic)
             newest.depth = 1
-            self.create_subscription(kind, topic.name, callback, newest)
+            unhurried(self.create_subscription(kind, topic.name, callback, newest))
         self._publisher = self.create_publisher(
             TwistStamped, topics.CMD_VEL_NAV.name, qos_profile(topics.CMD_VEL_NAV)
         )

@@ -54,6 +54,7 @@ from edge_robot.nodes.track_messages import (
     pose_matrix,
     to_tracked_object_array,
 )
+from edge_robot.nodes.unhurried import unhurried
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.lidar.scan_geometry import ScanError
 from edge_robot.settings import Settings, setting
@@ -155,6 +156,7 @@ class Fusion(ManagedNode):
         self._waiting: deque[_Waiting] = deque()
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
+        unhurried(self._listener.tf_sub)
         self._reporter = DeadlineReporter(self, stages.FUSION)
         cameras, lidars = settings.names("cameras"), settings.names("lidars")
         sensors = [

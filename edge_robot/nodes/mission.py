@@ -28,6 +28,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import pace, steady_seconds
+from edge_robot.nodes.unhurried import unhurried
 from edge_robot.sim.layout import length
 from edge_robot.sim.mission import (
     Action,
@@ -111,12 +112,14 @@ class MissionNode(ManagedNode):
             else:
                 self.destroy_subscription(subscription)
 
-        subscription = self.create_subscription(
-            interface_class(topic.type),
-            topic.name,
-            on_message,
-            qos_profile(topic),
-            raw=callback is None,
+        subscription = unhurried(
+            self.create_subscription(
+                interface_class(topic.type),
+                topic.name,
+                on_message,
+                qos_profile(topic),
+                raw=callback is None,
+            )
         )
 
     # --- eyes -----------------------------------------------------------------------------

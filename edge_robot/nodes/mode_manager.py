@@ -26,6 +26,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.steady import check_pace, steady_seconds
+from edge_robot.nodes.unhurried import unhurried
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.topics import Topic
 
@@ -145,8 +146,11 @@ class ModeManager(ManagedNode):
             (topics.LINK, self._on_link, False),
             (topics.HOLDER, self._on_holder, False),
         ):
-            kind = interface_class(topic.type)
-            self.create_subscription(kind, topic.name, callback, qos_profile(topic), raw=raw)
+            subscription = self.create_subscription(
+                interface_class(topic.type), topic.name, callback, qos_profile(topic), raw=raw
+            )
+            if topic is not topics.HOLDER:  # who may take freedom away
+                unhurried(subscription)
         self._publisher = self.create_publisher(
             RobotMode, topics.MODE.name, qos_profile(topics.MODE)
         )
@@ -165,10 +169,9 @@ class ModeManager(ManagedNode):
 
     def _watch(self, topic: Topic, state: Input) -> None:
         self._inputs[topic.name] = state
-        # Of most it matters only that they come: those are not read.
-        raw = topic not in (topics.ESTOP, topics.CMD_VEL)
+        idle = topic not in (topics.ESTOP, topics.CMD_VEL)
         listener = self._listener(topic, state)
-        self._watches.append(ContractWatch(self, topic, state, listener, self._update, raw=raw))
+        self._watches.append(ContractWatch(self, topic, state, listener, self._update, idle=idle))
 
     def _listener(self, topic: Topic, state: Input) -> Callable[[Any], None]:
         if topic is topics.ESTOP:

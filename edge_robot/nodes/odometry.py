@@ -12,6 +12,7 @@ from edge_robot import topics
 from edge_robot.nodes.conversions import yaw_of
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.steady import steady_seconds
+from edge_robot.nodes.unhurried import unhurried
 from edge_robot.perception.camera_health import Motion
 
 _SILENCE = 1.0  # s; odometry older than that says nothing of the present
@@ -32,7 +33,8 @@ class MotionMeter:
         self._pose: tuple[float, float, float] | None = None
         newest_only = qos_profile(topics.ODOM)
         newest_only.depth = 1
-        node.create_subscription(Odometry, topics.ODOM.name, self._keep, newest_only, raw=True)
+        odom = topics.ODOM.name
+        unhurried(node.create_subscription(Odometry, odom, self._keep, newest_only, raw=True))
 
     def _keep(self, data: bytes) -> None:
         self._newest = steady_seconds(), data

@@ -15,6 +15,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.qos import listening_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.unhurried import unhurried
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.recording.images import compress_image, compressed_image_definition
 from edge_robot.recording.writer import Encoder, RecordingWriter
@@ -25,6 +26,9 @@ QUEUE_DEPTH = 200
 
 CHECK_PERIOD = 0.2
 """Between two looks at the writing thread, s."""
+
+TAKE_PERIOD = 0.02
+"""Between two looks at what has come, s: a fifth of the life of a command."""
 
 
 class Recorder(ManagedNode):
@@ -75,7 +79,9 @@ class Recorder(ManagedNode):
         self._newest: dict[str, int] = {}
         for topic, channel, encode in self._channels:
             self._record(topic, channel, encode)
-        self.create_timer(CHECK_PERIOD, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(TAKE_PERIOD, lambda: None, clock=steady)
+        self.create_timer(CHECK_PERIOD, self._check, clock=steady)
         self.get_logger().info(f"recording {len(self._channels)} topics into {self._output.value}")
 
     def cleanup(self) -> None:
@@ -111,8 +117,10 @@ class Recorder(ManagedNode):
             self._writer.write(channel, published, published, data, encode)
 
         profile = listening_profile(topic, QUEUE_DEPTH)
-        self.create_subscription(
-            interface_class(topic.type), topic.name, on_sample, profile, raw=True
+        unhurried(
+            self.create_subscription(
+                interface_class(topic.type), topic.name, on_sample, profile, raw=True
+            )
         )
 
     def _recorded(self, topic: Topic) -> str:

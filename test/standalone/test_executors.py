@@ -406,3 +406,39 @@ def test_a_busy_group_never_loses_who_waits_for_it(node: Node) -> None:
         executor.add_node(node)
         executor.spin_until_future_complete(done, timeout_sec=20.0)
     assert done.done(), calls
+
+
+def test_the_unhurried_wait_for_what_wakes_their_node_and_come_before_it(node: Node) -> None:
+    heard: list[str] = []
+
+    def hear(message: String) -> None:
+        heard.append(message.data)
+
+    node.create_subscription(String, "hurried", hear, 10)
+    node.create_subscription(String, "unhurried", hear, 10).unhurried = True
+    hurried = node.create_publisher(String, "hurried", 10)
+    unhurried = node.create_publisher(String, "unhurried", 10)
+    with SingleThreadedExecutor() as executor:
+        executor.add_node(node)
+        deadline = time.monotonic() + 5.0
+        while not (hurried.get_subscription_count() and unhurried.get_subscription_count()):
+            assert time.monotonic() < deadline
+            executor.spin_once(timeout_sec=0.01)
+        spinning = threading.Thread(target=spin_until_shutdown, args=(executor,))
+        spinning.start()
+        for data in ("one", "two", "three"):
+            unhurried.publish(String(data=data))
+        time.sleep(0.2)
+        assert heard == []
+        hurried.publish(String(data="go"))
+        while len(heard) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert heard == ["one", "two", "three", "go"]
+        executor.shutdown()
+        spinning.join()
+
+
+def spin_until_shutdown(executor: Executor) -> None:
+    with contextlib.suppress(ExternalShutdownException):
+        executor.spin()

@@ -102,6 +102,8 @@ class Executor:
         self._nodes: list[Node] = []
         self._lock = threading.RLock()
         self._wait_set: WaitSet | None = None
+        # What is looked at only when something in the other has ended a wait.
+        self._unhurried: WaitSet | None = None
         # Held while waiting, so that the wait set is not closed under whoever waits.
         self._waiting = threading.RLock()
         self._by_handle: dict[int, Executable] = {}
@@ -159,7 +161,7 @@ class Executor:
             else:
                 for handle in executable.handles():
                     self._by_handle[handle] = executable
-                    self._waits().attach(handle)
+                    self._set_of(executable).attach(handle)
         self.wake()
 
     def detach(self, executable: Executable) -> None:
@@ -171,7 +173,7 @@ class Executor:
             else:
                 for handle in executable.handles():
                     if self._by_handle.pop(handle, None) is not None:
-                        self._waits().detach(handle)
+                        self._set_of(executable).detach(handle)
             executable.bind(None)
             with contextlib.suppress(ValueError):
                 self._ready.remove(executable)
@@ -186,6 +188,15 @@ class Executor:
                 # A wake-up may have come while there was nothing to wake.
                 self._wait_set.wake()
             return self._wait_set
+
+    def _set_of(self, executable: Executable) -> WaitSet:
+        """Return the wait set that watches an executable."""
+        waits = self._waits()
+        if not (isinstance(executable, Subscription) and executable.unhurried):
+            return waits
+        if self._unhurried is None:
+            self._unhurried = WaitSet(self._context.participant)
+        return self._unhurried
 
     def wake(self) -> None:
         """End the present wait, or the next one."""
@@ -282,6 +293,7 @@ class Executor:
                 if not self._may_run():
                     return  # a shutdown before there was a wait set could not wake it
                 handles = wait_set.wait(timeout)
+                waited = self._unhurried.wait(0) if self._unhurried is not None else []
         except (DdsError, NotInitializedException):
             if self._context.ok():
                 raise
@@ -295,6 +307,9 @@ class Executor:
                     self._ready.append(executable)
             if len(self._ready) > 1:
                 self._ready = deque(sorted(self._ready, key=self._order))
+            self._ready.extendleft(
+                self._by_handle[handle] for handle in waited if handle in self._by_handle
+            )
 
     def _order(self, executable: Executable) -> tuple[int, bool]:
         """Sort by who waited longest; among equals messages precede answers, as in rclpy.
@@ -312,7 +327,7 @@ class Executor:
             if not executable.callback_group.beginning_execution(executable):
                 self._postponed.add(executable)
                 for handle in executable.handles():
-                    self._waits().detach(handle)
+                    self._set_of(executable).detach(handle)
                 return None
             self._turn += 1
             self._turns[executable] = self._turn
@@ -335,7 +350,7 @@ class Executor:
                 self._postponed.discard(waiting)
                 for handle in waiting.handles():
                     if handle in self._by_handle:
-                        self._waits().attach(handle)
+                        self._set_of(waiting).attach(handle)
             # What no DDS entity triggers would not come back by itself.
             self._ready.extend(waiting for waiting in free if not waiting.handles())
         if free:
@@ -445,6 +460,9 @@ class Executor:
             if self._wait_set is not None:
                 self._wait_set.close()
                 self._wait_set = None
+            if self._unhurried is not None:
+                self._unhurried.close()
+                self._unhurried = None
         limit = None if timeout_sec is None or timeout_sec < 0 else timeout_sec
         own = threading.get_ident()
         with self._idle:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -89,6 +90,7 @@ class Subscription:
         self._codec = codec(msg_type)
         self._executor: Executor | None = None
         self._wakes = True
+        self._unhurried = False
         self.reader = Reader(
             participant, dds_topic, dds_type, dds_qos(qos_profile), type_hash_user_data(name)
         )
@@ -125,10 +127,30 @@ class Subscription:
 
     @wakes.setter
     def wakes(self, wakes: bool) -> None:
+        with self._reattached():
+            self._wakes = wakes
+
+    @property
+    def unhurried(self) -> bool:
+        """Whether its messages wait until something else wakes the executor.
+
+        They are then taken all at once, before what it was woken for. The callback is no coroutine
+        function.
+        """
+        return self._unhurried
+
+    @unhurried.setter
+    def unhurried(self, unhurried: bool) -> None:
+        with self._reattached():
+            self._unhurried = unhurried
+
+    @contextmanager
+    def _reattached(self) -> Iterator[None]:
+        """Let the executor look anew at how it is to be watched, after the body has run."""
         executor = self._executor
         if executor is not None:
             executor.detach(self)
-        self._wakes = wakes
+        yield
         if executor is not None:
             executor.attach(self)
 
@@ -143,7 +165,13 @@ class Subscription:
         self._executor = executor
 
     def take(self) -> Callable[[], object] | None:
-        """Take the oldest waiting message; return the call of the callback with it."""
+        """Take the oldest waiting message, or all; return the call of the callback with it."""
+        if not self._unhurried:
+            return self._take_one()
+        calls = list(iter(self._take_one, None))
+        return (lambda: [call() for call in calls]) if calls else None
+
+    def _take_one(self) -> Callable[[], object] | None:
         while True:
             sample = self.reader.take()
             if sample is None:
