@@ -19,7 +19,6 @@ from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsRepo
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import UNCLASSIFIED, pose_matrix
-from edge_robot.nodes.unhurried import unhurried
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
 from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
 from edge_robot.perception.lidar.points import Sweep
@@ -61,7 +60,6 @@ class BoxPublisher:
         )
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, node)
-        unhurried(self._listener.tf_sub)
         self._publisher = node.create_publisher(
             Detection3DArray, topics.LIDAR_DETECTIONS.name, qos_profile(topics.LIDAR_DETECTIONS)
         )

@@ -54,7 +54,6 @@ from edge_robot.nodes.dashboard_sections import (
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.sensing import Mounts, check_scan, cloud_points, scan_points
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.nodes.unhurried import unhurried
 from edge_robot.planning.robot import DRIVES, Footprint
 from edge_robot.settings import Settings, setting
 from edge_robot.teleop.video import Frame
@@ -80,9 +79,6 @@ BEGINS_WITH_STAMP = ("std_msgs/Header", "builtin_interfaces/Time")
 
 WATCH_PERIOD = 0.25
 """How soon after somebody looks the robot's cameras are listened to, s."""
-
-TAKE_PERIOD = 0.05
-"""Between two looks at what has come beside images, s: by so much a section may be older."""
 
 NO_SCAN = 2.0
 """Silence of the planar scan after which a lidar's sweep is shown instead, s."""
@@ -240,7 +236,6 @@ class DashboardViews:
         self._keep_last(LOG, QoSProfile(depth=QUEUED, durability=latched))
         self._costly: dict[str, Subscription] = {}
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        node.create_timer(TAKE_PERIOD, lambda: None, clock=steady)
         node.create_timer(WATCH_PERIOD, self._listen_to_costly, clock=steady)
 
     def now(self) -> float:
@@ -337,8 +332,7 @@ class DashboardViews:
         kind = self._classes[topic.name] = interface_class(topic.type)
         if next(iter(kind.get_fields_and_field_types().values())) in BEGINS_WITH_STAMP:
             self._stamped.add(topic.name)
-        subscription = self._node.create_subscription(kind, topic.name, keep, qos, raw=True)
-        return subscription if topic in self._camera_topics else unhurried(subscription)
+        return self._node.create_subscription(kind, topic.name, keep, qos, raw=True)
 
     def _sample(self, topic: Topic, version: int, data: bytes) -> _Sample:
         """Return a message with its age as of now: a stamp counts if it can be of our clock."""

@@ -26,7 +26,6 @@ from edge_robot.nodes.fleet_second_opinions import SecondOpinions
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.unhurried import unhurried
 from edge_robot.perception.tiering.policy import TierPolicy, TierSettings
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ class FleetBridge(ManagedNode):
         self._engine = OffloadEngine(endpoints, settings.engine(), self._links.publish)
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
-        unhurried(self._listener.tf_sub)
         self._opinions = SecondOpinions(
             self,
             self._engine,

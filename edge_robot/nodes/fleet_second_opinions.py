@@ -39,7 +39,6 @@ from edge_robot.nodes.fleet_parameters import BridgeSettings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.steady import steady_seconds
 from edge_robot.nodes.track_messages import camera_view, expected_in_view, pose_matrix
-from edge_robot.nodes.unhurried import unhurried
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.pairing import Pairing
@@ -137,9 +136,7 @@ class SecondOpinions:
             (topics.CAMERA_INFO, CameraInfo, self._on_info),
             (topics.TRACKS, TrackedObjectArray, self._on_tracks),
         ):
-            subscription = node.create_subscription(kind, topic.name, callback, qos_profile(topic))
-            if topic is not topics.CAMERA_DETECTIONS:  # with which the others are wanted
-                unhurried(subscription)
+            node.create_subscription(kind, topic.name, callback, qos_profile(topic))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(0.25 * settings.onboard_wait, self._let_go, clock=steady)
 

@@ -49,7 +49,6 @@ from edge_robot.nodes.telemetry_records import (
     of_odometry,
     state_of_links,
 )
-from edge_robot.nodes.unhurried import unhurried
 from edge_robot.settings import Settings, setting
 
 _REMINDER = 60.0
@@ -167,10 +166,8 @@ class FleetTelemetry(ManagedNode):
         if settings.odometry_rate:
             newest = qos_profile(topics.ODOM)
             newest.depth = 1
-            unhurried(
-                self.create_subscription(
-                    Odometry, topics.ODOM.name, self._on_odometry, newest, raw=True
-                )
+            self.create_subscription(
+                Odometry, topics.ODOM.name, self._on_odometry, newest, raw=True
             )
             self.create_timer(1.0 / settings.odometry_rate, self._note_odometry, clock=steady)
         self._examples = (

@@ -30,7 +30,6 @@ from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
 from edge_robot.nodes.static_map import StaticMapLayer
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.nodes.unhurried import unhurried
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.planning.costmap import Costmap, CostmapConfig
 from edge_robot.planning.drive import DriveConfig, Failure, Goal
@@ -126,7 +125,6 @@ class Planner(ManagedNode):
         self._announced: PoseStamped | None = None
         self._buffer = Buffer()
         self._listener = TransformListener(self._buffer, self)
-        unhurried(self._listener.tf_sub)
         low, high = self._lidar_heights
         self._scans = LocatedScans(self, self._buffer, self._poses, (low.value, high.value))
         self._static_map = StaticMapLayer(
@@ -154,9 +152,7 @@ class Planner(ManagedNode):
         ):
             newest = qos_profile(topic)
             newest.depth = 1  # what waited while a plan was made is superseded
-            subscription = self.create_subscription(kind, topic.name, callback, newest)
-            if topic is topics.ODOM:  # wanted when a plan is made, or a scan has come
-                unhurried(subscription)
+            self.create_subscription(kind, topic.name, callback, newest)
         self.create_subscription(
             PoseStamped, topics.GOAL.name, self._on_goal, qos_profile(topics.GOAL)
         )

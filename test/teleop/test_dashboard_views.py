@@ -267,7 +267,7 @@ def test_the_outline_is_of_the_scan_where_its_sensor_is_mounted() -> None:
 def test_cameras_are_listened_to_only_while_somebody_looks() -> None:
     bench = Bench()
     camera = topics.CAMERA_IMAGE.name
-    _, follow = bench.timers
+    (follow,) = bench.timers
     follow()
     assert camera not in bench.callbacks
     woken: list[None] = []
