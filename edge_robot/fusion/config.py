@@ -206,6 +206,30 @@ class TrackerConfig(Settings):
     camera_evidence: float = setting(
         10.0, "the same of a camera box of score 1", ge=1.0, le=1000000.0, live=True
     )
+    fleet_detection: float = setting(
+        0.25,
+        "probability that the fleet's detector finds what is there and the robot's missed in the "
+        "same image",
+        ge=0.0,
+        le=0.999,
+        live=True,
+    )
+    fleet_confirmation: float = setting(
+        0.9,
+        "how far its silence about what the robot's found in the same image denies that: 0 not at "
+        "all",
+        ge=0.0,
+        le=0.999,
+        live=True,
+    )
+    fleet_birth_score: float = setting(
+        0.8,
+        "least score with which a box of the fleet's alone starts a track: the robot's detector "
+        "has looked there, too",
+        ge=0.0,
+        le=1.0,
+        live=True,
+    )
     moving_sweeps: int = setting(
         5,
         "successive sweeps for which something of no class with a prior must move before it is "

@@ -3,8 +3,10 @@
 Two detectors may look at one image: the robot's and the fleet's. Their boxes err alike, for the
 pixels and the posture are the same, so together they measure it once: of what the robot found,
 which is applied first, the fleet's boxes add nothing but their name for it, and they go to no other
-track. They add what the robot did not find; and of what was known and neither finds, the fleet's
-silence is evidence of absence as well as the robot's.
+track. The second look is worth what it tells given the first: what the fleet does not confirm of
+what the robot found was hardly anything; of what neither finds, its silence says little, for what
+is half out of sight is so for both. It finds more of what the robot follows and does not see just
+now; what it alone sees, and no other sensor has led to, must be sure to start a track.
 """
 
 from __future__ import annotations
@@ -98,8 +100,15 @@ def update_with_camera(
     )
 
     scores = measurement.scores[columns[fresh]]
-    missed = in_view & ~told & measurement.looked_at(expected)
-    _update_existence(tracks, rows[fresh], scores, missed, config)
+    missed = in_view & measurement.looked_at(expected)
+    if source == _FLEET:
+        detection = np.where(told, config.fleet_confirmation, config.fleet_detection)
+        missed[rows] = False
+    else:
+        detection = np.full(len(tracks), config.camera_detection)
+        missed &= ~told
+    denied = np.where(missed, detection, 0.0)
+    _update_existence(tracks, rows[fresh], scores, denied, config)
     tracks.classes[rows] *= _FADE
     tracks.classes[rows, labels[columns]] += measurement.scores[columns]
     tracks.seen[rows, source] = measurement.stamp
@@ -116,7 +125,8 @@ def update_with_camera(
     keys = birth_keys(measurement)
     range_error = np.sqrt(np.einsum("kii->k", located.covariances))
     born = whole & located.valid & (range_error <= config.max_camera_range_error)
-    born &= measurement.scores >= config.birth_score
+    surest = config.fleet_birth_score if source == _FLEET else config.birth_score
+    born &= measurement.scores >= surest
     born &= np.array([label in config.priors for label in measurement.labels], bool)
     born[columns] = False
     by_camera = tracks.seen[:, _LIDAR] == NEVER
@@ -222,14 +232,22 @@ def _update_existence(
     tracks: TrackSet,
     rows: NDArray[np.intp],
     scores: Array,
-    in_view: NDArray[np.bool_],
+    denied: Array,
     config: TrackerConfig,
 ) -> None:
-    """Raise the existence of what was seen and lower that of what should have been, in place."""
+    """Raise the existence of what was seen and lower that of what should have been, in place.
+
+    Args:
+        tracks: N tracks.
+        rows: (K,) those that were seen.
+        scores: (K,) of their boxes.
+        denied: (N,) how far not to have been seen denies that there is something, 0..1.
+        config: The tracker's parameters.
+    """
     known = (tracks.seen[:, [_CAMERA, _FLEET]] > NEVER).any(axis=1)
-    odds = 1.0 - config.camera_detection * (known & in_view)
+    odds = 1.0 - denied * known
     odds[rows] = np.maximum(1.0, config.camera_evidence * scores)
-    tracks.existence[:] = updated_existence(tracks.existence, np.asarray(odds, float))
+    tracks.existence[:] = updated_existence(tracks.existence, odds)
 
 
 def _births(
