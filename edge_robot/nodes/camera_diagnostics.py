@@ -55,7 +55,11 @@ def camera_status(
 
 
 def detector_status(
-    detector: Detector, times: Sequence[float], budget: float, counts: Mapping[str, int]
+    detector: Detector,
+    times: Sequence[float],
+    budget: float,
+    counts: Mapping[str, int],
+    further_looks: int,
 ) -> Status:
     """Return how the detector is.
 
@@ -64,6 +68,7 @@ def detector_status(
         times: Of the last runs, s.
         budget: 95th percentile they shall keep, s.
         counts: Images by what became of them.
+        further_looks: Taken so far at parts of images, besides those at all of each.
     """
     values: dict[str, object] = {
         "model": detector.path.name,
@@ -72,6 +77,7 @@ def detector_status(
         "provider": detector.provider,
         "lowest score": detector.min_score,
         "budget (ms)": budget * 1e3,
+        "further looks": further_looks,
     }
     level, message = OK, f"{detector.path.stem} on {detector.engine}, {detector.provider}"
     if times:

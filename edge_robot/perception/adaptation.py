@@ -25,14 +25,17 @@ class OperatingPoint:
     Attributes:
         model: Name of the model.
         divisor: Every how many images one is looked at.
+        looks: Further looks at each of these, as far as there is time for them.
     """
 
     model: str
     divisor: int
+    looks: int = 0
 
     def __str__(self) -> str:
         rate = "every image" if self.divisor == 1 else f"every {_ordinal(self.divisor)} image"
-        return f"{self.model} on {rate}"
+        looks = f" and up to {self.looks} further look(s)" if self.looks else ""
+        return f"{self.model} on {rate}{looks}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ class Adaptation:
 
     Args:
         costs: Time of one run of each step's model, s, the best step first; only their ratios
-            count. A step that only lowers the rate has the cost of the one before.
+            count. A step that only lowers the rate has the cost of the one before; so has one that
+            only leaves out further looks, which take time that is left over.
         budget: 95th percentile that runs must keep, s.
         limits: When to step.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ _TIMED_RUNS = 5
 
 
 def operating_points(
-    model: str, divisors: Sequence[int], models: Sequence[str]
+    model: str, divisors: Sequence[int], models: Sequence[str], looks: int = 0
 ) -> tuple[OperatingPoint, ...]:
     """Return a ladder of operating points.
 
@@ -24,6 +25,7 @@ def operating_points(
         model: The model of the first step, and of each step that names none.
         divisors: For each step, every how many images one is looked at.
         models: For each step, its model; empty for `model`. Steps it has no entry for use `model`.
+        looks: Further looks at each image, which a step before all these has: the first to go.
 
     Raises:
         UserError: there is no step, a divisor is below 1, or there are more models than divisors.
@@ -34,10 +36,11 @@ def operating_points(
             f"ladder_models no more entries than that; they are {list(divisors)} and {list(models)}"
         )
     names = [*models, *[""] * (len(divisors) - len(models))]
-    return tuple(
+    steps = tuple(
         OperatingPoint(name or model, divisor)
         for name, divisor in zip(names, divisors, strict=True)
     )
+    return (replace(steps[0], looks=looks), *steps) if looks else steps
 
 
 def warm_detectors(

@@ -85,6 +85,19 @@ def test_a_small_benchmark_on_real_images(shared_data: Path, tmp_path: Path) -> 
         splits=2,
         chart=tmp_path / "curve.svg",
     )
+    assert result["onboard"]["further_looks"] == 0
+    looked = measure(
+        str(models / "fastestdet_352.onnx"),
+        str(models / "yolox_nano_416.onnx"),
+        tmp_path / "images",
+        tmp_path / "labels",
+        splits=2,
+        looks=4,
+    )
+    assert looked["onboard"]["further_looks"] == 4
+    ends = [item["mean_of_splits"]["replaced"]["ours"]["map"] for item in (result, looked)]
+    assert ends[0][0] != ends[1][0]  # another onboard result; the second opinion is the same
+    assert ends[0][-1] == pytest.approx(ends[1][-1])
     drawing = ElementTree.fromstring((tmp_path / "curve.svg").read_text())
     lines = [item for item in drawing if item.tag.endswith("polyline")]
     assert len([item for item in lines if len(item.get("points", "").split()) == 4]) == 6

@@ -178,6 +178,7 @@ def test_limits_that_contradict_each_other_are_refused() -> None:
 def test_a_step_reads_well() -> None:
     assert str(OperatingPoint("warehouse_edge", 1)) == "warehouse_edge on every image"
     assert str(OperatingPoint("small", 2)) == "small on every 2nd image"
+    assert str(OperatingPoint("s", 1, 2)) == "s on every image and up to 2 further look(s)"
 
 
 def test_a_ladder_is_read_step_by_step() -> None:
@@ -189,6 +190,14 @@ def test_a_ladder_is_read_step_by_step() -> None:
     for divisors, models in (([], []), ([0], []), ([1], ["a", "b"])):
         with pytest.raises(UserError, match="ladder_divisors"):
             operating_points("best", divisors, models)
+
+
+def test_further_looks_are_the_first_thing_to_go() -> None:
+    assert operating_points("best", [1, 2], ["", "small"], 3) == (
+        OperatingPoint("best", 1, 3),
+        OperatingPoint("best", 1),
+        OperatingPoint("small", 2),
+    )
 
 
 def test_each_model_of_a_ladder_is_loaded_once_and_timed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,7 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from edge_robot import topics
+from edge_robot import stages, topics
 from edge_robot.errors import UserError
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.camera_perception import CameraPerception
@@ -275,6 +276,42 @@ def test_an_unchanged_image_takes_no_inference_and_says_the_same(bench: Bench) -
     assert len({(f.header.stamp.sec, f.header.stamp.nanosec) for f in bench.received}) > 6
     boxes = {tuple(d.bbox.size_x for d in found.detections) for found in bench.received}
     assert len(boxes) == 1
+
+
+def test_further_looks_are_taken_counted_and_left_out_on_a_low_battery(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roomy = replace(stages.CAMERA_PERCEPTION, budget=5.0)  # however busy this machine is
+    monkeypatch.setattr(stages, "CAMERA_PERCEPTION", roomy)
+    bench = make_bench("further_looks:=2", "reuse_images:=0")
+    camera = Camera(bench)
+    bench.publish_until(
+        lambda: camera(PHOTO), lambda: int(bench.values("detector").get("further looks", 0)) > 1
+    )
+    bench.publish_until(
+        lambda: BatteryState(percentage=0.15), lambda: bool(bench.events), topics.BATTERY
+    )
+    assert bench.events[0].detail == "warehouse_edge on every image: battery low"
+    bench.publish_until(
+        lambda: camera(PHOTO), lambda: bench.is_level("operating point", DiagnosticStatus.WARN)
+    )
+    before, looked_at = bench.values("detector")["further looks"], bench.node.counts["looked at"]
+    bench.publish_until(lambda: camera(PHOTO), lambda: bench.node.counts["looked at"] > looked_at)
+    bench.spin(1.5)
+    assert bench.values("detector")["further looks"] == before
+
+
+def test_no_further_look_is_begun_without_time_for_it(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = replace(stages.CAMERA_PERCEPTION, budget=1e-4)
+    monkeypatch.setattr(stages, "CAMERA_PERCEPTION", full)
+    bench = make_bench("further_looks:=4", "adaptive:=false", "reuse_images:=0")
+    camera = Camera(bench)
+    bench.publish_until(
+        lambda: camera(PHOTO), lambda: "latency p99 (ms)" in bench.values("detector")
+    )
+    assert bench.values("detector")["further looks"] == "0"
 
 
 def test_a_low_battery_halves_the_rate_visibly(bench: Bench) -> None:

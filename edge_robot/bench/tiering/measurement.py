@@ -21,6 +21,7 @@ from edge_robot.perception.detections import Detections
 from edge_robot.perception.detector import Detector
 from edge_robot.perception.evaluation import Labels, match
 from edge_robot.perception.labelled_images import read_labelled_images, split
+from edge_robot.perception.looks import FURTHER_LOOKS, look_further
 from edge_robot.perception.tiering.gain import ExpectedGain
 
 AP_FLOOR = 0.01
@@ -76,6 +77,7 @@ def measure(
     *,
     seed: int = 0,
     splits: int = SPLITS,
+    looks: int = 0,
     chart: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -92,6 +94,7 @@ def measure(
         labels: Folder of their labels in YOLO's format.
         seed: Of the first split; the others have those that follow.
         splits: Number of splits, at least 1.
+        looks: Further looks of the onboard detector at each image, for all policies alike.
         chart: Where to draw the mean curves over all splits, as SVG.
         progress: Is told what is being done.
 
@@ -112,7 +115,8 @@ def measure(
     for number, item in enumerate(found):
         progress(f"both detectors: image {number + 1} of {len(found)}")
         image = item.read()
-        onboard, second = (tier.detect(image) for tier in tiers)
+        first, second = (tier.detect(image) for tier in tiers)
+        onboard, _ = look_further(tiers[0].detect, image, first, FURTHER_LOOKS[:looks])
         seen[item.sha256] = Frame(onboard, second, item.labels, _at_least(onboard, threshold))
     half = len(found) // 2
     results = []
@@ -133,7 +137,12 @@ def measure(
         except OSError as error:
             raise UserError(f"cannot write {chart}: {error.strerror}") from error
     return {
-        "onboard": {"model": onboard_model, "sha256": tiers[0].sha256, "threshold": threshold},
+        "onboard": {
+            "model": onboard_model,
+            "sha256": tiers[0].sha256,
+            "threshold": threshold,
+            "further_looks": looks,
+        },
         "second": {"model": second_model, "sha256": tiers[1].sha256},
         "images": len(found),
         "seed": seed,

@@ -75,6 +75,9 @@ def register(bench: typer.Typer) -> None:
         second: Annotated[
             str, typer.Option(metavar="MODEL", help="The detector of the second opinion.")
         ] = "warehouse_fleet",
+        looks: Annotated[
+            int, typer.Option(min=0, max=4, help="Further looks on board at each image.")
+        ] = 0,
         chart: Annotated[
             Path | None, typer.Option(metavar="FILE", help="Where to draw the curves, as SVG.")
         ] = None,
@@ -91,7 +94,7 @@ def register(bench: typer.Typer) -> None:
         output.add(
             {
                 "tiering": tiering_bench.measure(
-                    model, second, images, labels, chart=chart, progress=progress
+                    model, second, images, labels, looks=looks, chart=chart, progress=progress
                 )
             }
         )
