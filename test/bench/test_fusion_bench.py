@@ -102,6 +102,20 @@ def test_what_sensors_change_is_told_from_noise(better_by: float, is_told: bool)
     assert found["velocity_error_m_per_s"]["mean"] == pytest.approx(1.0)
 
 
+def test_what_is_better_in_one_drive_alone_is_not_told_from_noise_by_drives() -> None:
+    """However many instants it has."""
+    for gains, is_told in (((0.5, 0.0, 0.0), False), ((0.2, 0.1, 0.15), True)):
+        before, after = Scores(), Scores()
+        for seed, gain in enumerate(gains):
+            for k in range(200):
+                before.ospa[seed, k], after.ospa[seed, k] = (0.5, 0, 0), (0.5 - gain, 0, 0)
+        found = change(after, before)["ospa_by_drive_m"]
+        assert found["mean"] == pytest.approx(-np.mean(gains), abs=1e-4)
+        assert (found["high_95"] < 0.0) == is_told
+        assert found["drives_below"] == np.count_nonzero(gains)
+        assert found["drives_above"] == 0
+
+
 def gaussian(claimed: float) -> Pairs:
     """Return 400 independent errors of unit variance whose tracks claim `claimed` for it."""
     rng = np.random.default_rng(1)

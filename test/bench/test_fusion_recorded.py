@@ -32,6 +32,6 @@ def test_a_folder_without_labels_is_named(tmp_path: Path) -> None:
 
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--model"):
-        camera_and_lidar.measure(tmp_path, None, None, None, print)
+        camera_and_lidar.measure((), tmp_path, None, None, None, print)
     with pytest.raises(UserError, match="--drive or --keyframe"):
-        camera_and_lidar.measure(None, None, None, tmp_path, print)
+        camera_and_lidar.measure((), None, None, None, tmp_path, print)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, norm, sem, t
 
 from edge_robot.bench.fusion.world import Drive, Truth
 from edge_robot.fusion.config import TrackerConfig
@@ -226,7 +226,8 @@ def change(more: Scores, fewer: Scores) -> dict[str, Any]:
 
     Errors are compared of the people whom both track. What is below 0 is better; where 0 lies
     within the bounds, 95 %, the drives do not tell. They are those of the normal distribution for
-    as many samples as are independent, as in `consistency`.
+    as many samples as are independent, as in `consistency`; people of one instant count as such.
+    `ospa_by_drive_m` takes nothing but drives as independent: Student's bounds of their means.
     """
     both = sorted(more.people.errors.keys() & fewer.people.errors.keys())
     lengths = [
@@ -238,6 +239,7 @@ def change(more: Scores, fewer: Scores) -> dict[str, Any]:
     distance = np.array([more.ospa[key][0] - fewer.ospa[key][0] for key in instants])
     return {
         "ospa_m": _mean(instants, distance),
+        "ospa_by_drive_m": _mean_of_drives(instants, distance),
         "position_error_m": _mean(both, off[:, 0]),
         "velocity_error_m_per_s": _mean(both, off[:, 1]),
     }
@@ -254,6 +256,28 @@ def _mean(keys: Sequence[tuple[int, ...]], values: Array) -> dict[str, float] | 
         "mean": round(float(mean), 4),
         "low_95": round(float(mean - half), 4),
         "high_95": round(float(mean + half), 4),
+    }
+
+
+def _mean_of_drives(keys: Sequence[tuple[int, int]], values: Array) -> dict[str, float] | None:
+    """Return the mean over drives, its 95 % bounds, and in how many it is below 0 and above.
+
+    Args:
+        keys: Seed and stamp of each value.
+        values: [n].
+    """
+    seeds = np.array([seed for seed, _ in keys])
+    means = np.array([values[seeds == seed].mean() for seed in np.unique(seeds)])
+    if len(means) < 2:
+        return None
+    half = t.ppf((1.0 + _CONFIDENCE) / 2.0, len(means) - 1) * sem(means)
+    mean = means.mean()
+    return {
+        "mean": round(float(mean), 4),
+        "low_95": round(float(mean - half), 4),
+        "high_95": round(float(mean + half), 4),
+        "drives_below": int(np.sum(means < 0.0)),
+        "drives_above": int(np.sum(means > 0.0)),
     }
 
 

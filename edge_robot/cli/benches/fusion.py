@@ -104,6 +104,12 @@ def register(bench: typer.Typer) -> None:
     @bench.command()
     def fusion(
         file: JsonFile = None,
+        drives: Annotated[
+            int, typer.Option(min=1, max=1000, help="Simulated drives of 20 s each.")
+        ] = 5,
+        seed: Annotated[
+            int, typer.Option(min=0, help="Of the first; tuned was on those of 101 to 130.")
+        ] = 1,
         drive: Annotated[
             Path | None,
             typer.Option(
@@ -135,7 +141,10 @@ def register(bench: typer.Typer) -> None:
         from edge_robot.bench.fusion import camera_and_lidar
 
         output = Output(as_json, file)
-        output.add({"fusion": camera_and_lidar.measure(drive, keyframe, model, report, progress)})
+        seeds = range(seed, seed + drives)
+        output.add(
+            {"fusion": camera_and_lidar.measure(seeds, drive, keyframe, model, report, progress)}
+        )
         output.finish()
 
     @bench.command("fusion-peers")
