@@ -41,7 +41,7 @@ lint: $(VENV)/.installed-dev
 
 # The documentation site, which reads from the disk: build/site/index.html.
 docs: $(VENV)/.installed-dev
-	$(BIN)/python docs/tables.py
+	EDGE_ROBOT_RUNTIME=standalone $(BIN)/python docs/tables.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # All that quick start and tutorials tell a new user to type, typed: a fresh clone of what is committed

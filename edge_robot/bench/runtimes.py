@@ -96,6 +96,7 @@ def standalone(domain: int) -> Runtime:
     )
     for name in _ROS_VARIABLES:
         environment.pop(name, None)
+    environment["EDGE_ROBOT_RUNTIME"] = "standalone"
     return Runtime(
         "standalone",
         (sys.executable, "-c", _STANDALONE + _RUN),

@@ -104,11 +104,14 @@ def _kinds(msgs: bool, srvs: bool, actions: bool) -> Iterable[str]:
 
 
 def _index() -> Index:
-    """Return the interfaces of the sourced ROS 2, or else those of the standalone runtime."""
+    """Return the interfaces of the sourced ROS 2 if that runs, or the standalone runtime's."""
+    import os
+
     from edge_robot.introspection.interface_text import AmentIndex
+    from edge_robot.standalone import finder
 
     installed = AmentIndex.of_environment()
-    if installed.packages():
+    if os.environ.get(finder.RUNTIME) != finder.STANDALONE and installed.packages():
         return installed
     from edge_robot.standalone.interfaces.source import InterfaceSource
     from edge_robot.standalone.interfaces.store import interfaces

@@ -64,16 +64,8 @@ def settle_runtime() -> None:
     """Say so, and run without it, where edge_robot was not built for the ROS 2 of this shell.
 
     Processes that are started hear of it by the environment.
-
-    Raises:
-        UserError: EDGE_ROBOT_RUNTIME is neither of two.
     """
-    chosen = os.environ.get(finder.RUNTIME)
-    if chosen not in (None, "", finder.STANDALONE, finder.RCLPY):
-        raise UserError(
-            f"{finder.RUNTIME} is {chosen!r}: give {finder.STANDALONE} or {finder.RCLPY}"
-        )
-    if not chosen and finder.is_ros_without_us():
+    if not os.environ.get(finder.RUNTIME) and finder.is_ros_without_us():
         os.environ[finder.RUNTIME] = finder.STANDALONE
         finder.install()
         print(

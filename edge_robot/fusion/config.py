@@ -214,14 +214,6 @@ class TrackerConfig(Settings):
         le=0.999,
         live=True,
     )
-    fleet_confirmation: float = setting(
-        0.9,
-        "how far its silence about what the robot's found in the same image denies that: 0 not at "
-        "all",
-        ge=0.0,
-        le=0.999,
-        live=True,
-    )
     fleet_birth_score: float = setting(
         0.8,
         "least score with which a box of the fleet's alone starts a track: the robot's detector "

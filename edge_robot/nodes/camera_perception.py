@@ -15,6 +15,7 @@ from sensor_msgs.msg import BatteryState, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from edge_robot import stages, topics
+from edge_robot.deadlines import Budget
 from edge_robot.errors import UserError
 from edge_robot.msg import Event
 from edge_robot.nodes.camera_diagnostics import (
@@ -55,6 +56,9 @@ TRANSPORTS = {
     "compressed": (topics.CAMERA_COMPRESSED, CompressedImage, compressed_image_to_bgr),
 }
 """How images come: topic, message type and what reads it."""
+
+_TO_PUBLISH = 0.002
+"""Set aside, of the time for further looks, for fusing and publishing what was found, s."""
 
 _CHARGING = (
     BatteryState.POWER_SUPPLY_STATUS_CHARGING,
@@ -267,12 +271,19 @@ class CameraPerception(ManagedNode):
             first,
             FURTHER_LOOKS[: point.looks],
             longest=longest,
-            deadline=self._arrived + stages.CAMERA_PERCEPTION.budget,
+            deadline=self._deadline(stamp),
             clock=steady_seconds,
         )
         self._further_looks += looks
         self._last.keep(pixels, found, stamp)
         return found, True
+
+    def _deadline(self, stamp: float) -> float:
+        """Return by when to have looked at an image of that stamp, s on the steady clock."""
+        now = self.get_clock().now().nanoseconds * 1e-9
+        left = Budget.of(stamp).for_stage(stages.CAMERA_PERCEPTION, now)
+        in_time = self._arrived + stages.CAMERA_PERCEPTION.budget
+        return min(in_time, steady_seconds() + left) - _TO_PUBLISH
 
     def _judge(self, pixels: np.ndarray, stamp: float, motion: Motion | None) -> None:
         """Look at the camera before looking through it.

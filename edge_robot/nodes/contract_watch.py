@@ -33,8 +33,9 @@ class ContractWatch:
         state: Is told of deadlines missed, of deaths and of contracts that do not match.
         on_message: Called with every message; it tells `state` that it was heard.
         on_event: Called after `state` was told of an event.
-        idle: Whether it matters only that messages come. `on_message` gets them as serialized
-            bytes, which may be malformed, when something else wakes the node.
+        idle: Whether nobody acts on a message at once. `on_message` gets them as serialized bytes,
+            which may be malformed, when something else wakes the node: as much later as that is,
+            20 ms in the nodes that use it.
     """
 
     def __init__(

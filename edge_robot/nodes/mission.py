@@ -204,8 +204,7 @@ class MissionNode(ManagedNode):
             problem = "the fleet backend does not answer"
         return (
             f"the robot did not become ready to drive: {problem}; see the logs of the nodes there; "
-            f"if the machine is too slow for all of it, EDGE_ROBOT_PACE={pace() / 2:g} (pace:= of "
-            "the launch file) leaves it more time"
+            f"if the machine is too slow for all of it, pace:={pace() / 2:g} leaves it more time"
         )
 
     def _print_status(self) -> None:

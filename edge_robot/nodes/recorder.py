@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from rclpy.clock import Clock, ClockType
+from rclpy.subscription import Subscription
 
 from edge_robot import topics
 from edge_robot.errors import UserError
@@ -15,7 +16,7 @@ from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.message_text import definition_with_dependencies
 from edge_robot.nodes.qos import listening_profile
 from edge_robot.nodes.runner import run
-from edge_robot.nodes.unhurried import unhurried
+from edge_robot.nodes.unhurried import take_waiting, unhurried
 from edge_robot.nodes.urgency import Urgency
 from edge_robot.recording.images import compress_image, compressed_image_definition
 from edge_robot.recording.writer import Encoder, RecordingWriter
@@ -77,12 +78,18 @@ class Recorder(ManagedNode):
     def activate(self) -> None:
         """Record."""
         self._newest: dict[str, int] = {}
-        for topic, channel, encode in self._channels:
-            self._record(topic, channel, encode)
+        self._recorded_topics = [
+            self._record(topic, channel, encode) for topic, channel, encode in self._channels
+        ]
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(TAKE_PERIOD, lambda: None, clock=steady)
         self.create_timer(CHECK_PERIOD, self._check, clock=steady)
         self.get_logger().info(f"recording {len(self._channels)} topics into {self._output.value}")
+
+    def deactivate(self) -> None:
+        """Record what has come since the last look."""
+        for subscription in self._recorded_topics:
+            take_waiting(subscription)
 
     def cleanup(self) -> None:
         """Finish the file.
@@ -109,7 +116,7 @@ class Recorder(ManagedNode):
         )
         return channel, None
 
-    def _record(self, topic: Topic, channel: int, encode: Encoder | None) -> None:
+    def _record(self, topic: Topic, channel: int, encode: Encoder | None) -> Subscription:
         def on_sample(data: bytes, info: dict[str, int]) -> None:
             if not self._is_due(topic.name, data):
                 return
@@ -117,7 +124,7 @@ class Recorder(ManagedNode):
             self._writer.write(channel, published, published, data, encode)
 
         profile = listening_profile(topic, QUEUE_DEPTH)
-        unhurried(
+        return unhurried(
             self.create_subscription(
                 interface_class(topic.type), topic.name, on_sample, profile, raw=True
             )

@@ -175,7 +175,7 @@ class Simulator(ManagedNode):
             self._reported_skips = sum(skipped.values())
             self.get_logger().warning(
                 f"measurements left out because the one before took too long: {skipped}; "
-                f"EDGE_ROBOT_PACE={pace() / 2:g} (pace:= of demo) leaves this machine more time",
+                f"pace:={pace() / 2:g} of the demo leaves this machine more time",
                 throttle_duration_sec=5.0,
             )
 

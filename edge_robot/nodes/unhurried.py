@@ -18,7 +18,8 @@ def unhurried(subscription: SubscriptionT) -> SubscriptionT:
     Only the standalone runtime can do this; under ROS 2 each message wakes the node as ever.
 
     Args:
-        subscription: Of a node that is woken often enough for the depth of its queue.
+        subscription: Of a node that is woken often enough for the depth of its queue. Its callback
+            is no coroutine function.
 
     Returns:
         The subscription.
@@ -26,3 +27,11 @@ def unhurried(subscription: SubscriptionT) -> SubscriptionT:
     if hasattr(subscription, "unhurried"):
         subscription.unhurried = True
     return subscription
+
+
+def take_waiting(subscription: Subscription) -> None:
+    """Take what waits at an unhurried subscription, before its node falls silent."""
+    if hasattr(subscription, "unhurried"):
+        call = subscription.take()
+        if call is not None:
+            call()

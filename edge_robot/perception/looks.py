@@ -21,8 +21,9 @@ from edge_robot.perception.detections import Detections
 _SAME_OBJECT = 0.5
 """IoU from which detections of one class in two looks are of one object."""
 
-_CUT = 2.0
-"""Distance to an edge that goes through the image, under which a box ends there, px."""
+_CUT, _CUT_SHARE = 2.0, 1.0 / 120.0
+"""Distance to an edge that goes through the image, under which a box ends there: px at least, and
+share of the window, which the detector sees no finer than its input."""
 
 _MARGIN = 1.2
 """Time set aside for a look, in times of the longest so far."""
@@ -70,10 +71,11 @@ class Look:
                 [(x2 - x1) - boxes[:, 2], boxes[:, 1], (x2 - x1) - boxes[:, 0], boxes[:, 3]]
             ).astype(np.float32)
         boxes = boxes + np.array([x1, y1, x1, y1], np.float32)
-        cut = (x1 > 0) & (boxes[:, 0] < x1 + _CUT)
-        cut |= (y1 > 0) & (boxes[:, 1] < y1 + _CUT)
-        cut |= (x2 < width) & (boxes[:, 2] > x2 - _CUT)
-        cut |= (y2 < height) & (boxes[:, 3] > y2 - _CUT)
+        near_x, near_y = max(_CUT, _CUT_SHARE * (x2 - x1)), max(_CUT, _CUT_SHARE * (y2 - y1))
+        cut = (x1 > 0) & (boxes[:, 0] < x1 + near_x)
+        cut |= (y1 > 0) & (boxes[:, 1] < y1 + near_y)
+        cut |= (x2 < width) & (boxes[:, 2] > x2 - near_x)
+        cut |= (y2 < height) & (boxes[:, 3] > y2 - near_y)
         return Detections(boxes[~cut], found.scores[~cut], found.class_ids[~cut], found.class_names)
 
 

@@ -11,10 +11,12 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -174,18 +176,33 @@ class StandaloneFinder(MetaPathFinder):
             return True
         if not package.isidentifier() or not os.environ.get("EDGE_ROBOT_INTERFACE_PATH"):
             return False
-        # A user's may have any name but one that something else has.
-        return package not in sys.stdlib_module_names and PathFinder.find_spec(package) is None
+        # A user's may have any name; what is asked for first must not look for Python's own.
+        return package not in sys.stdlib_module_names and _may_be_users(package)
+
+
+@cache
+def _may_be_users(package: str) -> bool:
+    """Return whether EDGE_ROBOT_INTERFACE_PATH has a package, or nothing else has."""
+    for entry in map(Path, os.environ["EDGE_ROBOT_INTERFACE_PATH"].split(os.pathsep)):
+        if entry.name == package or (entry / package).is_dir():
+            return True
+    return PathFinder.find_spec(package) is None
 
 
 def install() -> None:
     """Put the finder into `sys.meta_path`, once: last, or first if EDGE_ROBOT_RUNTIME asks for it.
 
     It never takes the place of a real `rclpy` that this process has imported already.
+
+    Raises:
+        ImportError: EDGE_ROBOT_RUNTIME is neither of two.
     """
+    chosen = os.environ.get(RUNTIME) or RCLPY
+    if chosen not in (STANDALONE, RCLPY):
+        raise ImportError(f"{RUNTIME} is {chosen!r}: set it to {STANDALONE} or {RCLPY}")
     rclpy = sys.modules.get("rclpy")
     is_real = rclpy is not None and not rclpy.__name__.startswith(__package__)
-    always = os.environ.get(RUNTIME) == STANDALONE and not is_real
+    always = chosen == STANDALONE and not is_real
     for item in list(sys.meta_path):
         if isinstance(item, StandaloneFinder):
             if item.always == always:

@@ -19,7 +19,16 @@ ROOT = HERE.parents[1]
 LIMIT = 180.0
 """Longest run of one program, s."""
 
-_ROS_VARIABLES = ("AMENT_", "COLCON_", "ROS_", "RMW_", "LD_LIBRARY_PATH", "PYTHONPATH", "CMAKE_")
+_ROS_VARIABLES = (
+    "EDGE_ROBOT_RUNTIME",
+    "AMENT_",
+    "COLCON_",
+    "ROS_",
+    "RMW_",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "CMAKE_",
+)
 
 
 class Runtime:

@@ -144,6 +144,7 @@ def test_an_interrupt_while_an_executable_starts_ends_it_cleanly(tmp_path: Path)
             [executable], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         while not Path(f"/proc/{process.pid}/comm").read_text().startswith("python"):
+            assert process.poll() is None, "`env` of coreutils 8.31 or newer is needed"
             time.sleep(0.001)
         time.sleep(wait)
         process.send_signal(signal.SIGINT)

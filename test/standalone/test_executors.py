@@ -439,6 +439,42 @@ def test_the_unhurried_wait_for_what_wakes_their_node_and_come_before_it(node: N
         spinning.join()
 
 
+def test_an_error_loses_none_of_the_unhurried(node: Node) -> None:
+    heard: list[str] = []
+
+    def hear(message: String) -> None:
+        heard.append(message.data)
+        if message.data == "one":
+            raise ValueError("of this one")
+
+    subscription = node.create_subscription(String, "unhurried", hear, 10)
+    subscription.unhurried = True
+    publisher = node.create_publisher(String, "unhurried", 10)
+    deadline = time.monotonic() + 5.0
+    while not publisher.get_subscription_count():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for data in ("one", "two", "three"):
+        publisher.publish(String(data=data))
+    node.create_timer(0.01, lambda: None)
+    with SingleThreadedExecutor() as executor:
+        executor.add_node(node)
+        with pytest.raises(ValueError, match="of this one"):
+            while True:
+                executor.spin_once(timeout_sec=1.0)
+        deadline = time.monotonic() + 5.0
+        while len(heard) < 3 and time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.1)
+    assert heard == ["one", "two", "three"]
+
+
+def test_a_coroutine_function_cannot_be_unhurried(node: Node) -> None:
+    async def hear(_: String) -> None: ...
+
+    with pytest.raises(TypeError, match="coroutine"):
+        node.create_subscription(String, "unhurried", hear, 10).unhurried = True
+
+
 def spin_until_shutdown(executor: Executor) -> None:
     with contextlib.suppress(ExternalShutdownException):
         executor.spin()

@@ -3,10 +3,10 @@
 Two detectors may look at one image: the robot's and the fleet's. Their boxes err alike, for the
 pixels and the posture are the same, so together they measure it once: of what the robot found,
 which is applied first, the fleet's boxes add nothing but their name for it, and they go to no other
-track. The second look is worth what it tells given the first: what the fleet does not confirm of
-what the robot found was hardly anything; of what neither finds, its silence says little, for what
-is half out of sight is so for both. It finds more of what the robot follows and does not see just
-now; what it alone sees, and no other sensor has led to, must be sure to start a track.
+track. The second look is worth what it tells given the first. Of what neither finds, its silence
+says little: what is half out of sight is so for both. It says nothing of what the robot found: that
+may have been hidden from the fleet, or be of a class that its model does not know. What it alone
+sees, and no other sensor has led to, must be sure to start a track.
 """
 
 from __future__ import annotations
@@ -100,13 +100,8 @@ def update_with_camera(
     )
 
     scores = measurement.scores[columns[fresh]]
-    missed = in_view & measurement.looked_at(expected)
-    if source == _FLEET:
-        detection = np.where(told, config.fleet_confirmation, config.fleet_detection)
-        missed[rows] = False
-    else:
-        detection = np.full(len(tracks), config.camera_detection)
-        missed &= ~told
+    missed = in_view & measurement.looked_at(expected) & ~told
+    detection = config.fleet_detection if source == _FLEET else config.camera_detection
     denied = np.where(missed, detection, 0.0)
     _update_existence(tracks, rows[fresh], scores, denied, config)
     tracks.classes[rows] *= _FADE

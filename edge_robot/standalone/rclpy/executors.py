@@ -90,8 +90,9 @@ class Executor:
     """Base of executors: knows the nodes, waits, and picks what is ready.
 
     Waiting happens on the thread that spins, inside one DDS wait set that all subscriptions are
-    attached to; `wake` ends it from any thread. Callbacks run on that thread, too. An executor of
-    your own overrides `spin_once` and gets its work from `wait_for_ready_callbacks`.
+    attached to but the unhurried, which are looked at when it has ended; `wake` ends it from any
+    thread. Callbacks run on that thread, too. An executor of your own overrides `spin_once` and
+    gets its work from `wait_for_ready_callbacks`.
 
     Args:
         context: Context whose shutdown ends spinning; the default one if not given.

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from edge_robot.standalone import machine
@@ -134,13 +135,17 @@ class Subscription:
     def unhurried(self) -> bool:
         """Whether its messages wait until something else wakes the executor.
 
-        They are then taken all at once, before what it was woken for. The callback is no coroutine
-        function.
+        They are then taken one after the other, before what it was woken for.
+
+        Raises:
+            TypeError: on setting it; the callback is a coroutine function.
         """
         return self._unhurried
 
     @unhurried.setter
     def unhurried(self, unhurried: bool) -> None:
+        if unhurried and inspect.iscoroutinefunction(self._callback):
+            raise TypeError("the messages of a coroutine function cannot wait for others")
         with self._reattached():
             self._unhurried = unhurried
 
@@ -165,11 +170,17 @@ class Subscription:
         self._executor = executor
 
     def take(self) -> Callable[[], object] | None:
-        """Take the oldest waiting message, or all; return the call of the callback with it."""
-        if not self._unhurried:
-            return self._take_one()
-        calls = list(iter(self._take_one, None))
-        return (lambda: [call() for call in calls]) if calls else None
+        """Take the oldest waiting message; return the call of the callback with it.
+
+        Where they need not wake anybody, it goes on with those behind it.
+        """
+        call = self._take_one()
+        return call if call is None or not self._unhurried else partial(self._call_all, call)
+
+    def _call_all(self, call: Callable[[], object] | None) -> None:
+        while call is not None:
+            call()
+            call = self._take_one()
 
     def _take_one(self) -> Callable[[], object] | None:
         while True:
