@@ -108,7 +108,7 @@ def register(bench: typer.Typer) -> None:
             int, typer.Option(min=1, max=1000, help="Simulated drives of 20 s each.")
         ] = 5,
         seed: Annotated[
-            int, typer.Option(min=0, help="Of the first; tuned was on those of 101 to 130.")
+            int, typer.Option(min=0, help="Of the first; 101 to 130 were tuned on.")
         ] = 1,
         drive: Annotated[
             Path | None,
