@@ -17,6 +17,7 @@ import rclpy
 from edge_robot.msg import Event, StageRun
 from geometry_msgs.msg import TwistStamped
 from mcap.reader import make_reader
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Image
@@ -24,6 +25,7 @@ from sensor_msgs.msg import Image
 from edge_robot import topics
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.nodes.qos import qos_profile
+from edge_robot.nodes.recorder import Recorder
 from edge_robot.recording.reader import Recording
 from edge_robot.topics import Topic
 
@@ -143,6 +145,27 @@ def test_round_trip(talker: Node, tmp_path: Path) -> None:
         assert "MSG: edge_robot/StageRun" in schemas["edge_robot/msg/DeadlineStatus"]
         counted = sum(1 for _ in make_reader(stream).iter_messages())
         assert counted == summary.statistics.message_count
+
+
+def test_what_waits_at_the_end_is_recorded(domain: int, tmp_path: Path) -> None:
+    """Up to 20 ms pass before the recorder looks at what has come."""
+    file = tmp_path / "run.mcap"
+    rclpy.init(args=["--ros-args", "-p", f"output:={file}"])
+    try:
+        node = Recorder()
+        node.trigger_configure()
+        node.trigger_activate()
+        events = publisher(node, topics.EVENTS)
+        for i in range(5):
+            events.publish(Event(name="last", detail=str(i)))
+        assert events.wait_for_all_acked(Duration(seconds=5.0))
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        node.destroy_node()
+    finally:
+        rclpy.shutdown()
+    found = [s.message.detail for s in Recording(file).samples("/events")]
+    assert found == [str(i) for i in range(5)]
 
 
 def test_short_lived_commands_are_recorded_on_a_busy_machine(talker: Node, tmp_path: Path) -> None:
