@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_robot.errors import UserError
+from edge_robot.standalone import finder
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -33,7 +34,7 @@ _ROS_VARIABLES = (
     "COLCON_PREFIX_PATH",
     "RMW_IMPLEMENTATION",
 )
-_NOT_PASSED_ON = ("CYCLONEDDS_URI", "EDGE_ROBOT_RUNTIME", "PYTHONDONTWRITEBYTECODE")
+_NOT_PASSED_ON = ("CYCLONEDDS_URI", finder.RUNTIME, "PYTHONDONTWRITEBYTECODE")
 """What would change the network or the runtime, or have Python compile the same modules at every
 start."""
 
@@ -96,7 +97,7 @@ def standalone(domain: int) -> Runtime:
     )
     for name in _ROS_VARIABLES:
         environment.pop(name, None)
-    environment["EDGE_ROBOT_RUNTIME"] = "standalone"
+    environment[finder.RUNTIME] = finder.STANDALONE
     return Runtime(
         "standalone",
         (sys.executable, "-c", _STANDALONE + _RUN),

@@ -216,8 +216,7 @@ class TrackerConfig(Settings):
     )
     fleet_birth_score: float = setting(
         0.8,
-        "least score with which a box of the fleet's alone starts a track: the robot's detector "
-        "has looked there, too",
+        "least score with which a box of the fleet's alone starts a track",
         ge=0.0,
         le=1.0,
         live=True,

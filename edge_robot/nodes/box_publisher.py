@@ -14,11 +14,11 @@ from tf2_ros import Buffer, TransformException, TransformListener
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from edge_robot import topics
-from edge_robot.nodes.conversions import quaternion_from_yaw, seconds
+from edge_robot.nodes.conversions import pose_matrix, quaternion_from_yaw, seconds
 from edge_robot.nodes.diagnostics import ERROR, OK, STALE, WARN, DiagnosticsReporter, Status
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.nodes.track_messages import UNCLASSIFIED, pose_matrix
+from edge_robot.nodes.track_messages import UNCLASSIFIED
 from edge_robot.perception.lidar.moving import MovingConfig, MovingObjects
 from edge_robot.perception.lidar.objects import LidarDetections, ObjectConfig
 from edge_robot.perception.lidar.points import Sweep

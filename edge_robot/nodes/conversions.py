@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMsg
-from geometry_msgs.msg import Quaternion, Twist
+from geometry_msgs.msg import Quaternion, Transform, Twist
+from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from edge_robot.perception.images import decode_bgr
@@ -67,6 +68,20 @@ def yaw_of(q: Quaternion) -> float:
 def quaternion_from_yaw(yaw: float) -> Quaternion:
     """Return the rotation by `yaw` rad about +z."""
     return Quaternion(z=math.sin(yaw / 2.0), w=math.cos(yaw / 2.0))
+
+
+def pose_matrix(transform: Transform) -> NDArray[np.float64]:
+    """Return a transform as a (4, 4) matrix."""
+    q, t = transform.rotation, transform.translation
+    x, y, z, w = np.array([q.x, q.y, q.z, q.w]) / np.linalg.norm([q.x, q.y, q.z, q.w])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), t.x],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x), t.y],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y), t.z],
+            [0.0, 0.0, 0.0, 1.0],
+        ]
+    )
 
 
 def image_to_bgr(image: Image) -> np.ndarray:

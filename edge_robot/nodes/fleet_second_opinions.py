@@ -31,14 +31,14 @@ from edge_robot.fleet.tasks.detect import SecondOpinion, encode_frame
 from edge_robot.fleet.tasks.detect_crop import doubtful_regions, encode_crops
 from edge_robot.fleet.work import Answer, Clearances, NoAnswer, Reason, Task
 from edge_robot.msg import FleetDetections, TrackedObjectArray
-from edge_robot.nodes.conversions import image_to_bgr, nanoseconds
+from edge_robot.nodes.conversions import image_to_bgr, nanoseconds, pose_matrix
 from edge_robot.nodes.detection_messages import from_detection_array, to_detection_array
 from edge_robot.nodes.diagnostics import OK, WARN
 from edge_robot.nodes.diagnostics import Status as Health
 from edge_robot.nodes.fleet_parameters import BridgeSettings
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.steady import steady_seconds
-from edge_robot.nodes.track_messages import camera_view, expected_in_view, pose_matrix
+from edge_robot.nodes.track_messages import camera_view, expected_in_view
 from edge_robot.perception.detections import Detections
 from edge_robot.perception.tiering.expected import Expected
 from edge_robot.perception.tiering.pairing import Pairing

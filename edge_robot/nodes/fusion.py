@@ -35,7 +35,7 @@ from edge_robot.fusion.refusal import Refusal
 from edge_robot.fusion.tracker import Tracker
 from edge_robot.fusion.tracks import Track
 from edge_robot.msg import FleetDetections, TrackedObjectArray
-from edge_robot.nodes.conversions import nanoseconds
+from edge_robot.nodes.conversions import nanoseconds, pose_matrix
 from edge_robot.nodes.deadline_reporter import DeadlineReporter
 from edge_robot.nodes.diagnostics import DiagnosticsReporter
 from edge_robot.nodes.fusion_diagnostics import FusionDiagnostics
@@ -51,7 +51,6 @@ from edge_robot.nodes.track_messages import (
     is_labelled,
     lidar_measurement,
     peer_measurement,
-    pose_matrix,
     to_tracked_object_array,
 )
 from edge_robot.nodes.unhurried import unhurried

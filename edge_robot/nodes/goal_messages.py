@@ -9,8 +9,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException
 
-from edge_robot.nodes.conversions import is_rotation, yaw_of
-from edge_robot.nodes.track_messages import pose_matrix
+from edge_robot.nodes.conversions import is_rotation, pose_matrix, yaw_of
 from edge_robot.planning.drive import Failure, Goal
 
 

@@ -8,7 +8,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import LaserScan, PointCloud2
 from tf2_ros import Buffer, TransformException
 
-from edge_robot.nodes.track_messages import pose_matrix
+from edge_robot.nodes.conversions import pose_matrix
 from edge_robot.perception.lidar import scan_geometry
 from edge_robot.perception.lidar.points import read_points
 

@@ -13,9 +13,8 @@ from tf2_ros import Buffer, TransformException
 
 from edge_robot import topics
 from edge_robot.errors import UserError
-from edge_robot.nodes.conversions import is_rotation, quaternion_from_yaw, yaw_of
+from edge_robot.nodes.conversions import is_rotation, pose_matrix, quaternion_from_yaw, yaw_of
 from edge_robot.nodes.qos import qos_profile
-from edge_robot.nodes.track_messages import pose_matrix
 from edge_robot.planning.costmap import Costmap
 from edge_robot.planning.static_map import StaticMap
 

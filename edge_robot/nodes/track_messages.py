@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, Transform, Vector3
+from geometry_msgs.msg import Point, Pose, Vector3
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, LaserScan, RegionOfInterest
 from std_msgs.msg import Header
@@ -35,23 +35,9 @@ from edge_robot.nodes.conversions import (
     stamp_from_nanoseconds,
     yaw_of,
 )
-from edge_robot.perception.lidar.scan_geometry import ScanError, check_scan
+from edge_robot.nodes.sensing import check_scan
+from edge_robot.perception.lidar.scan_geometry import ScanError
 from edge_robot.perception.tiering.expected import Expected
-
-
-def pose_matrix(transform: Transform) -> Array:
-    """Return a transform as a (4, 4) matrix."""
-    q, t = transform.rotation, transform.translation
-    x, y, z, w = np.array([q.x, q.y, q.z, q.w]) / np.linalg.norm([q.x, q.y, q.z, q.w])
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), t.x],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x), t.y],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y), t.z],
-            [0.0, 0.0, 0.0, 1.0],
-        ]
-    )
-
 
 UNCLASSIFIED = "object"
 """Class of a lidar box of which is known where it is, and not what."""
@@ -108,14 +94,7 @@ def clearance_measurement(
     Raises:
         ScanError: The directions are not what the message's header says.
     """
-    check_scan(
-        len(message.ranges),
-        angle_min=message.angle_min,
-        angle_max=message.angle_max,
-        angle_increment=message.angle_increment,
-        range_min=message.range_min,
-        range_max=message.range_max,
-    )
+    check_scan(message)
     if not 0.0 < message.angle_increment <= np.pi:
         raise ScanError(f"clearance with angle_increment {message.angle_increment:g}")
     return ClearanceMeasurement(

@@ -20,14 +20,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from edge_robot.standalone.interfaces.definitions import KINDS
+
 RUNTIME = "EDGE_ROBOT_RUNTIME"
 STANDALONE, RCLPY = "standalone", "rclpy"
 
 _LIBRARIES = ("rclpy", "rosidl_parser", "tf2_geometry_msgs", "tf2_ros")
 """Packages of this folder that stand for ROS 2's of the same name."""
-
-_KINDS = ("msg", "srv", "action")
-"""`interfaces.definitions` has them, too, which must not be imported to answer for all modules."""
 
 
 class _AliasLoader(Loader):
@@ -132,7 +131,7 @@ class StandaloneFinder(MetaPathFinder):
         package, *rest = fullname.split(".")
         if len(rest) > 2 or not self._is_interface_package(package):
             return None
-        if rest and rest[0] not in _KINDS:
+        if rest and rest[0] not in KINDS:
             return None
         return self._package(package) if not rest else self._module(package, *rest)
 

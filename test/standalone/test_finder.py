@@ -14,7 +14,6 @@ import rclpy
 import edge_robot.standalone.rclpy
 import edge_robot.standalone.tf2_ros
 from edge_robot.standalone import finder
-from edge_robot.standalone.interfaces import definitions
 
 
 def test_both_names_are_one_module() -> None:
@@ -38,10 +37,6 @@ def test_it_is_installed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(ours) == 1
         place = sys.meta_path.index(ours[0])
         assert (place < sys.meta_path.index(PathFinder)) == is_first
-
-
-def test_kinds_of_interfaces_are_those_that_are_defined() -> None:
-    assert finder._KINDS == definitions.KINDS
 
 
 def test_message_modules_make_one_class_per_name() -> None:

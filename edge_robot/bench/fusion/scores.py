@@ -251,7 +251,10 @@ def _mean(keys: Sequence[tuple[int, ...]], values: Array) -> dict[str, float] | 
         return None
     independent = len(values) / autocorrelation_time(_series(keys, values))
     half = norm.ppf((1.0 + _CONFIDENCE) / 2.0) * values.std() / np.sqrt(independent)
-    mean = values.mean()
+    return _bounded(values.mean(), half)
+
+
+def _bounded(mean: float, half: float) -> dict[str, float]:
     return {
         "mean": round(float(mean), 4),
         "low_95": round(float(mean - half), 4),
@@ -271,11 +274,8 @@ def _mean_of_drives(keys: Sequence[tuple[int, int]], values: Array) -> dict[str,
     if len(means) < 2:
         return None
     half = t.ppf((1.0 + _CONFIDENCE) / 2.0, len(means) - 1) * sem(means)
-    mean = means.mean()
     return {
-        "mean": round(float(mean), 4),
-        "low_95": round(float(mean - half), 4),
-        "high_95": round(float(mean + half), 4),
+        **_bounded(means.mean(), half),
         "drives_below": int(np.sum(means < 0.0)),
         "drives_above": int(np.sum(means > 0.0)),
     }
