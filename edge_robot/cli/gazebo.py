@@ -66,7 +66,7 @@ def serve(
     mode = []
     if headless:  # a window would go before the robot, too
         mode = ["-s", "--headless-rendering"]
-        print(f"scheduled with {claim_priority(Urgency.SENSING)}")
+        print(f"scheduled with {claim_priority(Urgency.PROMPT)}")
     sys.stdout.flush()
     # In the place of this process: signals reach Gazebo itself.
     os.execv(program, [program, "sim", "-r", *mode, str(output)])

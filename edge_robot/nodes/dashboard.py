@@ -164,7 +164,7 @@ class Dashboard(ManagedNode):
             self._audit.close()
             raise
         # Commands and stops pass through it; pictures are made in threads that are not urgent.
-        granted = claim_priority(Urgency.PLANNING, self._server.thread)
+        granted = claim_priority(Urgency.PROMPT, self._server.thread)
         self._refused = 0
         DiagnosticsReporter(self, self._diagnostics)
         self.get_logger().info(f"dashboard: {self._server.url}, served with {granted}")

@@ -370,7 +370,7 @@ class Fusion(ManagedNode):
 
 def main() -> None:
     """Run the node."""
-    run(Fusion, Urgency.PLANNING)
+    run(Fusion, Urgency.FUSION)
 
 
 if __name__ == "__main__":

@@ -13,20 +13,24 @@ from edge_robot.errors import UserError
 
 
 class Urgency(Enum):
-    """Who goes before whom: a real-time priority, 0 for none, and a niceness.
+    """Who goes before whom: a real-time priority, 0 for none, and a niceness where that is refused.
 
-    Only what needs a fraction of a millisecond per period is worth real time: at that priority a
-    long computation would keep a core from everybody else.
+    In real time goes what the wheels wait for, the shorter its budget the earlier (deadline
+    monotonic: Leung and Whitehead 1982), and before all else of the machine, some of the kernel's
+    own threads included. So only what ends within milliseconds by itself belongs there, and nothing
+    that strangers send work to.
     """
 
     ORDINARY = (0, 0)
-    PERCEPTION = (0, -5)
-    PLANNING = (0, -10)
-    SENSING = (0, -15)  # what is simulated, sensors and air, waits for nobody
-    CONTROL = (1, -15)
+    PROMPT = (0, -10)  # operators and recordings: no period, but not to be kept waiting
+    PERCEPTION = (1, -15)
+    PLANNING = (2, -16)
+    FUSION = (3, -17)
+    SENSING = (4, -18)  # what is simulated, sensors and air, waits for nobody
+    CONTROL = (5, -19)
 
 
-def claim_priority(urgency: Urgency, thread: int | None = None) -> str:
+def claim_priority(urgency: Urgency, thread: int | None = None, *, inherited: bool = True) -> str:
     """Schedule all threads of this process, and those they will start, before less urgent ones.
 
     In real time (SCHED_FIFO) where that is wanted and permitted: to root, with CAP_SYS_NICE, or by
@@ -35,19 +39,26 @@ def claim_priority(urgency: Urgency, thread: int | None = None) -> str:
     Args:
         urgency: Before whom.
         thread: By its native number: this one alone, and those that it will start.
+        inherited: Whether what is started later has the same, threads as well as processes.
 
     Returns:
         What was granted, in words.
     """
     priority, niceness = urgency.value
+    heirs = 0 if inherited else os.SCHED_RESET_ON_FORK
     hint = ""
+
+    def schedule(policy: int, priority: int) -> None:
+        parameter = os.sched_param(priority)
+        _for_threads(thread, lambda t: os.sched_setscheduler(t, policy | heirs, parameter))
+
     if priority:
         try:
-            parameter = os.sched_param(priority)
-            _for_threads(thread, lambda t: os.sched_setscheduler(t, os.SCHED_FIFO, parameter))
+            schedule(os.SCHED_FIFO, priority)
             return f"real-time priority {priority}"
         except PermissionError:
             hint = f"; `ulimit -r {priority}` permits real-time priority"
+    schedule(os.SCHED_OTHER, 0)
     try:
         _for_threads(thread, lambda t: os.setpriority(os.PRIO_PROCESS, t, niceness))
         return f"niceness {niceness}{hint}"

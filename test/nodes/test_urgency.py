@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from edge_robot import stages
 from edge_robot.errors import UserError
 from edge_robot.nodes.urgency import Urgency, keep_to
 
@@ -22,7 +23,7 @@ print(os.getpriority(os.PRIO_PROCESS, other))
 
 
 def test_one_thread_alone_can_go_before_others() -> None:
-    program = PROGRAM.replace("Urgency[sys.argv[1]]", "Urgency.PLANNING, threading.get_native_id()")
+    program = PROGRAM.replace("Urgency[sys.argv[1]]", "Urgency.PROMPT, threading.get_native_id()")
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
@@ -30,6 +31,34 @@ def test_one_thread_alone_can_go_before_others() -> None:
     if said != "niceness -10":
         pytest.skip(f"nothing is permitted here: {said}")
     assert int(niceness_of_another) > -10
+
+
+def test_what_is_started_later_need_not_go_before_others() -> None:
+    program = """
+import os, subprocess, sys, edge_robot
+from edge_robot.nodes.urgency import Urgency, claim_priority
+print(claim_priority(Urgency[sys.argv[1]], inherited=False))
+child = "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER, os.nice(0))"
+subprocess.run([sys.executable, "-c", child], check=True)
+"""
+    before = os.nice(0)
+    for urgency in (Urgency.CONTROL, Urgency.PROMPT):
+        command = [sys.executable, "-uc", program, urgency.name]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        said, child = answer.splitlines()
+        if said.startswith("no priority"):
+            pytest.skip(f"nothing is permitted here: {said}")
+        assert child in (f"True {before}", "True 0")
+
+
+def test_who_has_the_shorter_budget_goes_first() -> None:
+    chain = [Urgency.CONTROL, Urgency.FUSION, Urgency.PLANNING, Urgency.PERCEPTION]
+    budgets = [s.budget for s in (stages.CONTROL, stages.FUSION, stages.PLANNING)]
+    assert sorted(budgets) == budgets and budgets[-1] <= stages.CAMERA_PERCEPTION.budget
+    order = [urgency.value for urgency in [*chain, Urgency.PROMPT, Urgency.ORDINARY]]
+    assert sorted(order, key=lambda value: -value[0]) == order, "in real time"
+    assert sorted(order, key=lambda value: value[1]) == order, "by niceness where that is refused"
+    assert Urgency.PROMPT.value[0] == 0, "operators and strangers must not take a core from control"
 
 
 @pytest.mark.parametrize("urgency", [Urgency.PERCEPTION, Urgency.CONTROL])

@@ -347,11 +347,11 @@ def _running(
             remappings.setdefault(f"/{contract.node}", []).append(rule)
     stack = Stack(folder, seed, remappings, environment, without)
     try:
-        if relayed:
-            # The relay stands for the network, which no load of the machine delays.
-            claim_priority(Urgency.CONTROL)
         rclpy.init()
         run = _Run(stack, _Observer(seed, relayed), SingleThreadedExecutor())
+        # Commands expire before an observer that waits has seen them; and the relay stands for the
+        # network, which no load of the machine delays. What it starts later is load, and stacks.
+        claim_priority(Urgency.CONTROL, inherited=False)
         run.executor.add_node(run.observer)
         run.until(lambda: bool(run.trace.modes), "the mode", _START_LIMIT)
         run.drive()

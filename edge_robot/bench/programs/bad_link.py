@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_robot.bench.figures import percentiles
+from edge_robot.nodes.urgency import Urgency, claim_priority
 from edge_robot.sim.radio_link import log_normal
 
 TUNSETIFF = 0x400454CA
@@ -161,8 +162,7 @@ def main(ends: list[str], device: str, seed: int) -> None:
     devices = [open_device(end, device) for end in ends]
     random.seed(seed)
     ways = [Direction(devices[0], devices[1]), Direction(devices[1], devices[0])]
-    with contextlib.suppress(PermissionError):  # the link does not wait for others' work
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    claim_priority(Urgency.SENSING)  # the link does not wait for others' work
     print(json.dumps({"carrying": True}), flush=True)
     orders = sys.stdin.fileno()
     while True:
