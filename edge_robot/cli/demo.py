@@ -106,6 +106,7 @@ def run_demo(
     """
     from edge_robot.cli.demo_output import DemoOutput
     from edge_robot.cli.run_report import FACTS, report_run
+    from edge_robot.nodes.urgency import permits_real_time
     from edge_robot.standalone.launch import LaunchService, find_launch_file, load
     from edge_robot.standalone.launch.exclusive import claim_nodes
     from edge_robot.standalone.launch.usage import UsageMeter
@@ -134,6 +135,9 @@ def run_demo(
         url = f"http://127.0.0.1:{filled['dashboard_port']}/"
         token = environment["EDGE_ROBOT_TOKEN"]
         console.print(f"dashboard: [bold]{url}[/bold]  access token: {token}", soft_wrap=True)
+    if not permits_real_time():
+        hint = "no real-time priority here, so a busy machine will be late (docs/architecture.md)"
+        console.print(hint, style="dim", highlight=False, soft_wrap=True)
     meter = UsageMeter()
     with DemoOutput(console, logs, lambda: meter.sample(service.running)) as output:
         service = LaunchService(processes, output, fail_fast=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -64,6 +65,18 @@ def claim_priority(urgency: Urgency, thread: int | None = None, *, inherited: bo
         return f"niceness {niceness}{hint}"
     except PermissionError:
         return f"no priority, so a busy machine delays it{hint}"
+
+
+def permits_real_time() -> bool:
+    """Tell whether nodes that this process starts may schedule in real time."""
+    highest = max(urgency.value[0] for urgency in Urgency)
+    attempt = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(highest)
+    with ThreadPoolExecutor(1) as thread:  # which ends with what it was granted
+        try:
+            thread.submit(os.sched_setscheduler, 0, *attempt).result()
+        except PermissionError:
+            return False
+    return True
 
 
 def keep_to(cpus: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -31,6 +32,22 @@ def test_one_thread_alone_can_go_before_others() -> None:
     if said != "niceness -10":
         pytest.skip(f"nothing is permitted here: {said}")
     assert int(niceness_of_another) > -10
+
+
+def test_what_is_permitted_is_known_before_anything_starts() -> None:
+    program = """
+import edge_robot
+from edge_robot.nodes.urgency import Urgency, claim_priority, permits_real_time
+print(permits_real_time(), claim_priority(Urgency.CONTROL))
+"""
+    for before in ([], ["setpriv", "--bounding-set=-sys_nice"]):
+        if before and (os.geteuid() or not shutil.which("setpriv")):
+            continue
+        command = [*before, sys.executable, "-c", program]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        permitted, granted = answer.strip().split(" ", 1)
+        assert permitted == str(granted.startswith("real-time priority"))
+        assert not before or permitted == "False"
 
 
 def test_what_is_started_later_need_not_go_before_others() -> None:
