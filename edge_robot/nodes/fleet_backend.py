@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_robot.fleet.backend.serving import Models, ServerSettings, embedded, serve
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.urgency import Urgency
 
 
 class FleetBackend(ManagedNode):
@@ -49,7 +50,7 @@ class FleetBackend(ManagedNode):
 
 def main() -> None:
     """Run the node."""
-    run(FleetBackend)
+    run(FleetBackend, Urgency.PROMPT)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from edge_robot.nodes.fleet_second_opinions import SecondOpinions
 from edge_robot.nodes.managed import ManagedNode
 from edge_robot.nodes.qos import qos_profile
 from edge_robot.nodes.runner import run
+from edge_robot.nodes.urgency import Urgency
 from edge_robot.perception.tiering.policy import TierPolicy, TierSettings
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class FleetBridge(ManagedNode):
 
 def main() -> None:
     """Run the node."""
-    run(FleetBridge)
+    run(FleetBridge, Urgency.PROMPT)
 
 
 if __name__ == "__main__":

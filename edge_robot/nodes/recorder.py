@@ -183,7 +183,7 @@ def main() -> None:
     """Run the node."""
     # A command expires in the middleware within 100 ms: who is late to take it never saw it, and
     # the recording tells of a gap that no wheel knew.
-    run(Recorder, Urgency.PROMPT)
+    run(Recorder, Urgency.RECORDING)
 
 
 if __name__ == "__main__":

@@ -72,10 +72,12 @@ def test_who_has_the_shorter_budget_goes_first() -> None:
     chain = [Urgency.CONTROL, Urgency.FUSION, Urgency.PLANNING, Urgency.PERCEPTION]
     budgets = [s.budget for s in (stages.CONTROL, stages.FUSION, stages.PLANNING)]
     assert sorted(budgets) == budgets and budgets[-1] <= stages.CAMERA_PERCEPTION.budget
-    order = [urgency.value for urgency in [*chain, Urgency.PROMPT, Urgency.ORDINARY]]
+    order = [
+        urgency.value for urgency in [*chain, Urgency.RECORDING, Urgency.PROMPT, Urgency.ORDINARY]
+    ]
     assert sorted(order, key=lambda value: -value[0]) == order, "in real time"
     assert sorted(order, key=lambda value: value[1]) == order, "by niceness where that is refused"
-    assert Urgency.PROMPT.value[0] == 0, "operators and strangers must not take a core from control"
+    assert Urgency.PROMPT.value[0] == 0, "what strangers send work to must not take a core"
 
 
 @pytest.mark.parametrize("urgency", [Urgency.PERCEPTION, Urgency.CONTROL])
