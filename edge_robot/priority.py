@@ -10,13 +10,14 @@ HEAVY_WORK_NICENESS = 10
 
 
 def keep_ordinary_priority() -> None:
-    """Give the calling thread the priority of the process, not that of an urgent one it came from.
+    """Give the calling thread an ordinary priority, not that of an urgent one it came from.
 
     Threads that share an interpreter with an urgent one must not yield to other processes either:
     one that is put back while it has the interpreter's lock holds the urgent one up.
     """
     if sys.platform == "linux":
-        ordinary = os.getpriority(os.PRIO_PROCESS, os.getpid())  # the main thread's
+        # The main thread's, which may be put back itself, or be urgent.
+        ordinary = max(0, os.getpriority(os.PRIO_PROCESS, os.getpid()))
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ordinary)
 
 

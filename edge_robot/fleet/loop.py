@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+from edge_robot.priority import keep_ordinary_priority
 
 
 class LoopThread:
@@ -86,6 +88,7 @@ class LoopThread:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(initializer=keep_ordinary_priority))
         self._end = asyncio.Event()
         self._started.set_result(None)
         await self._end.wait()

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from edge_robot.fleet.estimation import quantile
 from edge_robot.fleet.work import Out
+from edge_robot.priority import keep_ordinary_priority
 
 WINDOW = 100
 GUARD = 0.01
@@ -21,7 +22,7 @@ class Onboard:
     """One thread for local computations; knows how long before a deadline one must begin."""
 
     def __init__(self) -> None:
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="fleet-onboard")
+        self._worker = ThreadPoolExecutor(1, "fleet-onboard", initializer=keep_ordinary_priority)
         self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
 
     def lead(self, name: str) -> float:

@@ -37,7 +37,8 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
         self.is_configured = self.is_active = self.is_configuring = False
-        self.__before_activation: Callable[[], object] | None = None
+        self.__claimed = False
+        self.around_activity(lambda: None, lambda: None)
         self.__permanent: set[int] = set()
         self.__fatal: Exception | None = None
         self.__declared = Parameters(
@@ -150,9 +151,9 @@ class ManagedNode(LifecycleNode):
 
     # --- transitions --------------------------------------------------------------------------
 
-    def before_first_activation(self, action: Callable[[], object]) -> None:
-        """Have something done once, before the first activation."""
-        self.__before_activation = action
+    def around_activity(self, claim: Callable[[], object], release: Callable[[], object]) -> None:
+        """Have something done before each activation, and taken back before configuring again."""
+        self.__claim, self.__release = claim, release
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the transition; subclasses override `configure`."""
@@ -197,14 +198,17 @@ class ManagedNode(LifecycleNode):
                 destroy()
 
     def __configure(self) -> None:
+        if self.__claimed:
+            self.__claimed = False
+            self.__release()
         self.__declared.check()
         self.configure()
         self.is_configured = True
 
     def __activate(self) -> None:
-        prepare, self.__before_activation = self.__before_activation, None
-        if prepare is not None:
-            prepare()
+        if not self.__claimed:
+            self.__claimed = True
+            self.__claim()
         self.activate()
 
     def __take_back(self) -> None:

@@ -55,12 +55,13 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
             _report_unknown_parameters(node)
             if cpus:
                 keep_to(cpus)
-            claim = partial(_claim, node, urgency)
-            if isinstance(node, ManagedNode):
-                # Only then: what a node prepares, such as compiling, takes long and can wait.
-                node.before_first_activation(claim)
-            else:
-                claim()
+            if urgency is not Urgency.ORDINARY:
+                claim = partial(_claim, node, urgency)
+                if isinstance(node, ManagedNode):
+                    # Only then: what a node prepares, such as compiling, takes long and can wait.
+                    node.around_activity(claim, partial(claim_priority, Urgency.ORDINARY))
+                else:
+                    claim()
             spin(node)
         finally:
             node.destroy_node()
@@ -80,9 +81,8 @@ def run(make_node: Callable[[], Node], urgency: Urgency = Urgency.ORDINARY) -> N
 
 def _claim(node: Node, urgency: Urgency) -> None:
     """Go before other work of the machine from now on."""
-    if urgency is not Urgency.ORDINARY:
-        settle_memory()
-        node.get_logger().info(f"scheduled with {claim_priority(urgency)}")
+    settle_memory()
+    node.get_logger().info(f"scheduled with {claim_priority(urgency)}")
 
 
 def _report_unknown_parameters(node: Node) -> None:

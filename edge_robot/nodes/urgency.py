@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,11 +33,16 @@ class Urgency(Enum):
     CONTROL = (5, -19)
 
 
+_HIGHEST = max(urgency.value[0] for urgency in Urgency)
+
+
 def claim_priority(urgency: Urgency, thread: int | None = None, *, inherited: bool = True) -> str:
     """Schedule all threads of this process, and those they will start, before less urgent ones.
 
-    In real time (SCHED_FIFO) where that is wanted and permitted: to root, with CAP_SYS_NICE, or by
-    a limit (`ulimit -r`, systemd's LimitRTPRIO). Else by a niceness where that is.
+    In real time (SCHED_FIFO) where that is wanted, and permitted up to the highest priority there
+    is: to root, with CAP_SYS_NICE, or by a limit (`ulimit -r`, systemd's LimitRTPRIO). A lower
+    limit is none: it would let perception in and keep control out. Else by a niceness, or as much
+    of it as is permitted. `Urgency.ORDINARY` takes back what was claimed.
 
     Args:
         urgency: Before whom.
@@ -54,27 +60,32 @@ def claim_priority(urgency: Urgency, thread: int | None = None, *, inherited: bo
         parameter = os.sched_param(priority)
         _for_threads(thread, lambda t: os.sched_setscheduler(t, policy | heirs, parameter))
 
+    def put_at(niceness: int) -> None:
+        _for_threads(thread, lambda t: os.setpriority(os.PRIO_PROCESS, t, niceness))
+
     if priority:
-        try:
+        if permits_real_time():
             schedule(os.SCHED_FIFO, priority)
             return f"real-time priority {priority}"
-        except PermissionError:
-            hint = f"; `ulimit -r {priority}` permits real-time priority"
-    schedule(os.SCHED_OTHER, 0)
-    try:
-        _for_threads(thread, lambda t: os.setpriority(os.PRIO_PROCESS, t, niceness))
-        return f"niceness {niceness}{hint}"
-    except PermissionError:
-        return f"no priority, so a busy machine delays it{hint}"
+        hint = f"; `ulimit -r {_HIGHEST}` permits real-time priority"
+    permitted = 20 - resource.getrlimit(resource.RLIMIT_NICE)[0]
+    for granted in (niceness, permitted) if niceness < permitted < 0 else (niceness,):
+        with suppress(PermissionError):
+            schedule(os.SCHED_OTHER, 0)
+            put_at(granted)
+            return f"niceness {granted}{hint}"
+    return f"no priority, so a busy machine delays it{hint}"
 
 
 def permits_real_time() -> bool:
-    """Tell whether nodes that this process starts may schedule in real time."""
-    highest = max(urgency.value[0] for urgency in Urgency)
-    attempt = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(highest)
+    """Tell whether this process, and what it starts, may schedule in real time."""
+
+    def attempt() -> None:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_HIGHEST))
+
     with ThreadPoolExecutor(1) as thread:  # which ends with what it was granted
         try:
-            thread.submit(os.sched_setscheduler, 0, *attempt).result()
+            thread.submit(attempt).result()
         except PermissionError:
             return False
     return True

@@ -99,6 +99,8 @@ def test_with_a_manager_it_waits(world: VirtualWorld) -> None:
 
 def test_inactive_it_has_nothing_and_says_farewell(world: VirtualWorld) -> None:
     talker, listener = met(world, autostart=False)
+    priority: list[str] = []
+    talker.around_activity(lambda: priority.append("claimed"), lambda: priority.append("released"))
     bare = endpoints(talker)
     with world.running(world.processes["talker"]):
         for _ in range(2):
@@ -114,6 +116,7 @@ def test_inactive_it_has_nothing_and_says_farewell(world: VirtualWorld) -> None:
             assert (endpoints(talker), len(listener.heard)) == (bare, heard)
             assert talker.trigger_cleanup() is SUCCESS
     assert talker.done == 2 * ["configure", "activate", "deactivate", "cleanup"]
+    assert priority == ["claimed", "released", "claimed"], "configuring is not urgent"
     assert "hello" in listener.heard
 
 

@@ -50,6 +50,23 @@ print(permits_real_time(), claim_priority(Urgency.CONTROL))
         assert not before or permitted == "False"
 
 
+def test_half_a_permission_lets_nobody_pass_control() -> None:
+    limited = ["prlimit", "--rtprio=1:1", "--nice=35:35", "setpriv", "--bounding-set=-sys_nice"]
+    try:
+        subprocess.run([*limited, "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root can give away its right, and set limits (niceness -15) instead")
+    program = """
+import sys, edge_robot
+from edge_robot.nodes.urgency import Urgency, claim_priority
+print(claim_priority(Urgency[sys.argv[1]]))
+"""
+    for urgency in (Urgency.CONTROL, Urgency.PERCEPTION):
+        command = [*limited, sys.executable, "-c", program, urgency.name]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert answer == "niceness -15; `ulimit -r 5` permits real-time priority\n"
+
+
 def test_what_is_started_later_need_not_go_before_others() -> None:
     program = """
 import os, subprocess, sys, edge_robot

@@ -16,7 +16,6 @@ from edge_robot.standalone.launch.description import Process
 from edge_robot.standalone.launch.output import Console
 
 CONDUCTOR = "/mission"
-WORLD = "/simulator"
 
 
 class _Lines(Console):
@@ -31,9 +30,6 @@ def _prepared(process: Process, remappings: dict[str, list[str]]) -> Process:
     # Before the launch file's own: of several rules for a name the first counts.
     options = process.command.index("--ros-args") + 1
     command = (*process.command[:options], *rules, *process.command[options:])
-    if process.node == WORLD:
-        # Not what is measured: real sensors do not slow down when the robot's computer is busy.
-        command = ("nice", "-n", "-10", *command)
     return replace(process, command=command, respawn=True, respawn_delay=0.5)
 
 

@@ -34,7 +34,7 @@ def register(bench: typer.Typer) -> None:
         """Zero on board within 200 ms, and no motion by itself, whatever fails while one drives.
 
         Robot and operator get a network namespace each: needs root, or a kernel that lets users
-        make them. Without root the nodes get no real-time priority.
+        make them. Nodes get a real-time priority where it is permitted.
         """
         from edge_robot.bench.stop import measurement as stop_bench
 

@@ -19,7 +19,7 @@ from edge_robot.fleet.backend import grpc_service, http_service
 from edge_robot.fleet.backend.access import Access
 from edge_robot.fleet.backend.reception import LAST_WORDS, Reception
 from edge_robot.fleet.backend.scheduler import Engine
-from edge_robot.priority import yield_to_others
+from edge_robot.priority import keep_ordinary_priority, yield_to_others
 
 T = TypeVar("T")
 
@@ -64,6 +64,7 @@ class Backend:
         self._engine: Engine | None = None
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(initializer=keep_ordinary_priority))
         self._thread = threading.Thread(target=self._loop.run_forever, name="backend", daemon=True)
         self._thread.start()
         try:
