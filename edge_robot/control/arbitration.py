@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import takewhile
 from math import inf
 
 from edge_robot.control.commands import CLOCK_TOLERANCE, Refusal, refusal
@@ -159,9 +160,18 @@ class Arbiter:
         self._heard |= dict.fromkeys(by_hand, steady)
         self._locked |= set(self._sources) if taken_by_hand else by_hand
 
-    def new_goal(self) -> None:
-        """Let autonomy ask for the wheel again; a goal given during a stop does not count."""
-        if not self.stopped:
+    def new_goal(self, steady: float) -> None:
+        """Let autonomy ask for the wheel again.
+
+        A goal given during a stop does not count, nor one given while somebody before autonomy
+        still holds on from then: the robot would start when they let go.
+
+        Args:
+            steady: The time, s on a steady clock.
+        """
+        above = takewhile(lambda name: name not in self._autonomous, self._order)
+        held = any(name in self._locked and self._holds(name, steady) for name in above)
+        if not self.stopped and not held:
             self._locked -= self._autonomous
 
     def hand_back(self) -> bool:

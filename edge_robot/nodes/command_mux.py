@@ -129,7 +129,7 @@ class CommandMux(ManagedNode):
             self._publish_zero()
 
     def _on_goal(self, _goal: PoseStamped) -> None:
-        self._arbiter.new_goal()
+        self._arbiter.new_goal(steady_seconds())
 
     def _on_estop(self, request: Any, response: Any) -> Any:
         if not self._settled:

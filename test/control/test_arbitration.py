@@ -72,18 +72,18 @@ def test_a_command_is_forwarded_only_for_the_holder_while_its_lease_lasts() -> N
 def test_autonomy_goes_on_after_a_human_only_when_told(word) -> None:
     wheel = Wheel()
 
-    def say() -> None:
+    def say(now: float) -> None:
         if word == "goal":
-            wheel.arbiter.new_goal()
+            wheel.arbiter.new_goal(now)
         else:
             assert wheel.arbiter.hand_back()
 
     wheel.heard(TELEOPERATION, 1.0)
-    say()
+    say(1.01)
     wheel.heard(TELEOPERATION, 1.02)  # goes on driving: takes the wheel anew
     assert wheel.heard(AUTONOMY, 9.0) is IGNORE
     assert wheel.arbiter.holder(9.0) == WAITING
-    say()
+    say(9.01)
     assert wheel.heard(AUTONOMY, 9.02) is FORWARD
     wheel.arbiter.stop()
     assert not wheel.arbiter.hand_back()
@@ -93,12 +93,26 @@ def test_after_a_stop_autonomy_needs_a_new_goal() -> None:
     wheel = Wheel()
     wheel.heard(AUTONOMY, 0.0)
     wheel.arbiter.stop()
-    wheel.arbiter.new_goal()  # given while stopped: nobody has looked yet
+    wheel.arbiter.new_goal(0.5)  # given while stopped: nobody has looked yet
     wheel.arbiter.reset()
     assert wheel.heard(AUTONOMY, 1.0) is IGNORE
     assert wheel.arbiter.holder(1.0) == WAITING
-    wheel.arbiter.new_goal()
+    wheel.arbiter.new_goal(1.05)
     assert wheel.heard(AUTONOMY, 1.1) is FORWARD
+
+
+def test_who_held_on_through_a_stop_and_lets_go_sets_nothing_in_motion() -> None:
+    wheel = Wheel()
+    wheel.heard(TELEOPERATION, 0.9)
+    wheel.arbiter.stop()
+    wheel.arbiter.reset()
+    wheel.heard(TELEOPERATION, 1.0)  # not obeyed: it has not let go since the stop
+    wheel.arbiter.new_goal(1.05)
+    assert wheel.heard(TELEOPERATION, 1.1) is IGNORE
+    assert wheel.heard(AUTONOMY, 1.15) is IGNORE
+    assert wheel.heard(AUTONOMY, 9.0) is IGNORE and wheel.arbiter.holder(9.0) == WAITING
+    wheel.arbiter.new_goal(9.05)
+    assert wheel.heard(AUTONOMY, 9.1) is FORWARD
 
 
 @pytest.mark.parametrize("by", ["silence", "an explicit zero"])
@@ -195,7 +209,7 @@ def test_no_order_of_events_lets_drive_who_may_not_or_forwards_what_is_late(even
             wheel.arbiter.reset()
             latched = False
         elif event in ("goal", "hand back"):
-            wheel.arbiter.new_goal() if event == "goal" else wheel.arbiter.hand_back()
+            wheel.arbiter.new_goal(now) if event == "goal" else wheel.arbiter.hand_back()
             autonomy_free |= not latched
         else:
             outcome = wheel.heard(event, now, age, speed)
