@@ -152,7 +152,7 @@ class ManagedNode(LifecycleNode):
     # --- transitions --------------------------------------------------------------------------
 
     def around_activity(self, claim: Callable[[], object], release: Callable[[], object]) -> None:
-        """Have something done before each activation, and taken back before configuring again."""
+        """Have something done before it works as configured, and undone before that changes."""
         self.__claim, self.__release = claim, release
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
