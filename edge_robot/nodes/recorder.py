@@ -181,8 +181,6 @@ def _select(names: list[str]) -> list[Topic]:
 
 def main() -> None:
     """Run the node."""
-    # A command expires in the middleware within 100 ms: who is late to take it never saw it, and
-    # the recording tells of a gap that no wheel knew.
     run(Recorder, Urgency.RECORDING)
 
 

@@ -25,7 +25,7 @@ class Urgency(Enum):
 
     ORDINARY = (0, 0)
     PROMPT = (0, -10)  # operators, fleet: they have no budget, but are not to be kept waiting
-    RECORDING = (0, -14)  # a command that is not taken in time has expired, and seems never sent
+    RECORDING = (0, -14)  # a command expires within 100 ms: taken later, it seems never sent
     PERCEPTION = (1, -15)
     PLANNING = (2, -16)
     FUSION = (3, -17)
