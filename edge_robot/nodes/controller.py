@@ -15,7 +15,7 @@ from edge_robot import stages, topics
 from edge_robot.control.commands import Velocity
 from edge_robot.control.inputs import Input, Severity
 from edge_robot.control.modes import AUTONOMOUS
-from edge_robot.control.pace import Pace
+from edge_robot.control.pace import Pace, trusted_share
 from edge_robot.control.smoothing import SmoothingLimits, VelocitySmoother
 from edge_robot.control.tracking import TrackingGains, track
 from edge_robot.msg import RobotMode, Trajectory
@@ -45,6 +45,13 @@ class Controller(ManagedNode):
             "trajectory_validity",
             topics.TRAJECTORY_VALIDITY,
             "time from the start of a trajectory for which it is followed, s",
+            ge=0.0,
+            le=60.0,
+        )
+        self._fresh = self.parameter(
+            "trajectory_fresh",
+            0.2,
+            "time from its start from which a trajectory is followed ever slower, s",
             ge=0.0,
             le=60.0,
         )
@@ -175,9 +182,12 @@ class Controller(ManagedNode):
         assert self._odometry is not None
         stamp, state = self._odometry
         state = state.after(max(0.0, now * 1e-9 - stamp))
-        time = (now - self._start) * 1e-9 - self._pace.lag
+        age = (now - self._start) * 1e-9
+        time = age - self._pace.lag
         gains = self._gains.value
-        factor = self._pace.step(trajectory.at(time + gains.latency).v, limit, elapsed)
+        trusted = trusted_share(age, self._fresh.value, self._validity.value)
+        planned = trajectory.at(time + gains.latency).v
+        factor = self._pace.step(planned, limit, trusted, elapsed)
         v, w = track(trajectory, time, state, gains, self._limits.value)
         if abs(factor * v) > limit:  # what feedback adds is bounded, too
             factor = limit / abs(v)

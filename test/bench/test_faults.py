@@ -85,3 +85,23 @@ def test_the_same_seed_repeats_and_the_referee_sees_a_base_that_stops_late(
     late = drill(4, lost, seconds=2.5)
     assert ["no stop after loss of collision_monitor" in text for text in late.violations] == [True]
     assert late.digest != first.digest
+
+
+def test_who_comes_from_the_side_while_nobody_plans_is_not_driven_into() -> None:
+    outcome = drill(20631, seconds=6.0)
+    assert outcome.faults == ["4.85-5.85 s: restart planner"]
+    assert outcome.violations == []
+    assert 0.0 < outcome.closest < 0.05  # it was close
+
+
+def test_where_zero_cannot_get_through_an_emergency_stop_takes_a_lifespan_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut_off = [
+        Fault("stop", "collision_monitor", 4.52, 6.52),
+        Fault("emergency stop", "", 4.53, 5.03),
+    ]
+    assert drill(20832, cut_off, seconds=5.0).violations == []
+    monkeypatch.setattr(drivers, "LIFESPAN", 0.25)
+    late = drill(20832, cut_off, seconds=5.0)
+    assert any("emergency stop not obeyed" in text for text in late.violations)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_robot.control.pace import Pace
+from edge_robot.control.pace import Pace, trusted_share
 from edge_robot.control.safe_speed import Sight, safe_speed
 
 
@@ -41,9 +41,15 @@ def test_older_perception_and_a_shorter_view_never_permit_more() -> None:
 def test_a_trajectory_is_followed_more_slowly_on_the_same_path() -> None:
     pace, way = Pace(), 0.0
     for _ in range(100):
-        factor = pace.step(planned=1.0, limit=0.25, dt=0.02)
+        factor = pace.step(planned=1.0, limit=0.25, trusted=1.0, dt=0.02)
         way += factor * 1.0 * 0.02
     # Two seconds at a quarter of the speed: half a metre, which is where the plan was after 0.5 s.
     assert way == pytest.approx(0.5)
     assert 2.0 - pace.lag == pytest.approx(0.5)
-    assert Pace().step(planned=-0.2, limit=0.5, dt=0.02) == 1.0
+    assert Pace().step(planned=-0.2, limit=0.5, trusted=1.0, dt=0.02) == 1.0
+
+
+def test_trust_in_a_trajectory_falls_from_all_to_nothing() -> None:
+    shares = [trusted_share(age, 0.2, 0.6) for age in (-0.1, 0.2, 0.3, 0.4, 0.6, 9.0)]
+    assert shares == pytest.approx([1.0, 1.0, 0.75, 0.5, 0.0, 0.0])
+    assert trusted_share(0.7, 1.0, 0.6) == 1.0  # never slower; `trajectory_validity` ends it

@@ -26,6 +26,7 @@ class Surroundings(Node):
         self.mode: RobotMode | None = RobotMode(mode=RobotMode.NOMINAL, max_speed=1.4)
         self.speeds = [1.0, 1.0, 1.0]
         self.x = 0.0
+        self.planning = True
         self.commands: list[TwistStamped] = []
         self._modes, self._odometry, self._trajectories = (
             self.create_publisher(kind, topic.name, qos_profile(topic))
@@ -47,13 +48,14 @@ class Surroundings(Node):
         odometry.pose.pose.position.x = self.x
         odometry.pose.pose.orientation.w = 1.0
         self._odometry.publish(odometry)
-        trajectory = Trajectory()
-        trajectory.header.stamp = now
-        trajectory.points = [
-            TrajectoryPoint(time_from_start=float(i), x=float(i), v=v, w=0.5 * v)
-            for i, v in enumerate(self.speeds)
-        ]
-        self._trajectories.publish(trajectory)
+        if self.planning:
+            trajectory = Trajectory()
+            trajectory.header.stamp = now
+            trajectory.points = [
+                TrajectoryPoint(time_from_start=float(i), x=float(i), v=v, w=0.5 * v)
+                for i, v in enumerate(self.speeds)
+            ]
+            self._trajectories.publish(trajectory)
         if self.mode is not None:
             self._modes.publish(self.mode)
 
@@ -96,6 +98,19 @@ def test_it_obeys_the_mode_and_keeps_the_path_when_that_slows_it_down(world: Vir
     assert w == pytest.approx(0.5 * v, abs=0.1)
 
 
+def test_a_trajectory_that_grows_old_is_followed_ever_slower(world: VirtualWorld) -> None:
+    it = around(world)
+    it.planning = False
+    slowing = until(world, lambda: it.velocity[0] < 0.9, 0.4)
+    assert slowing > 0.15
+    world.run_for(0.15)
+    v, w = it.velocity
+    assert 0.2 < v < 0.8
+    assert w == pytest.approx(0.5 * v, abs=0.1)
+    standing = until(world, lambda: it.velocity == (0.0, 0.0), 0.4)
+    assert slowing + 0.15 + standing < topics.TRAJECTORY_VALIDITY + 0.05
+
+
 @pytest.mark.parametrize(
     "mode",
     [
@@ -124,7 +139,7 @@ def test_a_mode_that_nobody_upholds_is_none(world: VirtualWorld) -> None:
 def test_what_is_not_a_number_moves_nothing(world: VirtualWorld) -> None:
     it = around(world)
     it.speeds = [np.nan, 1.0]
-    world.run_for(0.5)
+    world.run_for(0.15)
     assert it.velocity[0] > 0.5  # along the last trajectory that was one
     world.run_for(1.0)
     assert it.velocity == (0.0, 0.0)

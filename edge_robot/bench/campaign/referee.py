@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from geometry_msgs.msg import TwistStamped
@@ -12,7 +12,7 @@ from rclpy.node import Node
 from edge_robot import topics
 from edge_robot.bench.campaign.arena import Arena
 from edge_robot.bench.campaign.drivers import LIFESPAN, Operator
-from edge_robot.bench.campaign.schedule import Fault
+from edge_robot.bench.campaign.schedule import NODE_FAULTS, TRAFFIC_FAULTS, Fault
 from edge_robot.control.modes import NAMES, ModeTimes
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import RobotMode
@@ -80,6 +80,17 @@ _UPSTREAM: Mapping[str, set[str]] = {
     full_name(topics.ESTOP.name): {"command_mux"},
 }
 """What each topic is made of: nodes and topics, all the way up."""
+
+_SENDERS = {topics.CMD_VEL_MUX.name: "command_mux", topics.CMD_VEL.name: "collision_monitor"}
+_BEHIND_THE_STOP = {
+    "command_mux",
+    "collision_monitor",
+    "base",
+    full_name(topics.CMD_VEL_MUX.name),
+    full_name(topics.CMD_VEL.name),
+    full_name(topics.ESTOP.name),
+}
+"""What brings zero from the emergency stop to the wheels."""
 
 _AFTERMATH = 3.0
 """How long after a fault, or after a silence, its consequences may still be told, s."""
@@ -186,7 +197,9 @@ class Referee(Node):
     def _on_command(self, topic: str, command: TwistStamped) -> None:
         v, w = command.twist.linear.x, command.twist.angular.z
         age = self._now() - self._since_epoch(seconds(command.header.stamp))
-        if (v or w) and age > LIFESPAN + _HOP:
+        # Who is slowed may send long after the look at the clock; whoever hears it looks again.
+        slowed = self._disturbed({_SENDERS[topic]}, self._now() - LIFESPAN, kinds=("slow",))
+        if (v or w) and age > LIFESPAN + _HOP and not slowed:
             self._fault(f"old command on {topic}", f"{age:.3f} s old, {v:.2f} m/s {w:.2f} rad/s")
 
     def _since_epoch(self, stamp: float) -> float:
@@ -226,8 +239,11 @@ class Referee(Node):
             self._fault("collision", arena.collision)
         speed = max(map(abs, arena.commanded))
         confirmed = self._operator.confirmed
-        if confirmed is not None and now > confirmed + _GRACE + _HOP and speed > _STANDING:
-            self._fault("emergency stop not obeyed", f"{arena.commanded} commanded")
+        if confirmed is not None and speed > _STANDING:
+            # Where zero does not get through, the last command's lifespan ends the motion.
+            cut_off = self._disturbed(_BEHIND_THE_STOP, confirmed - LIFESPAN)
+            if now > confirmed + (LIFESPAN if cut_off else _GRACE) + _HOP:
+                self._fault("emergency stop not obeyed", f"{arena.commanded} commanded")
         let_go = self._operator.let_go
         if let_go is not None and now > let_go + LIFESPAN + _GRACE + _HOP and speed > _STANDING:
             self._fault("resumed by itself after an operator", f"{arena.commanded} commanded")
@@ -241,6 +257,21 @@ class Referee(Node):
             self._fault("mode not told", f"for {now - self._mode_heard:.2f} s")
         for broken in self._broken:
             self._follow(broken, now, speed)
+
+    def _disturbed(
+        self,
+        targets: Collection[str],
+        since: float,
+        kinds: Container[str] = (*NODE_FAULTS, *TRAFFIC_FAULTS),
+    ) -> bool:
+        """Return whether a fault of these kinds touched one of these from a moment until now."""
+        return any(
+            fault.target in targets
+            and fault.kind in kinds
+            and fault.start <= self._now()
+            and fault.end > since
+            for fault in self._faults
+        )
 
     def _excuses_mode(self, fault: Fault) -> bool:
         active = fault.start <= self._now() < fault.end + 1.5
