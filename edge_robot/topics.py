@@ -311,7 +311,7 @@ LOCAL_COSTMAP = Topic(
     derived=True,
 )
 PATH = Topic("plan", "nav_msgs/Path", "1", Qos(depth=1), "global path; frame odom")
-TRAJECTORY_VALIDITY = 0.6
+TRAJECTORY_VALIDITY = 0.65
 """Time from the start of a trajectory for which it may be followed, s."""
 
 TRAJECTORY = Topic(

@@ -80,6 +80,9 @@ class Arbiter:
         self._lifespan = lifespan
         self._autonomous = {name for name, source in self._sources.items() if source.autonomous}
         self._order = sorted(self._sources, key=lambda name: -self._sources[name].priority)
+        self._before_autonomy = list(
+            takewhile(lambda name: name not in self._autonomous, self._order)
+        )
         for first, second in zip(self._order, self._order[1:], strict=False):
             if self._sources[first].priority == self._sources[second].priority:
                 raise UserError(
@@ -122,10 +125,12 @@ class Arbiter:
             # Who let go, by silence or by an explicit zero, and takes hold again means it.
             self._locked.discard(name)
         self._heard[name] = steady
-        if self.holder(steady) != name:
-            return Outcome.IGNORE
-        if by_hand:
+        obeyed = self.holder(steady) == name
+        if by_hand and (obeyed or name in self._before_autonomy):
+            # Also who is not obeyed, for they held on since before: they believe that they drive.
             self._locked |= self._autonomous
+        if not obeyed:
+            return Outcome.IGNORE
         return Outcome.FORWARD if why is None else Outcome.ZERO
 
     def holder(self, steady: float) -> str:
@@ -169,8 +174,9 @@ class Arbiter:
         Args:
             steady: The time, s on a steady clock.
         """
-        above = takewhile(lambda name: name not in self._autonomous, self._order)
-        held = any(name in self._locked and self._holds(name, steady) for name in above)
+        held = any(
+            name in self._locked and self._holds(name, steady) for name in self._before_autonomy
+        )
         if not self.stopped and not held:
             self._locked -= self._autonomous
 

@@ -50,7 +50,7 @@ class Controller(ManagedNode):
         )
         self._fresh = self.parameter(
             "trajectory_fresh",
-            0.2,
+            0.15,
             "time from its start from which a trajectory is followed ever slower, s",
             ge=0.0,
             le=60.0,

@@ -54,6 +54,10 @@ _NEEDED: tuple[tuple[Topic, str, float, Severity | None, Severity], ...] = (
 """Inputs without which autonomy does not begin: the parameter of the silence after which each is
 lost, its default, s, and how bad it is when the input is overdue and when it is gone."""
 
+_LONGEST_LATE = 1.0
+"""Silence for which a plan is late, s; a planner that is silent for longer has nothing to plan.
+More than the trajectory's deadline and the last safe plan take: they end in a controlled stop."""
+
 
 class ModeManager(ManagedNode):
     """Watches contracts, and publishes the mode on every change and five times a second."""
@@ -135,10 +139,10 @@ class ModeManager(ManagedNode):
             assert topic.qos.liveliness_lease is not None
             lease = topic.qos.liveliness_lease
             self._watch(topic, Input(self._full(topic), _SLOW, _LOST, lease, needed=False))
-        trajectory, validity = topics.TRAJECTORY, topics.TRAJECTORY_VALIDITY
+        trajectory = topics.TRAJECTORY
         self._watch(
             trajectory,
-            Input(self._full(trajectory), _LATE, _LATE, validity, needed=False, pauses=True),
+            Input(self._full(trajectory), _LATE, _LATE, _LONGEST_LATE, needed=False, pauses=True),
         )
         for topic, callback, raw in (
             (topics.CMD_VEL_TELEOP, self._on_operator, True),

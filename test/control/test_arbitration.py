@@ -137,9 +137,12 @@ def test_after_a_stop_the_operator_must_let_go_first(first, by) -> None:
 def test_an_arbiter_that_starts_anew_lets_nobody_drive_on_by_hand(taken_by_hand) -> None:
     wheel = Wheel()
     wheel.arbiter.begin(5.0, taken_by_hand)
+    assert wheel.heard(AUTONOMY, 5.01) is (IGNORE if taken_by_hand else FORWARD)
     for tick in range(20):
         assert wheel.heard(TELEOPERATION, 5.02 + 0.02 * tick) is IGNORE
-    assert wheel.heard(AUTONOMY, 5.5) is (IGNORE if taken_by_hand else FORWARD)
+    # Who holds on believes to drive: autonomy waits, and a goal given meanwhile does not count.
+    wheel.arbiter.new_goal(5.45)
+    assert wheel.heard(AUTONOMY, 5.5) is IGNORE
     assert wheel.heard(TELEOPERATION, 5.51, speed=0.0, turn=0.0) is FORWARD
     assert wheel.heard(TELEOPERATION, 5.53) is FORWARD
 

@@ -44,10 +44,11 @@ class Talker(Node):
             (self.create_publisher(type(make()), topic.name, contract_profile(topic)), make)
             for topic, make in said.items()
         ]
+        self.silent = False
         self.create_timer(0.05, self._speak)
 
     def _speak(self) -> None:
-        for publisher, make in self._said:
+        for publisher, make in () if self.silent else self._said:
             message = make()
             message.header.stamp = self.get_clock().now().to_msg()
             if hasattr(message, "capture_stamp"):
@@ -134,7 +135,7 @@ def time_to_zero(world: VirtualWorld, limit: float) -> float:
     [
         # The lease of a dead writer ends before its deadline: the earlier event counts.
         ("fusion", LEASE + LAST_PLAN, topics.TRACKS),
-        ("planner", LEASE + LAST_PLAN, topics.TRAJECTORY),
+        ("planner", topics.TRAJECTORY_VALIDITY, topics.TRAJECTORY),
         ("odometry", topics.ODOM.qos.liveliness_lease, topics.ODOM),
         ("mode_manager", topics.MODE.qos.liveliness_lease, None),
         ("controller", topics.CMD_VEL_NAV.qos.deadline, topics.CMD_VEL_NAV),
@@ -189,6 +190,28 @@ def test_the_last_safe_plan_is_followed_ever_slower(world: VirtualWorld) -> None
     assert len(speeds) > 0.8 * LAST_PLAN / 0.02
     assert all(later <= earlier + 1e-9 for earlier, later in pairwise(speeds[3:]))
     assert speeds[0] > 0.9 > 0.7 > speeds[len(speeds) // 2] > 0.2 > speeds[-1]
+
+
+@pytest.mark.parametrize("phase", [0.005, 0.015, 0.025, 0.035, 0.045])
+def test_a_planner_that_falls_silent_ends_in_a_controlled_stop(
+    world: VirtualWorld, phase: float
+) -> None:
+    world.processes["planner"].kill()
+    world.run_for(2.0 + phase)  # its time and the mode manager's, apart by that
+    world.start("planner", lambda: Talker("planner", TALKERS["planner"]))
+    world.run_for(2.0)
+    planner: Any = world.processes["planner"].node
+    planner.silent = True
+    heard = len(listener(world).modes)
+    world.run_for(1.0)
+    modes = [mode.mode for mode in listener(world).modes[heard:]]
+    assert set(modes) <= {
+        RobotMode.NOMINAL,
+        RobotMode.LAST_SAFE_PLAN,
+        RobotMode.CONTROLLED_STOP,
+    }
+    assert modes[-1] == RobotMode.CONTROLLED_STOP
+    assert listener(world).speed == 0.0
 
 
 def test_without_one_of_its_eyes_it_goes_on_more_slowly_and_plans_less(

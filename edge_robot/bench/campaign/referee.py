@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from geometry_msgs.msg import TwistStamped
@@ -34,16 +34,17 @@ CONTRACTS: Mapping[str, float] = {
     "collision_monitor": LIFESPAN,
     "base": LIFESPAN,
     "scanner": 0.25,
-    "planner": topics.TRAJECTORY.deadline + _LAST_PLAN,
+    "planner": topics.TRAJECTORY_VALIDITY + CONTROL_PERIOD,
     "fusion": topics.TRACKS.deadline + _LAST_PLAN,
     full_name(topics.CMD_VEL_NAV.name): topics.CMD_VEL_NAV.deadline,
     full_name(topics.CMD_VEL_MUX.name): topics.CMD_VEL_MUX.deadline,
     full_name(topics.CMD_VEL.name): LIFESPAN,
     full_name(topics.SCAN.name): 0.25,
-    full_name(topics.TRAJECTORY.name): topics.TRAJECTORY.deadline + _LAST_PLAN,
+    full_name(topics.TRAJECTORY.name): topics.TRAJECTORY_VALIDITY + CONTROL_PERIOD,
     full_name(topics.TRACKS.name): topics.TRACKS.deadline + _LAST_PLAN,
 }
-"""How long after a loss zero must be commanded, s: at once, or at the last safe plan's end."""
+"""How long after a loss zero must be commanded, s: at once, when the last trajectory is too old, or
+at the last safe plan's end."""
 
 _PLANS = frozenset(
     {"planner", "fusion", full_name(topics.TRAJECTORY.name), full_name(topics.TRACKS.name)}
@@ -82,15 +83,12 @@ _UPSTREAM: Mapping[str, set[str]] = {
 """What each topic is made of: nodes and topics, all the way up."""
 
 _SENDERS = {topics.CMD_VEL_MUX.name: "command_mux", topics.CMD_VEL.name: "collision_monitor"}
-_BEHIND_THE_STOP = {
-    "command_mux",
-    "collision_monitor",
-    "base",
-    full_name(topics.CMD_VEL_MUX.name),
-    full_name(topics.CMD_VEL.name),
-    full_name(topics.ESTOP.name),
-}
-"""What brings zero from the emergency stop to the wheels."""
+_SENDING = 0.0015
+"""Time to send a command, once the clock was looked at, that hardly a run exceeds, s: five times
+the mean of `drill.STACK`. A node that is slowed takes as many times longer."""
+
+_LAST_LINK = {"collision_monitor", "base", full_name(topics.CMD_VEL.name)}
+"""Without which no zero gets to the wheels."""
 
 _AFTERMATH = 3.0
 """How long after a fault, or after a silence, its consequences may still be told, s."""
@@ -197,9 +195,10 @@ class Referee(Node):
     def _on_command(self, topic: str, command: TwistStamped) -> None:
         v, w = command.twist.linear.x, command.twist.angular.z
         age = self._now() - self._since_epoch(seconds(command.header.stamp))
-        # Who is slowed may send long after the look at the clock; whoever hears it looks again.
-        slowed = self._disturbed({_SENDERS[topic]}, self._now() - LIFESPAN, kinds=("slow",))
-        if (v or w) and age > LIFESPAN + _HOP and not slowed:
+        # Who is slowed sends long after the look at the clock; whoever hears it looks again.
+        slowed = self._disturbances({_SENDERS[topic]}, self._now() - LIFESPAN, ("slow",))
+        sending = _SENDING * max((fault.amount[0] for fault in slowed), default=0.0)
+        if (v or w) and age > LIFESPAN + sending + _HOP:
             self._fault(f"old command on {topic}", f"{age:.3f} s old, {v:.2f} m/s {w:.2f} rad/s")
 
     def _since_epoch(self, stamp: float) -> float:
@@ -241,8 +240,8 @@ class Referee(Node):
         confirmed = self._operator.confirmed
         if confirmed is not None and speed > _STANDING:
             # Where zero does not get through, the last command's lifespan ends the motion.
-            cut_off = self._disturbed(_BEHIND_THE_STOP, confirmed - LIFESPAN)
-            if now > confirmed + (LIFESPAN if cut_off else _GRACE) + _HOP:
+            allowed = LIFESPAN if self._is_cut_off(confirmed) else _GRACE
+            if now > confirmed + allowed + _HOP:
                 self._fault("emergency stop not obeyed", f"{arena.commanded} commanded")
         let_go = self._operator.let_go
         if let_go is not None and now > let_go + LIFESPAN + _GRACE + _HOP and speed > _STANDING:
@@ -258,20 +257,29 @@ class Referee(Node):
         for broken in self._broken:
             self._follow(broken, now, speed)
 
-    def _disturbed(
-        self,
-        targets: Collection[str],
-        since: float,
-        kinds: Container[str] = (*NODE_FAULTS, *TRAFFIC_FAULTS),
-    ) -> bool:
-        """Return whether a fault of these kinds touched one of these from a moment until now."""
-        return any(
-            fault.target in targets
+    def _is_cut_off(self, confirmed: float) -> bool:
+        """Return whether an emergency stop may not have got through, by two ways."""
+        kinds = (*NODE_FAULTS, *TRAFFIC_FAULTS)
+
+        def is_disturbed(targets: Collection[str]) -> bool:
+            found = self._disturbances(targets, confirmed - LIFESPAN, kinds)
+            return any(fault.start <= confirmed + _GRACE for fault in found)
+
+        ways = (topics.CMD_VEL_MUX, topics.ESTOP)
+        return is_disturbed(_LAST_LINK) or all(is_disturbed({full_name(w.name)}) for w in ways)
+
+    def _disturbances(
+        self, targets: Collection[str], since: float, kinds: Collection[str]
+    ) -> list[Fault]:
+        """Return faults of these kinds that have touched one of these since a moment."""
+        return [
+            fault
+            for fault in self._faults
+            if fault.target in targets
             and fault.kind in kinds
             and fault.start <= self._now()
             and fault.end > since
-            for fault in self._faults
-        )
+        ]
 
     def _excuses_mode(self, fault: Fault) -> bool:
         active = fault.start <= self._now() < fault.end + 1.5

@@ -108,9 +108,10 @@ _STRICTER = {Mode.LAST_SAFE_PLAN.name, Mode.CONTROLLED_STOP.name, Mode.EMERGENCY
 CONTRACTS = (
     Contract(topics.CAMERA_DETECTIONS, "camera_perception", _lease(topics.CAMERA_DETECTIONS), True),
     Contract(topics.LIDAR_DETECTIONS, "lidar_perception", _lease(topics.LIDAR_DETECTIONS), True),
-    # Late tracks and plans: the last safe plan is followed, ever slower, to its end.
+    # Late tracks and plans: the last safe plan is followed, ever slower, to its end; no trajectory
+    # for longer than it is valid.
     Contract(topics.TRACKS, "fusion", topics.TRACKS.deadline + _LAST_PLAN),
-    Contract(topics.TRAJECTORY, "planner", topics.TRAJECTORY.deadline + _LAST_PLAN),
+    Contract(topics.TRAJECTORY, "planner", topics.TRAJECTORY_VALIDITY),
     Contract(topics.CMD_VEL_NAV, "controller", topics.CMD_VEL_NAV.deadline),
     Contract(topics.CMD_VEL_MUX, "command_mux", topics.CMD_VEL_MUX.deadline),
     Contract(topics.CMD_VEL, "collision_monitor", topics.CMD_VEL.deadline),
