@@ -41,9 +41,9 @@ from edge_robot.bench.runtimes import Program, Runtime, bench_domain, standalone
 STOPPED, KILLED = "stopped server", "killed server"
 KINDS = (BLACK_HOLE, RESET, STOPPED, KILLED, LINK_DOWN, BROWN_OUT, ONE_WAY_LOSS)
 
-DEADLINE = 0.06
+DEADLINE = 0.05
 """Age of a frame by which its result is wanted, s. At 10 Hz results of answers that come at once
-and of such as come at the deadline are at most 160 ms apart, less what an answer takes."""
+and of such as come at the deadline are then at most 150 ms apart, less what an answer takes."""
 EXPIRY = 0.3
 """Age after which the fleet's answer is of no use, s."""
 SERVICE = 0.01
