@@ -34,6 +34,11 @@ _PROVIDERS = {
 }
 """ONNX Runtime's names of our providers, best first."""
 
+_SPIN_US = 50
+"""How long a worker thread waits awake for its next operator, µs."""
+_BRIEF_SPINNING_SINCE = (1, 31)
+"""Version of ONNX Runtime known to keep to such a time."""
+
 _TYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -168,8 +173,12 @@ def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A waiting worker thread would otherwise burn a core between two frames.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # By default a waiting worker thread burns a core between two frames. For so short a time it
+    # only waits for the next operator, which it would sleep through; older versions know no time.
+    brief = tuple(map(int, ort.__version__.split(".")[:2])) >= _BRIEF_SPINNING_SINCE
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if brief else "0")
+    if brief:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
     options.log_severity_level = 4  # failures come as exceptions, once
     return options
 
