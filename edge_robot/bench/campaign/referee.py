@@ -12,7 +12,7 @@ from rclpy.node import Node
 from edge_robot import topics
 from edge_robot.bench.campaign.arena import Arena
 from edge_robot.bench.campaign.drivers import LIFESPAN, Operator
-from edge_robot.bench.campaign.schedule import NODE_FAULTS, TRAFFIC_FAULTS, Fault
+from edge_robot.bench.campaign.schedule import Fault
 from edge_robot.control.modes import NAMES, ModeTimes
 from edge_robot.introspection.interfaces import interface_class
 from edge_robot.msg import RobotMode
@@ -196,8 +196,9 @@ class Referee(Node):
         v, w = command.twist.linear.x, command.twist.angular.z
         age = self._now() - self._since_epoch(seconds(command.header.stamp))
         # Who is slowed sends long after the look at the clock; whoever hears it looks again.
-        slowed = self._disturbances({_SENDERS[topic]}, self._now() - LIFESPAN, ("slow",))
-        sending = _SENDING * max((fault.amount[0] for fault in slowed), default=0.0)
+        lately = self._disturbances({_SENDERS[topic]}, self._now() - LIFESPAN)
+        factors = [fault.amount[0] for fault in lately if fault.kind == "slow"]
+        sending = _SENDING * max(factors, default=0.0)
         if (v or w) and age > LIFESPAN + sending + _HOP:
             self._fault(f"old command on {topic}", f"{age:.3f} s old, {v:.2f} m/s {w:.2f} rad/s")
 
@@ -226,10 +227,7 @@ class Referee(Node):
         now = self._now()
         if topic in self._heard and self._heard[topic].was_silent(now):
             return True
-        return any(
-            fault.target in made_of and fault.start <= now < fault.end + _AFTERMATH
-            for fault in self._faults
-        )
+        return bool(self._disturbances(made_of, now - _AFTERMATH))
 
     def look(self) -> None:
         """Judge the present moment; to be called at every step of physics."""
@@ -250,7 +248,8 @@ class Referee(Node):
             if process.error is not None:
                 self._fault(f"{name} died", repr(process.error))
         manager = self._processes["mode_manager"]
-        if manager.ended or manager.stopped or any(self._excuses_mode(f) for f in self._faults):
+        excused = self._disturbances({"mode_manager"}, now - 1.5)
+        if manager.ended or manager.stopped or excused:
             self._mode_heard = now
         elif now - self._mode_heard > 1.0 + 0.3:
             self._fault("mode not told", f"for {now - self._mode_heard:.2f} s")
@@ -259,31 +258,21 @@ class Referee(Node):
 
     def _is_cut_off(self, confirmed: float) -> bool:
         """Return whether an emergency stop may not have got through, by two ways."""
-        kinds = (*NODE_FAULTS, *TRAFFIC_FAULTS)
 
         def is_disturbed(targets: Collection[str]) -> bool:
-            found = self._disturbances(targets, confirmed - LIFESPAN, kinds)
+            found = self._disturbances(targets, confirmed - LIFESPAN)
             return any(fault.start <= confirmed + _GRACE for fault in found)
 
         ways = (topics.CMD_VEL_MUX, topics.ESTOP)
         return is_disturbed(_LAST_LINK) or all(is_disturbed({full_name(w.name)}) for w in ways)
 
-    def _disturbances(
-        self, targets: Collection[str], since: float, kinds: Collection[str]
-    ) -> list[Fault]:
-        """Return faults of these kinds that have touched one of these since a moment."""
+    def _disturbances(self, targets: Collection[str], since: float) -> list[Fault]:
+        """Return the faults that have touched one of these nodes and topics since a moment, s."""
         return [
             fault
             for fault in self._faults
-            if fault.target in targets
-            and fault.kind in kinds
-            and fault.start <= self._now()
-            and fault.end > since
+            if fault.target in targets and fault.start <= self._now() and fault.end > since
         ]
-
-    def _excuses_mode(self, fault: Fault) -> bool:
-        active = fault.start <= self._now() < fault.end + 1.5
-        return active and fault.target == "mode_manager"
 
     def _follow(self, broken: _Broken, now: float, speed: float) -> None:
         fault = broken.fault
