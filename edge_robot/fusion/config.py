@@ -229,6 +229,14 @@ class TrackerConfig(Settings):
         le=10000,
         live=True,
     )
+    figure_range: float = setting(
+        4.0,
+        "range up to which two sweeps do for what is slim and upright and clearly moves: somebody "
+        "may have stepped out; further off few beams meet it, m",
+        ge=0.0,
+        le=1000.0,
+        live=True,
+    )
     other_classes: tuple[str, ...] = setting(
         ("forklift", "pallet", "box"),
         "camera classes without a prior that may name what the lidar sees; those in neither list "

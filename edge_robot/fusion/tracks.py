@@ -80,7 +80,8 @@ class TrackSet:
         hits: (N,) measurements so far.
         boxed: (N,) those of them that were boxes around all of it (`BoxMeasurement`).
         evidence: (N,) sum of the logarithms of the odds for it that those boxes were worth.
-        moving: (N,) successive sweeps up to the last in which it more probably moved than stood.
+        moving: (N,) successive sweeps up to the last in which it more probably moved than stood;
+            as many as are asked for, where fewer were as good.
         first: (N,) stamp of the first measurement, ns.
         seen: (N, 5) stamp of the last measurement of each of `SOURCES`, ns.
         lidars: (N,) frozenset of the names of the lidars that have ever seen it.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scene import VIEW, Sensors, ns
+from scene import PERSON, VIEW, Sensors, ns
 
 from edge_robot.fusion.config import TrackerConfig
 from edge_robot.fusion.history import HistorySettings
@@ -256,15 +256,32 @@ def test_of_coco_only_people_start_a_track_alone(label: str) -> None:
     assert [track.class_name for track in tracker.tracks()] == ["person"]
 
 
-def test_a_jump_gives_the_nameless_no_speed_but_a_walk_does() -> None:
+@pytest.mark.parametrize("away", [2.0, 5.0])
+def test_a_jump_gives_the_nameless_no_speed_but_a_walk_does(away: float) -> None:
     sensors, tracker = Sensors(lidar_noise=0.01), Tracker()
     for k in range(40):
-        tracker.process(sensors.lidar(0.1 * k, [(5.0, 0.0 if k < 20 else 0.25)]))
+        tracker.process(sensors.lidar(0.1 * k, [(away, 0.0 if k < 20 else 0.25)]))
         if k > 3:
             assert np.hypot(*tracker.tracks()[0].velocity) == 0.0
     for k in range(40, 55):
-        tracker.process(sensors.lidar(0.1 * k, [(5.0, 0.25 + 0.1 * (k - 40))]))
+        tracker.process(sensors.lidar(0.1 * k, [(away, 0.25 + 0.1 * (k - 40))]))
     np.testing.assert_allclose(tracker.tracks()[0].velocity, [0.0, 1.0], atol=0.2)
+
+
+def sweeps_until_it_moves(away: float, size: tuple[float, float, float] = PERSON) -> int:
+    """Return after how many sweeps something that steps out at 1.1 m/s is said to move."""
+    sensors, tracker = Sensors(lidar_noise=0.01), Tracker()
+    for k in range(12):
+        tracker.process(sensors.lidar(0.1 * k, [(away, 1.0 - 0.11 * k)], size))
+        if any(np.hypot(*track.velocity) > 0.5 for track in tracker.tracks()):
+            return k + 1
+    raise AssertionError("it never did")
+
+
+def test_who_steps_out_nearby_moves_before_what_may_be_a_piece_of_structure() -> None:
+    far, wide = sweeps_until_it_moves(6.0), sweeps_until_it_moves(2.0, (2.0, 0.6, 1.7))
+    assert sweeps_until_it_moves(2.0) <= far - 2
+    assert wide >= far
 
 
 def test_newly_seen_flank_gives_no_speed() -> None:

@@ -24,6 +24,8 @@ _GROW, _SHRINK = 0.3, 0.05  # what is seen is there; what is not seen may be hid
 _TURN = 0.2  # share of a new heading that is taken over
 _UPRIGHT, _SLIM = 1.5, 1.0  # figures are taller than so many lengths, and shorter than this, m
 _ROUND = 0.05  # m; how far a figure's middle lies behind that of its front half
+_SURE = 0.05  # what clearly moves stands with no more probability than this …
+_SURE_SWEEPS = 2  # … after so many successive sweeps in which it more probably moves
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def update_with_lidar(
     `class_names` are the columns of `tracks.classes`.
     """
     boxes = _in_fixed_frame(measurement)
-    figures = _are_figures(tracks, class_names, config)
+    slim = _are_slim(tracks)
+    figures = slim & _may_walk(tracks, class_names, config)
     pairs = _compare(tracks, boxes, figures, config)
     mean, covariance = config.motion.combine(tracks.mean, tracks.covariance, tracks.modes)
     innovation = pairs.position - mean[:, None, :2]
@@ -85,8 +88,12 @@ def update_with_lidar(
     for row in rows[~known[rows]]:
         tracks.lidars[row] |= {measurement.sensor}
     tracks.hits[rows] += 1
-    moves = config.motion.standing(tracks.modes[rows]) < 0.5
-    tracks.moving[rows] = np.where(moves, tracks.moving[rows] + 1, 0)
+    standing = config.motion.standing(tracks.modes[rows])
+    near = slim[rows] & (boxes.range[columns] <= config.figure_range)
+    sweeps = tracks.moving[rows] + 1
+    sure = near & (standing <= _SURE) & (sweeps >= _SURE_SWEEPS)
+    sweeps[sure] = np.maximum(sweeps[sure], config.moving_sweeps)
+    tracks.moving[rows] = np.where(standing < 0.5, sweeps, 0)
 
     keys = birth_keys(measurement)
     nis = np.full(len(measurement), np.nan)
@@ -126,21 +133,24 @@ def _hidden(measurement: LidarMeasurement) -> Array:
     return kalman.congruence(turn, measurement.covariances)
 
 
-def _are_figures(
+def _are_slim(tracks: TrackSet) -> NDArray[np.bool_]:
+    """Return which tracks are slim and upright, as people are, (N,)."""
+    longest = tracks.size[:, :2].max(axis=1)
+    return np.asarray((longest < _SLIM) & (tracks.size[:, 2] > _UPRIGHT * longest))
+
+
+def _may_walk(
     tracks: TrackSet, class_names: Sequence[str], config: TrackerConfig
 ) -> NDArray[np.bool_]:
-    """Return which tracks are of people or the like, (N,).
+    """Return which tracks, if they are slim, are of people or the like, (N,).
 
-    They are slim and upright, and either a class says so or they move: what stands may be the
-    part that is in sight of something else.
+    Either a class says so or they move: what stands may be the part that is in sight of something
+    else.
     """
-    longest = tracks.size[:, :2].max(axis=1)
-    slim = (longest < _SLIM) & (tracks.size[:, 2] > _UPRIGHT * longest)
     short = [name in config.priors and config.priors[name].length < _SLIM for name in class_names]
     kind = tracks.kind
-    by_class = np.array([*short, False])[kind]
     moves = config.motion.standing(tracks.modes) < 0.5
-    return np.asarray(slim & (by_class | ((kind < 0) & moves)))
+    return np.asarray(np.array([*short, False])[kind] | ((kind < 0) & moves))
 
 
 def _compare(
