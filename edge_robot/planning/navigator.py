@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import copysign, hypot, pi, remainder, tau
 
 import numpy as np
@@ -30,6 +30,7 @@ from edge_robot.settings import Settings, setting
 _TURN_GAIN = 1.5  # 1/s
 _SLOWEST_TURN = 0.2  # rad/s; bases stick below
 _FASTEST_TURN = 1.0  # rad/s
+_ON_THE_LAST_WAY = 1.0  # s; how long it is followed while the one to a new goal is searched
 
 
 @dataclass(frozen=True)
@@ -100,17 +101,25 @@ class _Progress:
     manoeuvre: tuple[float, float] = (0.0, 0.0)
 
 
+@dataclass(frozen=True)
+class _Way:
+    """A path, what leads along it, and until when to follow it, s."""
+
+    plan: Plan
+    guidance: Guidance
+    until: float = np.inf
+
+
 @dataclass
 class _Search:
-    """A search for a path under way, and the result of the last."""
+    """A search for a path to the goal under way, and the result of the last."""
 
     steps: Generator[None, None, Plan] | None = None
     begun: float = -np.inf
     due: float = -np.inf
-    plan: Plan | None = None
+    way: _Way | None = field(default=None, repr=False)
     found: float = -np.inf
     no_path: NoPath | None = None
-    guidance: Guidance | None = field(default=None, repr=False)
 
 
 class Navigator:
@@ -152,6 +161,7 @@ class Navigator:
         self._mppi = Mppi(limits, footprint, local_config, seed, clock=clock)
         self._clock = clock
         self._search = _Search()
+        self._last_way: _Way | None = None
         self._progress = _Progress()
         self._reached = False
         self._nearest = np.inf
@@ -167,7 +177,7 @@ class Navigator:
     @property
     def path(self) -> Plan | None:
         """The global plan in use."""
-        return self._search.plan
+        return self._search.way.plan if self._search.way else None
 
     @property
     def refusal(self) -> str:
@@ -177,7 +187,7 @@ class Navigator:
     @property
     def failure(self) -> NoPath | None:
         """Why there is no way on at all: no path to follow, or no room to turn at the goal."""
-        return self._search.no_path if self._reached or self._search.plan is None else None
+        return self._search.no_path if self._reached or self._search.way is None else None
 
     @property
     def arrived(self) -> bool:
@@ -186,6 +196,9 @@ class Navigator:
 
     def set_goal(self, x: float, y: float, now: float, yaw: float | None = None) -> None:
         """Drive to (x, y), m; the goal that is being driven to already changes nothing.
+
+        A robot on its way to another goal follows the path there for a second at most, until there
+        is one to this.
 
         Args:
             x: m.
@@ -199,6 +212,8 @@ class Navigator:
         if self.goal is not None and not self.arrived and np.allclose(self.goal, (x, y)):
             self.goal_yaw = yaw
             return
+        way = None if self._reached else self._way(now)
+        self._last_way = way and replace(way, until=min(way.until, now + _ON_THE_LAST_WAY))
         self.goal, self.goal_yaw = (x, y), yaw
         self.recoveries = 0
         self._reached = False
@@ -231,7 +246,7 @@ class Navigator:
         self.goal = self.goal_yaw = None
         self._reached = False
         self._search = _Search()
-        self._last = None
+        self._last_way = self._last = None
 
     def see_scan(self, scan: RangeScan) -> None:
         """Take in a scan."""
@@ -260,13 +275,13 @@ class Navigator:
                 next(search_.steps)
             return False
         except StopIteration as end:
-            search_.plan, search_.found, search_.no_path = end.value, now, None
-            search_.guidance = Guidance.along(end.value)
+            search_.way = _Way(end.value, Guidance.along(end.value))
+            search_.found, search_.no_path = now, None
         except NoPath as refusal:
             search_.no_path = refusal
             if now - search_.found > self.config.path_lifetime:
-                search_.plan = search_.guidance = None
-        search_.steps = None
+                search_.way = None
+        search_.steps = self._last_way = None
         return True
 
     def _map_both_ends(self, state: State) -> bool:
@@ -349,20 +364,25 @@ class Navigator:
         if max_speed <= 0.0:
             self._progress.since = now
             return self.hold(state, "held by the mode")
-        guidance = self._search.guidance
-        if guidance is None or self._search.plan is None:
+        way = self._way(now)
+        if way is None:
             return None
         obstacles = self.costmap.distance_field(state.x, state.y, self.config.view)
-        if self._blocked(self._search.plan, state, obstacles):
+        if self._blocked(way.plan, state, obstacles):
             # At once, but not without end where nothing better is to be found.
             soonest = self._search.begun + 0.3 * self.config.replan_period
             self._search.due = min(self._search.due, soonest)
         recovery = self._recover(now, state, objects, obstacles)
         if recovery is not None:
             return recovery
-        plan = self._mppi.plan(now, state, guidance, objects, obstacles, max_speed, budget)
+        plan = self._mppi.plan(now, state, way.guidance, objects, obstacles, max_speed, budget)
         why = "following the path" if plan.feasible else "evading: every way is blocked"
         return Decision(plan.trajectory, False, why)
+
+    def _way(self, now: float) -> _Way | None:
+        """Return the way to follow."""
+        way = self._search.way or self._last_way
+        return way if way and now <= way.until else None
 
     def _arrive(self, state: State, objects: MovingObjects, max_speed: float) -> Decision:
         """Return a turn on the spot to the goal's heading; a stop once that is reached."""

@@ -90,6 +90,37 @@ def test_a_goal_given_again_does_not_start_the_search_afresh() -> None:
     assert planner.path is None
 
 
+def test_until_there_is_a_path_to_a_new_goal_it_follows_the_last_for_a_second() -> None:
+    planner = navigator()
+    planner.set_goal(5.0, 0.0, 0.0)
+    planner.think(0.0, State(0, 0, 0), 1.0)
+    planner.set_goal(5.0, 3.0, 0.2)
+    planner.set_goal(5.0, 2.0, 0.9)  # and the second does not begin anew
+    assert planner.path is None
+    assert decide(planner, 1.1, State(0.5, 0, 0, 0.8)).trajectory.v[-1] > 0.5
+    assert decide(planner, 1.3, State(0.6, 0, 0, 0.8)) is None
+    planner.think(1.4, State(0.7, 0, 0, 0.8), 1.0)
+    assert decide(planner, 1.4, State(0.7, 0, 0, 0.8)) is not None
+
+    planner.set_goal(1000.0, 0.0, 1.5)
+    assert decide(planner, 1.5, State(0.7, 0, 0, 0.8)) is not None
+    planner.think(1.6, State(0.7, 0, 0, 0.8), 1.0)
+    assert decide(planner, 1.6, State(0.7, 0, 0, 0.8)) is None  # there is no way
+
+
+def test_once_arrived_or_told_to_drive_nowhere_it_follows_no_last_path() -> None:
+    planner = navigator()
+    planner.set_goal(5.0, 0.0, 0.0)
+    planner.think(0.0, State(0, 0, 0), 1.0)
+    assert decide(planner, 0.1, State(5.0, 0.0, 0)).goal_reached
+    planner.set_goal(0.0, 0.0, 0.2)
+    assert decide(planner, 0.2, State(5.0, 0.0, 0)) is None
+    planner.think(0.2, State(5.0, 0, 0), 1.0)
+    planner.clear_goal()
+    planner.set_goal(3.0, 0.0, 0.3)
+    assert decide(planner, 0.3, State(5.0, 0.0, 0)) is None
+
+
 def test_standing_about_too_long_it_backs_out() -> None:
     planner = navigator()
     planner.set_goal(5.0, 0.0, 0.0)
