@@ -87,11 +87,9 @@ def test_the_same_seed_repeats_and_the_referee_sees_a_base_that_stops_late(
     assert late.digest != first.digest
 
 
-def test_who_comes_from_the_side_while_nobody_plans_is_not_driven_into() -> None:
-    outcome = drill(20631, seconds=6.0)
-    assert outcome.faults == ["4.85-5.85 s: restart planner"]
-    assert outcome.violations == []
-    assert 0.0 < outcome.closest < 0.05  # it was close
+def test_who_was_stopped_in_the_middle_of_a_run_may_send_an_old_command_on() -> None:
+    halted = [Fault("stop", "collision_monitor", 2.5432, 2.7432)]
+    assert drill(4, halted, seconds=2.8).violations == []
 
 
 def test_where_zero_cannot_get_through_an_emergency_stop_takes_a_lifespan_and_no_longer(

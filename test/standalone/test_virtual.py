@@ -277,3 +277,29 @@ def test_what_a_callback_raises_ends_its_process_alone(world: VirtualWorld) -> N
     with pytest.raises(ValueError, match="running in this world already"):
         world.start("listener", Listener)
     world.start("clumsy", Listener)
+
+
+class Pollster(Node):
+    """Looks at the clock ten times in every other run of its timer, and once in the others."""
+
+    def __init__(self) -> None:
+        super().__init__("pollster")
+        self.runs = 0
+        self.took: list[float] = []
+        self.create_timer(0.1, self.run, clock=STEADY)
+
+    def run(self) -> None:
+        self.runs += 1
+        begun = steady()
+        for _ in range(9 if self.runs % 2 else 0):
+            took = steady() - begun
+        if self.runs % 2:
+            self.took.append(took)
+
+
+def test_a_run_after_one_with_nothing_to_do_takes_no_longer(world: VirtualWorld) -> None:
+    node = world.start("pollster", Pollster, {"run": 0.010}).node
+    world.run_for(10.0)
+    assert isinstance(node, Pollster)
+    later = node.took[1:]  # how often it looks is not known before the first
+    assert 0.005 < sum(later) / len(later) < 0.015

@@ -106,20 +106,20 @@ class _Broken:
 
 @dataclass
 class _Heard:
-    """When a topic with a deadline was heard, s."""
+    """When a topic with a deadline was heard, s; others may have heard it a hop earlier."""
 
     deadline: float
     last: float = 0.0
     silent_until: float = -_AFTERMATH
 
     def at(self, now: float) -> None:
-        if now - self.last > self.deadline:
+        if now - self.last > self.deadline - _HOP:
             self.silent_until = now
         self.last = now
 
     def was_silent(self, now: float) -> bool:
         """Return whether a deadline was missed lately."""
-        return now - self.last > self.deadline or now - self.silent_until < _AFTERMATH
+        return now - self.last > self.deadline - _HOP or now - self.silent_until < _AFTERMATH
 
 
 @dataclass
@@ -195,10 +195,12 @@ class Referee(Node):
     def _on_command(self, topic: str, command: TwistStamped) -> None:
         v, w = command.twist.linear.x, command.twist.angular.z
         age = self._now() - self._since_epoch(seconds(command.header.stamp))
-        # Who is slowed sends long after the look at the clock; whoever hears it looks again.
+        # Who is slowed, or was stopped, sends long after the look at the clock; whoever hears it
+        # looks again.
         lately = self._disturbances({_SENDERS[topic]}, self._now() - LIFESPAN)
         factors = [fault.amount[0] for fault in lately if fault.kind == "slow"]
-        sending = _SENDING * max(factors, default=0.0)
+        halts = [fault.end - fault.start for fault in lately if fault.kind == "stop"]
+        sending = _SENDING * max(factors, default=0.0) + max(halts, default=0.0)
         if (v or w) and age > LIFESPAN + sending + _HOP:
             self._fault(f"old command on {topic}", f"{age:.3f} s old, {v:.2f} m/s {w:.2f} rad/s")
 

@@ -61,7 +61,7 @@ class Process:
         # The run that is going on.
         self._running = False
         self._begun = self._passed = self._step = self._looks = 0
-        self._looks_before: dict[str, int] = {}
+        self._most_looks: dict[str, int] = {}
 
     def now(self) -> int:
         """Return the time that the running callback has come to, ns of the schedule."""
@@ -176,14 +176,15 @@ class Process:
         mean = self._run_times.get(kind, self._run_times.get("", 0.0)) * self.slowdown
         duration = round(1e9 * mean * (0.6 + 0.4 * self._random.expovariate(1.0)))
         self._begun, self._passed, self._looks = self._world.schedule.now, 0, 0
-        # As often as it looked at a clock last time it will probably do so again.
-        self._step = duration // max(self._looks_before.get(kind, 1), 1)
+        # It may look at a clock as often as it ever did: a callback that found nothing to do the
+        # last time did so once.
+        self._step = duration // self._most_looks.get(kind, 1)
         self._running = True
         try:
             run()
         finally:
             self._running = False
-            self._looks_before[kind] = self._looks
+            self._most_looks[kind] = max(self._looks, self._most_looks.get(kind, 1))
             # At least a nanosecond, which shows that it has run.
             self._busy_until = self._begun + max(duration, self._passed, 1)
 
