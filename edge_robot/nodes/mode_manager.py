@@ -88,6 +88,7 @@ class ModeManager(ManagedNode):
             0.09,
             "mean time between plans on new images when degraded, s",
             ge=0.0,
+            le=0.2,  # the planner waits no longer
             live=True,
         )
         self._visible = self.parameter(
