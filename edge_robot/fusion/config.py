@@ -231,8 +231,9 @@ class TrackerConfig(Settings):
     )
     figure_range: float = setting(
         4.0,
-        "range up to which two sweeps do for what is slim and upright and clearly moves: somebody "
-        "may have stepped out; further off few beams meet it, m",
+        "range up to which two sweeps do for what is slim and upright, clearly moves and has been "
+        "seen by one lidar alone: somebody may have stepped out; further off few beams meet it; "
+        "0: never, m",
         ge=0.0,
         le=1000.0,
         live=True,

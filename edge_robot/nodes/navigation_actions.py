@@ -130,7 +130,7 @@ class NavigationActions:
             if state is not None:
                 task.handle.publish_feedback(self._feedback(task, state, max_speed))
             return
-        if end.failure:
+        if end.failure or not self._navigator.arrived:
             self._navigator.clear_goal()
         self.end(end.failure, end.text)
 

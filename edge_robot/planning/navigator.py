@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from math import copysign, hypot, pi, remainder, tau
+from math import copysign, hypot, pi, remainder, sqrt, tau
 
 import numpy as np
 
@@ -31,6 +31,7 @@ _TURN_GAIN = 1.5  # 1/s
 _SLOWEST_TURN = 0.2  # rad/s; bases stick below
 _FASTEST_TURN = 1.0  # rad/s
 _ON_THE_LAST_WAY = 1.0  # s; how long it is followed while the one to a new goal is searched
+_UNDER_WAY = 0.5  # s; who has followed a path within this time is driving
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Navigator:
         self._clock = clock
         self._search = _Search()
         self._last_way: _Way | None = None
+        self._followed = -np.inf  # when a path was last followed
         self._progress = _Progress()
         self._reached = False
         self._nearest = np.inf
@@ -197,8 +199,8 @@ class Navigator:
     def set_goal(self, x: float, y: float, now: float, yaw: float | None = None) -> None:
         """Drive to (x, y), m; the goal that is being driven to already changes nothing.
 
-        A robot on its way to another goal follows the path there for a second at most, until there
-        is one to this.
+        A robot that is driving to another goal follows the path there for a second at most, until
+        there is one to this.
 
         Args:
             x: m.
@@ -212,7 +214,8 @@ class Navigator:
         if self.goal is not None and not self.arrived and np.allclose(self.goal, (x, y)):
             self.goal_yaw = yaw
             return
-        way = None if self._reached else self._way(now)
+        driving = not self._reached and 0.0 <= now - self._followed < _UNDER_WAY
+        way = self._way(now) if driving else None
         self._last_way = way and replace(way, until=min(way.until, now + _ON_THE_LAST_WAY))
         self.goal, self.goal_yaw = (x, y), yaw
         self.recoveries = 0
@@ -363,12 +366,15 @@ class Navigator:
             return self._arrive(state, objects, max_speed)
         if max_speed <= 0.0:
             self._progress.since = now
+            self._last_way = None
             return self.hold(state, "held by the mode")
         way = self._way(now)
         if way is None:
             return None
+        if way is self._last_way:  # which may lead past the goal
+            max_speed = min(max_speed, sqrt(self._limits.max_accel * away))
         obstacles = self.costmap.distance_field(state.x, state.y, self.config.view)
-        if self._blocked(way.plan, state, obstacles):
+        if way is self._search.way and self._blocked(way.plan, state, obstacles):
             # At once, but not without end where nothing better is to be found.
             soonest = self._search.begun + 0.3 * self.config.replan_period
             self._search.due = min(self._search.due, soonest)
@@ -376,6 +382,7 @@ class Navigator:
         if recovery is not None:
             return recovery
         plan = self._mppi.plan(now, state, way.guidance, objects, obstacles, max_speed, budget)
+        self._followed = now
         why = "following the path" if plan.feasible else "evading: every way is blocked"
         return Decision(plan.trajectory, False, why)
 

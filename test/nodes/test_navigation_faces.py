@@ -390,6 +390,14 @@ def test_waypoints_are_visited_and_one_that_cannot_be_is_left_out(world: World) 
     assert world.away_from(poses[2]) < 0.4
 
 
+def test_a_last_waypoint_that_was_left_out_is_not_driven_to_later(world: World) -> None:
+    poses = [world.ahead(0.4), world.pose(WALL, 0.0)]
+    status, result = world.outcome(world.send("follow_waypoints", poses=poses))
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    assert [missed.index for missed in result.missed_waypoints] == [1]
+    assert world.cancel_any() == (False, "there is no goal")
+
+
 def test_it_drives_through_poses_without_a_halt(world: World) -> None:
     poses = [world.ahead(0.9), world.ahead(1.7)]
     left: list[tuple[int, float]] = []

@@ -90,11 +90,19 @@ def test_a_goal_given_again_does_not_start_the_search_afresh() -> None:
     assert planner.path is None
 
 
-def test_until_there_is_a_path_to_a_new_goal_it_follows_the_last_for_a_second() -> None:
+def driving() -> Navigator:
+    """Return a navigator that follows its path to (5, 0) at 0.1 s."""
     planner = navigator()
     planner.set_goal(5.0, 0.0, 0.0)
     planner.think(0.0, State(0, 0, 0), 1.0)
+    assert decide(planner, 0.1, State(0, 0, 0, 0.8)) is not None
+    return planner
+
+
+def test_until_there_is_a_path_to_a_new_goal_it_follows_the_last_for_a_second() -> None:
+    planner = driving()
     planner.set_goal(5.0, 3.0, 0.2)
+    assert decide(planner, 0.8, State(0.5, 0, 0, 0.8)).trajectory.v[-1] > 0.5
     planner.set_goal(5.0, 2.0, 0.9)  # and the second does not begin anew
     assert planner.path is None
     assert decide(planner, 1.1, State(0.5, 0, 0, 0.8)).trajectory.v[-1] > 0.5
@@ -108,17 +116,26 @@ def test_until_there_is_a_path_to_a_new_goal_it_follows_the_last_for_a_second() 
     assert decide(planner, 1.6, State(0.7, 0, 0, 0.8)) is None  # there is no way
 
 
-def test_once_arrived_or_told_to_drive_nowhere_it_follows_no_last_path() -> None:
-    planner = navigator()
-    planner.set_goal(5.0, 0.0, 0.0)
-    planner.think(0.0, State(0, 0, 0), 1.0)
-    assert decide(planner, 0.1, State(5.0, 0.0, 0)).goal_reached
-    planner.set_goal(0.0, 0.0, 0.2)
-    assert decide(planner, 0.2, State(5.0, 0.0, 0)) is None
-    planner.think(0.2, State(5.0, 0, 0), 1.0)
-    planner.clear_goal()
-    planner.set_goal(3.0, 0.0, 0.3)
-    assert decide(planner, 0.3, State(5.0, 0.0, 0)) is None
+def test_on_the_last_path_it_does_not_rush_past_the_new_goal() -> None:
+    planner = driving()
+    planner.set_goal(1.0, 0.0, 0.2)
+    assert decide(planner, 0.3, State(0.8, 0, 0, 0.8)).trajectory.v[-1] < 0.7
+
+
+@pytest.mark.parametrize("why", ["arrived", "nowhere", "at rest", "held"])
+def test_a_robot_that_does_not_drive_does_not_begin_to_by_the_last_path(why: str) -> None:
+    planner, now = driving(), 0.2
+    if why == "arrived":
+        assert decide(planner, 0.1, State(5.0, 0.0, 0)).goal_reached
+    elif why == "nowhere":
+        planner.clear_goal()
+    elif why == "at rest":
+        now = 5.0
+        planner.think(now, State(0, 0, 0), 1.0)  # it has a path still
+    planner.set_goal(-5.0, 0.0, now)
+    if why == "held":
+        assert decide(planner, now, State(0, 0, 0), max_speed=0.0).trajectory.v[-1] == 0.0
+    assert decide(planner, now + 0.1, State(0, 0, 0)) is None
 
 
 def test_standing_about_too_long_it_backs_out() -> None:

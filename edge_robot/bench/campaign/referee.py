@@ -162,6 +162,7 @@ class Referee(Node):
         self._faults = list(faults)
         self._broken = [_Broken(fault) for fault in self._faults if _breaks(fault)]
         self._seen: set[str] = set()
+        self._sent_late: set[tuple[str, Fault]] = set()
         self._mode: RobotMode | None = None
         self._mode_heard = 0.0
         self._heard: dict[str, _Heard] = {}
@@ -195,14 +196,20 @@ class Referee(Node):
     def _on_command(self, topic: str, command: TwistStamped) -> None:
         v, w = command.twist.linear.x, command.twist.angular.z
         age = self._now() - self._since_epoch(seconds(command.header.stamp))
-        # Who is slowed, or was stopped, sends long after the look at the clock; whoever hears it
-        # looks again.
+        # Who is slowed sends long after the look at the clock; whoever hears it looks again.
         lately = self._disturbances({_SENDERS[topic]}, self._now() - LIFESPAN)
         factors = [fault.amount[0] for fault in lately if fault.kind == "slow"]
-        halts = [fault.end - fault.start for fault in lately if fault.kind == "stop"]
-        sending = _SENDING * max(factors, default=0.0) + max(halts, default=0.0)
-        if (v or w) and age > LIFESPAN + sending + _HOP:
+        sending = _SENDING * max(factors, default=0.0)
+        if not (v or w) or age <= LIFESPAN + sending + _HOP:
+            return
+        # Who was stopped in the middle of a run sends what came of it, once.
+        stamp = self._now() - age
+        halts = {
+            (topic, fault) for fault in lately if fault.kind == "stop" and stamp <= fault.start
+        }
+        if halts <= self._sent_late:
             self._fault(f"old command on {topic}", f"{age:.3f} s old, {v:.2f} m/s {w:.2f} rad/s")
+        self._sent_late |= halts
 
     def _since_epoch(self, stamp: float) -> float:
         return stamp - (self.get_clock().now().nanoseconds * 1e-9 - self._now())

@@ -90,6 +90,8 @@ def update_with_lidar(
     tracks.hits[rows] += 1
     standing = config.motion.standing(tracks.modes[rows])
     near = slim[rows] & (boxes.range[columns] <= config.figure_range)
+    # Two lidars that are mounted a little otherwise than is said make things jump to and fro.
+    near &= np.array([len(lidars) == 1 for lidars in tracks.lidars[rows]], bool)
     sweeps = tracks.moving[rows] + 1
     sure = near & (standing <= _SURE) & (sweeps >= _SURE_SWEEPS)
     sweeps[sure] = np.maximum(sweeps[sure], config.moving_sweeps)
