@@ -22,9 +22,10 @@ _LOOK = 10_000
 class Process:
     """A node and its single-threaded executor.
 
-    Callbacks run in full at the time they begin. For the node, meanwhile, time goes on: the run
-    time is spread over its looks at clocks and what it publishes, which leaves it then. The next
-    callback waits until the run time of this one is over.
+    Callbacks run in full at the time they begin. For the node, meanwhile, time goes on, with each
+    look at a clock and each message it publishes, which leaves it then: by the run time divided by
+    as many as there ever were in one run of that callback. The next callback waits until the run
+    time of this one is over.
 
     Args:
         world: Where it lives.
